@@ -1,0 +1,93 @@
+/*
+ * Environments: JOS's processes. The array envs[] is mapped read-only in every env at UENVS.
+ */
+#ifndef JOS_INC_ENV_H
+#define JOS_INC_ENV_H
+
+#include "trap.h"
+
+/*
+ * An environment id:   31          10 9      0
+ *                     | generation  | index  |
+ * The generation makes ids of a reused slot differ; ids are positive.
+ */
+#define LOG2NENV 10
+#define NENV     (1 << LOG2NENV)
+#define ENVX(id) ((uint32_t)(id) & (NENV - 1))
+
+enum EnvStatus {
+    ENV_FREE = 0,
+    ENV_RUNNABLE,
+    ENV_RUNNING,
+    ENV_NOT_RUNNABLE, /* waits for something, or was never started */
+    ENV_DYING,        /* being torn down */
+    ENV_ZOMBIE,       /* holds nothing but its exit status, until its parent asks for that */
+};
+
+enum EnvType {
+    ENV_TYPE_USER = 0,
+    ENV_TYPE_FS,    /* the file-system server: may use the disk's I/O ports */
+    ENV_TYPE_INIT,  /* the first program; ending it is refused */
+    ENV_TYPE_GUEST, /* a virtual machine */
+};
+
+/* Exit statuses that the kernel gives (as the shells of the field do). */
+#define EXIT_KILLED 137 /* ended by another env */
+#define EXIT_FAULT  139 /* ended by an exception that nobody handled */
+
+#define ENV_NAME_LEN 32
+
+#ifndef __ASSEMBLER__
+
+struct Guest; /* vmm/guest.h */
+
+struct EnvLink {
+    struct Env *next, *prev;
+};
+
+struct Env {
+    struct Trapframe env_tf;                       /* saved registers; first, 16-byte aligned */
+    uint8_t env_fpu[512] __attribute__((aligned(16))); /* FXSAVE area */
+
+    envid_t env_id;
+    envid_t env_parent_id;
+    uint32_t env_type;   /* enum EnvType */
+    uint32_t env_status; /* enum EnvStatus */
+    uint32_t env_runs;   /* times it was given a CPU */
+    uint32_t env_cpunum; /* CPU it runs on, or ran on last */
+    int32_t env_exit;    /* exit status, valid when ENV_ZOMBIE */
+    uint32_t env_pages;  /* frames mapped in user space, page tables not counted */
+    uint64_t env_ticks;  /* TSC ticks spent running */
+    char env_name[ENV_NAME_LEN];
+
+    /* Exception handling */
+    uintptr_t env_pgfault_upcall; /* 0: none */
+
+    /* IPC: results for lib/ipc.c, then the kernel's own state */
+    uint64_t env_ipc_value;
+    envid_t env_ipc_from;
+    uint32_t env_ipc_perm;     /* PTE_* of the received page, 0: none came */
+    uintptr_t env_ipc_dstva;   /* where to map a page; >= UTOP: nowhere */
+    envid_t env_ipc_recv_from; /* accept only this sender; 0: any */
+    uint32_t env_wait;         /* what it waits for: enum EnvWait in kern/env.h */
+
+    /* Kernel only from here on: kernel addresses, of no use to user code */
+    uint64_t *env_pml4;
+    physaddr_t env_cr3;
+    struct Guest *env_guest;          /* ENV_TYPE_GUEST: its virtual machine */
+    struct EnvLink env_link;          /* run queue, free list or the wait list it is on */
+    struct Env *env_child;            /* first child */
+    struct EnvLink env_sibling;       /* next and previous child of the same parent */
+    struct Env *env_senders_head;     /* envs blocked in sending to this one, in order */
+    struct Env *env_senders_tail;
+    uint64_t env_ipc_send_value;      /* while blocked in sending */
+    uintptr_t env_ipc_send_srcva;
+    uint32_t env_ipc_send_perm;
+    envid_t env_wait_id;              /* the env it waits for (send, receive, wait) */
+    uint64_t env_wake_tsc;            /* when sleeping: deadline; 0: none */
+    struct EnvLink env_timer_link;    /* list of sleepers, ordered by deadline */
+    uintptr_t env_wait_arg;           /* argument of the wait, e.g. a user address */
+};
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/*
+ * The file-system server's protocol. A client puts a union Fsipc into a page of its own and sends it
+ * with sys_ipc_call: value = FSREQ_*, page = the union, read-write. The server answers through the
+ * same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer carries a page
+ * (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ */
+#ifndef JOS_INC_FS_H
+#define JOS_INC_FS_H
+
+#include "types.h"
+
+#define BLKSIZE    4096
+#define MAXNAMELEN 120  /* longest file name, with the terminating NUL */
+#define MAXPATHLEN 1024 /* longest path, with the terminating NUL */
+
+enum FileType {
+    FTYPE_REG = 0,
+    FTYPE_DIR = 1,
+};
+
+/* What a directory holds, as FSREQ_READ on an open directory returns it: a whole number of these. */
+struct Dirent {
+    char d_name[MAXNAMELEN];
+    uint32_t d_type; /* enum FileType */
+    uint32_t d_pad;
+};
+_Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of entries");
+
+/* Open modes */
+#define O_RDONLY  0x0000
+#define O_WRONLY  0x0001
+#define O_RDWR    0x0002
+#define O_ACCMODE 0x0003
+#define O_CREAT   0x0100 /* create the file if it does not exist */
+#define O_TRUNC   0x0200 /* truncate to length 0 */
+#define O_EXCL    0x0400 /* with O_CREAT: the file must not exist */
+#define O_APPEND  0x0800 /* start at the end of the file */
+
+enum {
+    FSREQ_OPEN = 1,     /* path, mode -> page with struct Fd */
+    FSREQ_READ,         /* fileid, offset, n -> number of bytes, in read_ret.buf */
+    FSREQ_WRITE,        /* fileid, offset, n, data -> number of bytes written */
+    FSREQ_SET_SIZE,     /* fileid, size */
+    FSREQ_STAT,         /* fileid -> stat_ret */
+    FSREQ_REMOVE,       /* path: a file or an empty directory */
+    FSREQ_MKDIR,        /* path */
+    FSREQ_SYNC,         /* everything to disk */
+    FSREQ_STATFS,       /* -> statfs_ret */
+    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. The
+                         * sender must be the guest's parent. -E_BUSY: another guest has the image */
+};
+
+#define FSWRITE_MAX (PGSIZE_FS - 24)
+#define PGSIZE_FS   4096
+
+union Fsipc {
+    struct {
+        char path[MAXPATHLEN];
+        uint32_t mode;
+    } open;
+    struct {
+        uint32_t fileid;
+        uint32_t n; /* at most PGSIZE_FS */
+        off_t offset;
+    } read;
+    struct {
+        char buf[PGSIZE_FS];
+    } read_ret;
+    struct {
+        uint32_t fileid;
+        uint32_t n; /* at most FSWRITE_MAX */
+        off_t offset;
+        uint64_t pad;
+        char buf[FSWRITE_MAX];
+    } write;
+    struct {
+        uint32_t fileid;
+        off_t size;
+    } set_size;
+    struct {
+        uint32_t fileid;
+    } stat;
+    struct {
+        off_t size;
+        uint32_t type;
+        uint32_t blocks; /* blocks it takes on disk */
+    } stat_ret;
+    struct {
+        char path[MAXPATHLEN];
+    } path; /* FSREQ_REMOVE, FSREQ_MKDIR */
+    struct {
+        uint64_t blocks_total, blocks_free;
+    } statfs_ret;
+    struct {
+        char path[MAXPATHLEN];
+        envid_t guest;
+    } guest_attach;
+    char page[PGSIZE_FS];
+};
+_Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");
+
+/*
+ * A guest's disk: hOS's file server takes these from an env of type ENV_TYPE_GUEST (that is, from the
+ * hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value is a request in bits 0-7 and a block
+ * number from bit 8 on; the page is the block's data. The answer's value is 0 or -E_*, for
+ * GDISK_INFO the number of blocks.
+ */
+enum {
+    GDISK_INFO = 1,
+    GDISK_READ,
+    GDISK_WRITE,
+    GDISK_FLUSH,
+};
+#define GDISK_VALUE(req, block) ((uint64_t)(block) << 8 | (req))
+#define GDISK_REQ(value)        ((value)&0xff)
+#define GDISK_BLOCK(value)      ((value) >> 8)
+
+#endif

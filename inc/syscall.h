@@ -1,0 +1,67 @@
+/*
+ * System calls. Entered by SYSCALL: number in RAX, arguments in RDI, RSI, RDX, R10, R8; the result
+ * comes back in RAX, 0 or more on success, -E_* on error. RCX and R11 are lost, as SYSCALL has it.
+ * The one list below makes the numbers and the kernel's table; lib/syscall.c and inc/lib.h have the
+ * C functions with their contracts.
+ */
+#ifndef JOS_INC_SYSCALL_H
+#define JOS_INC_SYSCALL_H
+
+#define SYSCALL_LIST(X)                                                                            \
+    X(cputs)                                                                                       \
+    X(cgetc)                                                                                       \
+    X(getenvid)                                                                                    \
+    X(env_destroy)                                                                                 \
+    X(env_exit)                                                                                    \
+    X(env_wait)                                                                                    \
+    X(env_set_name)                                                                                \
+    X(page_alloc)                                                                                  \
+    X(page_map)                                                                                    \
+    X(page_unmap)                                                                                  \
+    X(exofork)                                                                                     \
+    X(env_set_status)                                                                              \
+    X(env_set_trapframe)                                                                           \
+    X(env_set_pgfault_upcall)                                                                      \
+    X(yield)                                                                                       \
+    X(ipc_try_send)                                                                                \
+    X(ipc_send)                                                                                    \
+    X(ipc_recv)                                                                                    \
+    X(ipc_call)                                                                                    \
+    X(time_msec)                                                                                   \
+    X(sleep_msec)                                                                                  \
+    X(sysinfo)                                                                                     \
+    X(cmdline)                                                                                     \
+    X(poweroff)                                                                                    \
+    X(irq_wait)                                                                                    \
+    X(null)                                                                                        \
+    X(env_mkguest)                                                                                 \
+    X(ept_map)                                                                                     \
+    X(guest_run)                                                                                   \
+    X(guest_irq)                                                                                   \
+    X(guest_mem)                                                                                   \
+    X(guest_stats)                                                                                 \
+    X(host_ipc_send)                                                                               \
+    X(host_ipc_recv)
+
+enum {
+#define SYSCALL_ENUM(name) SYS_##name,
+    SYSCALL_LIST(SYSCALL_ENUM)
+#undef SYSCALL_ENUM
+        NSYSCALLS
+};
+
+#ifndef __ASSEMBLER__
+#include "types.h"
+
+/* sys_sysinfo fills this. */
+struct SysInfo {
+    uint64_t pages_total, pages_free; /* 4 KiB frames */
+    uint32_t envs_total, envs_used;
+    uint32_t ncpu;
+    uint32_t is_guest;  /* 1: this is gOS */
+    uint64_t tsc_khz;   /* TSC ticks a millisecond */
+    uint64_t uptime_ms; /* since the kernel started */
+};
+#endif
+
+#endif

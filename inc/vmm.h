@@ -1,0 +1,98 @@
+/*
+ * What the VMM, its guests and the monitor agree on: hypercalls, CPUID signature, the exits that the
+ * monitor handles.
+ */
+#ifndef JOS_INC_VMM_H
+#define JOS_INC_VMM_H
+
+/*
+ * Hypercalls: VMCALL with the number in RAX; the result comes back in RAX, 0 or -E_*. They are taken
+ * from CPL 0 only (else -E_PERM).
+ */
+#define VMX_VMCALL_MBMAP      1 /* -> rbx: gpa of a multiboot info with the memory map */
+#define VMX_VMCALL_IPCSEND    2 /* rbx: destination, rcx: value, rdx: gpa of a page or ~0, rsi: PTE_* */
+#define VMX_VMCALL_IPCRECV    3 /* rbx: gpa at which to map what arrives, or ~0 -> rsi: value */
+#define VMX_VMCALL_CONS_WRITE 4 /* rbx: gpa of text, rcx: length in bytes -> rax: bytes taken */
+#define VMX_VMCALL_CONS_READ  5 /* rbx: gpa of a buffer, rcx: its size -> rax: bytes put there, maybe 0 */
+#define VMX_VMCALL_POWEROFF   6 /* rbx: status 0 to 255; ends this guest */
+#define VMX_VMCALL_NULL       7 /* nothing */
+
+/* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
+#define VMX_HOST_FS_ENV 1
+
+/* Longest text of VMX_VMCALL_CONS_WRITE, bytes. */
+#define VMX_CONS_MAX 4096
+
+/* CPUID leaves of the hypervisor. */
+#define HV_CPUID_BASE   0x40000000 /* eax: highest leaf; ebx, ecx, edx: signature */
+#define HV_CPUID_TIMING 0x40000010 /* eax: TSC kHz, ebx: local APIC timer kHz */
+#define HV_CPUID_MAX    HV_CPUID_TIMING
+#define HV_SIGNATURE    "JOSvmmJOSvmm"
+
+/* Guest kernel and disk image in hOS's file system. */
+#define GUEST_KERN "/vmm/kernel"
+#define GUEST_DISK "/vmm/guest.img"
+
+/* Limits and defaults of guest memory, bytes. */
+#define GUEST_MEM_MIN     0x400000ul     /* 4 MiB */
+#define GUEST_MEM_MAX     0x140000000ul  /* 5 GiB */
+#define GUEST_MEM_DEFAULT 0x4000000ul    /* 64 MiB */
+/* gpas from here to 4 GiB are never RAM: devices and the local APIC live there. */
+#define GUEST_HOLE_START 0xc0000000ul
+#define GUEST_HOLE_END   0x100000000ul
+
+/* sys_env_mkguest flags */
+#define GUEST_INTERCEPT_PF 1 /* every guest page fault exits, is verified and injected */
+
+#ifndef __ASSEMBLER__
+#include "types.h"
+
+/* Why sys_guest_run returned. */
+enum GuestEvent {
+    GUEST_EV_NONE = 0,
+    GUEST_EV_IO,      /* stopped at an I/O instruction that the kernel does not handle */
+    GUEST_EV_MMIO,    /* stopped at an access to a gpa that is not RAM */
+    GUEST_EV_VMCALL,  /* stopped at a console hypercall */
+    GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
+    GUEST_EV_OFF,     /* the guest powered itself off; code = status. It is gone. */
+    GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. It is gone. */
+};
+
+struct GuestRegs {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t rip, rsp, rflags;
+};
+
+/* The message between kernel and monitor. The kernel writes all of it; for a stopped guest, the
+ * monitor's answer is in regs rax, rbx, rcx, rdx, rsi (the others are ignored) and in skip. */
+struct GuestExit {
+    uint32_t event;         /* enum GuestEvent */
+    uint32_t exit_reason;   /* VMX basic exit reason */
+    uint64_t qualification; /* SDM "Exit Qualification" */
+    uint64_t gpa;           /* GUEST_EV_MMIO: the address */
+    uint32_t code;          /* GUEST_EV_OFF: status */
+    uint16_t io_port;       /* GUEST_EV_IO, decoded: */
+    uint8_t io_size;        /* 1, 2 or 4 bytes */
+    uint8_t io_in;          /* 1: IN, result goes to rax (low io_size bytes); 0: OUT */
+    uint8_t skip;           /* answer: 1 = go on behind the instruction */
+    uint8_t pad[7];
+    struct GuestRegs regs;
+    char why[128]; /* GUEST_EV_DEAD: words */
+};
+
+/* Counters of a guest: sys_guest_stats. */
+#define GUEST_NREASONS 70
+struct GuestStats {
+    uint64_t exits;      /* VM exits */
+    uint64_t entries;    /* VM entries */
+    uint64_t injected_pf; /* page faults verified and injected (GUEST_INTERCEPT_PF) */
+    uint64_t refused_pf; /* intercepted page faults that were spurious: not injected */
+    uint64_t pages;      /* 4 KiB frames of guest memory touched */
+    uint64_t ept_pages;  /* frames that hold EPT tables */
+    uint64_t start_tsc;  /* host TSC at its first entry */
+    uint64_t reasons[GUEST_NREASONS]; /* exits by basic reason */
+};
+#endif
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * Per-CPU state, reached through GS. Everything a CPU owns alone is here; there is no other
+ * per-CPU static variable.
+ */
+#ifndef JOS_KERN_CPU_H
+#define JOS_KERN_CPU_H
+
+#include <inc/env.h>
+#include <inc/mmu.h>
+
+#define NCPU        8
+#define KSTACK_SIZE 16384
+
+struct Cpu {
+    struct Cpu *cpu_self;            /* GS:0 */
+    uint64_t cpu_kstack_top;         /* GS:8, of this CPU's kernel stack */
+    struct Trapframe *cpu_user_tf_end; /* GS:16, end of curenv's env_tf: SYSCALL saves below it */
+    uint64_t cpu_scratch;            /* GS:24, user RSP during SYSCALL entry */
+    struct Env *cpu_env;             /* env running here, NULL when idle */
+    struct Env *cpu_fpu_env;         /* whose FPU state the registers hold */
+    uint32_t cpu_num;
+    uint32_t cpu_apicid;
+    struct Taskstate cpu_tss;
+    uint64_t cpu_gdt[8] __attribute__((aligned(16)));
+    uint64_t cpu_env_since;          /* TSC when cpu_env got the CPU */
+    uint64_t cpu_timer_deadline;     /* TSC the local APIC timer is armed for; 0: not */
+    uint64_t cpu_slice_end;          /* TSC when the current env's slice ends; 0: no limit */
+    uint64_t cpu_recover_rip;        /* where a fault in user-memory access goes; 0: nowhere */
+    bool cpu_vmx_on;                 /* vmm/: in VMX root operation */
+    physaddr_t cpu_vmxon_region;     /* vmm/: 0: not allocated yet */
+    struct Guest *cpu_vmcs_guest;    /* vmm/: whose VMCS is current here */
+    uint8_t cpu_nmi_stack[4096] __attribute__((aligned(16)));
+    uint8_t cpu_df_stack[4096] __attribute__((aligned(16)));
+};
+
+extern struct Cpu cpus[NCPU];
+extern uint32_t ncpu;
+
+static inline struct Cpu *this_cpu(void)
+{
+    struct Cpu *c;
+    asm("movq %%gs:0, %0" : "=r"(c));
+    return c;
+}
+
+#define curenv (this_cpu()->cpu_env)
+
+/* kern/desc.c: GDT, TSS, IDT, SYSCALL MSRs and control registers of this CPU. */
+void cpu_init(struct Cpu *c);
+
+/* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
+struct CpuFeatures {
+    bool nx, smep, smap, umip, pge, page1g, x2apic, tsc_deadline, fsgsbase;
+    bool hypervisor; /* the CPUID hypervisor bit */
+    uint8_t maxphyaddr;
+};
+extern struct CpuFeatures cpu_features;
+void cpu_features_init(void);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * Physical page frames and page tables (SDM "4-Level Paging").
+ */
+#ifndef JOS_KERN_PMAP_H
+#define JOS_KERN_PMAP_H
+
+#include <inc/env.h>
+#include <inc/memlayout.h>
+#include <inc/mmu.h>
+#include <kern/spinlock.h>
+
+struct MultibootInfo;
+
+extern struct PageInfo *pages; /* one per frame, indexed by physical page number */
+extern size_t npages;          /* frames covered: highest RAM address / PGSIZE */
+extern uint64_t *kern_pml4;    /* the kernel's own tables; their upper half is in every env */
+
+/* Physical <-> kernel virtual through the direct map. */
+static inline void *KADDR(physaddr_t pa)
+{
+    return (void *)(pa + KERNBASE);
+}
+
+/* Of a direct-map or kernel-image address. */
+static inline physaddr_t PADDR(const void *kva)
+{
+    uint64_t va = (uint64_t)kva;
+    return va >= KERNEL_VMA ? va - KERNEL_VMA : va - KERNBASE;
+}
+
+static inline physaddr_t page2pa(const struct PageInfo *pp)
+{
+    return (physaddr_t)(pp - pages) << PGSHIFT;
+}
+
+static inline void *page2kva(const struct PageInfo *pp)
+{
+    return KADDR(page2pa(pp));
+}
+
+/* pa must lie in RAM that the allocator manages or reserved at boot. */
+static inline struct PageInfo *pa2page(physaddr_t pa)
+{
+    return &pages[PGNUM(pa)];
+}
+
+/* Set up the direct map, the kernel's mappings and the frame allocator from the memory map. */
+void mem_init(void);
+
+#define ALLOC_ZERO 1
+/* A free frame with pp_ref 0, or NULL when memory is out. Whoever keeps it takes a reference. */
+struct PageInfo *page_alloc(int flags);
+/* Give back a frame that never got a reference. */
+void page_free(struct PageInfo *pp);
+void page_incref(struct PageInfo *pp);
+/* Drop one reference; the last one frees the frame. */
+void page_decref(struct PageInfo *pp);
+/* Free frames right now. */
+size_t page_nfree(void);
+size_t page_ntotal(void);
+
+/* The page-table entry of va, for 4 KiB pages; with create, missing tables are allocated (user-
+ * accessible, writable: the last level decides). NULL: none and !create, or no memory. */
+uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create);
+/* Map pp at va with perm | PTE_P, replacing what was there. Takes a reference. -E_NO_MEM. */
+int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm);
+/* The frame mapped at va or NULL; *pte gets the entry if pte is not NULL. */
+struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte);
+/* Unmap va if it is mapped; drops the reference and flushes the TLB entry. */
+void page_remove(uint64_t *pml4, uintptr_t va);
+/* Map [va, va+size) to pa in the kernel's tables, 4 KiB granularity, at boot. Panics without memory. */
+void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);
+
+/* A new address space with the kernel's upper half, UVPT, UPAGES and UENVS. NULL: no memory. */
+uint64_t *pml4_new(void);
+/* Free all user mappings, page tables and the PML4. It must not be loaded in CR3. */
+void pml4_free(uint64_t *pml4);
+
+/*
+ * Access to user memory. All check that [va, va+len) is below UTOP and mapped for the user, resolve
+ * copy-on-write pages on writes, and return 0 or -E_FAULT (-E_NO_MEM for a copy that found none).
+ */
+int user_mem_check(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
+/* As user_mem_check, but ends the env, with words on the console, when it fails; JOS's name. */
+int user_mem_assert(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
+/* The current env's memory must be loaded in CR3. */
+int copyin(void *dst, uintptr_t src, size_t len);
+int copyout(uintptr_t dst, const void *src, size_t len);
+/* A terminated string of at most size bytes with the NUL; longer ones are cut. Returns its length. */
+int copyinstr(char *dst, uintptr_t src, size_t size);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * Spin locks. The kernel runs with interrupts off, so a lock is never taken by an interrupt on the
+ * same CPU. doc/internals.md has the table of which lock protects what and the order they are taken in:
+ * env_lock, then an env's or guest's memory (mem_lock), then page_lock, then cons_lock.
+ */
+#ifndef JOS_KERN_SPINLOCK_H
+#define JOS_KERN_SPINLOCK_H
+
+#include <inc/x86.h>
+
+struct spinlock {
+    volatile uint32_t locked;
+    const char *name;
+};
+
+#define SPINLOCK_INIT(n) { .locked = 0, .name = (n) }
+
+static inline void spin_lock(struct spinlock *l)
+{
+    while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+        while (l->locked)
+            cpu_pause();
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+    __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE);
+}
+
+#endif
