@@ -47,34 +47,48 @@ void env_fpu_save(void);
 
 /* ---- kern/sched.c: run queue and waiting ---- */
 
+/*
+ * How a system call waits: it sets what its caller is to find in RAX (env_tf.tf_rax, or calls
+ * sched_restart), calls sched_block and then sched_yield, which does not return. A waker may change
+ * tf_rax before sched_wake. With sched_restart the call is executed anew after the wake-up, so it checks
+ * its condition again; that is what calls do that copy something to the caller.
+ */
+
 /* Make e runnable (append to the run queue). e must not be on any list. */
 void sched_ready(struct Env *e);
-/* Block the current env (its frame is saved): sets ENV_NOT_RUNNABLE and the reason. The caller then calls
- * sched_yield. deadline: TSC at which sched_wake(e, -E_AGAIN) happens by itself; 0: never. */
-void sched_block(struct Env *e, enum EnvWait why, uint64_t deadline);
-/* Wake e from whatever it waits for; its system call returns result. (For a guest the result is ignored.) */
-void sched_wake(struct Env *e, int64_t result);
-/* Take e off the run queue / timer list, wherever it is. */
+/* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC reaches
+ * deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
+void sched_block(enum EnvWait why, uint64_t deadline);
+/* Let the current env execute its SYSCALL instruction again, with the same arguments, when it wakes. */
+void sched_restart(void);
+/* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
+ * ENV_NOT_RUNNABLE. */
+void sched_wake(struct Env *e);
+/* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr. */
+void sched_wake_console(void);
+/* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch. */
+void sched_wake_irq(int irq);
+/* Take e off the run queue and timer list, wherever it is. */
 void sched_remove(struct Env *e);
-/* Give the CPU to the next env; waits in HLT if there is none. The current env, if still running, goes to
- * the end of the queue. Does not return. */
+/* Give the CPU to the next env; waits in HLT if there is none. The current env, if still ENV_RUNNING,
+ * goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest. Does not return. */
 void sched_yield(void) __attribute__((noreturn));
-/* Local APIC timer interrupt: wakes sleepers whose time has come. Returns true if the current
- * env's slice is over and another env wants the CPU. */
+/* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the CPU. */
 bool sched_timer(void);
 /* Does another env want this CPU? */
 bool sched_others_waiting(void);
 /* TSC at which the host needs the CPU back from what runs now (slice end or first sleeper); ~0: never. */
 uint64_t sched_deadline(void);
-/* Is the env behind e (by id) still the same and alive? Helper for wait lists. */
 
 /* ---- kern/ipc.c ---- */
 /* Called when e goes away: wakes its blocked senders and those who wait to receive from it. */
 void ipc_env_gone(struct Env *e);
 /*
- * IPC on behalf of a guest (vmm/): send pp (NULL: no page) from guest env g to env `to`.
- * Returns 0: delivered; 1: g was queued (WAIT_HOSTSEND; the result reaches g through
- * guest_ipc_sent in vmm/hypercall.h); -E_*.
+ * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to env `to`.
+ * Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call sched_yield; its result comes by
+ * guest_ipc_sent (vmm/guest.h); -E_*. Takes its own reference on pp.
+ * A message to a guest that is in WAIT_HOSTRECV (from env_ipc_recv_from only) is handed over by
+ * guest_ipc_deliver (vmm/guest.h).
  */
 int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp, uint64_t perm);
 
