@@ -1,5 +1,6 @@
 /*
- * Assertions for the project's own mistakes, never for anything a guest, a user or a disk can cause.
+ * Assertions for the project's own mistakes, never for anything a guest, a user or a disk can
+ * cause.
  */
 #ifndef JOS_INC_ASSERT_H
 #define JOS_INC_ASSERT_H
@@ -8,10 +9,10 @@
 void panic_at(const char *file, int line, const char *fmt, ...) __attribute__((noreturn));
 
 #define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
-#define assert(x)                                                                                  \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            panic("assertion failed: %s", #x);                                                     \
+#define assert(x)                              \
+    do {                                       \
+        if (!(x))                              \
+            panic("assertion failed: %s", #x); \
     } while (0)
 
 #endif

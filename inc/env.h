@@ -41,12 +41,15 @@ enum EnvType {
 
 struct Guest; /* vmm/guest.h */
 
-struct EnvLink {
-    struct Env *next, *prev;
+struct PageInfo;
+
+/* A doubly linked list of envs; an env is on at most one (Env.env_on). */
+struct EnvList {
+    struct Env *head, *tail;
 };
 
 struct Env {
-    struct Trapframe env_tf;                       /* saved registers; first, 16-byte aligned */
+    struct Trapframe env_tf;                           /* saved registers; first, 16-byte aligned */
     uint8_t env_fpu[512] __attribute__((aligned(16))); /* FXSAVE area */
 
     envid_t env_id;
@@ -74,19 +77,21 @@ struct Env {
     /* Kernel only from here on: kernel addresses, of no use to user code */
     uint64_t *env_pml4;
     physaddr_t env_cr3;
-    struct Guest *env_guest;          /* ENV_TYPE_GUEST: its virtual machine */
-    struct EnvLink env_link;          /* run queue, free list or the wait list it is on */
-    struct Env *env_child;            /* first child */
-    struct EnvLink env_sibling;       /* next and previous child of the same parent */
-    struct Env *env_senders_head;     /* envs blocked in sending to this one, in order */
-    struct Env *env_senders_tail;
-    uint64_t env_ipc_send_value;      /* while blocked in sending */
+    struct Guest *env_guest;         /* ENV_TYPE_GUEST: its virtual machine */
+    struct EnvList *env_on;          /* list it is on: run queue, free list or a wait list */
+    struct Env *env_next, *env_prev; /* neighbours there */
+    struct Env *env_child;           /* first child */
+    struct Env *env_sib_next, *env_sib_prev;
+    struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
+    struct EnvList env_waiters;  /* envs that wait for a message from this one only */
+    uint64_t env_ipc_send_value; /* while blocked in sending: */
     uintptr_t env_ipc_send_srcva;
     uint32_t env_ipc_send_perm;
-    envid_t env_wait_id;              /* the env it waits for (send, receive, wait) */
-    uint64_t env_wake_tsc;            /* when sleeping: deadline; 0: none */
-    struct EnvLink env_timer_link;    /* list of sleepers, ordered by deadline */
-    uintptr_t env_wait_arg;           /* argument of the wait, e.g. a user address */
+    envid_t env_wait_id;                /* the env it waits for */
+    struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
+    uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
+    uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
+    struct Env *env_timer_next;         /* list of deadlines, earliest first */
 };
 #endif
 

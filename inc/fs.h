@@ -1,8 +1,8 @@
 /*
- * The file-system server's protocol. A client puts a union Fsipc into a page of its own and sends it
- * with sys_ipc_call: value = FSREQ_*, page = the union, read-write. The server answers through the
- * same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer carries a page
- * (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ * The file-system server's protocol. A client puts a union Fsipc into a page of its own and sends
+ * it with sys_ipc_call: value = FSREQ_*, page = the union, read-write. The server answers through
+ * the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer carries a
+ * page (the struct Fd of the open file). The disk's own format is in fs/format.h.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
@@ -18,7 +18,8 @@ enum FileType {
     FTYPE_DIR = 1,
 };
 
-/* What a directory holds, as FSREQ_READ on an open directory returns it: a whole number of these. */
+/* What a directory holds, as FSREQ_READ on an open directory returns it: a whole number of these.
+ */
 struct Dirent {
     char d_name[MAXNAMELEN];
     uint32_t d_type; /* enum FileType */
@@ -47,7 +48,8 @@ enum {
     FSREQ_SYNC,         /* everything to disk */
     FSREQ_STATFS,       /* -> statfs_ret */
     FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. The
-                         * sender must be the guest's parent. -E_BUSY: another guest has the image */
+                         * sender must be the guest's parent. -E_BUSY: another guest has the image
+                         */
 };
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)
@@ -100,9 +102,9 @@ union Fsipc {
 _Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");
 
 /*
- * A guest's disk: hOS's file server takes these from an env of type ENV_TYPE_GUEST (that is, from the
- * hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value is a request in bits 0-7 and a block
- * number from bit 8 on; the page is the block's data. The answer's value is 0 or -E_*, for
+ * A guest's disk: hOS's file server takes these from an env of type ENV_TYPE_GUEST (that is, from
+ * the hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value is a request in bits 0-7 and a
+ * block number from bit 8 on; the page is the block's data. The answer's value is 0 or -E_*, for
  * GDISK_INFO the number of blocks.
  */
 enum {

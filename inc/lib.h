@@ -29,8 +29,8 @@ int umain(int argc, char **argv);
 /* Close all files and end with this status (0 to 255). */
 void exit(int status) __attribute__((noreturn));
 
-/* This env's page tables (UVPT is a recursive mapping in PML4 slot 2). Returns the PTE of va, 0 if no
- * page table covers it. */
+/* This env's page tables (UVPT is a recursive mapping in PML4 slot 2). Returns the PTE of va, 0 if
+ * no page table covers it. */
 uint64_t uvpt_entry(uintptr_t va);
 
 /* ---- System calls (lib/syscall.c). envid 0 means the caller wherever an env is named. ---- */
@@ -44,24 +44,26 @@ envid_t sys_getenvid(void);
 int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);
-/* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id; 0
- * with nohang when none has ended. -E_BAD_ENV: no such child. */
+/* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
+ * 0 with nohang when none has ended. -E_BAD_ENV: no such child. */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);
 /* Map a zeroed page at va of env (self or child); perm: PTE_U | PTE_P, and any of PTE_W, PTE_NX,
  * PTE_AVAIL. -E_BAD_ENV, -E_INVAL, -E_NO_MEM. */
 int sys_page_alloc(envid_t env, void *va, uint64_t perm);
-/* Map srcva of srcenv at dstva of dstenv. -E_INVAL also if perm has PTE_W and srcva is not writable. */
+/* Map srcva of srcenv at dstva of dstenv. -E_INVAL also if perm has PTE_W and srcva is not
+ * writable. */
 int sys_page_map(envid_t srcenv, void *srcva, envid_t dstenv, void *dstva, uint64_t perm);
 /* Unmap; nothing mapped is no error. */
 int sys_page_unmap(envid_t env, void *va);
-/* A new child with the caller's registers, no memory, ENV_NOT_RUNNABLE. Returns its id to the caller and
- * 0 to the child. Inline in fork.c, since it must not return through a stack the child lacks. */
+/* A new child with the caller's registers, no memory, ENV_NOT_RUNNABLE. Returns its id to the
+ * caller and 0 to the child. Inline in fork.c, since it must not return through a stack the child
+ * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general registers
- * and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
+ * registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
@@ -70,8 +72,9 @@ void sys_yield(void);
 int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* The same, but sleeps until the receiver takes it. -E_BAD_ENV also if it dies meanwhile. */
 int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm);
-/* Sleep until a message comes from `from` (0: anybody); a page it carries is mapped at dstva (>= UTOP:
- * not wanted). The message is in thisenv->env_ipc_*. -E_BAD_ENV: `from` does not exist or died. */
+/* Sleep until a message comes from `from` (0: anybody); a page it carries is mapped at dstva (>=
+ * UTOP: not wanted). The message is in thisenv->env_ipc_*. -E_BAD_ENV: `from` does not exist or
+ * died. */
 int sys_ipc_recv(void *dstva, envid_t from);
 /* sys_ipc_send and sys_ipc_recv(dstva, to) in one. */
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
@@ -83,26 +86,28 @@ int sys_sysinfo(struct SysInfo *info);
 int sys_cmdline(char *buf, size_t size);
 /* End the machine (in gOS: the guest) with a status of 0 to 255. Call sync() first. */
 int sys_poweroff(int status);
-/* ENV_TYPE_FS only: sleep until interrupt line irq (IRQ_IDE, IRQ_IDE2) has fired since the last call, at
- * most timeout_ms. 0: fired, -E_AGAIN: time is up. */
+/* ENV_TYPE_FS only: sleep until interrupt line irq (IRQ_IDE, IRQ_IDE2) has fired since the last
+ * call, at most timeout_ms. 0: fired, -E_AGAIN: time is up. */
 int sys_irq_wait(int irq, uint64_t timeout_ms);
 int sys_null(void);
-/* A new guest, child of the caller, with memsize bytes of memory (multiple of 4 KiB, GUEST_MEM_MIN to
- * GUEST_MEM_MAX; gpas GUEST_HOLE_START to 4 GiB are skipped) that starts at gpa entry as the Multiboot
- * specification says. ENV_NOT_RUNNABLE. Returns its id. -E_INVAL, -E_NO_MEM, -E_NO_FREE_ENV;
- * -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize bytes). */
+/* A new guest, child of the caller, with memsize bytes of memory (multiple of 4 KiB, GUEST_MEM_MIN
+ * to GUEST_MEM_MAX; gpas GUEST_HOLE_START to 4 GiB are skipped) that starts at gpa entry as the
+ * Multiboot specification says. ENV_NOT_RUNNABLE. Returns its id. -E_INVAL, -E_NO_MEM,
+ * -E_NO_FREE_ENV; -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize
+ * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
-/* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and any of
- * PTE_W and PTE_NX (which the EPT entry keeps). -E_BAD_ENV: not the caller's guest. -E_INVAL: alignment, perm, gpa outside
- * of the guest's memory, srcva not mapped, PTE_W wanted and srcva not writable. -E_NO_MEM. */
+/* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
+ * any of PTE_W and PTE_NX (which the EPT entry keeps). -E_BAD_ENV: not the caller's guest.
+ * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
+ * srcva not writable. -E_NO_MEM. */
 int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm);
-/* Answer the exit that the caller's guest is stopped at (if it is), let it run, and sleep until its next
- * event; with console != 0, console input is an event too. -E_BAD_ENV: no such guest. */
+/* Answer the exit that the caller's guest is stopped at (if it is), let it run, and sleep until its
+ * next event; with console != 0, console input is an event too. -E_BAD_ENV: no such guest. */
 int sys_guest_run(envid_t guest, struct GuestExit *x, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
-/* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it is
- * guest memory. Untouched guest memory reads as zeroes. */
+/* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
+ * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
 int sys_guest_stats(envid_t guest, struct GuestStats *stats);
 /* gOS's file server only: the hypercalls VMX_VMCALL_IPCSEND and IPCRECV with this env's page. */
@@ -131,8 +136,8 @@ int64_t ipc_host_recv(void *page);
 void set_pgfault_handler(void (*handler)(struct UTrapframe *utf));
 /* Copy-on-write child. PTE_SHARE pages stay shared. Returns as Unix fork does. */
 envid_t fork(void);
-/* Start a program from a file with arguments (argv ends with NULL). Open files are inherited. Returns
- * the child's id, running. -E_NOT_FOUND, -E_NOT_EXEC, ... and nothing is left behind. */
+/* Start a program from a file with arguments (argv ends with NULL). Open files are inherited.
+ * Returns the child's id, running. -E_NOT_FOUND, -E_NOT_EXEC, ... and nothing is left behind. */
 envid_t spawn(const char *path, const char **argv);
 envid_t spawnl(const char *path, const char *arg0, ...);
 /* Sleep until the child ends; returns its exit status (0 to 255) or -E_BAD_ENV. */

@@ -3,6 +3,8 @@
  *
  *   0xffffffff80000000  KERNEL_VMA   the kernel image: physical address + KERNEL_VMA,
  *                                    text read-execute, rodata read-only, data read-write
+ *   0xffffffff40000000  LAPIC_VA     the local APIC's registers, uncached (hOS without x2APIC)
+ *   0xffffff0000000000  KERNEL_MMIO  device registers (the local APIC), uncached
  *   0xffff800000000000  KERNBASE     all physical memory, read-write, never executable
  *   ---------------------------------------------------------------- canonical hole
  *   0x0000010000000000  UVPT         the env's own page tables, read-only (PML4 slot 2)
@@ -36,11 +38,14 @@
 #define KERNEL_VMA   UL(0xffffffff80000000)
 #define KERNEL_LOAD  UL(0x100000) /* physical load address of the kernel image */
 #define KERNBASE     UL(0xffff800000000000)
+#define LAPIC_VA     UL(0xffffffff40000000)
 #define KERNBASE_MAX UL(0x400000000000) /* bytes of physical memory the direct map can hold */
 
-#define UVPT  UL(0x0000010000000000)
-#define UENVS UL(0x000000c000000000)
-#define ULIM  UL(0x0000008000000000)
+#define KERNEL_MMIO UL(0xffffff0000000000)
+
+#define UVPT   UL(0x0000010000000000)
+#define UENVS  UL(0x000000c000000000)
+#define ULIM   UL(0x0000008000000000)
 #define UPAGES ULIM
 #define UTOP   ULIM
 

@@ -7,47 +7,47 @@
 #ifndef JOS_INC_SYSCALL_H
 #define JOS_INC_SYSCALL_H
 
-#define SYSCALL_LIST(X)                                                                            \
-    X(cputs)                                                                                       \
-    X(cgetc)                                                                                       \
-    X(getenvid)                                                                                    \
-    X(env_destroy)                                                                                 \
-    X(env_exit)                                                                                    \
-    X(env_wait)                                                                                    \
-    X(env_set_name)                                                                                \
-    X(page_alloc)                                                                                  \
-    X(page_map)                                                                                    \
-    X(page_unmap)                                                                                  \
-    X(exofork)                                                                                     \
-    X(env_set_status)                                                                              \
-    X(env_set_trapframe)                                                                           \
-    X(env_set_pgfault_upcall)                                                                      \
-    X(yield)                                                                                       \
-    X(ipc_try_send)                                                                                \
-    X(ipc_send)                                                                                    \
-    X(ipc_recv)                                                                                    \
-    X(ipc_call)                                                                                    \
-    X(time_msec)                                                                                   \
-    X(sleep_msec)                                                                                  \
-    X(sysinfo)                                                                                     \
-    X(cmdline)                                                                                     \
-    X(poweroff)                                                                                    \
-    X(irq_wait)                                                                                    \
-    X(null)                                                                                        \
-    X(env_mkguest)                                                                                 \
-    X(ept_map)                                                                                     \
-    X(guest_run)                                                                                   \
-    X(guest_irq)                                                                                   \
-    X(guest_mem)                                                                                   \
-    X(guest_stats)                                                                                 \
-    X(host_ipc_send)                                                                               \
+#define SYSCALL_LIST(X)       \
+    X(cputs)                  \
+    X(cgetc)                  \
+    X(getenvid)               \
+    X(env_destroy)            \
+    X(env_exit)               \
+    X(env_wait)               \
+    X(env_set_name)           \
+    X(page_alloc)             \
+    X(page_map)               \
+    X(page_unmap)             \
+    X(exofork)                \
+    X(env_set_status)         \
+    X(env_set_trapframe)      \
+    X(env_set_pgfault_upcall) \
+    X(yield)                  \
+    X(ipc_try_send)           \
+    X(ipc_send)               \
+    X(ipc_recv)               \
+    X(ipc_call)               \
+    X(time_msec)              \
+    X(sleep_msec)             \
+    X(sysinfo)                \
+    X(cmdline)                \
+    X(poweroff)               \
+    X(irq_wait)               \
+    X(null)                   \
+    X(env_mkguest)            \
+    X(ept_map)                \
+    X(guest_run)              \
+    X(guest_irq)              \
+    X(guest_mem)              \
+    X(guest_stats)            \
+    X(host_ipc_send)          \
     X(host_ipc_recv)
 
 enum {
 #define SYSCALL_ENUM(name) SYS_##name,
     SYSCALL_LIST(SYSCALL_ENUM)
 #undef SYSCALL_ENUM
-        NSYSCALLS
+    NSYSCALLS
 };
 
 #ifndef __ASSEMBLER__

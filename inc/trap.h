@@ -5,23 +5,23 @@
 #define JOS_INC_TRAP_H
 
 /* Exceptions: SDM "Exception and Interrupt Reference". */
-#define T_DIVIDE 0
-#define T_DEBUG  1
-#define T_NMI    2
-#define T_BRKPT  3
-#define T_OFLOW  4
-#define T_BOUND  5
-#define T_ILLOP  6
-#define T_DEVICE 7
-#define T_DBLFLT 8
-#define T_TSS    10
-#define T_SEGNP  11
-#define T_STACK  12
-#define T_GPFLT  13
-#define T_PGFLT  14
-#define T_FPERR  16
-#define T_ALIGN  17
-#define T_MCHK   18
+#define T_DIVIDE  0
+#define T_DEBUG   1
+#define T_NMI     2
+#define T_BRKPT   3
+#define T_OFLOW   4
+#define T_BOUND   5
+#define T_ILLOP   6
+#define T_DEVICE  7
+#define T_DBLFLT  8
+#define T_TSS     10
+#define T_SEGNP   11
+#define T_STACK   12
+#define T_GPFLT   13
+#define T_PGFLT   14
+#define T_FPERR   16
+#define T_ALIGN   17
+#define T_MCHK    18
 #define T_SIMDERR 19
 
 /* External interrupts: 8259 lines from IRQ_OFFSET on, then the local APIC's own. */
@@ -31,13 +31,15 @@
 #define IRQ_SPURIOUS 7
 #define IRQ_IDE      14
 #define IRQ_IDE2     15
-#define T_TIMER      48   /* local APIC timer */
-#define T_HVCONS     49   /* gOS: the monitor has console input */
-#define T_IPI_FLUSH  50   /* TLB / EPT flush request */
-#define T_IPI_KICK   51   /* look at the run queue */
+#define T_TIMER      48 /* local APIC timer */
+#define T_HVCONS     49 /* gOS: the monitor has console input */
+#define T_IPI_FLUSH  50 /* TLB / EPT flush request */
+#define T_IPI_KICK   51 /* look at the run queue */
 #define T_APIC_ERROR 62
 #define T_APIC_SPUR  63
 #define T_SYSCALL    0x100 /* trap number of a frame saved by SYSCALL entry */
+
+#define TRAP_VECTORS 64 /* the IDT has gates for vectors 0 to 63 */
 
 #ifndef __ASSEMBLER__
 #include "types.h"
@@ -58,8 +60,9 @@ struct Trapframe {
 };
 _Static_assert(sizeof(struct Trapframe) == 176, "trapentry.S and 16-byte alignment rely on it");
 
-/* What the kernel puts on the exception stack before it calls a page-fault upcall. If the fault came
- * while the exception stack was in use, one 8-byte word is left free above it (for the return RIP). */
+/* What the kernel puts on the exception stack before it calls a page-fault upcall. If the fault
+ * came while the exception stack was in use, one 8-byte word is left free above it (for the return
+ * RIP). */
 struct UTrapframe {
     uint64_t utf_fault_va;
     uint64_t utf_err; /* FEC_* */

@@ -1,21 +1,23 @@
 /*
- * What the VMM, its guests and the monitor agree on: hypercalls, CPUID signature, the exits that the
- * monitor handles.
+ * What the VMM, its guests and the monitor agree on: hypercalls, CPUID signature, the exits that
+ * the monitor handles.
  */
 #ifndef JOS_INC_VMM_H
 #define JOS_INC_VMM_H
 
 /*
- * Hypercalls: VMCALL with the number in RAX; the result comes back in RAX, 0 or -E_*. They are taken
- * from CPL 0 only (else -E_PERM).
+ * Hypercalls: VMCALL with the number in RAX; the result comes back in RAX, 0 or -E_*. They are
+ * taken from CPL 0 only (else -E_PERM).
  */
-#define VMX_VMCALL_MBMAP      1 /* -> rbx: gpa of a multiboot info with the memory map */
-#define VMX_VMCALL_IPCSEND    2 /* rbx: destination, rcx: value, rdx: gpa of a page or ~0, rsi: PTE_* */
+#define VMX_VMCALL_MBMAP 1 /* -> rbx: gpa of a multiboot info with the memory map */
+#define VMX_VMCALL_IPCSEND \
+    2 /* rbx: destination, rcx: value, rdx: gpa of a page or ~0, rsi: PTE_* */
 #define VMX_VMCALL_IPCRECV    3 /* rbx: gpa at which to map what arrives, or ~0 -> rsi: value */
 #define VMX_VMCALL_CONS_WRITE 4 /* rbx: gpa of text, rcx: length in bytes -> rax: bytes taken */
-#define VMX_VMCALL_CONS_READ  5 /* rbx: gpa of a buffer, rcx: its size -> rax: bytes put there, maybe 0 */
-#define VMX_VMCALL_POWEROFF   6 /* rbx: status 0 to 255; ends this guest */
-#define VMX_VMCALL_NULL       7 /* nothing */
+#define VMX_VMCALL_CONS_READ \
+    5 /* rbx: gpa of a buffer, rcx: its size -> rax: bytes put there, maybe 0 */
+#define VMX_VMCALL_POWEROFF 6 /* rbx: status 0 to 255; ends this guest */
+#define VMX_VMCALL_NULL     7 /* nothing */
 
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1
@@ -34,9 +36,9 @@
 #define GUEST_DISK "/vmm/guest.img"
 
 /* Limits and defaults of guest memory, bytes. */
-#define GUEST_MEM_MIN     0x400000ul     /* 4 MiB */
-#define GUEST_MEM_MAX     0x140000000ul  /* 5 GiB */
-#define GUEST_MEM_DEFAULT 0x4000000ul    /* 64 MiB */
+#define GUEST_MEM_MIN     0x400000ul    /* 4 MiB */
+#define GUEST_MEM_MAX     0x140000000ul /* 5 GiB */
+#define GUEST_MEM_DEFAULT 0x4000000ul   /* 64 MiB */
 /* gpas from here to 4 GiB are never RAM: devices and the local APIC live there. */
 #define GUEST_HOLE_START 0xc0000000ul
 #define GUEST_HOLE_END   0x100000000ul
@@ -84,13 +86,13 @@ struct GuestExit {
 /* Counters of a guest: sys_guest_stats. */
 #define GUEST_NREASONS 70
 struct GuestStats {
-    uint64_t exits;      /* VM exits */
-    uint64_t entries;    /* VM entries */
-    uint64_t injected_pf; /* page faults verified and injected (GUEST_INTERCEPT_PF) */
-    uint64_t refused_pf; /* intercepted page faults that were spurious: not injected */
-    uint64_t pages;      /* 4 KiB frames of guest memory touched */
-    uint64_t ept_pages;  /* frames that hold EPT tables */
-    uint64_t start_tsc;  /* host TSC at its first entry */
+    uint64_t exits;                   /* VM exits */
+    uint64_t entries;                 /* VM entries */
+    uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
+    uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
+    uint64_t pages;                   /* 4 KiB frames of guest memory touched */
+    uint64_t ept_pages;               /* frames that hold EPT tables */
+    uint64_t start_tsc;               /* host TSC at its first entry */
     uint64_t reasons[GUEST_NREASONS]; /* exits by basic reason */
 };
 #endif

@@ -53,16 +53,16 @@ static inline void outsl(uint16_t port, const void *addr, size_t cnt)
     asm volatile("cld; rep outsl" : "+S"(addr), "+c"(cnt) : "d"(port) : "memory", "cc");
 }
 
-#define X86_READ_WRITE_REG(reg)                                                                    \
-    static inline uint64_t r##reg(void)                                                            \
-    {                                                                                              \
-        uint64_t v;                                                                                \
-        asm volatile("mov %%" #reg ", %0" : "=r"(v) : : "memory");                                 \
-        return v;                                                                                  \
-    }                                                                                              \
-    static inline void l##reg(uint64_t v)                                                          \
-    {                                                                                              \
-        asm volatile("mov %0, %%" #reg : : "r"(v) : "memory");                                     \
+#define X86_READ_WRITE_REG(reg)                                    \
+    static inline uint64_t r##reg(void)                            \
+    {                                                              \
+        uint64_t v;                                                \
+        asm volatile("mov %%" #reg ", %0" : "=r"(v) : : "memory"); \
+        return v;                                                  \
+    }                                                              \
+    static inline void l##reg(uint64_t v)                          \
+    {                                                              \
+        asm volatile("mov %0, %%" #reg : : "r"(v) : "memory");     \
     }
 X86_READ_WRITE_REG(cr0)
 X86_READ_WRITE_REG(cr2)

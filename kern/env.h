@@ -1,6 +1,6 @@
 /*
- * Environments and their life cycle. env_lock protects the env table, states, families, wait lists and
- * run queues.
+ * Environments and their life cycle. env_lock protects the env table, states, families, wait lists
+ * and run queues.
  */
 #ifndef JOS_KERN_ENV_H
 #define JOS_KERN_ENV_H
@@ -16,6 +16,7 @@ extern struct spinlock env_lock;
 enum EnvWait {
     WAIT_NONE = 0, /* not started, or stopped by its parent */
     WAIT_SEND,     /* in the senders' list of env_wait_id */
+    WAIT_CALL,     /* the same, for sys_ipc_call: then becomes WAIT_RECV */
     WAIT_RECV,     /* for a message (from env_ipc_recv_from) */
     WAIT_CHILD,    /* for child env_wait_id (0: any) to end */
     WAIT_CONS,     /* for console input */
@@ -28,21 +29,29 @@ enum EnvWait {
     WAIT_HOSTSEND, /* guest: in VMX_VMCALL_IPCSEND */
 };
 
-void env_init(void);
-/* A new env, ENV_NOT_RUNNABLE, with an empty address space (a guest gets none). -E_NO_FREE_ENV, -E_NO_MEM. */
+/* Slots in use now. */
+uint32_t env_nused(void);
+/* A new env, ENV_NOT_RUNNABLE, with an empty address space (a guest gets none). -E_NO_FREE_ENV,
+ * -E_NO_MEM. */
 int env_alloc(struct Env **store, struct Env *parent, enum EnvType type);
 /* Start an embedded program at boot; panics when it cannot. */
 void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *name);
-/* End an env with this exit status: everything it holds is given back; a zombie stays until its parent
- * has read the status (none when it has no parent). If it is the current env, does not return. */
+/* End an env with this exit status: everything it holds is given back; a zombie stays until its
+ * parent has read the status (none when it has no parent). If it is the current env, does not
+ * return. */
 void env_destroy(struct Env *e, int status);
 /* Run e on this CPU. Does not return. */
 void env_run(struct Env *e) __attribute__((noreturn));
+/* Forget a zombie child whose status its parent has read. env_lock is held. */
+void env_reap(struct Env *parent, struct Env *zombie);
+/* Map pp in the user space of e and keep count (env_pages). -E_NO_MEM. */
+int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
+void env_unmap(struct Env *e, uintptr_t va);
 /* Look an id up. 0 is the current env. With checkperm: only the current env or its direct child.
  * -E_BAD_ENV. */
 int envid2env(envid_t id, struct Env **store, bool checkperm);
-/* Save the current env's FPU state into its env_fpu if the registers hold it (before another env or a
- * guest gets them); env_run loads it again. */
+/* Save the current env's FPU state into its env_fpu if the registers hold it (before another env or
+ * a guest gets them); env_run loads it again. */
 void env_fpu_save(void);
 
 /* ---- kern/sched.c: run queue and waiting ---- */
@@ -50,16 +59,17 @@ void env_fpu_save(void);
 /*
  * How a system call waits: it sets what its caller is to find in RAX (env_tf.tf_rax, or calls
  * sched_restart), calls sched_block and then sched_yield, which does not return. A waker may change
- * tf_rax before sched_wake. With sched_restart the call is executed anew after the wake-up, so it checks
- * its condition again; that is what calls do that copy something to the caller.
+ * tf_rax before sched_wake. With sched_restart the call is executed anew after the wake-up, so it
+ * checks its condition again; that is what calls do that copy something to the caller.
  */
 
 /* Make e runnable (append to the run queue). e must not be on any list. */
 void sched_ready(struct Env *e);
-/* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC reaches
- * deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
+/* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC
+ * reaches deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
 void sched_block(enum EnvWait why, uint64_t deadline);
-/* Let the current env execute its SYSCALL instruction again, with the same arguments, when it wakes. */
+/* Let the current env execute its SYSCALL instruction again, with the same arguments, when it
+ * wakes. */
 void sched_restart(void);
 /* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
  * ENV_NOT_RUNNABLE. */
@@ -70,26 +80,37 @@ void sched_wake_console(void);
 void sched_wake_irq(int irq);
 /* Take e off the run queue and timer list, wherever it is. */
 void sched_remove(struct Env *e);
-/* Give the CPU to the next env; waits in HLT if there is none. The current env, if still ENV_RUNNING,
- * goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest. Does not return. */
+/* Give the CPU to the next env; waits in HLT if there is none. The current env, if still
+ * ENV_RUNNING, goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest.
+ * Does not return. */
 void sched_yield(void) __attribute__((noreturn));
-/* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the CPU. */
+/* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the
+ * CPU. */
 bool sched_timer(void);
+/* Make sure that the timer comes no later than sched_deadline(). */
+void sched_arm_timer(void);
+/* Length of a time slice, TSC ticks. */
+uint64_t sched_slice(void);
+/* The current env waits for an interrupt line: 0 if it has fired already, else does not return; the
+ * call's result is 0, or -E_AGAIN after the deadline. */
+int sched_wait_irq(int irq, uint64_t deadline);
 /* Does another env want this CPU? */
 bool sched_others_waiting(void);
-/* TSC at which the host needs the CPU back from what runs now (slice end or first sleeper); ~0: never. */
+/* TSC at which the host needs the CPU back from what runs now (slice end or first sleeper); ~0:
+ * never. */
 uint64_t sched_deadline(void);
 
 /* ---- kern/ipc.c ---- */
 /* Called when e goes away: wakes its blocked senders and those who wait to receive from it. */
 void ipc_env_gone(struct Env *e);
 /*
- * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to env `to`.
- * Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call sched_yield; its result comes by
- * guest_ipc_sent (vmm/guest.h); -E_*. Takes its own reference on pp.
- * A message to a guest that is in WAIT_HOSTRECV (from env_ipc_recv_from only) is handed over by
- * guest_ipc_deliver (vmm/guest.h).
+ * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to env
+ * `to`. Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call sched_yield; its
+ * result comes by guest_ipc_sent (vmm/guest.h); -E_*. Takes its own reference on pp. A message to a
+ * guest that is in WAIT_HOSTRECV (from env_ipc_recv_from only) is handed over by guest_ipc_deliver
+ * (vmm/guest.h).
  */
-int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp, uint64_t perm);
+int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp,
+                   uint64_t perm);
 
 #endif

@@ -68,7 +68,8 @@ int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte);
 /* Unmap va if it is mapped; drops the reference and flushes the TLB entry. */
 void page_remove(uint64_t *pml4, uintptr_t va);
-/* Map [va, va+size) to pa in the kernel's tables, 4 KiB granularity, at boot. Panics without memory. */
+/* Map [va, va+size) to pa in the kernel's tables, 4 KiB granularity, at boot. Panics without
+ * memory. */
 void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);
 
 /* A new address space with the kernel's upper half, UVPT, UPAGES and UENVS. NULL: no memory. */
@@ -83,10 +84,14 @@ void pml4_free(uint64_t *pml4);
 int user_mem_check(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
 /* As user_mem_check, but ends the env, with words on the console, when it fails; JOS's name. */
 int user_mem_assert(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
+/* A page fault in copyin or copyout: true if the access can be tried again (copy-on-write
+ * resolved). */
+bool user_access_recover(uintptr_t va, uint64_t err);
 /* The current env's memory must be loaded in CR3. */
 int copyin(void *dst, uintptr_t src, size_t len);
 int copyout(uintptr_t dst, const void *src, size_t len);
-/* A terminated string of at most size bytes with the NUL; longer ones are cut. Returns its length. */
+/* A terminated string of at most size bytes with the NUL; longer ones are cut. Returns its length.
+ */
 int copyinstr(char *dst, uintptr_t src, size_t size);
 
 #endif

@@ -11,10 +11,12 @@ void trap_init_percpu(void);
 void trap_init(void);
 /* From kern/trapentry.S, with the frame of what was interrupted. Returns only to a kernel frame. */
 void trap(struct Trapframe *tf);
-/* Handle an external interrupt (vector 32 to 255), acknowledged by hardware or by a VM exit. Returns
- * true if the scheduler should be asked. */
+/* Handle an external interrupt (vector 32 to 255), acknowledged by hardware or by a VM exit.
+ * Returns true if the scheduler should be asked. */
 bool irq_dispatch(int vector);
 void print_trapframe(const struct Trapframe *tf);
+/* Panic because of an exception in the kernel (kern/panic.c). */
+void panic_trap(struct Trapframe *tf, const char *fmt, ...) __attribute__((noreturn));
 const char *trapname(int trapno);
 /* Load the registers of an env and go to user mode (kern/trapentry.S). */
 void env_pop_tf(struct Trapframe *tf) __attribute__((noreturn));

@@ -1,0 +1,263 @@
+/*
+ * The env table and the life cycle of envs: allocation, families, the end. Loading of the programs
+ * that are embedded in the kernel is in kern/embed.c.
+ */
+#include <inc/assert.h>
+#include <inc/error.h>
+#include <inc/string.h>
+#include <inc/x86.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/envlist.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
+#include <vmm/guest.h>
+
+struct Env envs[NENV] __attribute__((aligned(PGSIZE)));
+struct spinlock env_lock = SPINLOCK_INIT("env");
+
+/* Free slots that were used before; from env_mark on they never were. Under env_lock. */
+static struct EnvList env_free_list;
+static uint32_t env_mark;
+static uint32_t env_used;
+
+#define GENERATION_STEP NENV
+#define GENERATION_MAX  0x7fffffff
+
+/* Registers of the x87 unit and SSE after FNINIT and as the ABI wants MXCSR (FXSAVE layout). */
+#define FXSAVE_FCW   0
+#define FXSAVE_MXCSR 24
+#define FCW_INIT     0x37f
+#define MXCSR_INIT   0x1f80
+
+int envid2env(envid_t id, struct Env **store, bool checkperm)
+{
+    struct Env *e;
+
+    if (id == 0) {
+        *store = curenv;
+        return 0;
+    }
+    *store = NULL;
+    if (id < 0)
+        return -E_BAD_ENV;
+    e = &envs[ENVX(id)];
+    if (e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_DYING)
+        return -E_BAD_ENV;
+    if (checkperm && e != curenv && e->env_parent_id != curenv->env_id)
+        return -E_BAD_ENV;
+    *store = e;
+    return 0;
+}
+
+static struct Env *slot_alloc(void)
+{
+    struct Env *e = env_free_list.head;
+
+    if (e)
+        envlist_remove(e);
+    else if (env_mark < NENV)
+        e = &envs[env_mark++];
+    env_used += e != NULL;
+    return e;
+}
+
+static void slot_free(struct Env *e)
+{
+    env_used--;
+    e->env_status = ENV_FREE;
+    envlist_append(&env_free_list, e);
+}
+
+uint32_t env_nused(void)
+{
+    return env_used;
+}
+
+/* The id of the slot's next owner: never 0, never negative, never the one before. */
+static envid_t next_id(const struct Env *e)
+{
+    int64_t id = ((int64_t)e->env_id | (NENV - 1)) + 1 + (e - envs);
+
+    if (e->env_id == 0 || id > GENERATION_MAX)
+        id = GENERATION_STEP + (e - envs);
+    return id;
+}
+
+static void family_join(struct Env *parent, struct Env *e)
+{
+    e->env_sib_prev = NULL;
+    e->env_sib_next = parent->env_child;
+    if (parent->env_child)
+        parent->env_child->env_sib_prev = e;
+    parent->env_child = e;
+}
+
+static void family_leave(struct Env *parent, struct Env *e)
+{
+    if (e->env_sib_prev)
+        e->env_sib_prev->env_sib_next = e->env_sib_next;
+    else
+        parent->env_child = e->env_sib_next;
+    if (e->env_sib_next)
+        e->env_sib_next->env_sib_prev = e->env_sib_prev;
+}
+
+/* Everything but env_id starts from zero. */
+static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
+{
+    envid_t id = next_id(e);
+
+    memset(e, 0, sizeof(*e));
+    e->env_id = id;
+    e->env_parent_id = parent ? parent->env_id : 0;
+    e->env_type = type;
+    e->env_status = ENV_NOT_RUNNABLE;
+    e->env_tf.tf_cs = GD_UT | 3;
+    e->env_tf.tf_ss = GD_UD | 3;
+    e->env_tf.tf_rflags = FL_ONE | FL_IF | (type == ENV_TYPE_FS ? FL_IOPL : 0);
+    *(uint16_t *)&e->env_fpu[FXSAVE_FCW] = FCW_INIT;
+    *(uint32_t *)&e->env_fpu[FXSAVE_MXCSR] = MXCSR_INIT;
+    strlcpy(e->env_name, parent ? parent->env_name : "?", sizeof(e->env_name));
+}
+
+int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
+{
+    uint64_t *pml4 = NULL;
+    struct Env *e;
+
+    if (type != ENV_TYPE_GUEST && !(pml4 = pml4_new()))
+        return -E_NO_MEM;
+    spin_lock(&env_lock);
+    e = slot_alloc();
+    if (!e) {
+        spin_unlock(&env_lock);
+        if (pml4)
+            pml4_free(pml4);
+        return -E_NO_FREE_ENV;
+    }
+    env_reset(e, parent, type);
+    e->env_pml4 = pml4;
+    e->env_cr3 = pml4 ? PADDR(pml4) : 0;
+    if (parent)
+        family_join(parent, e);
+    spin_unlock(&env_lock);
+    *store = e;
+    return 0;
+}
+
+/* The parent of e if it is still there, else NULL. */
+static struct Env *parent_of(const struct Env *e)
+{
+    struct Env *p = &envs[ENVX(e->env_parent_id)];
+
+    if (e->env_parent_id == 0 || p->env_id != e->env_parent_id || p->env_status == ENV_FREE ||
+        p->env_status == ENV_DYING || p->env_status == ENV_ZOMBIE)
+        return NULL;
+    return p;
+}
+
+void env_reap(struct Env *parent, struct Env *zombie)
+{
+    family_leave(parent, zombie);
+    slot_free(zombie);
+}
+
+/* Guests end with their monitor; other children live on without a parent, and zombies are
+ * forgotten. */
+static void children_release(struct Env *e, void (*end)(struct Env *, int))
+{
+    struct Env *next;
+
+    for (struct Env *c = e->env_child; c; c = next) {
+        next = c->env_sib_next;
+        c->env_parent_id = 0;
+        if (c->env_status == ENV_ZOMBIE)
+            slot_free(c);
+        else if (c->env_type == ENV_TYPE_GUEST)
+            end(c, EXIT_KILLED);
+    }
+    e->env_child = NULL;
+}
+
+/* Everything of env_destroy but leaving the CPU. env_lock is held. */
+static void env_end(struct Env *e, int status)
+{
+    struct Env *parent = parent_of(e);
+
+    e->env_status = ENV_DYING;
+    sched_remove(e);
+    ipc_env_gone(e);
+    children_release(e, env_end);
+    if (this_cpu()->cpu_env == e)
+        lcr3(PADDR(kern_pml4));
+    if (e->env_type == ENV_TYPE_GUEST)
+        guest_free(e);
+    else
+        pml4_free(e->env_pml4);
+    e->env_pml4 = NULL;
+
+    e->env_exit = status & 0xff;
+    if (!parent) {
+        slot_free(e);
+        return;
+    }
+    e->env_status = ENV_ZOMBIE;
+    if (parent->env_wait == WAIT_CHILD &&
+        (parent->env_wait_id == 0 || parent->env_wait_id == e->env_id))
+        sched_wake(parent);
+}
+
+void env_destroy(struct Env *e, int status)
+{
+    bool self = e == curenv;
+
+    spin_lock(&env_lock);
+    env_end(e, status);
+    spin_unlock(&env_lock);
+    if (self) {
+        this_cpu()->cpu_env = NULL;
+        sched_yield();
+    }
+}
+
+void env_fpu_save(void)
+{
+    asm volatile("fxsave64 %0" : "=m"(curenv->env_fpu));
+}
+
+static void fpu_load(const struct Env *e)
+{
+    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
+}
+
+/* Give this CPU to e: its FPU state, its address space, the stack that its traps save to. */
+static void env_switch(struct Cpu *c, struct Env *e)
+{
+    c->cpu_env = e;
+    e->env_runs++;
+    e->env_cpunum = c->cpu_num;
+    c->cpu_env_since = read_tsc();
+    c->cpu_slice_end = c->cpu_env_since + sched_slice();
+    fpu_load(e);
+    if (e->env_type == ENV_TYPE_GUEST)
+        return;
+    c->cpu_user_tf_end = &e->env_tf + 1;
+    c->cpu_tss.rsp[0] = (uint64_t)c->cpu_user_tf_end;
+    if (rcr3() != e->env_cr3)
+        lcr3(e->env_cr3);
+}
+
+void env_run(struct Env *e)
+{
+    struct Cpu *c = this_cpu();
+
+    e->env_status = ENV_RUNNING;
+    if (c->cpu_env != e)
+        env_switch(c, e);
+    sched_arm_timer();
+    if (e->env_type != ENV_TYPE_GUEST)
+        env_pop_tf(&e->env_tf);
+    vmx_vmrun(e);
+    sched_yield();
+}

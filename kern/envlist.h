@@ -1,0 +1,39 @@
+/*
+ * Doubly linked lists of envs. An env is on at most one list, and knows which (env_on).
+ */
+#ifndef JOS_KERN_ENVLIST_H
+#define JOS_KERN_ENVLIST_H
+
+#include <inc/env.h>
+
+static inline void envlist_append(struct EnvList *l, struct Env *e)
+{
+    e->env_on = l;
+    e->env_next = NULL;
+    e->env_prev = l->tail;
+    if (l->tail)
+        l->tail->env_next = e;
+    else
+        l->head = e;
+    l->tail = e;
+}
+
+/* Take e off the list it is on, if any. */
+static inline void envlist_remove(struct Env *e)
+{
+    struct EnvList *l = e->env_on;
+
+    if (!l)
+        return;
+    if (e->env_prev)
+        e->env_prev->env_next = e->env_next;
+    else
+        l->head = e->env_next;
+    if (e->env_next)
+        e->env_next->env_prev = e->env_prev;
+    else
+        l->tail = e->env_prev;
+    e->env_on = NULL;
+}
+
+#endif

@@ -1,0 +1,202 @@
+/*
+ * The allocator of physical page frames. Frames that were never used are not on any list: each RAM
+ * region has a mark, and everything from the mark on is free. So the start takes the same time on
+ * every machine, and a guest's untouched memory stays untouched. Frames that came back are on a
+ * free list.
+ */
+#include <inc/assert.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
+#include <kern/frame.h>
+#include <kern/pmap.h>
+
+#define MAX_REGIONS 32
+#define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */
+#define BOOT_MAPPED PGSIZE_1G   /* what kern/entry.S maps */
+#define MIN_MEMORY  0x1000000ul /* 16 MiB */
+
+struct Region {
+    ppn_t start, mark, end; /* free: [mark, end) */
+};
+
+struct PageInfo *pages;
+size_t npages;
+
+static struct spinlock page_lock = SPINLOCK_INIT("page"); /* protects all below and every pp_link */
+static struct PageInfo *free_list;
+static size_t nfree, ntotal;
+static struct Region regions[MAX_REGIONS];
+static int nregions;
+static int cur_region;  /* regions before it are used up */
+static int boot_region; /* where boot_alloc takes from */
+
+extern const char kernel_end[];
+
+/* ---- Boot ---- */
+
+static void region_add(physaddr_t start, physaddr_t end)
+{
+    struct Region *r = &regions[nregions];
+
+    start = MAX(ROUNDUP(start, PGSIZE), LOW_MEMORY);
+    /* The kernel image sits at the start of memory above 1 MiB, with nothing of use below it. */
+    if (start < PADDR(kernel_end) && end > KERNEL_LOAD)
+        start = PADDR(kernel_end);
+    end = MIN(ROUNDDOWN(end, PGSIZE), KERNBASE_MAX);
+    if (start >= end)
+        return;
+    if (nregions == MAX_REGIONS) {
+        cprintf("memory: more than %d ranges, ignoring %#lx-%#lx\n", MAX_REGIONS, start, end);
+        return;
+    }
+    r->start = r->mark = PGNUM(start);
+    r->end = PGNUM(end);
+    nregions++;
+}
+
+static void regions_from_map(const struct MultibootInfo *mbi)
+{
+    if (!(mbi->flags & MBI_MMAP)) {
+        if (mbi->flags & MBI_MEMORY)
+            region_add(LOW_MEMORY, LOW_MEMORY + mbi->mem_upper * 1024ul);
+        return;
+    }
+    const char *p = KADDR(mbi->mmap_addr), *end = p + mbi->mmap_length;
+    while (p < end) {
+        const struct MultibootMmap *m = (const void *)p;
+        if (m->type == MBMMAP_AVAILABLE && m->addr + m->len > m->addr)
+            region_add(m->addr, m->addr + m->len);
+        p += m->size + sizeof(m->size);
+    }
+}
+
+/* Frames that boot_alloc may still take from r. */
+static size_t boot_room(const struct Region *r)
+{
+    ppn_t end = MIN(r->end, PGNUM(BOOT_MAPPED));
+
+    return end > r->mark ? end - r->mark : 0;
+}
+
+void frame_init(const struct MultibootInfo *mbi)
+{
+    size_t limit;
+
+    regions_from_map(mbi);
+    for (int i = 0; i < nregions; i++) {
+        ntotal += regions[i].end - regions[i].start;
+        npages = MAX(npages, regions[i].end);
+        if (boot_room(&regions[i]) > boot_room(&regions[boot_region]))
+            boot_region = i;
+    }
+    if (nregions == 0 || ntotal < PGNUM(MIN_MEMORY))
+        panic("memory: the boot information names %lu KiB of RAM above 1 MiB, at least %lu are "
+              "needed",
+              ntotal * (PGSIZE / 1024), MIN_MEMORY / 1024);
+
+    /* pages[] may take half of what can be reached now; more RAM than that describes is not used.
+     */
+    limit = boot_room(&regions[boot_region]) / 2 * PGSIZE / sizeof(*pages);
+    if (npages > limit) {
+        cprintf("memory: not using RAM above %#lx\n", limit << PGSHIFT);
+        npages = limit;
+        ntotal = 0;
+        for (int i = 0; i < nregions; i++) {
+            regions[i].end = MAX(MIN(regions[i].end, npages), regions[i].start);
+            ntotal += regions[i].end - regions[i].start;
+        }
+    }
+    nfree = ntotal;
+    pages = boot_alloc(npages * sizeof(*pages));
+}
+
+void *boot_alloc(size_t size)
+{
+    struct Region *r = &regions[boot_region];
+    size_t n = ROUNDUP(size, PGSIZE) / PGSIZE;
+    ppn_t first = r->mark;
+
+    if (boot_room(r) < n)
+        panic("memory: no room for %lu KiB of kernel tables", size / 1024);
+    r->mark += n;
+    nfree -= n;
+    return KADDR(first << PGSHIFT);
+}
+
+void frame_each_ram(void (*fn)(physaddr_t start, physaddr_t end))
+{
+    fn(0, LOW_MEMORY);
+    fn(KERNEL_LOAD, PADDR(kernel_end));
+    for (int i = 0; i < nregions; i++)
+        fn(regions[i].start << PGSHIFT, regions[i].end << PGSHIFT);
+}
+
+/* ---- Allocation ---- */
+
+/* The next frame that was never used, or NULL. page_lock is held. */
+static struct PageInfo *frame_carve(void)
+{
+    for (; cur_region < nregions; cur_region++) {
+        struct Region *r = &regions[cur_region];
+        if (r->mark < r->end) {
+            struct PageInfo *pp = &pages[r->mark++];
+            pp->pp_ref = 0;
+            return pp;
+        }
+    }
+    return NULL;
+}
+
+struct PageInfo *page_alloc(int flags)
+{
+    struct PageInfo *pp;
+
+    spin_lock(&page_lock);
+    pp = free_list;
+    if (pp)
+        free_list = pp->pp_link;
+    else
+        pp = frame_carve();
+    if (pp)
+        nfree--;
+    spin_unlock(&page_lock);
+
+    if (!pp)
+        return NULL;
+    pp->pp_link = NULL;
+    if (flags & ALLOC_ZERO)
+        memset(page2kva(pp), 0, PGSIZE);
+    return pp;
+}
+
+void page_free(struct PageInfo *pp)
+{
+    assert(pp->pp_ref == 0);
+    spin_lock(&page_lock);
+    pp->pp_link = free_list;
+    free_list = pp;
+    nfree++;
+    spin_unlock(&page_lock);
+}
+
+void page_incref(struct PageInfo *pp)
+{
+    __atomic_add_fetch(&pp->pp_ref, 1, __ATOMIC_RELAXED);
+}
+
+void page_decref(struct PageInfo *pp)
+{
+    if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
+        page_free(pp);
+}
+
+size_t page_nfree(void)
+{
+    return nfree;
+}
+
+size_t page_ntotal(void)
+{
+    return ntotal;
+}

@@ -1,0 +1,34 @@
+/*
+ * The kernel's start on the boot CPU, from the first line of C to the first env.
+ */
+#include <inc/multiboot.h>
+#include <inc/stdio.h>
+#include <inc/x86.h>
+#include <kern/console.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/platform.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
+
+extern const uint8_t embedded_fs[], embedded_fs_end[], embedded_init[], embedded_init_end[];
+
+void kernel_main(uint32_t magic, uint32_t mbi_pa) __attribute__((noreturn));
+
+void kernel_main(uint32_t magic, uint32_t mbi_pa)
+{
+    cpu_features_init();
+    platform_init(magic, mbi_pa);
+    cons_init();
+    mem_init();
+    trap_init();
+    cpu_init(&cpus[0]);
+    platform_intr_init();
+    cons_intr_enable();
+    cprintf("%s: %lu MiB of memory, %lu MHz\n", is_guest ? "gOS" : "hOS", page_ntotal() >> 8,
+            tsc_khz / 1000);
+
+    env_create(embedded_fs, embedded_fs_end - embedded_fs, ENV_TYPE_FS, "fs");
+    env_create(embedded_init, embedded_init_end - embedded_init, ENV_TYPE_INIT, "init");
+    sched_yield();
+}

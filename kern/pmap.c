@@ -1,0 +1,209 @@
+/*
+ * Page tables: the kernel's own, those of envs, and the functions that map, look up and unmap
+ * pages (SDM "4-Level Paging"). Frames come from kern/frame.c.
+ */
+#include <inc/assert.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
+#include <inc/x86.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/frame.h>
+#include <kern/platform.h>
+#include <kern/pmap.h>
+
+uint64_t *kern_pml4;
+static uint64_t user_info_pdpt; /* PML4 entry of UPAGES and UENVS, the same in every env */
+
+extern const char text_start[], text_end[], rodata_start[], data_start[], kernel_end[];
+extern uint64_t boot_pml4[];
+
+/*
+ * The walk that all page tables of this format share:
+ *
+ *      va:  |  47-39 |  38-30 |  29-21 |  20-12 |  11-0  |
+ *              PML4     PDPT      PD       PT     offset
+ */
+uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
+{
+    uint64_t *table = pml4;
+
+    for (int level = 3; level > 0; level--) {
+        uint64_t *pte = &table[PTX(va, level)];
+        if (!(*pte & PTE_P)) {
+            struct PageInfo *pp = create ? page_alloc(ALLOC_ZERO) : NULL;
+            if (!pp)
+                return NULL;
+            page_incref(pp);
+            *pte = page2pa(pp) | PTE_P | PTE_W | PTE_U;
+        } else if (*pte & PTE_PS) {
+            return NULL;
+        }
+        table = KADDR(PTE_ADDR(*pte));
+    }
+    return &table[PTX(va, 0)];
+}
+
+static void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
+{
+    if (PTE_ADDR(rcr3()) == PADDR(pml4))
+        invlpg((void *)va);
+}
+
+int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+{
+    uint64_t *pte = pml4_walk(pml4, va, true);
+
+    if (!pte)
+        return -E_NO_MEM;
+    page_incref(pp); /* first, in case pp is what is mapped there now */
+    page_remove(pml4, va);
+    if (!cpu_features.nx)
+        perm &= ~PTE_NX;
+    *pte = page2pa(pp) | perm | PTE_P;
+    return 0;
+}
+
+struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
+{
+    uint64_t *pte = pml4_walk(pml4, va, false);
+
+    if (pte_store)
+        *pte_store = pte;
+    return pte && (*pte & PTE_P) ? pa2page(PTE_ADDR(*pte)) : NULL;
+}
+
+void page_remove(uint64_t *pml4, uintptr_t va)
+{
+    uint64_t *pte;
+    struct PageInfo *pp = page_lookup(pml4, va, &pte);
+
+    if (!pp)
+        return;
+    *pte = 0;
+    tlb_invalidate(pml4, va);
+    page_decref(pp);
+}
+
+uint64_t *pml4_new(void)
+{
+    struct PageInfo *pp = page_alloc(0);
+    uint64_t *pml4;
+
+    if (!pp)
+        return NULL;
+    page_incref(pp);
+    pml4 = page2kva(pp);
+    memset(pml4, 0, PGSIZE / 2);
+    memcpy(pml4 + NPTENTRIES / 2, kern_pml4 + NPTENTRIES / 2, PGSIZE / 2);
+    pml4[PTX(UPAGES, 3)] = user_info_pdpt;
+    pml4[PTX(UVPT, 3)] = page2pa(pp) | PTE_P | PTE_U | (cpu_features.nx ? PTE_NX : 0);
+    return pml4;
+}
+
+/* Drop what the table at this level maps, then the table itself. */
+static void table_free(uint64_t *table, int level)
+{
+    for (int i = 0; i < NPTENTRIES; i++) {
+        if (!(table[i] & PTE_P))
+            continue;
+        if (level > 0)
+            table_free(KADDR(PTE_ADDR(table[i])), level - 1);
+        else
+            page_decref(pa2page(PTE_ADDR(table[i])));
+    }
+    page_decref(pa2page(PADDR(table)));
+}
+
+void pml4_free(uint64_t *pml4)
+{
+    for (unsigned i = 0; i <= PTX(UTOP - 1, 3); i++)
+        if (pml4[i] & PTE_P)
+            table_free(KADDR(PTE_ADDR(pml4[i])), 2);
+    page_decref(pa2page(PADDR(pml4)));
+}
+
+/* ---- The kernel's own mappings, made once at boot ---- */
+
+/* A table for boot mappings; there is always memory for them, or no machine to run on. */
+static uint64_t *boot_table(uint64_t *entry, uint64_t flags)
+{
+    if (!(*entry & PTE_P)) {
+        void *table = boot_alloc(PGSIZE);
+        memset(table, 0, PGSIZE);
+        *entry = PADDR(table) | flags | PTE_P;
+    }
+    return KADDR(PTE_ADDR(*entry));
+}
+
+static void boot_map_page(uintptr_t va, physaddr_t pa, uint64_t perm, int leaf,
+                          uint64_t table_flags)
+{
+    uint64_t *table = kern_pml4;
+
+    if (!cpu_features.nx)
+        perm &= ~PTE_NX;
+    for (int level = 3; level > leaf; level--)
+        table = boot_table(&table[PTX(va, level)], table_flags);
+    table[PTX(va, leaf)] = pa | perm | PTE_P | (leaf ? PTE_PS : 0);
+}
+
+void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm)
+{
+    for (size_t off = 0; off < size; off += PGSIZE)
+        boot_map_page(va + off, pa + off, perm, 0, PTE_W | (perm & PTE_U));
+}
+
+/* All RAM at KERNBASE, with the largest pages that lie in it. */
+static void map_direct(physaddr_t start, physaddr_t end)
+{
+    uint64_t perm = PTE_W | PTE_NX | PTE_G;
+    physaddr_t pa = ROUNDDOWN(start, PGSIZE_2M);
+
+    while (pa < end) {
+        bool huge = cpu_features.page1g && pa % PGSIZE_1G == 0 && end - pa >= PGSIZE_1G;
+        boot_map_page(KERNBASE + pa, pa, perm, huge ? 2 : 1, PTE_W);
+        pa += huge ? PGSIZE_1G : PGSIZE_2M;
+    }
+}
+
+static void map_image(const char *from, const char *to, uint64_t perm)
+{
+    uintptr_t va = ROUNDDOWN((uintptr_t)from, PGSIZE);
+
+    boot_map(va, va - KERNEL_VMA, ROUNDUP((uintptr_t)to, PGSIZE) - va, perm | PTE_G);
+}
+
+/* The read-only windows of user space, in tables of their own that all envs share. */
+static void map_user_info(void)
+{
+    boot_map(UPAGES, PADDR(pages), ROUNDUP(npages * sizeof(*pages), PGSIZE), PTE_U | PTE_NX);
+    boot_map(UENVS, PADDR(envs), ROUNDUP(sizeof(envs), PGSIZE), PTE_U | PTE_NX);
+    user_info_pdpt = kern_pml4[PTX(UPAGES, 3)];
+    kern_pml4[PTX(UPAGES, 3)] = 0;
+}
+
+/*
+ * Every PML4 entry that the upper half may ever need exists before the first env copies it: later
+ * boot_map calls then change tables that all envs share.
+ */
+static void reserve_upper_half(void)
+{
+    boot_table(&kern_pml4[PTX(KERNEL_MMIO, 3)], PTE_W);
+}
+
+void mem_init(void)
+{
+    frame_init(platform_mbi());
+
+    kern_pml4 = boot_alloc(PGSIZE);
+    memset(kern_pml4, 0, PGSIZE);
+    frame_each_ram(map_direct);
+    map_image(text_start, text_end, 0);
+    map_image(rodata_start, data_start, PTE_NX);
+    map_image(data_start, kernel_end, PTE_W | PTE_NX);
+    reserve_upper_half();
+    map_user_info();
+    lcr3(PADDR(kern_pml4));
+}

@@ -1,0 +1,182 @@
+/*
+ * The system-call table, and the calls that concern console, time and the machine. The entry is
+ * syscall_entry in kern/trapentry.S.
+ */
+#include <inc/error.h>
+#include <inc/string.h>
+#include <inc/x86.h>
+#include <kern/console.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/platform.h>
+#include <kern/pmap.h>
+#include <kern/syscall.h>
+#include <vmm/guest.h>
+
+#define CPUTS_CHUNK 256
+
+static int64_t sys_cputs(uintptr_t s, size_t len)
+{
+    char buf[CPUTS_CHUNK];
+    int r;
+
+    if (s >= UTOP || len > UTOP - s)
+        return -E_FAULT;
+    for (size_t n; len > 0; s += n, len -= n) {
+        n = MIN(len, sizeof(buf));
+        if ((r = copyin(buf, s, n)) < 0)
+            return r;
+        cons_write(buf, n);
+    }
+    return 0;
+}
+
+static int64_t sys_cgetc(bool wait)
+{
+    int c = cons_getc();
+
+    if (c || !wait)
+        return c;
+    sched_restart();
+    sched_block(WAIT_CONS, 0);
+    sched_yield();
+}
+
+static int64_t sys_yield(void)
+{
+    if (!sched_others_waiting())
+        return 0;
+    curenv->env_tf.tf_rax = 0;
+    sched_yield();
+}
+
+static uint64_t uptime_ms(void)
+{
+    return (read_tsc() - boot_tsc) / tsc_khz;
+}
+
+static int64_t sys_time_msec(void)
+{
+    return uptime_ms();
+}
+
+/* The TSC in msec milliseconds; the far future when that is beyond counting. */
+static uint64_t deadline_after(uint64_t msec)
+{
+    uint64_t now = read_tsc();
+
+    return msec < (~0ul - now) / tsc_khz ? now + msec * tsc_khz : ~0ul;
+}
+
+static int64_t sys_sleep_msec(uint64_t msec)
+{
+    curenv->env_tf.tf_rax = 0;
+    sched_block(WAIT_SLEEP, deadline_after(msec));
+    sched_yield();
+}
+
+static int64_t sys_sysinfo(uintptr_t dst)
+{
+    struct SysInfo info = {
+        .pages_total = page_ntotal(),
+        .pages_free = page_nfree(),
+        .envs_total = NENV,
+        .envs_used = env_nused(),
+        .ncpu = ncpu,
+        .is_guest = is_guest,
+        .tsc_khz = tsc_khz,
+        .uptime_ms = uptime_ms(),
+    };
+
+    return copyout(dst, &info, sizeof(info));
+}
+
+static int64_t sys_cmdline(uintptr_t dst, size_t size)
+{
+    size_t len = strlen(boot_cmdline);
+
+    if (size == 0)
+        return -E_INVAL;
+    len = MIN(len, size - 1);
+    if (copyout(dst, boot_cmdline, len) < 0 || copyout(dst + len, "", 1) < 0)
+        return -E_FAULT;
+    return len;
+}
+
+static int64_t sys_poweroff(int status)
+{
+    platform_poweroff(status & 0xff);
+}
+
+static int64_t sys_irq_wait(int irq, uint64_t timeout_ms)
+{
+    if (curenv->env_type != ENV_TYPE_FS)
+        return -E_PERM;
+    if (irq != IRQ_IDE && irq != IRQ_IDE2)
+        return -E_INVAL;
+    return sched_wait_irq(irq, deadline_after(timeout_ms));
+}
+
+static int64_t sys_null(void)
+{
+    return 0;
+}
+
+/* The physical address of the caller's own page, which it may write (when `write`). */
+static int own_page(uintptr_t va, bool write, physaddr_t *pa)
+{
+    int r;
+
+    if (va >= UTOP || va % PGSIZE)
+        return -E_INVAL;
+    if ((r = user_mem_check(curenv, va, PGSIZE, write ? PTE_W : 0)) < 0)
+        return r;
+    *pa = page2pa(page_lookup(curenv->env_pml4, va, NULL));
+    return 0;
+}
+
+#define NO_PAGE (~0ul)
+
+/* The hypercalls of the file server in gOS. hOS's answer never carries a page, so the file server's
+ * page is all that the host ever sees of this env. */
+static int64_t sys_host_ipc_send(uint64_t value, uintptr_t va, uint64_t perm)
+{
+    uint64_t rbx = VMX_HOST_FS_ENV, rcx = value, rdx = NO_PAGE, rsi = perm;
+    int r;
+
+    if (!is_guest)
+        return -E_NOT_SUPP;
+    if (curenv->env_type != ENV_TYPE_FS)
+        return -E_PERM;
+    if (va < UTOP) {
+        if (!perm_valid(perm))
+            return -E_INVAL;
+        if ((r = own_page(va, perm & PTE_W, &rdx)) < 0)
+            return r;
+    }
+    return hypercall(VMX_VMCALL_IPCSEND, &rbx, &rcx, &rdx, &rsi);
+}
+
+static int64_t sys_host_ipc_recv(uintptr_t va)
+{
+    uint64_t rbx = NO_PAGE, rcx = 0, rdx = 0, rsi = 0;
+    int64_t r;
+
+    if (!is_guest)
+        return -E_NOT_SUPP;
+    if (curenv->env_type != ENV_TYPE_FS)
+        return -E_PERM;
+    if (va < UTOP && (r = own_page(va, true, &rbx)) < 0)
+        return r;
+    r = hypercall(VMX_VMCALL_IPCRECV, &rbx, &rcx, &rdx, &rsi);
+    return r < 0 ? r : (int64_t)rsi;
+}
+
+int64_t syscall_unknown(void)
+{
+    return -E_NO_SYS;
+}
+
+/* Called from assembly only, with up to five arguments, so the differing types do no harm. */
+#define SYSCALL_ENTRY(name) [SYS_##name] = (const void *)sys_##name,
+const void *const syscall_table[NSYSCALLS] = { SYSCALL_LIST(SYSCALL_ENTRY) };

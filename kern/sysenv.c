@@ -1,0 +1,175 @@
+/*
+ * System calls about envs: making, starting, ending and waiting for them.
+ */
+#include <inc/error.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/pmap.h>
+#include <kern/syscall.h>
+#include <vmm/guest.h>
+
+int64_t sys_getenvid(void)
+{
+    return curenv->env_id;
+}
+
+int64_t sys_env_destroy(envid_t id)
+{
+    struct Env *e;
+    int r;
+
+    if ((r = envid2env(id, &e, false)) < 0)
+        return r;
+    if (e->env_status == ENV_ZOMBIE)
+        return -E_BAD_ENV;
+    if (e->env_type == ENV_TYPE_FS || e->env_type == ENV_TYPE_INIT)
+        return -E_PERM;
+    env_destroy(e, EXIT_KILLED);
+    return 0;
+}
+
+int64_t sys_env_exit(int status)
+{
+    env_destroy(curenv, status);
+    return 0;
+}
+
+/* A zombie child with this id (0: any), or NULL; *alive tells if a matching child is still alive.
+ */
+static struct Env *find_zombie(envid_t id, bool *alive)
+{
+    *alive = false;
+    for (struct Env *c = curenv->env_child; c; c = c->env_sib_next) {
+        if (id != 0 && c->env_id != id)
+            continue;
+        if (c->env_status == ENV_ZOMBIE)
+            return c;
+        *alive = true;
+    }
+    return NULL;
+}
+
+int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
+{
+    bool alive;
+    struct Env *zombie = find_zombie(id, &alive);
+
+    if (zombie) {
+        envid_t zombie_id = zombie->env_id;
+        if (status && copyout(status, &zombie->env_exit, sizeof(zombie->env_exit)) < 0)
+            return -E_FAULT;
+        spin_lock(&env_lock);
+        env_reap(curenv, zombie);
+        spin_unlock(&env_lock);
+        return zombie_id;
+    }
+    if (!alive)
+        return -E_BAD_ENV;
+    if (nohang)
+        return 0;
+    curenv->env_wait_id = id;
+    sched_restart();
+    sched_block(WAIT_CHILD, 0);
+    sched_yield();
+}
+
+int64_t sys_env_set_name(envid_t id, uintptr_t name)
+{
+    char buf[ENV_NAME_LEN];
+    struct Env *e;
+    int r;
+
+    if ((r = envid2env(id, &e, true)) < 0)
+        return r;
+    if ((r = copyinstr(buf, name, sizeof(buf))) < 0)
+        return r;
+    strlcpy(e->env_name, buf, sizeof(e->env_name));
+    return 0;
+}
+
+int64_t sys_exofork(void)
+{
+    struct Env *e;
+    int r;
+
+    if ((r = env_alloc(&e, curenv, ENV_TYPE_USER)) < 0)
+        return r;
+    env_fpu_save();
+    memcpy(e->env_fpu, curenv->env_fpu, sizeof(e->env_fpu));
+    e->env_tf = curenv->env_tf;
+    e->env_tf.tf_rflags &= ~FL_IOPL;
+    e->env_tf.tf_rax = 0;
+    e->env_pgfault_upcall = 0;
+    return e->env_id;
+}
+
+/* A child of the caller, or the caller itself, that has not ended. */
+static int find_child(envid_t id, struct Env **e)
+{
+    int r = envid2env(id, e, true);
+
+    return r == 0 && (*e)->env_status == ENV_ZOMBIE ? -E_BAD_ENV : r;
+}
+
+/* Only an env that waits for nothing else can be started, and only a runnable one stopped. */
+int64_t sys_env_set_status(envid_t id, uint32_t status)
+{
+    struct Env *e;
+    int r;
+
+    if (status != ENV_RUNNABLE && status != ENV_NOT_RUNNABLE)
+        return -E_INVAL;
+    if ((r = find_child(id, &e)) < 0)
+        return r;
+    if (e == curenv)
+        return status == ENV_RUNNABLE ? 0 : -E_INVAL;
+    spin_lock(&env_lock);
+    if (status == ENV_RUNNABLE && e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE) {
+        sched_ready(e);
+    } else if (status == ENV_NOT_RUNNABLE && e->env_status == ENV_RUNNABLE) {
+        sched_remove(e);
+        e->env_status = ENV_NOT_RUNNABLE;
+        e->env_wait = WAIT_NONE;
+    }
+    spin_unlock(&env_lock);
+    return 0;
+}
+
+int64_t sys_env_set_trapframe(envid_t id, uintptr_t utf)
+{
+    struct Trapframe tf;
+    struct Env *e;
+    int r;
+
+    if ((r = find_child(id, &e)) < 0)
+        return r;
+    if ((r = copyin(&tf, utf, sizeof(tf))) < 0)
+        return r;
+    if (e->env_type == ENV_TYPE_GUEST)
+        return guest_set_trapframe(e, &tf);
+    if (tf.tf_rip >= UTOP || tf.tf_rsp > UTOP)
+        return -E_INVAL;
+    tf.tf_trapno = 0; /* leave by IRETQ, which loads all registers */
+    tf.tf_err = 0;
+    tf.tf_cs = GD_UT | 3;
+    tf.tf_ss = GD_UD | 3;
+    tf.tf_rflags = (tf.tf_rflags & FL_USER) | FL_ONE | FL_IF | (e->env_tf.tf_rflags & FL_IOPL);
+    e->env_tf = tf;
+    if (e == curenv)
+        env_run(e);
+    return 0;
+}
+
+int64_t sys_env_set_pgfault_upcall(envid_t id, uintptr_t upcall)
+{
+    struct Env *e;
+    int r;
+
+    if ((r = find_child(id, &e)) < 0)
+        return r;
+    if (upcall >= UTOP)
+        return -E_INVAL;
+    e->env_pgfault_upcall = upcall;
+    return 0;
+}

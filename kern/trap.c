@@ -1,0 +1,224 @@
+/*
+ * Exceptions and interrupts in C. An exception that an env causes is its own affair: a page fault
+ * goes to its upcall, everything else ends it with words on the console. An exception in the kernel
+ * is a bug, except in the functions that access user memory.
+ */
+#include <inc/assert.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <inc/x86.h>
+#include <kern/console.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/lapic.h>
+#include <kern/pic.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
+
+#define GATE_INTERRUPT 0x8e /* present, DPL 0, 64-bit interrupt gate */
+#define GATE_DPL_USER  0x60
+#define STUB_SIZE      16
+#define IST_NMI        1
+#define IST_DF         2
+
+static struct Gatedesc idt[TRAP_VECTORS];
+
+extern const char trap_stubs[];
+extern const char user_access_start[], user_access_end[], user_access_fault[];
+
+static const char *const trap_names[] = {
+    [T_DIVIDE] = "divide error",
+    [T_DEBUG] = "debug exception",
+    [T_NMI] = "non-maskable interrupt",
+    [T_BRKPT] = "breakpoint",
+    [T_OFLOW] = "overflow",
+    [T_BOUND] = "BOUND range exceeded",
+    [T_ILLOP] = "invalid opcode",
+    [T_DEVICE] = "device not available",
+    [T_DBLFLT] = "double fault",
+    [T_TSS] = "invalid TSS",
+    [T_SEGNP] = "segment not present",
+    [T_STACK] = "stack-segment fault",
+    [T_GPFLT] = "general protection fault",
+    [T_PGFLT] = "page fault",
+    [T_FPERR] = "x87 floating-point error",
+    [T_ALIGN] = "alignment check",
+    [T_MCHK] = "machine check",
+    [T_SIMDERR] = "SIMD floating-point exception",
+};
+
+const char *trapname(int trapno)
+{
+    if (trapno >= 0 && trapno < (int)ARRAY_SIZE(trap_names) && trap_names[trapno])
+        return trap_names[trapno];
+    if (trapno == T_SYSCALL)
+        return "system call";
+    return trapno >= IRQ_OFFSET ? "hardware interrupt" : "reserved exception";
+}
+
+void trap_init(void)
+{
+    for (int v = 0; v < TRAP_VECTORS; v++) {
+        uint64_t stub = (uint64_t)trap_stubs + STUB_SIZE * v;
+        idt[v] = (struct Gatedesc){
+            .off_0 = stub,
+            .sel = GD_KT,
+            .ist = v == T_NMI || v == T_MCHK ? IST_NMI
+                   : v == T_DBLFLT           ? IST_DF
+                                             : 0,
+            .type_dpl_p = GATE_INTERRUPT | (v == T_BRKPT || v == T_OFLOW ? GATE_DPL_USER : 0),
+            .off_16 = stub >> 16,
+            .off_32 = stub >> 32,
+        };
+    }
+}
+
+void trap_init_percpu(void)
+{
+    struct Pseudodesc pd = { sizeof(idt) - 1, (uint64_t)idt };
+
+    asm volatile("lidt %0" : : "m"(pd));
+}
+
+void print_trapframe(const struct Trapframe *tf)
+{
+    cprintf("  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", tf->tf_rax, tf->tf_rbx,
+            tf->tf_rcx, tf->tf_rdx);
+    cprintf("  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", tf->tf_rsi, tf->tf_rdi,
+            tf->tf_rbp, tf->tf_rsp);
+    cprintf("  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", tf->tf_r8, tf->tf_r9, tf->tf_r10,
+            tf->tf_r11);
+    cprintf("  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", tf->tf_r12, tf->tf_r13,
+            tf->tf_r14, tf->tf_r15);
+    cprintf("  rip %016lx  cs %04lx  ss %04lx  rflags %08lx  trap %ld (%s)  error %#lx\n",
+            tf->tf_rip, tf->tf_cs, tf->tf_ss, tf->tf_rflags, tf->tf_trapno, trapname(tf->tf_trapno),
+            tf->tf_err);
+}
+
+/* ---- Exceptions of envs ---- */
+
+static void end_env(struct Trapframe *tf, const char *more)
+{
+    cprintf("[%08x] %s: %s%s, rip %#lx, rsp %#lx: ended\n", curenv->env_id, curenv->env_name,
+            trapname(tf->tf_trapno), more, tf->tf_rip, tf->tf_rsp);
+    env_destroy(curenv, EXIT_FAULT);
+}
+
+/* Where the frame for the upcall goes: below the one in use if the fault came on the exception
+ * stack. */
+static uintptr_t upcall_frame(const struct Trapframe *tf)
+{
+    uintptr_t top = UXSTACKTOP;
+
+    if (tf->tf_rsp > UXSTACKTOP - PGSIZE && tf->tf_rsp <= UXSTACKTOP)
+        top = tf->tf_rsp - sizeof(uint64_t);
+    return top - sizeof(struct UTrapframe);
+}
+
+static void page_fault(struct Trapframe *tf, uintptr_t va)
+{
+    uintptr_t frame = upcall_frame(tf);
+    struct UTrapframe utf = {
+        .utf_fault_va = va,
+        .utf_err = tf->tf_err,
+        .utf_r15 = tf->tf_r15,
+        .utf_r14 = tf->tf_r14,
+        .utf_r13 = tf->tf_r13,
+        .utf_r12 = tf->tf_r12,
+        .utf_r11 = tf->tf_r11,
+        .utf_r10 = tf->tf_r10,
+        .utf_r9 = tf->tf_r9,
+        .utf_r8 = tf->tf_r8,
+        .utf_rbp = tf->tf_rbp,
+        .utf_rdi = tf->tf_rdi,
+        .utf_rsi = tf->tf_rsi,
+        .utf_rdx = tf->tf_rdx,
+        .utf_rcx = tf->tf_rcx,
+        .utf_rbx = tf->tf_rbx,
+        .utf_rax = tf->tf_rax,
+        .utf_rip = tf->tf_rip,
+        .utf_rflags = tf->tf_rflags,
+        .utf_rsp = tf->tf_rsp,
+    };
+    char more[80];
+
+    if (curenv->env_pgfault_upcall && frame >= UXSTACKTOP - PGSIZE &&
+        copyout(frame, &utf, sizeof(utf)) == 0) {
+        tf->tf_rip = curenv->env_pgfault_upcall;
+        tf->tf_rsp = frame;
+        return;
+    }
+    snprintf(more, sizeof(more), " at %#lx (%s%s%s)%s", va, tf->tf_err & FEC_WR ? "write" : "read",
+             tf->tf_err & FEC_ID ? ", instruction fetch" : "",
+             tf->tf_err & FEC_PR ? ", forbidden by the page" : ", nothing mapped",
+             curenv->env_pgfault_upcall ? ", no room on the exception stack" : "");
+    end_env(tf, more);
+}
+
+/* ---- Interrupts ---- */
+
+bool irq_dispatch(int vector)
+{
+    switch (vector) {
+    case T_TIMER:
+        lapic_eoi();
+        return sched_timer();
+    case T_HVCONS:
+        lapic_eoi();
+        cons_intr();
+        return false;
+    case T_IPI_FLUSH:
+    case T_IPI_KICK:
+    case T_APIC_ERROR:
+        lapic_eoi();
+        return false;
+    case T_APIC_SPUR:
+        return false;
+    }
+    int irq = vector - IRQ_OFFSET;
+    if (irq < 0 || irq > IRQ_IDE2 || pic_is_spurious(irq))
+        return false;
+    if (irq == IRQ_KBD || irq == IRQ_SERIAL)
+        cons_intr();
+    else if (irq == IRQ_IDE || irq == IRQ_IDE2)
+        sched_wake_irq(irq);
+    pic_eoi(irq);
+    return false;
+}
+
+static void kernel_trap(struct Trapframe *tf)
+{
+    uint64_t va = rcr2();
+
+    if (tf->tf_trapno == T_PGFLT && tf->tf_rip >= (uint64_t)user_access_start &&
+        tf->tf_rip < (uint64_t)user_access_end) {
+        if (!user_access_recover(va, tf->tf_err))
+            tf->tf_rip = (uint64_t)user_access_fault;
+        return;
+    }
+    if (tf->tf_trapno == T_NMI) {
+        cprintf("non-maskable interrupt on CPU %u: ignored\n", this_cpu()->cpu_num);
+        return;
+    }
+    if (tf->tf_trapno == T_PGFLT)
+        cprintf("page fault in the kernel at address %#lx\n", va);
+    panic_trap(tf, "%s in the kernel at %#lx", trapname(tf->tf_trapno), tf->tf_rip);
+}
+
+void trap(struct Trapframe *tf)
+{
+    if (tf->tf_trapno >= IRQ_OFFSET) {
+        if (irq_dispatch(tf->tf_trapno) && curenv)
+            sched_yield();
+        return;
+    }
+    if ((tf->tf_cs & 3) == 0 || tf->tf_trapno == T_NMI || tf->tf_trapno == T_DBLFLT ||
+        tf->tf_trapno == T_MCHK) {
+        kernel_trap(tf);
+        return;
+    }
+    if (tf->tf_trapno == T_PGFLT)
+        page_fault(tf, rcr2());
+    else
+        end_env(tf, "");
+}

@@ -1,0 +1,241 @@
+/*
+ * The ways into the kernel and back: exceptions and interrupts, SYSCALL, and env_pop_tf.
+ *
+ * Interrupted user code is saved right into its env's env_tf: TSS.RSP0 and cpu_user_tf_end point at
+ * its end. Interrupted kernel code (the idle loop, a fault in user-memory access, a bug) is saved
+ * on the kernel stack. The picture is the same, struct Trapframe:
+ *
+ *      SS              <- end of env_tf, or the interrupted RSP, 16-byte aligned
+ *      RSP
+ *      RFLAGS
+ *      CS
+ *      RIP
+ *      error code      pushed by the CPU, or 0
+ *      trap number
+ *      RAX ... R15     <- struct Trapframe *
+ */
+#include <inc/mmu.h>
+#include <inc/trap.h>
+#include <kern/asm-offsets.h>
+
+.macro PUSH_REGS
+    pushq %rax
+    pushq %rbx
+    pushq %rcx
+    pushq %rdx
+    pushq %rsi
+    pushq %rdi
+    pushq %rbp
+    pushq %r8
+    pushq %r9
+    pushq %r10
+    pushq %r11
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+.endm
+
+.macro POP_REGS
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %r11
+    popq %r10
+    popq %r9
+    popq %r8
+    popq %rbp
+    popq %rdi
+    popq %rsi
+    popq %rdx
+    popq %rcx
+    popq %rbx
+    popq %rax
+.endm
+
+.text
+/* One 16-byte stub for each vector that the IDT has: trap_stubs + 16 * vector. */
+.balign 16
+.globl trap_stubs
+trap_stubs:
+.set vec, 0
+.rept TRAP_VECTORS
+    .balign 16
+    /* #DF, #TS, #NP, #SS, #GP, #PF, #AC, #CP, #VC and #SX bring an error code (SDM "Error Code"). */
+    .if (vec == 8) || ((vec >= 10) && (vec <= 14)) || (vec == 17) || (vec == 21) || (vec == 29) || (vec == 30)
+    .else
+    pushq $0
+    .endif
+    pushq $vec
+    .if (vec == T_NMI) || (vec == T_DBLFLT) || (vec == T_MCHK)
+    jmp trap_paranoid
+    .else
+    jmp trap_common
+    .endif
+    .set vec, vec + 1
+.endr
+.balign 16
+
+trap_common:
+    PUSH_REGS
+    cld
+    movq %rsp, %rdi
+    testb $3, TF_CS(%rsp)
+    jz trap_from_kernel
+    swapgs
+    movq %rdi, %rbx
+    movq %gs:CPU_KSTACK_TOP, %rsp
+    xorl %ebp, %ebp
+    call trap
+    movq %rbx, %rsp
+    POP_REGS
+    addq $16, %rsp                  /* trap number, error code */
+    swapgs
+    iretq
+
+trap_from_kernel:
+    call trap
+    POP_REGS
+    addq $16, %rsp
+    iretq
+
+/*
+ * NMI, double fault and machine check can strike anywhere, also between SWAPGS and the switch of stacks:
+ * they have stacks of their own (IST), and look at the GS base itself: the kernel's is negative.
+ */
+trap_paranoid:
+    PUSH_REGS
+    cld
+    xorl %ebx, %ebx
+    movl $MSR_GS_BASE, %ecx
+    rdmsr
+    testl %edx, %edx
+    js 1f
+    swapgs
+    incl %ebx
+1:  movq %rsp, %rdi
+    call trap
+    testl %ebx, %ebx
+    jz 1f
+    swapgs
+1:  POP_REGS
+    addq $16, %rsp
+    iretq
+
+/*
+ * SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP still the user's, interrupts off by SFMASK. The handler
+ * preserves RBX, RBP, R12-R15 as every C function does, so the way back reloads only the others. A handler
+ * that blocks, or changes more of the caller's registers, leaves by sched_yield or env_run instead.
+ */
+.globl syscall_entry
+syscall_entry:
+    swapgs
+    movq %rsp, %gs:CPU_SCRATCH
+    movq %gs:CPU_USER_TF_END, %rsp
+    pushq $(GD_UD | 3)
+    pushq %gs:CPU_SCRATCH
+    pushq %r11
+    pushq $(GD_UT | 3)
+    pushq %rcx
+    pushq $0
+    pushq $T_SYSCALL
+    PUSH_REGS
+    movq %gs:CPU_KSTACK_TOP, %rsp
+    cmpq $SYSCALL_COUNT, %rax
+    jae bad_syscall
+    movq %r10, %rcx
+    call *syscall_table(, %rax, 8)
+syscall_exit:
+    movq %gs:CPU_USER_TF_END, %rdx
+    subq $TF_SIZE, %rdx
+    movq TF_R10(%rdx), %r10
+    movq TF_R9(%rdx), %r9
+    movq TF_R8(%rdx), %r8
+    movq TF_RDI(%rdx), %rdi
+    movq TF_RSI(%rdx), %rsi
+    movq TF_RIP(%rdx), %rcx
+    movq TF_RFLAGS(%rdx), %r11
+    movq TF_RSP(%rdx), %rsp
+    movq TF_RDX(%rdx), %rdx
+    swapgs
+    sysretq
+
+bad_syscall:
+    call syscall_unknown
+    jmp syscall_exit
+
+/*
+ * void env_pop_tf(struct Trapframe *tf): load all registers and go to user mode. A frame that SYSCALL saved
+ * goes back by SYSRET; kern/syscall.c keeps its RIP in user space.
+ */
+.globl env_pop_tf
+env_pop_tf:
+    movq %rdi, %rsp
+    cmpq $T_SYSCALL, TF_TRAPNO(%rsp)
+    je 1f
+    POP_REGS
+    addq $16, %rsp
+    swapgs
+    iretq
+1:  POP_REGS
+    movq 16(%rsp), %rcx             /* RIP */
+    movq 32(%rsp), %r11             /* RFLAGS */
+    movq 40(%rsp), %rsp
+    swapgs
+    sysretq
+
+/* void sched_yield(void): start over on an empty kernel stack. */
+.globl sched_yield
+sched_yield:
+    movq %gs:CPU_KSTACK_TOP, %rsp
+    xorl %ebp, %ebp
+    call sched_next
+    ud2
+
+/*
+ * size_t user_copy(void *dst, const void *src, size_t len): copy to or from user memory.
+ * int user_copystr(char *dst, const char *src, size_t size): copy up to and with the NUL.
+ * A page fault between user_access_start and user_access_end makes them return -1 (kern/trap.c).
+ */
+.globl user_access_start, user_access_end, user_access_fault
+user_access_start:
+.globl user_copy
+user_copy:
+    cmpb $0, user_smap
+    je 1f
+    stac
+1:  movq %rdx, %rcx
+    shrq $3, %rcx
+    rep movsq
+    movl %edx, %ecx
+    andl $7, %ecx
+    rep movsb
+    xorl %eax, %eax
+    jmp user_access_done
+
+.globl user_copystr
+user_copystr:
+    cmpb $0, user_smap
+    je 1f
+    stac
+1:  xorl %ecx, %ecx
+2:  cmpq %rdx, %rcx
+    jae 3f
+    movb (%rsi, %rcx), %al
+    movb %al, (%rdi, %rcx)
+    incq %rcx
+    testb %al, %al
+    jnz 2b
+3:  movq %rcx, %rax
+    jmp user_access_done
+user_access_end:
+
+user_access_fault:
+    movq $-1, %rax
+user_access_done:
+    cmpb $0, user_smap
+    je 1f
+    clac
+1:  ret
+.section .note.GNU-stack, "", @progbits
