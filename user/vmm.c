@@ -1,0 +1,227 @@
+/*
+ * vmm: runs a guest. It checks the kernel and everything else that it was given, makes a guest env,
+ * loads the kernel into it as a Multiboot boot loader would, and then is the guest's console and
+ * devices until it ends. `vmm` alone starts gOS.
+ */
+#include "vmm_mon.h"
+
+/* Exit statuses of failures here; a guest that powers off chooses its own. */
+#define STATUS_FAILED 1
+#define STATUS_USAGE  2
+
+struct Options {
+    const char *kernel, *disk; /* NULL: not given */
+    int flags;                 /* for sys_env_mkguest */
+    bool stats;
+};
+
+static int usage(void)
+{
+    fprintf(
+        2,
+        "usage: vmm [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... [-p] "
+        "[-s]\n"
+        "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
+        "  -k FILE    Multiboot kernel, default %s\n"
+        "  -d IMAGE   disk image, default %s\n"
+        "  -a ARGS    command line for the kernel\n"
+        "  -i MODULE  load a file for the kernel (up to %u times)\n"
+        "  -p         intercept, verify and inject the guest's page faults\n"
+        "  -s         print statistics when the guest has ended\n"
+        "Ctrl-] ends the guest. Exit status: the guest's own, 1 on failure, 2 on wrong usage.\n",
+        GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK,
+        MAX_MODULES);
+    return STATUS_USAGE;
+}
+
+static int set_memsize(struct Boot *b, const char *arg)
+{
+    uint64_t size;
+    if (parse_size(arg, &size) < 0 || size < GUEST_MEM_MIN || size > GUEST_MEM_MAX) {
+        complain("-m %s: guest memory is a number with K, M or G, from %luM to %luG", arg,
+                 GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB);
+        return STATUS_USAGE;
+    }
+    b->memsize = ROUNDDOWN(size, PGSIZE);
+    return 0;
+}
+
+static int add_module(struct Boot *b, const char *arg)
+{
+    if (b->nmods == MAX_MODULES) {
+        complain("-i: more than %u modules", MAX_MODULES);
+        return STATUS_USAGE;
+    }
+    b->mods[b->nmods++] = (struct Module){ .string = arg, .fd = -1 };
+    return 0;
+}
+
+static int set_option(int c, struct Options *o, struct Boot *b)
+{
+    switch (c) {
+    case 'm':
+        return set_memsize(b, optarg);
+    case 'k':
+        o->kernel = optarg;
+        return 0;
+    case 'd':
+        o->disk = optarg;
+        return 0;
+    case 'a':
+        b->cmdline = optarg;
+        return 0;
+    case 'i':
+        return add_module(b, optarg);
+    case 'p':
+        o->flags |= GUEST_INTERCEPT_PF;
+        return 0;
+    case 's':
+        o->stats = true;
+        return 0;
+    default:
+        return usage();
+    }
+}
+
+/* Returns 0 or STATUS_USAGE. */
+static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
+{
+    int c;
+    while ((c = getopt(argc, argv, "m:k:d:a:i:ps")) != -1) {
+        int status = set_option(c, o, b);
+        if (status != 0)
+            return status;
+    }
+    return optind == argc ? 0 : usage();
+}
+
+/* Everything that can be found wrong without a guest. */
+static int plan(const struct Options *o, struct Boot *b)
+{
+    int r = image_open(&b->kernel, o->kernel ? o->kernel : GUEST_KERN, b->memsize);
+    if (r == 0)
+        r = modules_open(b);
+    if (r == 0)
+        r = mbi_plan(b);
+    return r;
+}
+
+/* Returns the guest's id, or -E_* after a sentence. */
+static envid_t make_guest(const struct Options *o, const struct Boot *b)
+{
+    char why[256] = "";
+    envid_t guest = sys_env_mkguest(b->memsize, b->kernel.entry, o->flags, why, sizeof(why));
+    if (guest == -E_NOT_SUPP)
+        complain("this machine cannot run guests: %s", why);
+    else if (guest < 0)
+        complain("cannot make a guest: %e", guest);
+    return guest;
+}
+
+static uint64_t kernel_bytes(const struct Image *im)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < im->nsegs; i++)
+        sum += im->segs[i].filesz;
+    return sum;
+}
+
+static uint64_t module_bytes(const struct Boot *b)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < b->nmods; i++)
+        sum += b->mods[i].size;
+    return sum;
+}
+
+/* Multiboot "Machine state": EBX is the address of the information. The VMM sets the rest. */
+static int set_registers(envid_t guest, const struct Boot *b)
+{
+    struct Trapframe tf = { .tf_rax = MULTIBOOT_BOOTLOADER_MAGIC,
+                            .tf_rbx = b->info,
+                            .tf_rip = b->kernel.entry };
+    return sys_env_set_trapframe(guest, &tf);
+}
+
+static int load(envid_t guest, const struct Boot *b)
+{
+    printf("vmm: loading %s: %lu KiB", b->kernel.path, (kernel_bytes(&b->kernel) + KIB - 1) / KIB);
+    if (b->nmods > 0)
+        printf(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
+
+    int r = copy_guest_kern_gpa(guest, &b->kernel);
+    if (r == 0)
+        r = modules_load(guest, b);
+    if (r == 0)
+        r = mbi_load(guest, b);
+    if (r == 0)
+        r = set_registers(guest, b);
+    printf(r < 0 ? "\n" : " ok (Ctrl-] ends the guest)\n");
+    if (r < 0)
+        complain("cannot load the guest: %e", r);
+    return r;
+}
+
+/* gOS needs its disk; another kernel gets the usual one if there is one that is free. */
+static int attach_disk(envid_t guest, const struct Options *o)
+{
+    const char *path = o->disk ? o->disk : GUEST_DISK;
+    int r = guest_attach(path, guest);
+    bool optional = o->kernel && !o->disk;
+    if (r >= 0 || (optional && (r == -E_NOT_FOUND || r == -E_BUSY)))
+        return 0;
+    complain("disk image %s: %e", path, r);
+    return r;
+}
+
+/* Whatever state the guest is in: end it, and take its exit status out of the kernel. */
+static void discard(envid_t guest)
+{
+    sys_env_destroy(guest);
+    sys_env_wait(guest, NULL, false);
+}
+
+static int start_and_run(envid_t guest, const struct Options *o)
+{
+    struct GuestStats stats;
+
+    int r = sys_env_set_status(guest, ENV_RUNNABLE);
+    if (r < 0) {
+        complain("cannot start the guest: %e", r);
+        return STATUS_FAILED;
+    }
+    sys_yield();
+    int status = run_guest(guest);
+    if (o->stats && sys_guest_stats(guest, &stats) == 0)
+        stats_print(&stats, ports_unknown());
+    return status;
+}
+
+static int run(const struct Options *o, struct Boot *b)
+{
+    int status = STATUS_FAILED;
+
+    if (plan(o, b) < 0)
+        goto out;
+    envid_t guest = make_guest(o, b);
+    if (guest < 0)
+        goto out;
+    if (load(guest, b) == 0 && attach_disk(guest, o) == 0) {
+        boot_close(b);
+        cons_setup();
+        status = start_and_run(guest, o);
+    }
+    discard(guest);
+out:
+    boot_close(b);
+    return status;
+}
+
+int umain(int argc, char **argv)
+{
+    static struct Boot boot = { .memsize = GUEST_MEM_DEFAULT, .cmdline = "", .kernel.fd = -1 };
+    struct Options o = { 0 };
+
+    int status = parse_options(argc, argv, &o, &boot);
+    return status != 0 ? status : run(&o, &boot);
+}

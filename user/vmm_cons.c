@@ -1,0 +1,127 @@
+/*
+ * The guest's console as the monitor sees it: a ring of input that waits for the guest, and output
+ * that leaves in lines, since every write is a system call. Input comes from the console when it is
+ * fd 0; otherwise from that file or pipe, read when the guest asks, and from the console after its
+ * end.
+ */
+#include "vmm_mon.h"
+
+#define CTRL_RBRACKET 0x1d /* the user's way out */
+#define RING_SIZE     1024 /* a power of two */
+#define TEXT_SIZE     VMX_CONS_MAX
+
+static struct {
+    char buf[RING_SIZE];
+    uint32_t head, tail; /* written at head, read at tail; both only grow */
+} ring;
+
+static struct {
+    char buf[TEXT_SIZE];
+    size_t used;
+    bool mid_line; /* the guest's output does not end with a newline */
+    int error;     /* of the first write that failed */
+} text;
+
+static bool from_console;
+
+void cons_setup(void)
+{
+    from_console = iscons(0);
+}
+
+bool cons_wanted(void)
+{
+    return from_console;
+}
+
+bool cons_pending(void)
+{
+    return ring.head != ring.tail;
+}
+
+/* When the ring is full, what comes is dropped, as an overrun serial port does it. */
+static void ring_put(char c)
+{
+    if (ring.head - ring.tail < RING_SIZE)
+        ring.buf[ring.head++ % RING_SIZE] = c;
+}
+
+bool cons_take(void)
+{
+    int c;
+    while ((c = sys_cgetc(false)) > 0) {
+        if (c == CTRL_RBRACKET)
+            return false;
+        ring_put(c);
+    }
+    return true;
+}
+
+/* Read on in fd 0 (which may sleep); its end hands over to the console. */
+static void refill(void)
+{
+    char buf[128];
+
+    ssize_t n = read(0, buf, sizeof(buf));
+    if (n <= 0)
+        from_console = true;
+    for (ssize_t i = 0; i < n; i++)
+        ring_put(buf[i]);
+}
+
+int cons_next(bool ask)
+{
+    if (ask && !from_console && !cons_pending())
+        refill();
+    return cons_pending() ? (uint8_t)ring.buf[ring.tail++ % RING_SIZE] : -1;
+}
+
+size_t cons_read(char *buf, size_t n)
+{
+    size_t got = 0;
+    int c;
+    while (got < n && (c = cons_next(true)) >= 0)
+        buf[got++] = c;
+    return got;
+}
+
+void cons_flush(void)
+{
+    if (text.used == 0)
+        return;
+    ssize_t r = write(1, text.buf, text.used);
+    if (r < 0 && text.error == 0)
+        text.error = r;
+    text.used = 0;
+}
+
+static void put(char c)
+{
+    /* The host's console adds its own carriage return to a newline. */
+    if (c == '\n' && text.used > 0 && text.buf[text.used - 1] == '\r')
+        text.used--;
+    text.buf[text.used++] = c;
+    text.mid_line = c != '\n';
+    if (text.used == sizeof(text.buf))
+        cons_flush();
+}
+
+void cons_put(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put(s[i]);
+    if (memchr(s, '\n', n))
+        cons_flush();
+}
+
+void cons_fresh_line(void)
+{
+    if (text.mid_line)
+        put('\n');
+    cons_flush();
+}
+
+int cons_error(void)
+{
+    return text.error;
+}

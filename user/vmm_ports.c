@@ -1,0 +1,126 @@
+/*
+ * The guest's I/O ports: one table of who answers where. Accesses of more than a byte are taken as
+ * that many neighbouring byte ports, as an 8-bit bus has it. Where nothing is, reads are all ones
+ * and writes are lost.
+ */
+#include "vmm_mon.h"
+#include "vmm_uart.h"
+
+/* Ports by which kernels end or restart a machine. */
+#define PORT_KBC_DATA   0x60
+#define PORT_KBC        0x64 /* keyboard controller: commands 0xf0 to 0xff pulse lines, bit 0 is reset */
+#define PORT_FAST_RESET 0x92  /* system control port A: bit 0 */
+#define PORT_EXIT       0x501 /* as QEMU's isa-debug-exit, but the value itself is the exit status */
+#define PORT_PM1_HIGH   0x605 /* high byte of ACPI's PM1 control at 0x604 */
+#define PORT_RESET_CTL  0xcf9 /* PCI chip sets: bit 2 */
+
+#define KBC_PULSE    0xf0
+#define KBC_NO_RESET 0x01
+#define FAST_RESET   0x01
+#define PM1_SLP_EN   0x20 /* bit 13 of the register */
+#define RESET_CPU    0x04
+
+static uint64_t unknown;
+
+uint64_t ports_unknown(void)
+{
+    return unknown;
+}
+
+static void reset_requested(uint16_t port)
+{
+    end_guest(1, "it asked for a reset (port 0x%x)", port);
+}
+
+/* Nothing to read, and ready for commands. */
+static uint8_t kbc_in(uint16_t port)
+{
+    (void)port;
+    return 0;
+}
+
+static void kbc_out(uint16_t port, uint8_t v)
+{
+    if (port == PORT_KBC && (v & KBC_PULSE) == KBC_PULSE && !(v & KBC_NO_RESET))
+        reset_requested(port);
+}
+
+static void fast_reset_out(uint16_t port, uint8_t v)
+{
+    if (v & FAST_RESET)
+        reset_requested(port);
+}
+
+static void reset_ctl_out(uint16_t port, uint8_t v)
+{
+    if (v & RESET_CPU)
+        reset_requested(port);
+}
+
+static void exit_out(uint16_t port, uint8_t v)
+{
+    (void)port;
+    end_guest(v, NULL);
+}
+
+static void pm1_out(uint16_t port, uint8_t v)
+{
+    (void)port;
+    if (v & PM1_SLP_EN)
+        end_guest(0, NULL);
+}
+
+static const struct Device {
+    uint16_t first, last;
+    uint8_t (*in)(uint16_t port); /* NULL: all ones */
+    void (*out)(uint16_t port, uint8_t v);
+} devices[] = {
+    { COM1, COM1 + COM_NPORTS - 1, uart_in, uart_out },
+    { PORT_KBC_DATA, PORT_KBC_DATA, kbc_in, kbc_out },
+    { PORT_KBC, PORT_KBC, kbc_in, kbc_out },
+    { PORT_FAST_RESET, PORT_FAST_RESET, NULL, fast_reset_out },
+    { PORT_RESET_CTL, PORT_RESET_CTL, NULL, reset_ctl_out },
+    { PORT_EXIT, PORT_EXIT, NULL, exit_out },
+    { PORT_PM1_HIGH, PORT_PM1_HIGH, NULL, pm1_out },
+};
+
+static const struct Device *find_device(uint16_t port)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(devices); i++)
+        if (port >= devices[i].first && port <= devices[i].last)
+            return &devices[i];
+    return NULL;
+}
+
+static uint8_t in_byte(uint16_t port)
+{
+    const struct Device *d = find_device(port);
+    if (!d)
+        unknown++;
+    return d && d->in ? d->in(port) : 0xff;
+}
+
+static void out_byte(uint16_t port, uint8_t v)
+{
+    const struct Device *d = find_device(port);
+    if (d)
+        d->out(port, v);
+    else
+        unknown++;
+}
+
+void ports_io(struct GuestExit *x)
+{
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < x->io_size; i++) {
+        uint16_t port = x->io_port + i;
+        if (x->io_in)
+            value |= (uint64_t)in_byte(port) << 8 * i;
+        else
+            out_byte(port, x->regs.rax >> 8 * i);
+    }
+    if (x->io_in)
+        x->regs.rax = value;
+    x->skip = 1;
+}

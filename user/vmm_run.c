@@ -1,0 +1,141 @@
+/*
+ * The event loop: lets the guest run until it needs its monitor, and answers. One handler an event;
+ * each either changes the answer in *x or says by end_guest that this was the last one.
+ */
+#include "vmm_mon.h"
+
+static struct {
+    envid_t guest;
+    bool ended;
+    int status;
+    char why[sizeof(((struct GuestExit *)0)->why) + 64];
+    bool hypercall_console; /* the guest has used CONS_READ or CONS_WRITE */
+} run;
+
+void end_guest(int status, const char *why, ...)
+{
+    if (run.ended)
+        return;
+    run.ended = true;
+    run.status = status;
+    if (!why)
+        return;
+    va_list ap;
+    va_start(ap, why);
+    vsnprintf(run.why, sizeof(run.why), why, ap);
+    va_end(ap);
+}
+
+static int64_t call_cons_write(struct GuestExit *x)
+{
+    static char buf[VMX_CONS_MAX];
+    size_t n = MIN(x->regs.rcx, sizeof(buf));
+
+    int r = sys_guest_mem(run.guest, x->regs.rbx, buf, n, false);
+    if (r < 0)
+        return r;
+    cons_put(buf, n);
+    cons_flush();
+    return n;
+}
+
+static int64_t call_cons_read(struct GuestExit *x)
+{
+    char buf[256];
+    size_t n = cons_read(buf, MIN(x->regs.rcx, sizeof(buf)));
+
+    int r = sys_guest_mem(run.guest, x->regs.rbx, buf, n, true);
+    return r < 0 ? r : (int64_t)n;
+}
+
+/* Tell the guest that CONS_READ would find something. */
+static void announce_input(void)
+{
+    if (run.hypercall_console && cons_pending())
+        sys_guest_irq(run.guest, T_HVCONS);
+}
+
+static void on_vmcall(struct GuestExit *x)
+{
+    int64_t r = -E_NO_SYS;
+
+    run.hypercall_console = true;
+    if (x->regs.rax == VMX_VMCALL_CONS_WRITE)
+        r = call_cons_write(x);
+    else if (x->regs.rax == VMX_VMCALL_CONS_READ)
+        r = call_cons_read(x);
+    x->regs.rax = r;
+    x->skip = 1;
+    announce_input();
+}
+
+static void on_console(struct GuestExit *x)
+{
+    (void)x;
+    cons_flush();
+    if (cons_take())
+        announce_input();
+    else
+        end_guest(1, "ended from the console");
+}
+
+/* SDM "Exit Qualification for EPT Violations" */
+#define EPTQ_READ  (1 << 0)
+#define EPTQ_WRITE (1 << 1)
+#define EPTQ_FETCH (1 << 2)
+
+static const char *access_name(uint64_t qualification)
+{
+    if (qualification & EPTQ_WRITE)
+        return "write to";
+    return qualification & EPTQ_FETCH ? "instruction fetch from" : "read of";
+}
+
+static void on_mmio(struct GuestExit *x)
+{
+    end_guest(1, "%s gpa 0x%lx, where there is no memory, at rip 0x%lx",
+              access_name(x->qualification), x->gpa, x->regs.rip);
+}
+
+static void on_off(struct GuestExit *x)
+{
+    end_guest(x->code, NULL);
+}
+
+static void on_dead(struct GuestExit *x)
+{
+    end_guest(1, "%.*s", (int)sizeof(x->why), x->why);
+}
+
+static void (*const handlers[])(struct GuestExit *x) = {
+    [GUEST_EV_IO] = ports_io,        [GUEST_EV_MMIO] = on_mmio, [GUEST_EV_VMCALL] = on_vmcall,
+    [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_OFF] = on_off,   [GUEST_EV_DEAD] = on_dead,
+};
+
+static void handle(struct GuestExit *x)
+{
+    if (x->event < ARRAY_SIZE(handlers) && handlers[x->event])
+        handlers[x->event](x);
+    else
+        end_guest(1, "unknown event %u from the VMM", x->event);
+    if (cons_error() < 0)
+        end_guest(1, "its output cannot be written: %s", strerror(cons_error()));
+}
+
+int run_guest(envid_t guest)
+{
+    static struct GuestExit x;
+
+    run.guest = guest;
+    while (!run.ended) {
+        int r = sys_guest_run(guest, &x, cons_wanted());
+        if (r < 0)
+            end_guest(1, "the VMM lost it: %s", strerror(r));
+        else
+            handle(&x);
+    }
+    cons_fresh_line();
+    if (run.why[0])
+        complain("guest ended: %s", run.why);
+    return run.status;
+}

@@ -1,0 +1,25 @@
+/*
+ * What `vmm -s` prints when the guest has ended: its counters, and its exits by reason.
+ */
+#include "vmm_mon.h"
+
+static void line(const char *what, uint64_t n)
+{
+    if (n > 0)
+        printf("  %-36s %10lu\n", what, n);
+}
+
+void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
+{
+    printf("vmm: %lu exits, %lu entries\n", st->exits, st->entries);
+    for (unsigned i = 0; i < GUEST_NREASONS; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "exit reason %u", i);
+        line(name, st->reasons[i]);
+    }
+    line("page faults injected", st->injected_pf);
+    line("page faults found spurious", st->refused_pf);
+    line("pages of guest memory", st->pages);
+    line("pages of EPT tables", st->ept_pages);
+    line("accesses to unknown ports", unknown_ports);
+}
