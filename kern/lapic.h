@@ -14,4 +14,13 @@ void lapic_timer_set(uint64_t tsc_deadline);
 uint32_t lapic_id(void);
 void lapic_send_ipi(uint32_t apicid, int vector);
 
+/* ---- For kern/clock.c: a timer without TSC-deadline mode counts in units of its own. ---- */
+/* Does lapic_set_rate have to be called before lapic_timer_set? */
+bool lapic_needs_rate(void);
+/* Count without an interrupt; stop returns how far it came. */
+void lapic_count_start(void);
+uint32_t lapic_count_stop(void);
+/* The timer counts so much while the TSC counts tsc_ticks (not 0). */
+void lapic_set_rate(uint32_t counts, uint64_t tsc_ticks);
+
 #endif

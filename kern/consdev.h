@@ -1,0 +1,36 @@
+/*
+ * The devices behind the console. kern/console.c chooses among them, holds cons_lock around every
+ * call and keeps the input ring; a device knows only its own registers.
+ */
+#ifndef JOS_KERN_CONSDEV_H
+#define JOS_KERN_CONSDEV_H
+
+#include <inc/types.h>
+
+/* All members but name and init may be NULL. */
+struct ConsDev {
+    const char *name;
+    /* Set the device up, polled. Returns false if the machine has none. */
+    bool (*init)(void);
+    /* Put out text and return when the device has taken all of it. */
+    void (*write)(const char *s, size_t len);
+    /* Hand over what has come in, by cons_input. Without force, a device whose polling is expensive
+     * may rely on its interrupt. */
+    void (*poll)(bool force);
+    /* Let the device interrupt when input comes. */
+    void (*intr_enable)(void);
+    /* Wait until everything written has left the device. */
+    void (*flush)(void);
+};
+
+extern const struct ConsDev serial_dev; /* kern/serial.c: 16550 on COM1 */
+extern const struct ConsDev vga_dev;    /* kern/vga.c: text screen */
+extern const struct ConsDev kbd_dev;    /* kern/kbd.c: PS/2 keyboard */
+extern const struct ConsDev hv_dev;     /* kern/hvcons.c: gOS, by hypercall */
+
+/* One input character for the ring; only from a poll function. The newest is lost if it is full. */
+void cons_input(int c);
+/* Characters the ring has room for. */
+size_t cons_input_room(void);
+
+#endif

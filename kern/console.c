@@ -1,0 +1,168 @@
+/*
+ * The console in front of its devices: output goes to all that are there, input from all of them
+ * ends up in one ring. hOS has the serial line, the screen and the keyboard; gOS has the hypercall
+ * console.
+ */
+#include <inc/stdio.h>
+#include <kern/consdev.h>
+#include <kern/console.h>
+#include <kern/env.h>
+#include <kern/monitor.h>
+#include <kern/platform.h>
+#include <kern/spinlock.h>
+
+#define RING_SIZE 512
+#define BREAK_KEY 0x1c /* Ctrl-\ */
+
+static const struct ConsDev *const machine_devs[] = { &serial_dev, &vga_dev, &kbd_dev };
+static const struct ConsDev *const guest_devs[] = { &hv_dev };
+
+/* Protects the ring, the devices and everything below. */
+static struct spinlock cons_lock = SPINLOCK_INIT("console");
+static const struct ConsDev *devs[ARRAY_SIZE(machine_devs)]; /* those that are there */
+static size_t ndevs;
+static bool panic_mode;
+static bool break_enabled; /* command-line word `kdb` */
+static bool break_seen;
+
+static struct {
+    char buf[RING_SIZE];
+    uint32_t rpos, wpos; /* count for ever; the index is modulo RING_SIZE */
+} ring;
+
+static void acquire(void)
+{
+    if (!panic_mode)
+        spin_lock(&cons_lock);
+}
+
+static void release(void)
+{
+    if (!panic_mode)
+        spin_unlock(&cons_lock);
+}
+
+void cons_init(void)
+{
+    const struct ConsDev *const *all = is_guest ? guest_devs : machine_devs;
+    size_t n = is_guest ? ARRAY_SIZE(guest_devs) : ARRAY_SIZE(machine_devs);
+
+    break_enabled = cmdline_word("kdb", NULL, 0);
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->init())
+            devs[ndevs++] = all[i];
+}
+
+void cons_intr_enable(void)
+{
+    acquire();
+    for (size_t i = 0; i < ndevs; i++)
+        if (devs[i]->intr_enable)
+            devs[i]->intr_enable();
+    release();
+}
+
+void cons_write(const char *s, size_t len)
+{
+    acquire();
+    for (size_t i = 0; i < ndevs; i++)
+        if (devs[i]->write)
+            devs[i]->write(s, len);
+    release();
+}
+
+void cons_flush(void)
+{
+    acquire();
+    for (size_t i = 0; i < ndevs; i++)
+        if (devs[i]->flush)
+            devs[i]->flush();
+    release();
+}
+
+void cons_panic_mode(void)
+{
+    panic_mode = true;
+}
+
+size_t cons_input_room(void)
+{
+    return RING_SIZE - (ring.wpos - ring.rpos);
+}
+
+void cons_input(int c)
+{
+    if (c == BREAK_KEY && break_enabled) {
+        break_seen = true;
+        return;
+    }
+    /* 0 means "no character" to everybody who reads. */
+    if (c != 0 && cons_input_room() > 0)
+        ring.buf[ring.wpos++ % RING_SIZE] = (char)c;
+}
+
+static void poll_devs(bool force)
+{
+    for (size_t i = 0; i < ndevs; i++)
+        if (devs[i]->poll)
+            devs[i]->poll(force);
+}
+
+/* Is there input, after a look at the devices if need be? cons_lock is held. */
+static bool input_ready(bool force)
+{
+    if (ring.rpos == ring.wpos)
+        poll_devs(force);
+    return ring.rpos != ring.wpos;
+}
+
+static int next_char(bool force)
+{
+    acquire();
+    int c = input_ready(force) ? (unsigned char)ring.buf[ring.rpos++ % RING_SIZE] : 0;
+    release();
+    return c;
+}
+
+int cons_getc(void)
+{
+    return next_char(false);
+}
+
+bool cons_has_input(void)
+{
+    acquire();
+    bool ready = input_ready(false);
+    release();
+    return ready;
+}
+
+void cons_intr(void)
+{
+    acquire();
+    uint32_t before = ring.wpos;
+    poll_devs(true);
+    bool woken = ring.wpos != before;
+    bool stop = break_seen;
+    break_seen = false;
+    release();
+
+    if (stop)
+        monitor(NULL);
+    if (woken)
+        sched_wake_console();
+}
+
+int getchar(void)
+{
+    int c;
+    while ((c = next_char(true)) == 0)
+        cpu_pause();
+    return c;
+}
+
+void cputchar(int c)
+{
+    char ch = (char)c;
+    cons_write(&ch, 1);
+}

@@ -1,0 +1,46 @@
+/*
+ * Formatted output to the console, in chunks, so that a device sees few and long writes.
+ */
+#include <inc/stdio.h>
+#include <kern/console.h>
+
+#define CHUNK 256
+
+struct Chunk {
+    size_t len;
+    int total;
+    char buf[CHUNK];
+};
+
+static void put(int c, void *arg)
+{
+    struct Chunk *ch = arg;
+
+    ch->buf[ch->len++] = (char)c;
+    ch->total++;
+    if (ch->len == CHUNK) {
+        cons_write(ch->buf, ch->len);
+        ch->len = 0;
+    }
+}
+
+/* Returns the number of characters written. */
+int vcprintf(const char *fmt, va_list ap)
+{
+    struct Chunk ch = { .len = 0, .total = 0 };
+
+    vprintfmt(put, &ch, fmt, ap);
+    if (ch.len > 0)
+        cons_write(ch.buf, ch.len);
+    return ch.total;
+}
+
+int cprintf(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vcprintf(fmt, ap);
+    va_end(ap);
+    return n;
+}

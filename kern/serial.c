@@ -1,0 +1,116 @@
+/*
+ * The serial line COM1, a 16550 or 8250 UART at 115200 baud, 8N1 (National Semiconductor PC16550D
+ * data sheet, "Registers"). Output is polled, a FIFO's worth at a time; input comes by interrupt.
+ */
+#include <inc/trap.h>
+#include <inc/x86.h>
+#include <kern/consdev.h>
+#include <kern/pic.h>
+
+#define COM1 0x3f8
+
+/* Register offsets; the first two are the divisor while LCR_DLAB is set. */
+#define UART_DATA 0
+#define UART_DLL  0
+#define UART_IER  1
+#define UART_DLM  1
+#define UART_IIR  2
+#define UART_FCR  2
+#define UART_LCR  3
+#define UART_MCR  4
+#define UART_LSR  5
+
+#define IER_RX        0x01
+#define IIR_FIFOS     0xc0 /* both bits: the FIFOs work */
+#define FCR_ENABLE    0x01
+#define FCR_CLEAR     0x06 /* both FIFOs */
+#define LCR_8N1       0x03
+#define LCR_DLAB      0x80
+#define MCR_DTR       0x01
+#define MCR_RTS       0x02
+#define MCR_OUT2      0x08 /* connects the interrupt line on a PC */
+#define LSR_DATA      0x01
+#define LSR_THRE      0x20 /* transmit FIFO empty */
+#define LSR_TEMT      0x40 /* and the shift register, too */
+#define LSR_NO_DEVICE 0xff
+
+#define DIVISOR_115200 1
+#define FIFO_DEPTH     16
+/* Reads of LSR, each about a microsecond on a real machine, before a stuck UART is given up for
+ * this character; 16 characters take 1.4 ms. */
+#define MAX_POLLS 200000
+
+static uint32_t tx_depth; /* characters that fit once LSR_THRE is set */
+static uint32_t tx_room;  /* of these, still free for sure */
+
+static bool serial_init(void)
+{
+    if (inb(COM1 + UART_LSR) == LSR_NO_DEVICE)
+        return false;
+    outb(COM1 + UART_IER, 0);
+    outb(COM1 + UART_LCR, LCR_DLAB);
+    outb(COM1 + UART_DLL, DIVISOR_115200);
+    outb(COM1 + UART_DLM, 0);
+    outb(COM1 + UART_LCR, LCR_8N1);
+    outb(COM1 + UART_FCR, FCR_ENABLE | FCR_CLEAR);
+    outb(COM1 + UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
+    tx_depth = (inb(COM1 + UART_IIR) & IIR_FIFOS) == IIR_FIFOS ? FIFO_DEPTH : 1;
+    return true;
+}
+
+/* Wait until all these LSR bits are set, or it is clear that they never will be. */
+static void wait_lsr(uint8_t bits)
+{
+    for (int i = 0; i < MAX_POLLS; i++) {
+        if ((inb(COM1 + UART_LSR) & bits) == bits)
+            return;
+        cpu_pause();
+    }
+}
+
+static void send(char c)
+{
+    if (tx_room == 0) {
+        wait_lsr(LSR_THRE);
+        tx_room = tx_depth;
+    }
+    outb(COM1 + UART_DATA, c);
+    tx_room--;
+}
+
+static void serial_write(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] == '\n')
+            send('\r');
+        send(s[i]);
+    }
+}
+
+static void serial_poll(bool force)
+{
+    (void)force;
+    uint8_t lsr;
+    while ((lsr = inb(COM1 + UART_LSR)) != LSR_NO_DEVICE && (lsr & LSR_DATA))
+        cons_input(inb(COM1 + UART_DATA));
+}
+
+static void serial_intr_enable(void)
+{
+    outb(COM1 + UART_IER, IER_RX);
+    pic_enable(IRQ_SERIAL);
+}
+
+static void serial_flush(void)
+{
+    wait_lsr(LSR_THRE | LSR_TEMT);
+}
+
+const struct ConsDev serial_dev = {
+    .name = "serial line COM1",
+    .init = serial_init,
+    .write = serial_write,
+    .poll = serial_poll,
+    .intr_enable = serial_intr_enable,
+    .flush = serial_flush,
+};
