@@ -1,0 +1,110 @@
+"""A shell on a machine: type a command, read what it prints.
+
+A session belongs to many tests in turn. It is booted when first needed, and booted anew when a test
+has left it without a prompt.
+"""
+
+import re
+import secrets
+from pathlib import Path
+from typing import Callable, Optional
+
+from .errors import MachineError
+from .machine import Config, Machine
+
+HOS = "hOS$ "
+GOS = "gOS$ "
+MAX_BOOTS = 6
+
+
+def prompt_regex(prompt: str) -> "re.Pattern[str]":
+    """The prompt at the start of a line, with nothing behind it."""
+    return re.compile(r"(?:\A|(?<=\n))" + re.escape(prompt) + r"\Z")
+
+
+class Session:
+    def __init__(self, name: str, build: Callable[[Path], Machine], folder: Path) -> None:
+        self.name = name
+        self.build = build
+        self.folder = folder
+        self.machine: Optional[Machine] = None
+        self.boots = 0
+        self.boot_text = ""
+        self.guest_open = False  # the console is at gOS's shell
+
+    @property
+    def log(self) -> Path:
+        suffix = f"-{self.boots}" if self.boots > 1 else ""
+        return self.folder / f"{self.name}{suffix}.log"
+
+    def ready(self) -> Machine:
+        """The machine, booted to a shell prompt. Raises MachineError."""
+        if self.machine is None:
+            if self.boots >= MAX_BOOTS:
+                raise MachineError(f"gave up on {self.name} after {self.boots} boots")
+            self.boots += 1
+            self.machine = self.build(self.log)
+            try:
+                self.machine.start()
+                self.boot_text = self.until(HOS, 60)
+            except BaseException:
+                self.drop()
+                raise
+        return self.machine
+
+    def drop(self) -> None:
+        """End the machine; the next test gets a fresh one."""
+        if self.machine:
+            self.machine.close()
+        self.machine = None
+        self.guest_open = False
+
+    def until(self, prompt: str, limit: float) -> str:
+        """Everything up to the next prompt at the end of the output."""
+        assert self.machine
+        console = self.machine.console
+        start = console.pos
+        found = self.machine.expect(prompt_regex(prompt), limit)
+        return console.text[start : found.start()]
+
+    def sh(self, command: str, limit: float = 30, prompt: str = HOS) -> str:
+        """Run one command line; what it printed, without the echo of the line itself."""
+        machine = self.ready()
+        machine.sendline(command)
+        text = self.until(prompt, limit)
+        return text.split("\n", 1)[1] if "\n" in text else ""
+
+    def status(self, prompt: str = HOS) -> int:
+        """Exit status of the last command."""
+        nonce = secrets.token_hex(4)
+        text = self.sh(f"echo {nonce} $?", prompt=prompt)
+        found = re.search(nonce + r" (\d+)", text)
+        if not found:
+            raise MachineError(f"`echo $?` printed {text!r}")
+        return int(found.group(1))
+
+    def free_pages(self) -> int:
+        """Free frames, as `free` tells them."""
+        text = self.sh("free")
+        found = re.search(r"(\d+)\s+free", text) or re.search(r"free\D*(\d+)", text)
+        if not found:
+            raise MachineError(f"`free` printed {text!r}")
+        return int(found.group(1))
+
+    # ---- gOS inside of this machine
+
+    def open_guest(self, command: str = "vmm", limit: float = 60) -> str:
+        """Start gOS and wait for its shell; what was printed on the way."""
+        text = self.sh(command, limit, prompt=GOS)
+        self.guest_open = True
+        return text
+
+    def guest(self, command: str, limit: float = 60) -> str:
+        """Run one command line in gOS's shell."""
+        return self.sh(command, limit, prompt=GOS)
+
+    def close_guest(self, limit: float = 30) -> str:
+        """Halt gOS; what hOS's shell shows up to its prompt."""
+        text = self.sh("halt", limit)
+        self.guest_open = False
+        return text
