@@ -27,5 +27,7 @@ int vcprintf(const char *fmt, va_list ap);
 /* lib/readline.c: read a line with editing and history from the console; NULL at end of file. The
  * result is valid until the next call. */
 char *readline(const char *prompt);
+/* Line n of readline's history, 0 the oldest; NULL: there is none. */
+const char *readline_history(int n);
 
 #endif
