@@ -15,6 +15,7 @@ void asm_offsets(void)
     CONSTANT(CPU_KSTACK_TOP, offsetof(struct Cpu, cpu_kstack_top));
     CONSTANT(CPU_USER_TF_END, offsetof(struct Cpu, cpu_user_tf_end));
     CONSTANT(CPU_SCRATCH, offsetof(struct Cpu, cpu_scratch));
+    CONSTANT(CPU_TIMER_CHECK, offsetof(struct Cpu, cpu_timer_check));
     CONSTANT(KSTACK_BYTES, KSTACK_SIZE);
     CONSTANT(TF_SIZE, sizeof(struct Trapframe));
     CONSTANT(TF_R10, offsetof(struct Trapframe, tf_r10));

@@ -17,16 +17,16 @@ struct Cpu {
     struct Trapframe *cpu_user_tf_end; /* GS:16, end of curenv's env_tf: SYSCALL saves below it */
     uint64_t cpu_scratch;              /* GS:24, user RSP during SYSCALL entry */
     struct Env *cpu_env;               /* env running here, NULL when idle */
-    struct Env *cpu_fpu_env;           /* whose FPU state the registers hold */
     uint32_t cpu_num;
     uint32_t cpu_apicid;
     struct Taskstate cpu_tss;
     uint64_t cpu_gdt[8] __attribute__((aligned(16)));
-    uint64_t cpu_env_since;       /* TSC when cpu_env got the CPU */
-    uint64_t cpu_timer_deadline;  /* TSC the local APIC timer is armed for; 0: not */
-    uint64_t cpu_slice_end;       /* TSC when the current env's slice ends; 0: no limit */
-    uint64_t cpu_recover_rip;     /* where a fault in user-memory access goes; 0: nowhere */
-    bool cpu_vmx_on;              /* vmm/: in VMX root operation */
+    uint64_t cpu_env_since;      /* TSC when cpu_env got the CPU */
+    uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; 0: not */
+    uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
+    uint64_t
+        cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
+    bool cpu_vmx_on;     /* vmm/: in VMX root operation */
     physaddr_t cpu_vmxon_region;  /* vmm/: 0: not allocated yet */
     struct Guest *cpu_vmcs_guest; /* vmm/: whose VMCS is current here */
     uint8_t cpu_nmi_stack[4096] __attribute__((aligned(16)));

@@ -238,7 +238,7 @@ static void env_switch(struct Cpu *c, struct Env *e)
     e->env_runs++;
     e->env_cpunum = c->cpu_num;
     c->cpu_env_since = read_tsc();
-    c->cpu_slice_end = c->cpu_env_since + sched_slice();
+    c->cpu_slice_end = 0;
     fpu_load(e);
     if (e->env_type == ENV_TYPE_GUEST)
         return;

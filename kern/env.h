@@ -89,8 +89,6 @@ void sched_yield(void) __attribute__((noreturn));
 bool sched_timer(void);
 /* Make sure that the timer comes no later than sched_deadline(). */
 void sched_arm_timer(void);
-/* Length of a time slice, TSC ticks. */
-uint64_t sched_slice(void);
 /* The current env waits for an interrupt line: 0 if it has fired already, else does not return; the
  * call's result is 0, or -E_AGAIN after the deadline. */
 int sched_wait_irq(int irq, uint64_t deadline);

@@ -28,11 +28,6 @@ static struct Env *timers; /* envs with a deadline, earliest first, linked by en
 static struct Env *irq_waiter[NIRQ];
 static bool irq_pending[NIRQ];
 
-uint64_t sched_slice(void)
-{
-    return SLICE_MS * tsc_khz;
-}
-
 /* ---- Deadlines ---- */
 
 static void timer_insert(struct Env *e)
@@ -66,13 +61,17 @@ static void timers_expire(void)
         sched_wake(timers);
 }
 
+/* A time slice starts when somebody else begins to wait for the CPU. */
 uint64_t sched_deadline(void)
 {
+    struct Cpu *c = this_cpu();
     uint64_t deadline = timers ? timers->env_wake_tsc : NEVER;
 
-    if (curenv && run_queue.head)
-        deadline = MIN(deadline, this_cpu()->cpu_slice_end);
-    return deadline;
+    if (!c->cpu_env || !run_queue.head)
+        return deadline;
+    if (c->cpu_slice_end == 0)
+        c->cpu_slice_end = read_tsc() + SLICE_MS * tsc_khz;
+    return MIN(deadline, c->cpu_slice_end);
 }
 
 /* An armed timer that is early enough stays: it finds out what to do when it comes. */
@@ -81,6 +80,7 @@ void sched_arm_timer(void)
     struct Cpu *c = this_cpu();
     uint64_t deadline = sched_deadline();
 
+    c->cpu_timer_check = 0;
     if (deadline == NEVER || (c->cpu_timer_deadline && c->cpu_timer_deadline <= deadline))
         return;
     c->cpu_timer_deadline = deadline;
@@ -95,7 +95,7 @@ bool sched_timer(void)
     spin_lock(&env_lock);
     timers_expire();
     spin_unlock(&env_lock);
-    if (run_queue.head && (!c->cpu_env || read_tsc() >= c->cpu_slice_end))
+    if (run_queue.head && (!c->cpu_env || (c->cpu_slice_end && read_tsc() >= c->cpu_slice_end)))
         return true;
     sched_arm_timer();
     return false;
@@ -112,6 +112,7 @@ void sched_ready(struct Env *e)
 {
     e->env_status = ENV_RUNNABLE;
     envlist_append(&run_queue, e);
+    this_cpu()->cpu_timer_check = 1;
 }
 
 void sched_block(enum EnvWait why, uint64_t deadline)

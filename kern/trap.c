@@ -210,6 +210,7 @@ void trap(struct Trapframe *tf)
     if (tf->tf_trapno >= IRQ_OFFSET) {
         if (irq_dispatch(tf->tf_trapno) && curenv)
             sched_yield();
+        sched_arm_timer();
         return;
     }
     if ((tf->tf_cs & 3) == 0 || tf->tf_trapno == T_NMI || tf->tf_trapno == T_DBLFLT ||

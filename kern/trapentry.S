@@ -147,6 +147,9 @@ syscall_entry:
     movq %r10, %rcx
     call *syscall_table(, %rax, 8)
 syscall_exit:
+    cmpq $0, %gs:CPU_TIMER_CHECK
+    jne arm_timer
+syscall_return:
     movq %gs:CPU_USER_TF_END, %rdx
     subq $TF_SIZE, %rdx
     movq TF_R10(%rdx), %r10
@@ -160,6 +163,15 @@ syscall_exit:
     movq TF_RDX(%rdx), %rdx
     swapgs
     sysretq
+
+/* The call made another env runnable: this one's time slice starts now. */
+arm_timer:
+    pushq %rax
+    pushq %rax                      /* twice, for the alignment */
+    call sched_arm_timer
+    popq %rax
+    popq %rax
+    jmp syscall_return
 
 bad_syscall:
     call syscall_unknown
