@@ -180,6 +180,15 @@ static void children_release(struct Env *e, void (*end)(struct Env *, int))
     e->env_child = NULL;
 }
 
+/* Does the parent sleep until this child ends, or (a monitor) until its guest has something to say?
+ */
+static bool waits_for(const struct Env *parent, envid_t child)
+{
+    if (parent->env_wait == WAIT_CHILD)
+        return parent->env_wait_id == 0 || parent->env_wait_id == child;
+    return parent->env_wait == WAIT_GUEST && parent->env_wait_id == child;
+}
+
 /* Everything of env_destroy but leaving the CPU. env_lock is held. */
 static void env_end(struct Env *e, int status)
 {
@@ -203,8 +212,7 @@ static void env_end(struct Env *e, int status)
         return;
     }
     e->env_status = ENV_ZOMBIE;
-    if (parent->env_wait == WAIT_CHILD &&
-        (parent->env_wait_id == 0 || parent->env_wait_id == e->env_id))
+    if (waits_for(parent, e->env_id))
         sched_wake(parent);
 }
 
