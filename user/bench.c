@@ -1,0 +1,190 @@
+/*
+ * bench: what the kernel's services cost, in TSC ticks, one line a service:
+ *     BENCH name min median max
+ * conf/bench runs it under Bochs, where a tick is one instruction. `bench NAME...` measures only
+ * these.
+ */
+#include <inc/lib.h>
+#include <inc/x86.h>
+
+#define MAX_SAMPLES 1000
+#define NOWHERE     ((void *)UTOP) /* for IPC: no page */
+
+static uint64_t samples[MAX_SAMPLES];
+
+/* Insertion sort: the samples are nearly equal, so it is nearly linear. */
+static void sort_samples(size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        uint64_t v = samples[i];
+        size_t j = i;
+        for (; j > 0 && samples[j - 1] > v; j--)
+            samples[j] = samples[j - 1];
+        samples[j] = v;
+    }
+}
+
+static void report(const char *name, size_t n)
+{
+    sort_samples(n);
+    printf("BENCH %s %lu %lu %lu\n", name, samples[0], samples[n / 2], samples[n - 1]);
+}
+
+/* ---- One function a service: performs it once. A set-up function may start a partner first. */
+
+static envid_t partner;
+
+static void null_syscall(void)
+{
+    sys_null();
+}
+
+/* A child that runs body until it is destroyed. */
+static void start_partner(void (*body)(envid_t parent))
+{
+    envid_t me = sys_getenvid();
+    partner = fork();
+    if (partner < 0)
+        panic("fork: %e", partner);
+    if (partner == 0)
+        body(me);
+}
+
+static void stop_partner(void)
+{
+    sys_env_destroy(partner);
+    wait(partner);
+}
+
+static void yield_forever(envid_t parent)
+{
+    (void)parent;
+    for (;;)
+        sys_yield();
+}
+
+static void start_yielder(void)
+{
+    start_partner(yield_forever);
+}
+
+/* To the partner and back. */
+static void yield_twice(void)
+{
+    sys_yield();
+}
+
+static void echo_forever(envid_t parent)
+{
+    int r = sys_ipc_recv(NOWHERE, parent);
+    while (r == 0)
+        r = sys_ipc_call(parent, thisenv->env_ipc_value, NOWHERE, 0, NOWHERE);
+    exit(1);
+}
+
+static void start_echo(void)
+{
+    start_partner(echo_forever);
+}
+
+static void ipc_round_trip(void)
+{
+    int r = sys_ipc_call(partner, 42, NOWHERE, 0, NOWHERE);
+    if (r < 0)
+        panic("IPC round trip: %e", r);
+}
+
+static void map_fault_page(struct UTrapframe *utf)
+{
+    void *page = (void *)ROUNDDOWN(utf->utf_fault_va, PGSIZE);
+    int r = sys_page_alloc(0, page, PTE_P | PTE_U | PTE_W);
+    if (r < 0)
+        panic("page for the fault: %e", r);
+}
+
+static void take_faults(void)
+{
+    set_pgfault_handler(map_fault_page);
+}
+
+/* A fault, its handler in user mode that maps a zeroed page, and the unmapping. */
+static void user_page_fault(void)
+{
+    *(volatile char *)UTEMP = 1;
+    sys_page_unmap(0, (void *)UTEMP);
+}
+
+static void fork_exit_wait(void)
+{
+    envid_t child = fork();
+    if (child == 0)
+        sys_env_exit(0);
+    if (child < 0 || wait(child) != 0)
+        panic("fork, exit, wait: %e", child);
+}
+
+static void spawn_and_wait(void)
+{
+    envid_t child = spawnl("/bin/true", "true", NULL);
+    if (child < 0 || wait(child) != 0)
+        panic("spawn /bin/true: %e", child);
+}
+
+static void read_cached_block(void)
+{
+    static char block[BLKSIZE];
+    static int fd = -1;
+
+    if (fd < 0)
+        fd = open("/bin/sh", O_RDONLY);
+    if (seek(fd, 0) < 0 || read(fd, block, sizeof(block)) != sizeof(block))
+        panic("cannot read /bin/sh");
+}
+
+static const struct Service {
+    const char *name;
+    size_t count;        /* samples, at most MAX_SAMPLES */
+    unsigned parts;      /* one call does it this many times */
+    void (*setup)(void); /* may be NULL */
+    void (*once)(void);
+    void (*teardown)(void); /* may be NULL */
+} services[] = {
+    { "null-syscall", MAX_SAMPLES, 1, NULL, null_syscall, NULL },
+    { "yield", MAX_SAMPLES, 2, start_yielder, yield_twice, stop_partner },
+    { "ipc-round-trip", MAX_SAMPLES, 1, start_echo, ipc_round_trip, stop_partner },
+    { "user-page-fault", 200, 1, take_faults, user_page_fault, NULL },
+    { "read-cached-4k", 200, 1, NULL, read_cached_block, NULL },
+    { "fork-exit-wait", 20, 1, NULL, fork_exit_wait, NULL },
+    { "spawn-exit-wait", 20, 1, NULL, spawn_and_wait, NULL },
+};
+
+static void measure(const struct Service *s)
+{
+    if (s->setup)
+        s->setup();
+    s->once(); /* the first one finds nothing prepared */
+    for (size_t i = 0; i < s->count; i++) {
+        uint64_t start = read_tsc();
+        s->once();
+        samples[i] = (read_tsc() - start) / s->parts;
+    }
+    if (s->teardown)
+        s->teardown();
+    report(s->name, s->count);
+}
+
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(name, argv[i]) == 0)
+            return true;
+    return argc < 2;
+}
+
+int umain(int argc, char **argv)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+        if (is_wanted(services[i].name, argc, argv))
+            measure(&services[i]);
+    return 0;
+}
