@@ -28,6 +28,7 @@ static bool break_seen;
 static struct {
     char buf[RING_SIZE];
     uint32_t rpos, wpos; /* count for ever; the index is modulo RING_SIZE */
+    uint32_t announced;  /* wpos when waiting envs were last woken */
 } ring;
 
 static void acquire(void)
@@ -140,16 +141,16 @@ bool cons_has_input(void)
 void cons_intr(void)
 {
     acquire();
-    uint32_t before = ring.wpos;
     poll_devs(true);
-    bool woken = ring.wpos != before;
+    bool news = ring.wpos != ring.announced;
+    ring.announced = ring.wpos;
     bool stop = break_seen;
     break_seen = false;
     release();
 
     if (stop)
         monitor(NULL);
-    if (woken)
+    if (news)
         sched_wake_console();
 }
 

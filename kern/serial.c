@@ -21,6 +21,7 @@
 #define UART_LSR  5
 
 #define IER_RX        0x01
+#define IER_THRE      0x02 /* the transmit FIFO is empty, which it soon is */
 #define IIR_FIFOS     0xc0 /* both bits: the FIFOs work */
 #define FCR_ENABLE    0x01
 #define FCR_CLEAR     0x06 /* both FIFOs */
@@ -40,6 +41,11 @@
  * this character; 16 characters take 1.4 ms. */
 #define MAX_POLLS 200000
 
+/* A FIFO's worth of input at a time is handed over; more comes with the next interrupt. */
+#define MAX_INPUT 64
+
+static bool intr_on;
+static bool taken;        /* input was taken while writing, and its interrupt with it */
 static uint32_t tx_depth; /* characters that fit once LSR_THRE is set */
 static uint32_t tx_room;  /* of these, still free for sure */
 
@@ -58,11 +64,17 @@ static bool serial_init(void)
     return true;
 }
 
-/* Wait until all these LSR bits are set, or it is clear that they never will be. */
+/* Wait until all these LSR bits are set, or it is clear that they never will be. Input that comes
+ * meanwhile is taken, since its FIFO is shorter than what we may be writing. */
 static void wait_lsr(uint8_t bits)
 {
     for (int i = 0; i < MAX_POLLS; i++) {
-        if ((inb(COM1 + UART_LSR) & bits) == bits)
+        uint8_t lsr = inb(COM1 + UART_LSR);
+        if (lsr & LSR_DATA) {
+            cons_input(inb(COM1 + UART_DATA));
+            taken = true;
+        }
+        if ((lsr & bits) == bits)
             return;
         cpu_pause();
     }
@@ -85,18 +97,24 @@ static void serial_write(const char *s, size_t len)
             send('\r');
         send(s[i]);
     }
+    /* Whoever waits for the input is woken from the interrupt handler: ask for an interrupt. */
+    if (taken && intr_on)
+        outb(COM1 + UART_IER, IER_RX | IER_THRE);
 }
 
 static void serial_poll(bool force)
 {
     (void)force;
-    uint8_t lsr;
-    while ((lsr = inb(COM1 + UART_LSR)) != LSR_NO_DEVICE && (lsr & LSR_DATA))
+    if (taken && intr_on)
+        outb(COM1 + UART_IER, IER_RX);
+    taken = false;
+    for (int i = 0; i < MAX_INPUT && (inb(COM1 + UART_LSR) & LSR_DATA); i++)
         cons_input(inb(COM1 + UART_DATA));
 }
 
 static void serial_intr_enable(void)
 {
+    intr_on = true;
     outb(COM1 + UART_IER, IER_RX);
     pic_enable(IRQ_SERIAL);
 }
