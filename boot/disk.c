@@ -21,14 +21,16 @@ _Static_assert(sizeof(struct DiskPacket) == DISK_PACKET_SIZE, "disk address pack
 static uint32_t piece_start, piece_count; /* sectors that the buffer holds */
 static uint32_t dots;
 
-/* One attempt to read sectors into the buffer. Returns the BIOS' status, 0 for success. */
-static uint32_t try_read(uint32_t lba, uint32_t count)
+/* One attempt to read count sectors to the buffer, `at` sectors behind its start. Returns the BIOS'
+ * status, 0 for success. */
+static uint32_t try_read(uint32_t lba, uint32_t count, uint32_t at)
 {
     static struct DiskPacket packet;
 
     packet = (struct DiskPacket){
         .size = DISK_PACKET_SIZE,
         .count = count,
+        .offset = at << SECTOR_SHIFT,
         .segment = (uint32_t)bounce >> 4,
         .lba = lba,
     };
@@ -43,28 +45,35 @@ static uint32_t try_read(uint32_t lba, uint32_t count)
     return MAX(bios_regs.eax >> 8 & 0xff, 1u);
 }
 
-static void reset_drive(void)
+/* As try_read, with DISK_RETRIES further attempts. */
+static uint32_t read_sectors(uint32_t lba, uint32_t count, uint32_t at)
 {
-    bios_regs = (struct BiosRegs){ .eax = DISK_RESET << 8, .edx = boot_drive };
-    bios_call(INT_DISK);
-}
-
-/* Fill the buffer with count sectors from lba on. */
-static void read_piece(uint32_t lba, uint32_t count)
-{
-    uint32_t status = try_read(lba, count);
+    uint32_t status = try_read(lba, count, at);
 
     for (int retry = 0; status != 0 && retry < DISK_RETRIES; retry++) {
-        reset_drive();
-        status = try_read(lba, count);
+        bios_regs = (struct BiosRegs){ .eax = DISK_RESET << 8, .edx = boot_drive };
+        bios_call(INT_DISK);
+        status = try_read(lba, count, at);
     }
-    if (status != 0)
-        fail("Disk read error at sector %d (%d sectors, BIOS status %x).", lba, count,
-             (uint64_t)status);
+    return status;
+}
+
+/* Fill the buffer with count sectors from lba on. If that fails, single sectors show which one is
+ * bad. */
+static void read_piece(uint32_t lba, uint32_t count)
+{
     piece_start = lba;
     piece_count = count;
     if (dots++ < MAX_DOTS)
         say(".");
+    if (read_sectors(lba, count, 0) == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t status = read_sectors(lba + i, 1, i);
+
+        if (status != 0)
+            fail("Disk read error at sector %d (BIOS status 0x%x).", lba + i, (uint64_t)status);
+    }
 }
 
 void kernel_read(void *dst, uint32_t off, uint32_t len)

@@ -79,11 +79,11 @@ static void add_segment(const struct Proghdr64 *s)
         return;
     fault = segment_fault(s);
     if (fault)
-        fail("The kernel cannot be loaded: its segment at %x, %x bytes, %s.", s->p_paddr,
+        fail("The kernel cannot be loaded: its segment at 0x%x, 0x%x bytes, %s.", s->p_paddr,
              s->p_memsz, fault);
     other = find_segment(s->p_paddr, s->p_memsz);
     if (other)
-        fail("The kernel cannot be loaded: its segments at %x and %x overlap.", other->p_paddr,
+        fail("The kernel cannot be loaded: its segments at 0x%x and 0x%x overlap.", other->p_paddr,
              s->p_paddr);
     if (nsegments == MAX_SEGMENTS)
         fail("The kernel cannot be loaded: it has more than %d segments.", MAX_SEGMENTS);
@@ -100,11 +100,13 @@ static void load_segment(const struct Proghdr64 *s)
 
 uint32_t kernel_load(void)
 {
-    struct Elf64 header = { 0 };
+    struct Elf64 header;
     struct Proghdr64 ph;
     const char *fault;
 
-    kernel_read(&header, 0, MIN(sizeof(header), (size_t)image_header.kernel_bytes));
+    if (!in_file(0, sizeof(header)))
+        fail("The kernel cannot be loaded: it is shorter than an ELF header.");
+    kernel_read(&header, 0, sizeof(header));
     fault = header_fault(&header);
     if (fault)
         fail("The kernel cannot be loaded: %s.", fault);
@@ -113,7 +115,7 @@ uint32_t kernel_load(void)
         add_segment(&ph);
     }
     if (!find_segment(header.e_entry, 1))
-        fail("The kernel cannot be loaded: its entry point %x is in none of its segments.",
+        fail("The kernel cannot be loaded: its entry point 0x%x is in none of its segments.",
              header.e_entry);
     for (uint32_t i = 0; i < nsegments; i++)
         load_segment(&segments[i]);
