@@ -1,0 +1,73 @@
+/*
+ * The block cache: write-back, of bounded size. Memory is taken when a slot is used for the first
+ * time.
+ */
+#ifndef JOS_FS_CACHE_H
+#define JOS_FS_CACHE_H
+
+#include <fs/disk.h>
+
+/*
+ * What a changed block holds. Classes are written in this order, so that nothing on disk ever
+ * points to something that is not there yet: a block is marked as used before anything points to
+ * it, and data (that of directories too) is written before the tables and inodes that point to it.
+ */
+enum BlockClass {
+    BC_BITMAP = 0,
+    BC_DATA,
+    BC_INDIRECT,
+    BC_DINDIRECT,
+    BC_INODE,
+    BC_NCLASSES
+};
+
+/* How cache_get brings a block in. */
+enum CacheHow {
+    CACHE_READ,  /* from disk */
+    CACHE_ZERO,  /* new block: all zeroes */
+    CACHE_BLANK, /* the caller overwrites all of it */
+};
+
+#define CACHE_MIN 64u    /* slots */
+#define CACHE_MAX 65534u /* slots */
+/* A pointer from cache_get stays valid until this many later calls of cache_get. */
+#define CACHE_GRACE 16
+
+struct CacheSlot {
+    uint32_t block;
+    uint32_t stamp; /* value of Cache.gets at its last use */
+    uint16_t next;  /* in the hash chain */
+    uint8_t class;  /* enum BlockClass, when dirty */
+    bool used, dirty, referenced;
+};
+
+struct Cache {
+    struct Disk *disk;
+    char *data; /* slot i's block is at data + i * BLKSIZE */
+    struct CacheSlot *slot;
+    uint16_t *bucket; /* first slot of each hash chain */
+    uint32_t bucket_mask;
+    uint32_t nslots; /* limit */
+    uint32_t nused;  /* slots that have memory */
+    uint32_t hand;   /* of the clock that picks a victim */
+    uint32_t gets;
+    uint32_t ndirty[BC_NCLASSES], ndirty_all;
+};
+
+/* Set up a cache of nslots blocks (brought into CACHE_MIN..CACHE_MAX). -E_NO_MEM. */
+int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots);
+/* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now. */
+int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out);
+bool cache_has(const struct Cache *c, uint32_t block);
+/* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
+ * effort. */
+void cache_readahead(struct Cache *c, uint32_t block, uint32_t n);
+/* p, inside a block that cache_get returned, was changed. A dirty block keeps its class. */
+void cache_dirty(struct Cache *c, const void *p, enum BlockClass class);
+/* The block was freed: what it held need not be written. */
+void cache_forget(struct Cache *c, uint32_t block);
+/* Write all dirty blocks of a class, contiguous ones together. Returns the number of blocks or
+ * -E_IO. */
+int cache_write(struct Cache *c, enum BlockClass class);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * Directories and paths. A directory is a dense array of entries: adding appends, removing moves
+ * the last entry into the gap.
+ */
+#include <fs/core.h>
+
+#include <inc/error.h>
+#include <inc/string.h>
+
+#define ENTSIZE   sizeof(struct FsDirent)
+#define MAX_DEPTH (MAXPATHLEN / 2) /* components that a path can have */
+
+/* Where a path leads. */
+struct Walk {
+    uint32_t inum;         /* what it names; 0: there is no such entry in dir */
+    uint32_t dir;          /* the directory that has, or would have, the last component */
+    uint32_t index;        /* of the entry in dir, if inum is not 0 */
+    bool slash;            /* the path ends with one, so it must be a directory */
+    char name[MAXNAMELEN]; /* last component; empty if the path names the root, or ends in "." or
+                              ".." */
+};
+
+bool fs_name_ok(const char *name)
+{
+    size_t len = strnlen(name, MAXNAMELEN);
+
+    if (len == 0 || len == MAXNAMELEN || memchr(name, '/', len))
+        return false;
+    return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* Look for a name among the n entries of one block; returns its place or n. */
+static uint32_t find_in_block(const struct FsDirent *ent, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (ent[i].d_name[0] == name[0] && strncmp(ent[i].d_name, name, MAXNAMELEN) == 0)
+            return i;
+    return n;
+}
+
+/* Look for a name in a directory. *inum = 0: it is not there. -E_NOT_DIR. */
+static int dir_find(struct Fs *fs, uint32_t dir, const char *name, uint32_t *inum, uint32_t *index)
+{
+    *inum = 0;
+    for (uint64_t fb = 0;; fb++) {
+        struct FsInode *ip;
+        uint32_t block;
+        void *p;
+        int r = fs_inode_used(fs, dir, &ip);
+        if (r < 0)
+            return r;
+        if (ip->i_type != FS_DIR)
+            return -E_NOT_DIR;
+        uint64_t count = ip->i_size / ENTSIZE, first = fb * FS_DIRENTS;
+        if (first >= count)
+            return 0;
+        if ((r = fs_bmap(fs, ip, fb, &block)) < 0)
+            return r;
+        if (block == 0)
+            return fs_complain(fs, "a directory has a hole", dir);
+        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+            return r;
+        const struct FsDirent *ent = p;
+        uint32_t n = MIN(count - first, (uint64_t)FS_DIRENTS), i = find_in_block(ent, n, name);
+        if (i < n) {
+            *inum = ent[i].d_inum;
+            *index = first + i;
+            return *inum ? 0 : fs_complain(fs, "a directory entry names no inode", dir);
+        }
+    }
+}
+
+/* Append an entry. -E_NO_DISK. */
+static int dir_add(struct Fs *fs, uint32_t dir, const char *name, uint32_t inum,
+                   enum FsInodeType type)
+{
+    struct FsDirent ent = { .d_inum = inum, .d_type = type == FS_DIR ? FTYPE_DIR : FTYPE_REG };
+    struct FsStat st;
+    int r = fs_stat(fs, dir, &st);
+
+    if (r < 0)
+        return r;
+    memcpy(ent.d_name, name, strnlen(name, MAXNAMELEN - 1));
+    ssize_t n = fs_write(fs, dir, &ent, ENTSIZE, st.size);
+    return n < 0 ? n : 0;
+}
+
+/* Remove the entry with this index. */
+static int dir_remove(struct Fs *fs, uint32_t dir, uint32_t index)
+{
+    struct FsDirent last;
+    struct FsStat st;
+    int r = fs_stat(fs, dir, &st);
+
+    if (r < 0)
+        return r;
+    uint64_t end = st.size - ENTSIZE;
+    if (index * ENTSIZE != end) {
+        ssize_t n = fs_read(fs, dir, &last, ENTSIZE, end);
+        if (n == (ssize_t)ENTSIZE)
+            n = fs_write(fs, dir, &last, ENTSIZE, index * ENTSIZE);
+        if (n != (ssize_t)ENTSIZE)
+            return n < 0 ? n : -E_IO;
+    }
+    return fs_truncate(fs, dir, end);
+}
+
+/* Copy the next component of *path to name and move on behind it. Returns its length, 0 at the end.
+ */
+static int next_component(const char **path, char *name)
+{
+    int len = 0;
+
+    while (**path == '/')
+        (*path)++;
+    for (; **path && **path != '/'; (*path)++) {
+        if (len == MAXNAMELEN - 1)
+            return -E_BAD_PATH;
+        name[len++] = **path;
+    }
+    name[len] = '\0';
+    return len;
+}
+
+/* Go one component further. way[] holds the directories from the root to the present place. */
+static int step(struct Fs *fs, struct Walk *w, uint32_t *way, uint32_t *depth)
+{
+    struct FsInode *ip;
+    int r;
+
+    if (w->inum == 0)
+        return -E_NOT_FOUND;
+    if ((r = fs_inode_used(fs, w->inum, &ip)) < 0)
+        return r;
+    if (ip->i_type != FS_DIR)
+        return -E_NOT_DIR;
+    bool up = strcmp(w->name, "..") == 0;
+    if (up || strcmp(w->name, ".") == 0) {
+        *depth -= up && *depth > 0;
+        w->inum = way[*depth];
+        w->name[0] = '\0';
+        return 0;
+    }
+    w->dir = w->inum;
+    if ((r = dir_find(fs, w->dir, w->name, &w->inum, &w->index)) < 0 || w->inum == 0)
+        return r;
+    if (*depth + 1 == MAX_DEPTH)
+        return -E_BAD_PATH;
+    way[++*depth] = w->inum;
+    return 0;
+}
+
+/* Follow a path. Only the last component may be missing. */
+static int walk(struct Fs *fs, const char *path, struct Walk *w)
+{
+    uint32_t way[MAX_DEPTH] = { FS_ROOT }, depth = 0;
+    char name[MAXNAMELEN];
+    int r;
+
+    if (*path == '\0')
+        return -E_BAD_PATH;
+    *w = (struct Walk){ .inum = FS_ROOT };
+    while ((r = next_component(&path, name)) > 0) {
+        memcpy(w->name, name, sizeof(name));
+        if ((r = step(fs, w, way, &depth)) < 0)
+            return r;
+        w->slash = *path == '/';
+    }
+    return r;
+}
+
+int fs_lookup(struct Fs *fs, const char *path, uint32_t *inum)
+{
+    struct FsInode *ip;
+    struct Walk w;
+    int r = walk(fs, path, &w);
+
+    if (r < 0)
+        return r;
+    if (w.inum == 0)
+        return -E_NOT_FOUND;
+    if ((r = fs_inode_used(fs, w.inum, &ip)) < 0)
+        return r;
+    if (w.slash && ip->i_type != FS_DIR)
+        return -E_NOT_DIR;
+    *inum = w.inum;
+    return 0;
+}
+
+int fs_create(struct Fs *fs, const char *path, enum FsInodeType type, uint32_t *inum)
+{
+    struct Walk w;
+    int r = walk(fs, path, &w);
+
+    if (r < 0)
+        return r;
+    if (w.inum != 0)
+        return -E_FILE_EXISTS;
+    if (w.slash && type != FS_DIR)
+        return -E_NOT_DIR;
+    if ((r = fs_inode_alloc(fs, type, inum)) < 0)
+        return r;
+    if ((r = dir_add(fs, w.dir, w.name, *inum, type)) < 0)
+        fs_inode_free(fs, *inum);
+    return r;
+}
+
+/* Free the inode of a removed entry, or leave that to fs_release if somebody still uses it. */
+static int drop_inode(struct Fs *fs, uint32_t inum)
+{
+    struct FsInode *ip;
+    int r;
+
+    if (!fs->in_use || !fs->in_use(inum))
+        return fs_inode_free(fs, inum);
+    if ((r = fs_inode(fs, inum, &ip)) < 0)
+        return r;
+    ip->i_orphan = 1;
+    fs_inode_dirty(fs, ip);
+    fs->norphans++;
+    return 0;
+}
+
+int fs_remove(struct Fs *fs, const char *path)
+{
+    struct FsInode *ip;
+    struct Walk w;
+    int r = walk(fs, path, &w);
+
+    if (r < 0)
+        return r;
+    if (w.inum == 0)
+        return -E_NOT_FOUND;
+    if (w.inum == FS_ROOT)
+        return -E_BUSY;
+    if (w.name[0] == '\0')
+        return -E_BAD_PATH;
+    /* An entry whose inode is bad can still be removed; the inode is left to fsck. */
+    r = fs_inode_used(fs, w.inum, &ip);
+    if (r == -E_CORRUPT)
+        return dir_remove(fs, w.dir, w.index);
+    if (r < 0)
+        return r;
+    if (ip->i_type == FS_DIR && ip->i_size > 0)
+        return -E_NOT_EMPTY;
+    if (ip->i_type != FS_DIR && w.slash)
+        return -E_NOT_DIR;
+    r = dir_remove(fs, w.dir, w.index);
+    return r < 0 ? r : drop_inode(fs, w.inum);
+}
+
+int fs_release(struct Fs *fs, uint32_t inum)
+{
+    struct FsInode *ip;
+    int r = fs_inode(fs, inum, &ip);
+
+    if (r < 0 || !ip->i_orphan)
+        return r;
+    fs->norphans--;
+    return fs_inode_free(fs, inum);
+}

@@ -1,0 +1,340 @@
+/*
+ * Files as arrays of bytes: finding, allocating and freeing their blocks. Directories use the same
+ * functions for their entries.
+ */
+#include <fs/core.h>
+
+#include <inc/error.h>
+#include <inc/string.h>
+
+#define MAX_DEPTH 2 /* tables between an inode and a block of data */
+
+/* How to get from an inode to block fb of its file. */
+struct BlockPath {
+    int depth;                 /* tables on the way: 0 to MAX_DEPTH */
+    uint32_t index[MAX_DEPTH]; /* in each of them */
+};
+
+/* Fill in the path of block fb, which is below FS_MAXBLOCKS; returns the pointer in the inode. */
+static uint32_t *block_path(struct FsInode *ip, uint64_t fb, struct BlockPath *path)
+{
+    *path = (struct BlockPath){ 0 };
+    if (fb < FS_NDIRECT)
+        return &ip->i_direct[fb];
+    fb -= FS_NDIRECT;
+    if (fb < FS_NINDIRECT) {
+        *path = (struct BlockPath){ .depth = 1, .index = { fb } };
+        return &ip->i_indirect;
+    }
+    fb -= FS_NINDIRECT;
+    *path = (struct BlockPath){ .depth = 2, .index = { fb / FS_NINDIRECT, fb % FS_NINDIRECT } };
+    return &ip->i_dindirect;
+}
+
+/* Class of the table at a level (1 up to depth) of a path. */
+static enum BlockClass table_class(const struct BlockPath *path, int level)
+{
+    return level == path->depth ? BC_INDIRECT : BC_DINDIRECT;
+}
+
+/* Follow a path as far as it exists. *out: the block, 0 for a hole. Returns how many blocks are
+ * missing. */
+static int follow(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
+{
+    struct BlockPath path;
+    uint32_t block = *block_path((struct FsInode *)ip, fb, &path);
+
+    for (int level = 0;; level++) {
+        *out = block;
+        if (block == 0)
+            return path.depth - level + 1;
+        if (!fs_block_ok(fs, block))
+            return fs_complain(fs, "a block pointer is outside of the data area", block);
+        if (level == path.depth)
+            return 0;
+        void *table;
+        int r = cache_get(&fs->cache, block, CACHE_READ, &table);
+        if (r < 0)
+            return r;
+        block = ((uint32_t *)table)[path.index[level]];
+    }
+}
+
+int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
+{
+    if (fb >= FS_MAXBLOCKS)
+        return -E_TOO_BIG;
+    int r = follow(fs, ip, fb, out);
+    return MIN(r, 0);
+}
+
+/* Hang the new blocks into the path of block fb, tables first. */
+static int attach(struct Fs *fs, uint32_t inum, uint64_t fb, const uint32_t *new, int nnew)
+{
+    struct BlockPath path;
+    struct FsInode *ip;
+    int r = fs_inode(fs, inum, &ip);
+
+    if (r < 0)
+        return r;
+    uint32_t *ptr = block_path(ip, fb, &path);
+    if (nnew == path.depth + 1)
+        *ptr = *new;
+    ip->i_blocks += nnew;
+    fs_inode_dirty(fs, ip);
+    for (int level = 1; level <= path.depth; level++) {
+        bool fresh = path.depth - level + 2 <= nnew, child_fresh = path.depth - level + 1 <= nnew;
+        void *table;
+        r = cache_get(&fs->cache, *ptr, fresh ? CACHE_ZERO : CACHE_READ, &table);
+        if (r < 0)
+            return r;
+        ptr = (uint32_t *)table + path.index[level - 1];
+        if (child_fresh) {
+            *ptr = new[nnew - 1 - (path.depth - level)];
+            cache_dirty(&fs->cache, table, table_class(&path, level));
+        }
+    }
+    return 0;
+}
+
+/* Allocate block fb of a file, which is a hole, together with the `missing` - 1 tables on the way.
+ * -E_NO_DISK: nothing was taken. */
+static int fill_hole(struct Fs *fs, uint32_t inum, uint64_t fb, int missing, uint32_t *out)
+{
+    uint32_t new[MAX_DEPTH + 1];
+    int r = fs_reserve(fs, missing);
+
+    for (int i = 0; r == 0 && i < missing; i++)
+        r = fs_block_alloc(fs, &new[i]);
+    if (r < 0)
+        return r;
+    *out = new[missing - 1];
+    return attach(fs, inum, fb, new, missing);
+}
+
+/* Bring the part of a file around block fb into the cache if it is read in sequence. */
+static void read_ahead(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t block)
+{
+    uint64_t left = (ip->i_size + BLKSIZE - 1) / BLKSIZE - fb;
+    uint32_t max = MIN(left, (uint64_t)fs->disk->max_run), n = 1, next;
+
+    if (max < 2 || (fb > 0 && !cache_has(&fs->cache, block - 1)))
+        return;
+    while (n < max && !cache_has(&fs->cache, block + n) && fs_bmap(fs, ip, fb + n, &next) == 0 &&
+           next == block + n)
+        n++;
+    cache_readahead(&fs->cache, block, n);
+}
+
+/* Copy len bytes at offset boff of block fb; a hole is zeroes. */
+static int read_part(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t boff, void *buf,
+                     uint32_t len)
+{
+    uint32_t block;
+    void *p;
+    int r = fs_bmap(fs, ip, fb, &block);
+
+    if (r < 0)
+        return r;
+    if (block == 0) {
+        memset(buf, 0, len);
+        return 0;
+    }
+    if (!cache_has(&fs->cache, block))
+        read_ahead(fs, ip, fb, block);
+    if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+        return r;
+    memcpy(buf, (char *)p + boff, len);
+    return 0;
+}
+
+ssize_t fs_read(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
+{
+    size_t done = 0;
+
+    while (done < n) {
+        struct FsInode *ip;
+        int r = fs_inode_used(fs, inum, &ip);
+        if (r == 0 && off >= ip->i_size)
+            break;
+        uint32_t boff = off % BLKSIZE;
+        if (r == 0) {
+            n = MIN(n, done + (ip->i_size - off));
+            r = read_part(fs, ip, off / BLKSIZE, boff, (char *)buf + done,
+                          MIN((size_t)BLKSIZE - boff, n - done));
+        }
+        if (r < 0)
+            return done ? (ssize_t)done : r;
+        size_t len = MIN((size_t)BLKSIZE - boff, n - done);
+        done += len;
+        off += len;
+    }
+    return done;
+}
+
+/* Write len bytes at offset off, within one block. */
+static int write_part(struct Fs *fs, uint32_t inum, uint64_t off, const void *buf, uint32_t len)
+{
+    uint64_t fb = off / BLKSIZE;
+    struct FsInode *ip;
+    uint32_t block;
+    void *p;
+    int r;
+
+    if ((r = fs_make_room(fs)) < 0 || (r = fs_inode_used(fs, inum, &ip)) < 0)
+        return r;
+    int missing = follow(fs, ip, fb, &block);
+    if (missing < 0)
+        return missing;
+    if (missing > 0 && (r = fill_hole(fs, inum, fb, missing, &block)) < 0)
+        return r;
+    enum CacheHow how = len == BLKSIZE ? CACHE_BLANK : missing > 0 ? CACHE_ZERO : CACHE_READ;
+    if ((r = cache_get(&fs->cache, block, how, &p)) < 0)
+        return r;
+    memcpy((char *)p + off % BLKSIZE, buf, len);
+    cache_dirty(&fs->cache, p, BC_DATA);
+    if ((r = fs_inode(fs, inum, &ip)) < 0)
+        return r;
+    if (off + len > ip->i_size) {
+        ip->i_size = off + len;
+        fs_inode_dirty(fs, ip);
+    }
+    return 0;
+}
+
+ssize_t fs_write(struct Fs *fs, uint32_t inum, const void *buf, size_t n, uint64_t off)
+{
+    size_t done = 0;
+
+    if (off > FS_MAXFILESIZE || n > FS_MAXFILESIZE - off)
+        return -E_TOO_BIG;
+    while (done < n) {
+        size_t len = MIN(BLKSIZE - off % BLKSIZE, n - done);
+        int r = write_part(fs, inum, off, (const char *)buf + done, len);
+        if (r < 0)
+            return done ? (ssize_t)done : r;
+        done += len;
+        off += len;
+    }
+    return done;
+}
+
+/*
+ * Free what a pointer leads to, from the block with number `from` (relative to this pointer) on.
+ * depth: 0 for a block of data, else the tables below. If from is 0, the block itself goes too, and
+ * the caller clears the pointer. Goes on after an error; returns the first one.
+ */
+static int cut_tree(struct Fs *fs, uint32_t block, int depth, uint64_t from)
+{
+    uint64_t span = depth == MAX_DEPTH ? FS_NINDIRECT : 1;
+    int first_error = 0, r;
+
+    if (!fs_block_ok(fs, block))
+        return fs_complain(fs, "a block pointer is outside of the data area", block);
+    for (uint32_t i = from / span; depth > 0 && i < FS_NINDIRECT; i++) {
+        uint64_t keep = i == from / span ? from % span : 0;
+        void *p;
+        /* Looked up anew each time: freeing a subtree uses the cache. */
+        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+            return r;
+        uint32_t child = ((uint32_t *)p)[i];
+        if (child == 0)
+            continue;
+        r = cut_tree(fs, child, depth - 1, keep);
+        first_error = first_error ? first_error : r;
+        if (from == 0 || keep > 0)
+            continue;
+        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+            return r;
+        ((uint32_t *)p)[i] = 0;
+        cache_dirty(&fs->cache, p, depth == 1 ? BC_INDIRECT : BC_DINDIRECT);
+    }
+    r = from == 0 ? fs_block_free(fs, block) : 0;
+    return first_error ? first_error : r;
+}
+
+/* Cut one pointer of an inode copy: its tree has `depth` tables and begins at file block base. */
+static int cut_pointer(struct Fs *fs, uint32_t *ptr, int depth, uint64_t base, uint64_t from)
+{
+    uint64_t blocks = depth == 0 ? 1 : depth == 1 ? FS_NINDIRECT : FS_NINDIRECT * FS_NINDIRECT;
+
+    if (*ptr == 0 || from >= base + blocks)
+        return 0;
+    uint64_t keep = from > base ? from - base : 0;
+    int r = cut_tree(fs, *ptr, depth, keep);
+    if (keep == 0)
+        *ptr = 0;
+    return r;
+}
+
+/* The last block of a file ends in zeroes, so that growing it later shows none of the old data. */
+static int clear_tail(struct Fs *fs, const struct FsInode *ip, uint64_t size)
+{
+    uint32_t block;
+    void *p;
+    int r;
+
+    if (size % BLKSIZE == 0)
+        return 0;
+    if ((r = fs_bmap(fs, ip, size / BLKSIZE, &block)) < 0 || block == 0)
+        return r;
+    if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+        return r;
+    memset((char *)p + size % BLKSIZE, 0, BLKSIZE - size % BLKSIZE);
+    cache_dirty(&fs->cache, p, BC_DATA);
+    return 0;
+}
+
+/* Free the blocks of an inode copy from file block `from` on. */
+static int cut_inode(struct Fs *fs, struct FsInode *copy, uint64_t from)
+{
+    uint32_t before = fs->npending;
+    int error = 0, r;
+
+    for (uint64_t i = 0; i < FS_NDIRECT; i++) {
+        r = cut_pointer(fs, &copy->i_direct[i], 0, i, from);
+        error = error ? error : r;
+    }
+    r = cut_pointer(fs, &copy->i_indirect, 1, FS_NDIRECT, from);
+    error = error ? error : r;
+    r = cut_pointer(fs, &copy->i_dindirect, 2, FS_NDIRECT + FS_NINDIRECT, from);
+    error = error ? error : r;
+    copy->i_blocks -= MIN(copy->i_blocks, fs->npending - before);
+    return error;
+}
+
+int fs_truncate(struct Fs *fs, uint32_t inum, uint64_t size)
+{
+    struct FsInode *ip, copy;
+    int r, error = 0;
+
+    if (size > FS_MAXFILESIZE)
+        return -E_TOO_BIG;
+    if ((r = fs_make_room(fs)) < 0 || (r = fs_inode_used(fs, inum, &ip)) < 0)
+        return r;
+    copy = *ip;
+    if (size < copy.i_size) {
+        error = cut_inode(fs, &copy, (size + BLKSIZE - 1) / BLKSIZE);
+        r = clear_tail(fs, &copy, size);
+        error = error ? error : r;
+    }
+    copy.i_size = size;
+    if ((r = fs_inode(fs, inum, &ip)) < 0)
+        return r;
+    *ip = copy;
+    fs_inode_dirty(fs, ip);
+    return error;
+}
+
+int fs_stat(struct Fs *fs, uint32_t inum, struct FsStat *st)
+{
+    struct FsInode *ip;
+    int r = fs_inode_used(fs, inum, &ip);
+
+    if (r < 0)
+        return r;
+    *st = (struct FsStat){ .size = ip->i_size,
+                           .blocks = ip->i_blocks,
+                           .type = ip->i_type == FS_DIR ? FTYPE_DIR : FTYPE_REG };
+    return 0;
+}
