@@ -41,6 +41,7 @@ class Bochs:
                 boot="cdrom" if config.iso else "disk",
                 disks="\n".join(disks),
                 port=port,
+                debug=", serial=report, CPU0=report" if config.trace else "",
             )
         )
         (work / "debugger.rc").write_text("c\nq\n")
