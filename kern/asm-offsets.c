@@ -1,11 +1,11 @@
 /*
  * Makes kern/asm-offsets.h: constants of C structures for assembly. Compiled to assembly text only;
- * the build turns each "->NAME value" line into a #define.
+ * the build turns each comment line "->NAME value" into a #define.
  */
 #include <inc/syscall.h>
 #include <kern/cpu.h>
 
-#define CONSTANT(name, value) asm volatile("\n->" #name " %c0" : : "i"(value))
+#define CONSTANT(name, value) asm volatile("\n#->" #name " %c0" : : "i"(value))
 
 void asm_offsets(void);
 
