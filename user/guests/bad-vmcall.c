@@ -1,0 +1,52 @@
+/*
+ * bad-vmcall: hypercall numbers that do not exist are refused, whatever is in the other registers,
+ * and so is every hypercall from user mode.
+ */
+#include "rt.h"
+
+const char guest_name[] = "bad-vmcall";
+
+#define USER_VA 0x40000000ul
+
+static const uint64_t numbers[] = { 0,          8,           9,           99,
+                                    0x7fffffff, 0x80000001,  0x100000001, 0x8000000000000007,
+                                    ~0ul,       ~0ul - 4096, 0x700000000 };
+
+static void try_numbers(uint64_t fill)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(numbers); i++) {
+        int64_t r = hypercall(numbers[i], fill, fill, fill, fill);
+        check(r == -E_NO_SYS, "hypercall 0x%lx gave %ld", numbers[i], r);
+    }
+}
+
+/* vmcall; ud2, in a page that user mode may execute */
+static void try_user_mode(void)
+{
+    static const uint8_t code[] = { 0x0f, 0x01, 0xc1, 0x0f, 0x0b };
+    static uint8_t page[PGSIZE] __attribute__((aligned(PGSIZE)));
+
+    memcpy(page, code, sizeof(code));
+    map_4k(USER_VA, (uint64_t)page, PTE_P | PTE_U);
+    for (uint64_t nr = 0; nr <= VMX_VMCALL_NULL; nr++) {
+        int v = in_user(USER_VA, 0, nr);
+        check(v == T_ILLOP, "trap %d in user mode", v);
+        check((int64_t)caught.rax == -E_PERM, "hypercall %lu from user mode gave %ld", nr,
+              (int64_t)caught.rax);
+    }
+}
+
+int guest_main(const struct MultibootInfo *info)
+{
+    (void)info;
+    if (!on_jos_vmm())
+        return check_result();
+    trying("%zu hypercall numbers that do not exist", ARRAY_SIZE(numbers));
+    try_numbers(0);
+    try_numbers(~0ul);
+    try_numbers(0x1000);
+    trying("hypercalls from user mode");
+    try_user_mode();
+    check(hypercall(VMX_VMCALL_NULL, 0, 0, 0, 0) == 0, "the null hypercall fails");
+    return check_result();
+}

@@ -1,0 +1,157 @@
+/*
+ * bench: what exits cost, in TSC ticks, seen from inside. Prints a line `BENCH name MIN MEDIAN MAX`
+ * for each operation, out of 1000 samples; the cost of reading the TSC twice is taken off.
+ */
+#include "rt.h"
+
+const char guest_name[] = "bench";
+
+#define SAMPLES    1000
+#define VEC        0x41
+#define FREE_PORT  0x80
+#define TOUCH_FROM 0x800000ul
+#define EXIT_STEP  0x10000ul /* larger than what the VMM populates at a time */
+
+static uint64_t samples[SAMPLES];
+static uint64_t overhead;
+static uint64_t touch_at = TOUCH_FROM;
+static uint64_t efer;
+
+static void on_interrupt(struct Trapframe *tf)
+{
+    (void)tf;
+    wrmsr(X2APIC_EOI, 0);
+}
+
+static void nothing(void)
+{
+}
+
+static void do_cpuid(void)
+{
+    cpuid(1, 0);
+}
+
+static void do_vmcall(void)
+{
+    hypercall(VMX_VMCALL_NULL, 0, 0, 0, 0);
+}
+
+static void do_rdmsr(void)
+{
+    efer = rdmsr(MSR_EFER);
+}
+
+static void do_wrmsr(void)
+{
+    wrmsr(MSR_EFER, efer);
+}
+
+static void do_apic_read(void)
+{
+    rdmsr(X2APIC_ID);
+}
+
+static void do_out(void)
+{
+    outb(FREE_PORT, 0);
+}
+
+static void do_in(void)
+{
+    inb(FREE_PORT);
+}
+
+static void do_self_ipi(void)
+{
+    wrmsr(X2APIC_SELF, VEC);
+    asm volatile("sti; nop; cli");
+}
+
+static void touch(uint64_t step)
+{
+    *(volatile uint8_t *)touch_at = 1;
+    touch_at += step;
+}
+
+static void do_touch_exit(void)
+{
+    touch(EXIT_STEP);
+}
+
+static void do_touch_page(void)
+{
+    touch(PGSIZE);
+}
+
+/* Sorted in place: shell sort. */
+static void sort(unsigned n)
+{
+    for (unsigned gap = n / 2; gap > 0; gap /= 2)
+        for (unsigned i = gap; i < n; i++) {
+            uint64_t v = samples[i];
+            unsigned j = i;
+            for (; j >= gap && samples[j - gap] > v; j -= gap)
+                samples[j] = samples[j - gap];
+            samples[j] = v;
+        }
+}
+
+static void measure(void (*op)(void), unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t start = read_tsc();
+        op();
+        uint64_t ticks = read_tsc() - start;
+        samples[i] = ticks > overhead ? ticks - overhead : 0;
+    }
+}
+
+static void report(const char *name, unsigned n)
+{
+    sort(n);
+    print("BENCH %s %lu %lu %lu\n", name, samples[0], samples[n / 2], samples[n - 1]);
+}
+
+/* The mean over all pages, since most come with a neighbour's exit. */
+static void report_mean(const char *name, unsigned n)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < n; i++)
+        sum += samples[i];
+    print("BENCH %s %lu %lu %lu\n", name, sum / n, sum / n, sum / n);
+}
+
+static const struct {
+    const char *name;
+    void (*op)(void);
+    unsigned samples;
+    void (*report)(const char *name, unsigned n);
+} operations[] = {
+    { "cpuid-exit", do_cpuid, SAMPLES, report },
+    { "vmcall-null", do_vmcall, SAMPLES, report },
+    { "rdmsr-efer", do_rdmsr, SAMPLES, report },
+    { "wrmsr-efer", do_wrmsr, SAMPLES, report },
+    { "rdmsr-apic", do_apic_read, SAMPLES, report },
+    { "out-monitor", do_out, SAMPLES, report },
+    { "in-monitor", do_in, SAMPLES, report },
+    { "self-ipi", do_self_ipi, SAMPLES, report },
+    { "ept-violation", do_touch_exit, 400, report },
+    { "ept-page", do_touch_page, SAMPLES, report_mean },
+};
+
+int guest_main(const struct MultibootInfo *info)
+{
+    (void)info;
+    if (!on_jos_vmm() || !apic_enable())
+        return check_result();
+    trap_handlers[VEC] = on_interrupt;
+    measure(nothing, SAMPLES);
+    sort(SAMPLES);
+    overhead = samples[0];
+    for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
+        measure(operations[i].op, operations[i].samples);
+        operations[i].report(operations[i].name, operations[i].samples);
+    }
+    return check_result();
+}

@@ -1,0 +1,17 @@
+/*
+ * triple-fault: an exception without an IDT. It must end this guest, with the reason, and nothing
+ * else.
+ */
+#include "rt.h"
+
+const char guest_name[] = "triple-fault";
+
+int guest_main(const struct MultibootInfo *info)
+{
+    struct Pseudodesc empty = { 0, 0 };
+    (void)info;
+    trying("an undefined instruction without an IDT");
+    asm volatile("lidt %0; ud2" : : "m"(empty));
+    check_failed("the guest survived a triple fault");
+    return check_result();
+}
