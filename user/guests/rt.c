@@ -5,7 +5,9 @@
 #include "../vmm_uart.h"
 #include "rt.h"
 
-#define PORT_EXIT 0x501
+#define PORT_EXIT      0x501
+#define PORT_PIC1_MASK 0x21
+#define PORT_PIC2_MASK 0xa1
 
 struct Caught caught = { .vector = -1 };
 uint64_t catch_rip;
@@ -112,6 +114,8 @@ int check_result(void)
 {
     if (failures == 0)
         print("%s: ok\n", guest_name);
+    else
+        print("%s: %u checks failed\n", guest_name, failures);
     return failures != 0;
 }
 
@@ -275,6 +279,8 @@ bool apic_enable(void)
         check_failed("the CPU has no x2APIC");
         return false;
     }
+    outb(PORT_PIC1_MASK, 0xff); /* on a PC, the 8259s still use exception vectors */
+    outb(PORT_PIC2_MASK, 0xff);
     wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN | APIC_BASE_EXTD);
     wrmsr(X2APIC_SVR, SVR_ENABLE | 0xff);
     return true;
