@@ -19,8 +19,8 @@
 #include "vmm.h"
 
 /* lib/entry.S, lib/libmain.c: the kernel's tables, mapped read-only, and this env's own entry. */
-extern const volatile struct Env envs[NENV];
-extern const volatile struct PageInfo pages[];
+extern const volatile struct Env *const envs; /* [NENV] */
+extern const volatile struct PageInfo *const pages;
 extern const volatile struct Env *thisenv;
 extern const char *binaryname; /* argv[0] without directories */
 
@@ -28,10 +28,14 @@ extern const char *binaryname; /* argv[0] without directories */
 int umain(int argc, char **argv);
 /* Close all files and end with this status (0 to 255). */
 void exit(int status) __attribute__((noreturn));
+/* Exit status of a program that panicked. */
+#define EXIT_PANIC 134
 
 /* This env's page tables (UVPT is a recursive mapping in PML4 slot 2). Returns the PTE of va, 0 if
  * no page table covers it. */
 uint64_t uvpt_entry(uintptr_t va);
+/* First mapped page at or behind va (page-aligned); UTOP if there is none. */
+uintptr_t uvpt_next(uintptr_t va);
 
 /* ---- System calls (lib/syscall.c). envid 0 means the caller wherever an env is named. ---- */
 
@@ -155,7 +159,7 @@ struct Stat {
     off_t st_size;
     bool st_isdir;
     uint32_t st_blocks;
-    struct Dev *st_dev;
+    const struct Dev *st_dev;
 };
 struct FdFile {
     uint32_t id; /* the server's number for the open file */

@@ -1,0 +1,188 @@
+/*
+ * File descriptors. Descriptor n is the page at FDTABLE + n pages, mapped PTE_SHARE so that
+ * children have it too; the file offset in it is common to all who hold it, as in Unix. A file is
+ * open for as long as somebody maps the page, so there is nothing to close when a program dies.
+ */
+#include "internal.h"
+
+static const struct Dev *const devs[] = { &devfile, &devpipe, &devcons };
+
+int fd_alloc(struct Fd **store)
+{
+    for (int i = 0; i < MAXFD; i++) {
+        if (is_mapped((uintptr_t)fd_page(i)))
+            continue;
+        *store = fd_page(i);
+        return 0;
+    }
+    return -E_MAX_OPEN;
+}
+
+int fd_lookup(int fdnum, struct Fd **store)
+{
+    if (fdnum < 0 || fdnum >= MAXFD || !is_mapped((uintptr_t)fd_page(fdnum)))
+        return -E_INVAL;
+    *store = fd_page(fdnum);
+    return 0;
+}
+
+void fd_release(struct Fd *fd)
+{
+    sys_page_unmap(0, fd);
+    if (is_mapped((uintptr_t)fd_data(fd)))
+        sys_page_unmap(0, fd_data(fd));
+}
+
+int fd_set_private(int fdnum)
+{
+    struct Fd *fd;
+    int r = fd_lookup(fdnum, &fd);
+    if (r < 0)
+        return r;
+    uint64_t pte = uvpt_entry((uintptr_t)fd);
+    return sys_page_map(0, fd, 0, fd, pte & PTE_SYSCALL & ~PTE_SHARE);
+}
+
+/* The descriptor and the operations behind it. */
+static int fd_dev(int fdnum, struct Fd **fd, const struct Dev **dev)
+{
+    int r = fd_lookup(fdnum, fd);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(devs); i++) {
+        if (devs[i]->dev_id != (*fd)->fd_dev_id)
+            continue;
+        *dev = devs[i];
+        return 0;
+    }
+    return -E_INVAL;
+}
+
+int close(int fdnum)
+{
+    struct Fd *fd;
+    int r = fd_lookup(fdnum, &fd);
+    if (r == 0)
+        fd_release(fd);
+    return r;
+}
+
+void close_all(void)
+{
+    for (int i = 0; i < MAXFD; i++)
+        close(i);
+}
+
+/* The data page goes first, for the reason given at copy_shared_pages. */
+int dup(int oldfdnum, int newfdnum)
+{
+    struct Fd *old, *new;
+    int r = fd_lookup(oldfdnum, &old);
+    if (r < 0)
+        return r;
+    if (newfdnum < 0 || newfdnum >= MAXFD)
+        return -E_INVAL;
+    if (newfdnum == oldfdnum)
+        return newfdnum;
+    close(newfdnum);
+    new = fd_page(newfdnum);
+
+    uint64_t pte = uvpt_entry((uintptr_t)fd_data(old));
+    if (pte & PTE_P)
+        if ((r = sys_page_map(0, fd_data(old), 0, fd_data(new), pte & PTE_SYSCALL)) < 0)
+            return r;
+    pte = uvpt_entry((uintptr_t)old);
+    r = sys_page_map(0, old, 0, new, pte & PTE_SYSCALL);
+    if (r < 0) {
+        sys_page_unmap(0, fd_data(new));
+        return r;
+    }
+    return newfdnum;
+}
+
+ssize_t read(int fdnum, void *buf, size_t n)
+{
+    const struct Dev *dev;
+    struct Fd *fd;
+    int r = fd_dev(fdnum, &fd, &dev);
+    if (r < 0)
+        return r;
+    if ((fd->fd_omode & O_ACCMODE) == O_WRONLY)
+        return -E_PERM;
+    return dev->dev_read(fd, buf, n);
+}
+
+ssize_t readn(int fdnum, void *buf, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got = read(fdnum, (char *)buf + done, n - done);
+        if (got < 0)
+            return got;
+        if (got == 0)
+            break;
+        done += got;
+    }
+    return done;
+}
+
+ssize_t write(int fdnum, const void *buf, size_t n)
+{
+    const struct Dev *dev;
+    struct Fd *fd;
+    int r = fd_dev(fdnum, &fd, &dev);
+    if (r < 0)
+        return r;
+    if ((fd->fd_omode & O_ACCMODE) == O_RDONLY)
+        return -E_PERM;
+    return dev->dev_write(fd, buf, n);
+}
+
+int seek(int fdnum, off_t offset)
+{
+    const struct Dev *dev;
+    struct Fd *fd;
+    int r = fd_dev(fdnum, &fd, &dev);
+    if (r < 0)
+        return r;
+    if (offset < 0)
+        return -E_INVAL;
+    if (!dev->dev_seekable)
+        return -E_NOT_SUPP;
+    fd->fd_offset = offset;
+    return 0;
+}
+
+int fstat(int fdnum, struct Stat *st)
+{
+    const struct Dev *dev;
+    struct Fd *fd;
+    int r = fd_dev(fdnum, &fd, &dev);
+    if (r < 0)
+        return r;
+    memset(st, 0, sizeof(*st));
+    st->st_dev = dev;
+    return dev->dev_stat(fd, st);
+}
+
+int stat(const char *path, struct Stat *st)
+{
+    int fd = open(path, O_RDONLY);
+    if (fd < 0)
+        return fd;
+    int r = fstat(fd, st);
+    close(fd);
+    return r;
+}
+
+int ftruncate(int fdnum, off_t size)
+{
+    const struct Dev *dev;
+    struct Fd *fd;
+    int r = fd_dev(fdnum, &fd, &dev);
+    if (r < 0)
+        return r;
+    if ((fd->fd_omode & O_ACCMODE) == O_RDONLY)
+        return -E_PERM;
+    return dev->dev_trunc ? dev->dev_trunc(fd, size) : -E_NOT_SUPP;
+}

@@ -1,0 +1,201 @@
+/*
+ * Files: the client side of the file-system server's protocol (inc/fs.h). Each request goes out in
+ * one page of this env, and the answer comes back in the same page.
+ */
+#include "internal.h"
+
+static envid_t fs_env;
+static bool page_ready;
+
+/* The request page, to be filled in. It is written to here, so that after a fork it is no longer a
+ * copy-on-write page, which could not be sent. NULL: no memory. */
+static union Fsipc *request(void)
+{
+    if (!page_ready) {
+        if (sys_page_alloc(0, FSIPC_PAGE, PERM_RW) < 0)
+            return NULL;
+        page_ready = true;
+    }
+    *(volatile char *)FSIPC_PAGE->page = 0;
+    return FSIPC_PAGE;
+}
+
+/* Send the request page and wait for the answer; a page that comes with it is mapped at dstva.
+ * Without a server the error is -E_IO. */
+static int fsipc(int type, void *dstva)
+{
+    if (fs_env == 0)
+        fs_env = ipc_find_env(ENV_TYPE_FS);
+    if (fs_env == 0)
+        return -E_IO;
+    int r = sys_ipc_call(fs_env, type, FSIPC_PAGE, PERM_RW, dstva ? dstva : (void *)UTOP);
+    if (r < 0)
+        return r == -E_BAD_ENV ? -E_IO : r;
+    return (int)thisenv->env_ipc_value;
+}
+
+static int path_request(int type, const char *path)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    if (strlcpy(req->path.path, path, MAXPATHLEN) >= MAXPATHLEN)
+        return -E_BAD_PATH;
+    return fsipc(type, NULL);
+}
+
+int open(const char *path, int mode)
+{
+    struct Fd *fd;
+    int r = fd_alloc(&fd);
+    if (r < 0)
+        return r;
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    if (strlcpy(req->open.path, path, MAXPATHLEN) >= MAXPATHLEN)
+        return -E_BAD_PATH;
+    req->open.mode = mode;
+    r = fsipc(FSREQ_OPEN, fd);
+    if (r < 0)
+        return r;
+    if (!is_mapped((uintptr_t)fd))
+        return -E_NO_MEM;
+    return fd_number(fd);
+}
+
+int remove(const char *path)
+{
+    return path_request(FSREQ_REMOVE, path);
+}
+
+int mkdir(const char *path)
+{
+    return path_request(FSREQ_MKDIR, path);
+}
+
+int sync(void)
+{
+    return request() ? fsipc(FSREQ_SYNC, NULL) : -E_NO_MEM;
+}
+
+int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    int r = fsipc(FSREQ_STATFS, NULL);
+    if (r < 0)
+        return r;
+    *blocks_total = req->statfs_ret.blocks_total;
+    *blocks_free = req->statfs_ret.blocks_free;
+    return 0;
+}
+
+int guest_attach(const char *path, envid_t guest)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN)
+        return -E_BAD_PATH;
+    req->guest_attach.guest = guest;
+    return fsipc(FSREQ_GUEST_ATTACH, NULL);
+}
+
+/* At most a page from the file's offset on. */
+static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    req->read.fileid = fd->fd_file.id;
+    req->read.n = MIN(n, (size_t)PGSIZE_FS);
+    req->read.offset = fd->fd_offset;
+    ssize_t got = fsipc(FSREQ_READ, NULL);
+    if (got <= 0)
+        return got;
+    if ((size_t)got > MIN(n, (size_t)PGSIZE_FS))
+        return -E_IO;
+    memcpy(buf, req->read_ret.buf, got);
+    fd->fd_offset += got;
+    return got;
+}
+
+static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got = read_piece(fd, (char *)buf + done, n - done);
+        if (got < 0)
+            return done ? (ssize_t)done : got;
+        done += got;
+        if (got < PGSIZE_FS)
+            break;
+    }
+    return done;
+}
+
+static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    n = MIN(n, (size_t)FSWRITE_MAX);
+    req->write.fileid = fd->fd_file.id;
+    req->write.n = n;
+    req->write.offset = fd->fd_offset;
+    memcpy(req->write.buf, buf, n);
+    ssize_t put = fsipc(FSREQ_WRITE, NULL);
+    if (put > 0)
+        fd->fd_offset += put;
+    return put;
+}
+
+/* Returns what was written before an error, if that is more than nothing. */
+static ssize_t file_write(struct Fd *fd, const void *buf, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t put = write_piece(fd, (const char *)buf + done, n - done);
+        if (put <= 0)
+            return done ? (ssize_t)done : put;
+        done += put;
+    }
+    return done;
+}
+
+static int file_stat(struct Fd *fd, struct Stat *st)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    req->stat.fileid = fd->fd_file.id;
+    int r = fsipc(FSREQ_STAT, NULL);
+    if (r < 0)
+        return r;
+    st->st_size = req->stat_ret.size;
+    st->st_isdir = req->stat_ret.type == FTYPE_DIR;
+    st->st_blocks = req->stat_ret.blocks;
+    return 0;
+}
+
+static int file_trunc(struct Fd *fd, off_t size)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    req->set_size.fileid = fd->fd_file.id;
+    req->set_size.size = size;
+    return fsipc(FSREQ_SET_SIZE, NULL);
+}
+
+const struct Dev devfile = {
+    .dev_id = 'f',
+    .dev_name = "file",
+    .dev_read = file_read,
+    .dev_write = file_write,
+    .dev_stat = file_stat,
+    .dev_trunc = file_trunc,
+    .dev_seekable = true,
+};

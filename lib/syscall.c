@@ -1,0 +1,213 @@
+/*
+ * System call stubs; inc/lib.h has the contracts. SYSCALL takes the number in RAX and arguments in
+ * RDI, RSI, RDX, R10 and R8, and overwrites RCX and R11.
+ */
+#include <inc/lib.h>
+
+static inline int64_t call3(int nr, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+    int64_t ret;
+    asm volatile("syscall"
+                 : "=a"(ret)
+                 : "a"(nr), "D"(a1), "S"(a2), "d"(a3)
+                 : "rcx", "r11", "memory");
+    return ret;
+}
+
+static inline int64_t call2(int nr, uint64_t a1, uint64_t a2)
+{
+    int64_t ret;
+    asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a1), "S"(a2) : "rcx", "r11", "memory");
+    return ret;
+}
+
+static inline int64_t call1(int nr, uint64_t a1)
+{
+    int64_t ret;
+    asm volatile("syscall" : "=a"(ret) : "a"(nr), "D"(a1) : "rcx", "r11", "memory");
+    return ret;
+}
+
+static inline int64_t call0(int nr)
+{
+    int64_t ret;
+    asm volatile("syscall" : "=a"(ret) : "a"(nr) : "rcx", "r11", "memory");
+    return ret;
+}
+
+static inline int64_t call5(int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    register uint64_t r10 asm("r10") = a4;
+    register uint64_t r8 asm("r8") = a5;
+    int64_t ret;
+    asm volatile("syscall"
+                 : "=a"(ret)
+                 : "a"(nr), "D"(a1), "S"(a2), "d"(a3), "r"(r10), "r"(r8)
+                 : "rcx", "r11", "memory");
+    return ret;
+}
+
+int sys_cputs(const char *s, size_t len)
+{
+    return call2(SYS_cputs, (uintptr_t)s, len);
+}
+
+int sys_cgetc(bool wait)
+{
+    return call1(SYS_cgetc, wait);
+}
+
+envid_t sys_getenvid(void)
+{
+    return call0(SYS_getenvid);
+}
+
+int sys_env_destroy(envid_t env)
+{
+    return call1(SYS_env_destroy, env);
+}
+
+int sys_env_exit(int status)
+{
+    return call1(SYS_env_exit, status);
+}
+
+envid_t sys_env_wait(envid_t child, int *status, bool nohang)
+{
+    return call3(SYS_env_wait, child, (uintptr_t)status, nohang);
+}
+
+int sys_env_set_name(envid_t env, const char *name)
+{
+    return call2(SYS_env_set_name, env, (uintptr_t)name);
+}
+
+int sys_page_alloc(envid_t env, void *va, uint64_t perm)
+{
+    return call3(SYS_page_alloc, env, (uintptr_t)va, perm);
+}
+
+int sys_page_map(envid_t srcenv, void *srcva, envid_t dstenv, void *dstva, uint64_t perm)
+{
+    return call5(SYS_page_map, srcenv, (uintptr_t)srcva, dstenv, (uintptr_t)dstva, perm);
+}
+
+int sys_page_unmap(envid_t env, void *va)
+{
+    return call2(SYS_page_unmap, env, (uintptr_t)va);
+}
+
+int sys_env_set_status(envid_t env, int status)
+{
+    return call2(SYS_env_set_status, env, status);
+}
+
+int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf)
+{
+    return call2(SYS_env_set_trapframe, env, (uintptr_t)tf);
+}
+
+int sys_env_set_pgfault_upcall(envid_t env, void *upcall)
+{
+    return call2(SYS_env_set_pgfault_upcall, env, (uintptr_t)upcall);
+}
+
+void sys_yield(void)
+{
+    call0(SYS_yield);
+}
+
+int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm)
+{
+    return call5(SYS_ipc_try_send, to, value, (uintptr_t)page, perm, 0);
+}
+
+int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm)
+{
+    return call5(SYS_ipc_send, to, value, (uintptr_t)page, perm, 0);
+}
+
+int sys_ipc_recv(void *dstva, envid_t from)
+{
+    return call2(SYS_ipc_recv, (uintptr_t)dstva, from);
+}
+
+int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva)
+{
+    return call5(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva);
+}
+
+uint64_t sys_time_msec(void)
+{
+    return call0(SYS_time_msec);
+}
+
+int sys_sleep_msec(uint64_t msec)
+{
+    return call1(SYS_sleep_msec, msec);
+}
+
+int sys_sysinfo(struct SysInfo *info)
+{
+    return call1(SYS_sysinfo, (uintptr_t)info);
+}
+
+int sys_cmdline(char *buf, size_t size)
+{
+    return call2(SYS_cmdline, (uintptr_t)buf, size);
+}
+
+int sys_poweroff(int status)
+{
+    return call1(SYS_poweroff, status);
+}
+
+int sys_irq_wait(int irq, uint64_t timeout_ms)
+{
+    return call2(SYS_irq_wait, irq, timeout_ms);
+}
+
+int sys_null(void)
+{
+    return call0(SYS_null);
+}
+
+envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize)
+{
+    return call5(SYS_env_mkguest, memsize, entry, flags, (uintptr_t)why, whysize);
+}
+
+int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm)
+{
+    return call5(SYS_ept_map, srcenv, (uintptr_t)srcva, guest, gpa, perm);
+}
+
+int sys_guest_run(envid_t guest, struct GuestExit *x, bool console)
+{
+    return call3(SYS_guest_run, guest, (uintptr_t)x, console);
+}
+
+int sys_guest_irq(envid_t guest, int vector)
+{
+    return call2(SYS_guest_irq, guest, vector);
+}
+
+int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
+{
+    return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
+}
+
+int sys_guest_stats(envid_t guest, struct GuestStats *stats)
+{
+    return call2(SYS_guest_stats, guest, (uintptr_t)stats);
+}
+
+int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm)
+{
+    return call3(SYS_host_ipc_send, value, (uintptr_t)page, perm);
+}
+
+int64_t sys_host_ipc_recv(void *page)
+{
+    return call1(SYS_host_ipc_recv, (uintptr_t)page);
+}
