@@ -1,0 +1,67 @@
+/*
+ * gOS's disk: blocks of an image file, asked for at hOS's file server by hypercall, one page a
+ * request.
+ */
+#include <fs/serv.h>
+
+#define PAGE_PERM (PTE_P | PTE_U | PTE_W)
+
+/* Send one request and wait for the answer. */
+static int64_t ask(uint64_t value, void *page)
+{
+    int r = ipc_host_send(value, page, PAGE_PERM);
+
+    return r < 0 ? r : ipc_host_recv((void *)UTOP);
+}
+
+/* A run of GDISK_READ or GDISK_WRITE requests. */
+static int transfer(struct Disk *d, int req, uint32_t block, uint32_t n, void *const page[])
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int r = ask(GDISK_VALUE(req, block + i), page[i]);
+        if (r < 0) {
+            const char *what = req == GDISK_READ ? "read" : "write";
+            os_say("fs: %s: cannot %s block %u: %s", d->name, what, block + i, strerror(r));
+            return -E_IO;
+        }
+    }
+    return 0;
+}
+
+static int host_read(struct Disk *d, uint32_t block, uint32_t n, void *const page[])
+{
+    return transfer(d, GDISK_READ, block, n, page);
+}
+
+static int host_write(struct Disk *d, uint32_t block, uint32_t n, void *const page[])
+{
+    return transfer(d, GDISK_WRITE, block, n, page);
+}
+
+static int host_flush(struct Disk *d)
+{
+    int r = ask(GDISK_VALUE(GDISK_FLUSH, 0), (void *)UTOP);
+
+    if (r < 0)
+        os_say("fs: %s: cannot flush: %s", d->name, strerror(r));
+    return MIN(r, 0);
+}
+
+struct Disk *host_disk(void)
+{
+    static struct Disk disk = {
+        .name = "guest disk",
+        .max_run = 1, /* reading ahead would only cost hypercalls: the host does it */
+        .read = host_read,
+        .write = host_write,
+        .flush = host_flush,
+    };
+    int64_t n = ask(GDISK_VALUE(GDISK_INFO, 0), (void *)UTOP);
+
+    if (n <= 0) {
+        os_say("fs: no disk: the monitor gave this guest none (%s)", strerror(n));
+        return NULL;
+    }
+    disk.nblocks = n;
+    return &disk;
+}

@@ -1,0 +1,95 @@
+/*
+ * Open files. Each has a page with a struct Fd that its clients map; when the server's own mapping
+ * is the only one left, all of them have closed it or are gone.
+ */
+#include <fs/serv.h>
+#include <inc/x86.h>
+
+#define LOG2MAXOPEN 10
+#define MAXOPEN     (1 << LOG2MAXOPEN)
+#define FILEVA      UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
+
+static struct OpenFile opentab[MAXOPEN];
+static uint32_t ntop; /* slots below this one have been used */
+
+/* How many mappings slot i's fd page has, the server's included; 0: the page does not exist yet. */
+static uint32_t refs(uint32_t i)
+{
+    uint64_t pte = uvpt_entry(FILEVA + (uintptr_t)i * PGSIZE);
+    return pte & PTE_P ? pages[PTE_ADDR(pte) >> PGSHIFT].pp_ref : 0;
+}
+
+static bool alive(uint32_t i)
+{
+    return opentab[i].inum && refs(i) > 1;
+}
+
+/* An id that other clients cannot guess, so that nobody uses a file that somebody else opened. */
+static uint32_t new_id(uint32_t i)
+{
+    static uint64_t state;
+
+    state = (state ^ read_tsc()) * 0x9e3779b97f4a7c15ul + 1;
+    return (uint32_t)(state >> 32) << LOG2MAXOPEN | i;
+}
+
+static void drop(uint32_t i)
+{
+    uint32_t inum = opentab[i].inum;
+
+    opentab[i].inum = 0;
+    if (!open_has(inum, 0) && !gdisk_has(inum))
+        fs_release(&fs, inum);
+}
+
+int open_sweep(void)
+{
+    int n = 0;
+
+    for (uint32_t i = 0; i < ntop; i++)
+        if (opentab[i].inum && !alive(i)) {
+            drop(i);
+            n++;
+        }
+    return n;
+}
+
+int open_alloc(uint32_t inum, uint32_t mode, struct OpenFile **out)
+{
+    uint32_t i = 0;
+
+    open_sweep();
+    while (i < ntop && opentab[i].inum)
+        i++;
+    if (i == MAXOPEN)
+        return -E_MAX_OPEN;
+    struct OpenFile *of = &opentab[i];
+    of->fd = (struct Fd *)(FILEVA + (uintptr_t)i * PGSIZE);
+    if (refs(i) == 0) {
+        int r = sys_page_alloc(0, of->fd, PTE_P | PTE_U | PTE_W | PTE_NX);
+        if (r < 0)
+            return r;
+    }
+    memset(of->fd, 0, PGSIZE);
+    of->id = new_id(i);
+    of->inum = inum;
+    of->mode = mode;
+    ntop = MAX(ntop, i + 1);
+    *out = of;
+    return 0;
+}
+
+struct OpenFile *open_find(uint32_t id)
+{
+    struct OpenFile *of = &opentab[id % MAXOPEN];
+    return of->inum && of->id == id ? of : NULL;
+}
+
+bool open_has(uint32_t inum, uint32_t mode_bits)
+{
+    for (uint32_t i = 0; i < ntop; i++)
+        if (opentab[i].inum == inum && alive(i) &&
+            (mode_bits == 0 || (opentab[i].mode & mode_bits & O_ACCMODE)))
+            return true;
+    return false;
+}

@@ -1,0 +1,302 @@
+/*
+ * The file server: takes requests by IPC (inc/fs.h), one page each, and answers them. It never
+ * waits for a client: an answer that nobody receives is dropped, and what a dead client had open is
+ * found later by reference counts.
+ */
+#include <fs/serv.h>
+
+#define REQVA       UL(0x0ffff000) /* the page of the present request */
+#define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
+#define CACHE_LIMIT 2048           /* blocks */
+#define CACHE_SHARE 8              /* at most one part in so many of the free memory */
+
+struct Fs fs;
+static bool ready; /* there is a disk with a file system */
+
+/* ---- fs/disk.h: memory and messages ---- */
+
+void *os_reserve(size_t size)
+{
+    static uintptr_t next = POOL;
+    void *p = (void *)next;
+
+    if (size > UTOP - next - PGSIZE)
+        return NULL;
+    next += ROUNDUP(size, PGSIZE);
+    return p;
+}
+
+int os_commit(void *p, size_t size)
+{
+    for (size_t off = 0; off < size; off += PGSIZE) {
+        int r = sys_page_alloc(0, (char *)p + off, PTE_P | PTE_U | PTE_W | PTE_NX);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void os_say(const char *fmt, ...)
+{
+    char text[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    cprintf("%s\n", text);
+}
+
+/* ---- Requests ---- */
+
+/* A request. The page belongs to the client, who may change it at any time: each field is read
+ * once. */
+struct Request {
+    envid_t from;
+    union Fsipc *page;
+    char path[MAXPATHLEN]; /* copy, for requests with a path */
+    void *answer_page;     /* page to send with the answer */
+};
+
+/* Copy a path from the request page. -E_BAD_PATH: it is not terminated. */
+static int take_path(struct Request *rq, const char *path)
+{
+    size_t len = strnlen(path, MAXPATHLEN);
+
+    if (len == MAXPATHLEN)
+        return -E_BAD_PATH;
+    memcpy(rq->path, path, len);
+    rq->path[len] = '\0';
+    return 0;
+}
+
+/* Find, or with O_CREAT make, the file of an open request. */
+static int open_inode(const char *path, uint32_t mode, uint32_t *inum)
+{
+    int r = fs_lookup(&fs, path, inum);
+
+    if (r == -E_NOT_FOUND && (mode & O_CREAT))
+        return fs_create(&fs, path, FS_FILE, inum);
+    return r == 0 && (mode & O_CREAT) && (mode & O_EXCL) ? -E_FILE_EXISTS : r;
+}
+
+/* May this file be opened in this mode? */
+static int check_mode(uint32_t inum, uint32_t mode, struct FsStat *st)
+{
+    bool writes = (mode & O_ACCMODE) != O_RDONLY;
+    int r = fs_stat(&fs, inum, st);
+
+    if (r < 0)
+        return r;
+    if (st->type == FTYPE_DIR && writes)
+        return -E_IS_DIR;
+    return writes && gdisk_has(inum) ? -E_BUSY : 0;
+}
+
+static int64_t serve_open(struct Request *rq)
+{
+    const uint32_t known = O_ACCMODE | O_CREAT | O_TRUNC | O_EXCL | O_APPEND;
+    uint32_t mode = *(volatile uint32_t *)&rq->page->open.mode, inum;
+    struct OpenFile *of;
+    struct FsStat st;
+    int r;
+
+    if ((mode & ~known) || (mode & O_ACCMODE) == O_ACCMODE)
+        return -E_INVAL;
+    if ((mode & O_TRUNC) && (mode & O_ACCMODE) == O_RDONLY)
+        return -E_INVAL;
+    if ((r = take_path(rq, rq->page->open.path)) < 0 ||
+        (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
+        return r;
+    if ((mode & O_TRUNC) && st.size > 0) {
+        if ((r = fs_truncate(&fs, inum, 0)) < 0)
+            return r;
+        st.size = 0;
+    }
+    if ((r = open_alloc(inum, mode, &of)) < 0)
+        return r;
+    of->fd->fd_dev_id = 'f';
+    of->fd->fd_omode = mode & O_ACCMODE;
+    of->fd->fd_offset = mode & O_APPEND ? st.size : 0;
+    of->fd->fd_file.id = of->id;
+    rq->answer_page = of->fd;
+    return 0;
+}
+
+static int64_t serve_read(struct Request *rq)
+{
+    uint32_t id = rq->page->read.fileid;
+    uint32_t n = *(volatile uint32_t *)&rq->page->read.n;
+    off_t offset = *(volatile off_t *)&rq->page->read.offset;
+    struct OpenFile *of = open_find(id);
+
+    if (!of || n > PGSIZE_FS || offset < 0)
+        return -E_INVAL;
+    if ((of->mode & O_ACCMODE) == O_WRONLY)
+        return -E_PERM;
+    return fs_read(&fs, of->inum, rq->page->read_ret.buf, n, offset);
+}
+
+static int64_t serve_write(struct Request *rq)
+{
+    uint32_t id = rq->page->write.fileid;
+    uint32_t n = *(volatile uint32_t *)&rq->page->write.n;
+    off_t offset = *(volatile off_t *)&rq->page->write.offset;
+    struct OpenFile *of = open_find(id);
+
+    if (!of || n > FSWRITE_MAX || offset < 0)
+        return -E_INVAL;
+    if ((of->mode & O_ACCMODE) == O_RDONLY)
+        return -E_PERM;
+    return fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
+}
+
+static int64_t serve_set_size(struct Request *rq)
+{
+    uint32_t id = rq->page->set_size.fileid;
+    off_t size = *(volatile off_t *)&rq->page->set_size.size;
+    struct OpenFile *of = open_find(id);
+
+    if (!of || size < 0)
+        return -E_INVAL;
+    if ((of->mode & O_ACCMODE) == O_RDONLY)
+        return -E_PERM;
+    return fs_truncate(&fs, of->inum, size);
+}
+
+static int64_t serve_stat(struct Request *rq)
+{
+    struct OpenFile *of = open_find(rq->page->stat.fileid);
+    struct FsStat st;
+    int r = of ? fs_stat(&fs, of->inum, &st) : -E_INVAL;
+
+    if (r < 0)
+        return r;
+    rq->page->stat_ret.size = st.size;
+    rq->page->stat_ret.type = st.type;
+    rq->page->stat_ret.blocks = st.blocks;
+    return 0;
+}
+
+static int64_t serve_remove(struct Request *rq)
+{
+    int r = take_path(rq, rq->page->path.path);
+    return r < 0 ? r : fs_remove(&fs, rq->path);
+}
+
+static int64_t serve_mkdir(struct Request *rq)
+{
+    uint32_t inum;
+    int r = take_path(rq, rq->page->path.path);
+    return r < 0 ? r : fs_create(&fs, rq->path, FS_DIR, &inum);
+}
+
+static int64_t serve_sync(struct Request *rq)
+{
+    (void)rq;
+    return fs_sync(&fs);
+}
+
+static int64_t serve_statfs(struct Request *rq)
+{
+    open_sweep();
+    gdisk_sweep();
+    rq->page->statfs_ret.blocks_total = fs.super.nblocks;
+    rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs);
+    return 0;
+}
+
+static int64_t serve_guest_attach(struct Request *rq)
+{
+    envid_t guest = *(volatile envid_t *)&rq->page->guest_attach.guest;
+    const volatile struct Env *e = &envs[ENVX(guest)];
+    uint32_t inum;
+    int r;
+
+    if (guest <= 0 || e->env_id != guest || e->env_type != ENV_TYPE_GUEST)
+        return -E_BAD_ENV;
+    if (e->env_parent_id != rq->from)
+        return -E_PERM;
+    if ((r = take_path(rq, rq->page->guest_attach.path)) < 0 ||
+        (r = fs_lookup(&fs, rq->path, &inum)) < 0)
+        return r;
+    return gdisk_attach(guest, inum);
+}
+
+static int64_t (*const handlers[])(struct Request *rq) = {
+    [FSREQ_OPEN] = serve_open,     [FSREQ_READ] = serve_read,
+    [FSREQ_WRITE] = serve_write,   [FSREQ_SET_SIZE] = serve_set_size,
+    [FSREQ_STAT] = serve_stat,     [FSREQ_REMOVE] = serve_remove,
+    [FSREQ_MKDIR] = serve_mkdir,   [FSREQ_SYNC] = serve_sync,
+    [FSREQ_STATFS] = serve_statfs, [FSREQ_GUEST_ATTACH] = serve_guest_attach,
+};
+
+/* Serve a client's request; returns the answer's value. */
+static int64_t serve(struct Request *rq, uint64_t nr, uint64_t perm)
+{
+    if (nr >= ARRAY_SIZE(handlers) || !handlers[nr] || !(perm & PTE_W))
+        return -E_INVAL;
+    int64_t r = handlers[nr](rq);
+    /* Perhaps removed files that nobody has open any more still take space. */
+    if (r == -E_NO_DISK && open_sweep() + gdisk_sweep() > 0)
+        r = handlers[nr](rq);
+    return r;
+}
+
+/* Wait for one message and answer it. */
+static void serve_one(void)
+{
+    static struct Request rq;
+    int64_t value;
+
+    if (sys_ipc_recv((void *)REQVA, 0) < 0)
+        return;
+    rq.from = thisenv->env_ipc_from;
+    rq.page = (union Fsipc *)REQVA;
+    rq.answer_page = NULL;
+    uint64_t nr = thisenv->env_ipc_value, perm = thisenv->env_ipc_perm;
+    if (!ready)
+        value = -E_IO;
+    else if (envs[ENVX(rq.from)].env_type == ENV_TYPE_GUEST)
+        value = gdisk_request(rq.from, nr, perm & PTE_P ? rq.page : NULL, perm & PTE_W);
+    else
+        value = serve(&rq, nr, perm);
+    if (perm & PTE_P)
+        sys_page_unmap(0, rq.page);
+    void *page = rq.answer_page ? rq.answer_page : (void *)UTOP;
+    sys_ipc_try_send(rq.from, value, page, PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX);
+}
+
+static bool inode_in_use(uint32_t inum)
+{
+    return open_has(inum, 0) || gdisk_has(inum);
+}
+
+/* Find the disk and mount it. */
+static bool start(void)
+{
+    struct SysInfo info;
+
+    sys_sysinfo(&info);
+    struct Disk *disk = info.is_guest ? host_disk() : ide_disk();
+    if (!disk)
+        return false;
+    fs.in_use = inode_in_use;
+    int r = fs_mount(&fs, disk, MIN(info.pages_free / CACHE_SHARE, (uint64_t)CACHE_LIMIT));
+    if (r < 0) {
+        cprintf("fs: cannot mount %s: %e\n", disk->name, r);
+        return false;
+    }
+    cprintf("fs: %u blocks, %u free%s\n", fs.super.nblocks, fs_free_blocks(&fs),
+            fs.super.clean ? "" : "; was not shut down cleanly");
+    return true;
+}
+
+int umain(int argc, char **argv)
+{
+    (void)argc, (void)argv;
+    sys_env_set_name(0, "fs");
+    ready = start();
+    for (;;)
+        serve_one();
+}

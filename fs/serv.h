@@ -1,0 +1,46 @@
+/*
+ * The parts of the file server: disks, open files, guests' disks, and the loop that serves
+ * requests.
+ */
+#ifndef JOS_FS_SERV_H
+#define JOS_FS_SERV_H
+
+#include <fs/core.h>
+#include <inc/lib.h>
+
+extern struct Fs fs;
+
+/* ---- ide.c, hostdisk.c: NULL if there is no disk, after saying why ---- */
+struct Disk *ide_disk(void);
+/* gOS: the image that the monitor gave to this guest. */
+struct Disk *host_disk(void);
+
+/* ---- open.c: open files ---- */
+struct OpenFile {
+    uint32_t id;   /* what clients know it by */
+    uint32_t inum; /* 0: the slot is free */
+    uint32_t mode; /* O_* */
+    struct Fd *fd; /* page shared with the clients; its reference count tells how many there are */
+};
+
+/* A new open file with an fd page of its own. -E_MAX_OPEN, -E_NO_MEM. */
+int open_alloc(uint32_t inum, uint32_t mode, struct OpenFile **out);
+/* The open file with this id, NULL if there is none. */
+struct OpenFile *open_find(uint32_t id);
+/* Is the inode open in a mode that has any of these O_ACCMODE bits (0: at all)? */
+bool open_has(uint32_t inum, uint32_t mode_bits);
+/* Close what no client has any more. Returns how many files that were. */
+int open_sweep(void);
+
+/* ---- gdisk.c: the guests' disks ---- */
+
+/* Serve a request from a guest; page is NULL if none came. Returns the answer's value. */
+int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable);
+/* Give an image file to a guest. -E_BUSY: somebody else has it, or has it open for writing. */
+int gdisk_attach(envid_t guest, uint32_t inum);
+/* Does a living guest have this image? */
+bool gdisk_has(uint32_t inum);
+/* End the attachments of guests that are gone. Returns how many. */
+int gdisk_sweep(void);
+
+#endif
