@@ -49,9 +49,9 @@ LINUX = "Linux 6.1"
 def all_rows() -> List[Row]:
     return [
         Row("CPUID exit, round trip", "cpuid-exit", 300, 27_758, OLD),
-        Row("VMCALL exit, no-op", "vmcall-exit", 300, 27_764, OLD),
-        Row("RDMSR exit", "rdmsr-exit", None, 1_042, KVM),
-        Row("WRMSR exit", "wrmsr-exit", None, 1_128, KVM),
+        Row("VMCALL exit, no-op", "vmcall-null", 300, 27_764, OLD),
+        Row("RDMSR exit", "rdmsr-efer", None, 1_042, KVM),
+        Row("WRMSR exit", "wrmsr-efer", None, 1_128, KVM),
         Row("OUT handled by the user-space monitor", "out-monitor", None, 3_052, KVM),
         Row("EPT violation, fresh zeroed page", "ept-violation", None, 6_087, KVM),
         Row("self-IPI to guest handler, EOI, return", "self-ipi", None, 4_096, KVM),

@@ -1,0 +1,1 @@
+"""The grader's tests, one file for each part of the project. jos.grade has the decorator."""

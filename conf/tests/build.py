@@ -1,0 +1,95 @@
+"""The build: identical images, both compilers, exact dependencies, tools named when missing."""
+
+import filecmp
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from jos.grade import Bench, check, check_that
+from jos.qemu import Qemu
+from jos.session import HOS
+
+from .common import TOP, host, make
+
+IMAGES = ("kern/kernel", "kernel.img", "fs.img")
+
+
+def relative(path: Path) -> Path:
+    """As a user would name an output folder."""
+    return Path(os.path.relpath(path, TOP))
+
+
+@check("Build", 3, "a second, parallel build of the tree gives identical images")
+def identical(bench: Bench) -> None:
+    again = relative(bench.obj / "again")
+    shutil.rmtree(TOP / again, ignore_errors=True)
+    done = make(again, "-j4", "all")
+    check_that(done.returncode == 0, "make -j4 to succeed", done.stdout)
+    for image in IMAGES:
+        same = filecmp.cmp(bench.obj / image, TOP / again / image, shallow=False)
+        check_that(same, f"two identical {image}")
+
+
+@check("Build", 1, "make compiles nothing when nothing changed, and what includes a header when it did")
+def dependencies(bench: Bench) -> None:
+    obj = relative(bench.obj)
+    done = make(obj, "-n", "all")
+    check_that(" -c " not in done.stdout, "no compilation in an up-to-date tree", done.stdout)
+    done = make(obj, "-n", "-W", "inc/elf.h", "all")
+    for source in ("boot/elf.c", "lib/spawn.c"):
+        check_that(source in done.stdout, f"{source} to depend on inc/elf.h", done.stdout)
+    check_that("lib/string.c" not in done.stdout, "lib/string.c not to depend on inc/elf.h")
+
+
+@check("Build", 2, "clang builds a system without a warning, and it boots")
+def clang(bench: Bench) -> None:
+    done = host(["conf/need", "clang"])
+    check_that(done.returncode == 0, "clang on this machine", done.stdout)
+    folder = relative(bench.obj / "clang")
+    shutil.rmtree(TOP / folder, ignore_errors=True)
+    done = make(folder, "-j2", "CC=clang", "all")
+    check_that(done.returncode == 0, "make CC=clang to succeed", done.stdout)
+    check_that("warning" not in done.stdout, "no warning", done.stdout)
+    images = {"kernel": TOP / folder / "kernel.img", "fs": TOP / folder / "fs.img"}
+    with bench.machine("clang", Qemu, **images) as machine:
+        machine.expect(HOS, 60)
+        machine.sendline("test-fork; halt 7")
+        machine.expect("test-fork: ok")
+        check_that(machine.wait_off() == 7, "power-off with status 7")
+
+
+@check("Build", 1, "a missing tool is named with its package")
+def missing_tool(_: Bench) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for tool in ("sh", "awk", "dirname"):
+            os.symlink(shutil.which(tool) or tool, Path(folder, tool))
+        done = host(["env", f"PATH={folder}", "conf/need", "gdb", "grub-mkrescue"])
+    check_that(done.returncode != 0, "an error", done.stdout)
+    for words in ("gdb is missing: install the package gdb", "package grub-common"):
+        check_that(words in done.stdout, repr(words), done.stdout)
+
+
+@check("Build", 1, "conf/setup finds everything in place and does nothing")
+def setup(_: Bench) -> None:
+    done = host(["conf/setup"])
+    check_that(done.returncode == 0 and "everything is there" in done.stdout, "nothing to do", done.stdout)
+
+
+@check("Build", 1, "FSFILES puts a host file into the image, and a missing one is an error by name")
+def fsfiles(bench: Bench) -> None:
+    obj = relative(bench.obj / "again")
+    done = make(obj, "FSFILES=LICENSE:/doc/licence", "all")
+    check_that(done.returncode == 0, "make FSFILES=... to succeed", done.stdout)
+    out = bench.folder / "licence"
+    done = host([bench.obj / "fs/fsck", "-x", TOP / obj / "fs.img", "/doc/licence", out])
+    check_that(done.returncode == 0, "the file in the image", done.stdout)
+    check_that(filecmp.cmp(TOP / "LICENSE", out, shallow=False), "the file's contents")
+    done = make(obj, "FSFILES=no-such-file:/x", "all")
+    check_that(done.returncode != 0 and "no-such-file" in done.stdout, "an error by name", done.stdout)
+
+
+@check("Build", 1, "the tree is formatted as .clang-format says")
+def formatted(bench: Bench) -> None:
+    done = make(relative(bench.obj), "check-format")
+    check_that(done.returncode == 0, "make check-format to pass", done.stdout)

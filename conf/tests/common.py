@@ -1,0 +1,58 @@
+"""What several test files share: the usual machines, and a test program's verdict."""
+
+import secrets
+import subprocess
+from pathlib import Path
+from typing import List
+
+from jos.bochs import Bochs
+from jos.grade import Bench, check_that
+from jos.machine import CONF
+from jos.qemu import Qemu
+from jos.session import HOS, Session
+
+TOP = CONF.parent
+
+
+def qemu(bench: Bench) -> Session:
+    """hOS in QEMU, shared by the checks that need no VT-x."""
+    return bench.session("qemu", Qemu)
+
+
+def bochs(bench: Bench) -> Session:
+    """hOS in Bochs, shared by the checks that need VT-x."""
+    return bench.session("bochs", Bochs)
+
+
+def nonce() -> str:
+    """A word that no program can know."""
+    return secrets.token_hex(6)
+
+
+def passes(session: Session, program: str, limit: float = 60, prompt: str = HOS) -> str:
+    """A test program says `NAME: ok` and exits with 0."""
+    name = program.split()[0]
+    text = session.sh(program, limit, prompt)
+    check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
+    status = session.status(prompt)
+    check_that(status == 0, f"exit status 0 from {name}", f"{status}\n{text}")
+    return text
+
+
+def host(command: List[object], limit: float = 240) -> "subprocess.CompletedProcess[str]":
+    """Run a command on the build machine, in the project's folder; output and errors together."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=TOP,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=limit,
+        check=False,
+    )
+
+
+def make(obj: Path, *arguments: str, limit: float = 240) -> "subprocess.CompletedProcess[str]":
+    """make with another output folder."""
+    return host(["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", f"O={obj}", *arguments], limit)

@@ -1,0 +1,95 @@
+"""gOS: the same kernel as a guest, with its own shell, disk and timer."""
+
+import re
+
+from jos.grade import Bench, check, check_match, check_that
+from jos.session import GOS
+
+from .common import bochs, nonce, passes
+
+RUNS = 20
+
+
+@check("gOS", 3, "vmm shows progress and gOS's boot, reaches its shell; halt returns to hOS", lane="bochs")
+def reach_shell(bench: Bench) -> None:
+    session = bochs(bench)
+    text = session.open_guest()
+    check_match(r"vmm: loading /vmm/kernel: \d+ KiB.*gOS: 6\d MiB of memory", text)
+    session.close_guest()
+    check_that(session.status() == 0, "exit status 0 of vmm")
+    session.open_guest()
+    session.sh("halt 5")
+    session.guest_open = False
+    check_that(session.status() == 5, "gOS's exit status, 5")
+
+
+@check("gOS", 2, "ls, cat, echo, pipes and scripts work in gOS on its own disk, which keeps its files", lane="bochs")
+def own_disk(bench: Bench) -> None:
+    session, word = bochs(bench), nonce()
+    session.sh(f"echo hidden > /only-in-hos-{word}")
+    session.open_guest()
+    check_match(r"\bbin\b", session.guest("ls /"))
+    check_that(word not in session.guest("ls /"), "nothing of hOS's disk")
+    check_match(r"\b1\s+1\s+13\b", session.guest(f"echo {word} | cat | wc"))
+    session.guest(f"echo 'echo from script {word}' > /script-{word}")
+    check_match(rf"from script {word}", session.guest(f"sh /script-{word}"))
+    session.close_guest()
+    check_that(f"script-{word}" not in session.sh("ls /"), "nothing of gOS's disk on hOS's")
+    session.open_guest()
+    check_match(rf"from script {word}", session.guest(f"sh /script-{word}"))
+    session.close_guest()
+
+
+@check("gOS", 1, "gOS preempts its own envs, and its kernel tests pass in the guest", lane="bochs")
+def guest_tests(bench: Bench) -> None:
+    session = bochs(bench)
+    session.open_guest()
+    for program in ("test-sched", "test-fork", "test-fault", "test-ipc"):
+        passes(session, program, 120, GOS)
+    session.close_guest()
+
+
+@check("gOS", 1, "with -p every page fault of gOS is verified and injected, and gOS runs as before", lane="bochs")
+def intercepted(bench: Bench) -> None:
+    session = bochs(bench)
+    session.open_guest("vmm -p -s", 90)
+    passes(session, "test-fork", 120, GOS)
+    text = session.close_guest()
+    injected = int(check_match(r"page faults injected\s+(\d+)", text).group(1))
+    check_that(injected > 0, "injected page faults", text)
+
+
+@check("gOS", 2, "-m sets the guest's memory, up to 5 GiB, and takes only what is touched", lane="bochs")
+def memory_sizes(bench: Bench) -> None:
+    session = bochs(bench)
+    for option, mib in (("16M", 16), ("200M", 200), ("5G", 5 * 1024)):
+        text = session.open_guest(f"vmm -m {option}", 90)
+        seen = int(check_match(r"gOS: (\d+) MiB of memory", text).group(1))
+        check_that(mib - 2 <= seen <= mib, f"about {mib} MiB", f"{seen} MiB")
+        session.close_guest()
+
+
+@check("gOS", 1, "an idle guest leaves the CPU to the host, and the host's envs run beside a busy one", lane="bochs")
+def sharing(bench: Bench) -> None:
+    session = bochs(bench)
+    word = nonce()
+    session.sh(f"echo 'sleep 1; echo background {word}' > /later")
+    session.sh("sh /later &", prompt="$ ")
+    machine = session.ready()
+    machine.sendline("vmm -k /vmm/guests/cli-spin")
+    machine.expect(f"background {word}", 60)
+    machine.send("\x1d")
+    session.until("hOS$ ", 60)
+
+
+@check("gOS", 3, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", lane="bochs")
+def many_runs(bench: Bench) -> None:
+    session = bochs(bench)
+    session.open_guest()
+    session.close_guest()
+    first = session.free_pages()
+    for _ in range(RUNS - 1):
+        session.open_guest()
+        session.close_guest()
+    last = session.free_pages()
+    check_that(first == last, f"{first} free pages after the last run", last)

@@ -1,0 +1,131 @@
+"""Small Multiboot kernels as guests: honest ones, and those that try to do harm."""
+
+import re
+
+from jos.grade import Bench, check, check_match, check_that
+from jos.session import HOS, Session
+
+from .common import bochs, nonce
+
+GUESTS = "/vmm/guests"
+KILL_KEY = "\x1d"  # Ctrl-]
+
+
+def run(session: Session, name: str, options: str = "", limit: float = 60) -> str:
+    return session.sh(f"vmm {options} -k {GUESTS}/{name}", limit)
+
+
+def fine(session: Session, name: str, options: str = "") -> None:
+    """The guest checks itself, says ok, and powers off with 0."""
+    text = run(session, name, options)
+    check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
+    check_that(session.status() == 0, f"exit status 0 from {name} {options}", text)
+
+
+def ended(session: Session, name: str, reason: str, options: str = "") -> None:
+    """The VMM ends the guest for this reason; the shell goes on."""
+    text = run(session, name, options)
+    check_match(rf"vmm: guest ended: [^\n]*{reason}", text)
+    check_that(session.status() == 1, f"exit status 1 from {name}", text)
+
+
+@check("Guests", 3, "a long-mode kernel gets command line, module, memory map and console input", lane="bochs")
+def hello64(bench: Bench) -> None:
+    session, word = bochs(bench), nonce()
+    machine = session.ready()
+    session.sh(f"echo {word} > /module")
+    machine.sendline(f'vmm -k {GUESTS}/hello64 -a "first {word} status=9" -i "/module with words"')
+    machine.expect(re.compile(rf'command line: "[^"\n]*first {word} status=9"'), 60)
+    machine.expect(re.compile(r'module 0: "/module with words", 13 bytes'), 30)
+    machine.expect(re.compile(r"memory \d+: 0x0*100000-0x0*4000000 type 1"), 30)
+    machine.expect("breakpoint and page fault taken through my own IDT", 30)
+    machine.expect("type a line: ", 30)
+    machine.sendline(f"typed {word}")
+    machine.expect(f'you typed "typed {word}"', 30)
+    session.until(HOS, 30)
+    check_that(session.status() == 9, "the guest's exit status, 9")
+
+
+@check("Guests", 1, "a 32-bit ELF kernel and one with the a.out kludge run", lane="bochs")
+def other_formats(bench: Bench) -> None:
+    session = bochs(bench)
+    for name in ("hello32", "kludge"):
+        text = run(session, name)
+        check_match(rf"{name}", text)
+        check_that(session.status() == 0, f"exit status 0 from {name}", text)
+
+
+@check("Guests", 2, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", lane="bochs")
+def apic(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "timer")
+    fine(session, "sti-hlt")
+
+
+@check("Guests", 2, "page faults of every kind arrive once, with and without -p", lane="bochs")
+def page_faults(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "pf-storm")
+    text = run(session, "pf-storm", "-p -s")
+    check_match(r"pf-storm: ok", text)
+    injected = int(check_match(r"page faults injected\s+(\d+)", text).group(1))
+    check_that(injected >= 50, "at least 50 injected page faults", text)
+
+
+@check("Guests", 1, "an event whose delivery exits is delivered again, exactly once", lane="bochs")
+def vectoring(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "idt-vector")
+    fine(session, "idt-vector", "-p")
+    fine(session, "double-fault")
+
+
+@check("Guests", 1, "unknown hypercalls, and bad addresses in any, are refused", lane="bochs")
+def hypercalls(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "bad-vmcall")
+    fine(session, "bad-gpa")
+
+
+@check("Guests", 1, "VMX instructions, bad control registers, MSRs and ports do what hardware would", lane="bochs")
+def instructions(bench: Bench) -> None:
+    session = bochs(bench)
+    for name in ("vmx-insns", "bad-cr", "bad-msr", "bad-port"):
+        fine(session, name)
+
+
+@check("Guests", 1, "a triple fault ends the guest, with the reason", lane="bochs")
+def triple_fault(bench: Bench) -> None:
+    ended(bochs(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
+
+
+@check("Guests", 1, "an access beyond the guest's memory ends it, with the address", lane="bochs")
+def wild_access(bench: Bench) -> None:
+    session = bochs(bench)
+    for words in ("", "write", "fetch", "beyond", "walk"):
+        ended(session, "wild-ept", r"gpa 0x[0-9a-f]+", f'-a "{words}"')
+
+
+def held(bench: Bench, name: str) -> None:
+    """The guest never ends, the host goes on, and Ctrl-] ends it; nothing leaks."""
+    session = bochs(bench)
+    machine = session.ready()
+    session.sh("true")
+    before = session.free_pages()
+    machine.sendline(f"vmm -k {GUESTS}/{name}")
+    machine.expect(re.compile(rf"{name}: trying [^\n]*\n|trying [^\n]*\n"), 60)
+    machine.send(KILL_KEY)
+    check_match(r"ended from the console", session.until(HOS, 60))
+    check_that(session.status() == 1, "exit status 1")
+    after = session.free_pages()
+    check_that(after == before, f"{before} free pages afterwards", after)
+
+
+@check("Guests", 1, "cli; hlt holds the guest only, and the user can end it", lane="bochs")
+def cli_hlt(bench: Bench) -> None:
+    held(bench, "cli-hlt")
+
+
+@check("Guests", 1, "cli; jmp . loses the CPU to the host's timer, and the user can end it", lane="bochs")
+def cli_spin(bench: Bench) -> None:
+    held(bench, "cli-spin")

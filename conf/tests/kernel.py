@@ -1,0 +1,75 @@
+"""The kernel: memory, envs, exceptions, system calls, scheduling, monitor, gdb."""
+
+import re
+
+from jos.grade import Bench, check, check_match, check_that
+from jos.qemu import Qemu
+from jos.session import HOS
+
+from .common import host, make, nonce, passes, qemu
+
+BREAK_KEY = "\x1c"  # Ctrl-\
+MONITOR = "K> "
+
+
+@check("Kernel", 2, "an exception ends only the env that caused it; page-fault upcalls work, nested too")
+def faults(bench: Bench) -> None:
+    passes(qemu(bench), "test-fault")
+
+
+@check("Kernel", 2, "bad arguments are errors for the caller in every system call")
+def bad_arguments(bench: Bench) -> None:
+    passes(qemu(bench), "test-syscall")
+
+
+@check("Kernel", 2, "the timer preempts: spinning envs share the CPU, sleepers wake in time")
+def preemption(bench: Bench) -> None:
+    passes(qemu(bench), "test-sched")
+
+
+@check("Kernel", 1, "IPC moves values and pages, blocks, and survives the partner's death")
+def ipc(bench: Bench) -> None:
+    passes(qemu(bench), "test-ipc")
+
+
+@check("Kernel", 1, "floating-point state survives switches")
+def fpu(bench: Bench) -> None:
+    passes(qemu(bench), "test-fpu")
+
+
+@check("Kernel", 2, "spawning and ending programs 100 times leaks no page")
+def leaks(bench: Bench) -> None:
+    passes(qemu(bench), "test-leak", 120)
+
+
+@check("Kernel", 2, "the monitor has help, mem, envs, and a backtrace with function, file and line")
+def monitor(bench: Bench) -> None:
+    with bench.machine("kernel-monitor", Qemu, cmdline="kdb") as machine:
+        machine.expect(HOS, 60)
+        machine.send(BREAK_KEY)
+        machine.expect(MONITOR)
+        for command, pattern in (
+            ("help", r"backtrace.*mem.*envs"),
+            ("mem", r"frames: \d+ free of \d+"),
+            ("envs", r"\bfs\b.*\binit\b"),
+            ("backtrace", r"kern/\w+\.[cS]:\d+"),
+            ("nonsense", r"nonsense: unknown command"),
+        ):
+            machine.sendline(command)
+            found = machine.expect(re.compile(re.escape(MONITOR)), 30)
+            text = machine.console.text[: found.start()].rsplit(MONITOR, 1)[-1]
+            check_match(pattern, text)
+        machine.sendline("continue")
+        word = nonce()
+        machine.sendline(f"echo {word}")
+        machine.expect(f"\n{word}\n")
+
+
+@check("Kernel", 3, "make gdb stops at kernel functions, with source lines, arguments and a backtrace")
+def gdb(bench: Bench) -> None:
+    arguments = ["-batch", "-ex", "break env_create", "-ex", "continue", "-ex", "info line",
+                 "-ex", "backtrace", "-ex", "break trap", "-ex", "info symbol vmexit"]
+    flags = " ".join(f"'{argument}'" for argument in arguments)
+    done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", "GDBPORT=28411", limit=90)
+    for pattern in (r"Breakpoint 1, env_create \(", r"kern/env\.c", r"#1 .*kernel_main", r"vmexit in section"):
+        check_match(pattern, done.stdout)

@@ -1,0 +1,106 @@
+"""The VMM's refusals: machines that cannot run guests, kernels and sizes that it does not take."""
+
+from jos.bochs import SHARE, Bochs
+from jos.grade import Bench, check, check_match, check_that
+from jos.machine import Machine
+from jos.qemu import Qemu
+from jos.session import HOS
+
+from .common import bochs, nonce
+
+# The BIOS sets IA32_FEATURE_CONTROL to 5 (locked, VMX on) by `or eax, 5; wrmsr`; with 1 it locks VMX off.
+BIOS_ENABLES_VMX = bytes.fromhex("83c8050f30")
+BIOS_LOCKS_VMX_OFF = bytes.fromhex("83c8010f30")
+
+
+def refuses(machine: Machine, reason: str) -> None:
+    """vmm names the reason and what to do instead; the shell goes on."""
+    machine.expect(HOS, 60)
+    machine.sendline("vmm; echo status=$?")
+    text = machine.console.text[: machine.expect("status=1\n", 60).start()]
+    check_match(reason, text)
+    check_match(r"make bochs-nox", text)
+    word = nonce()
+    machine.sendline(f"echo {word}")
+    machine.expect(f"\n{word}\n")
+
+
+@check("VMM", 1, "a CPU without VT-x: vmm says so", lane="qemu")
+def no_vtx(bench: Bench) -> None:
+    with bench.machine("vmm-no-vtx", Qemu) as machine:
+        check_that(machine.backend.accel == "tcg", "TCG, which has no VT-x")
+        refuses(machine, r"no VT-x")
+
+
+@check("VMM", 1, "an old CPU without VT-x, NX and more: hOS works, and vmm says what is missing", lane="bochs")
+def old_cpu(bench: Bench) -> None:
+    with bench.machine("vmm-clawhammer", Bochs, cpu="athlon64_clawhammer") as machine:
+        refuses(machine, r"no VT-x")
+
+
+@check("VMM", 1, "a CPU with VT-x but without EPT: vmm says so", lane="bochs")
+def no_ept(bench: Bench) -> None:
+    with bench.machine("vmm-penryn", Bochs, cpu="core2_penryn_t9600") as machine:
+        refuses(machine, r"no EPT")
+
+
+@check("VMM", 1, "VT-x locked off by the firmware: vmm says so", lane="bochs")
+def locked(bench: Bench) -> None:
+    rom = (SHARE / "BIOS-bochs-latest").read_bytes()
+    check_that(BIOS_ENABLES_VMX in rom, "the known code in Bochs' BIOS")
+    bios = bench.folder / "bios-vmx-off"
+    bios.write_bytes(rom.replace(BIOS_ENABLES_VMX, BIOS_LOCKS_VMX_OFF))
+    with bench.machine("vmm-locked", Bochs, bios=bios) as machine:
+        refuses(machine, r"locked off")
+
+
+BAD_KERNELS = (
+    ("truncated", r"truncated"),
+    ("truncated-headers", r"truncated"),
+    ("nonelf", r"no Multiboot header"),
+    ("empty", r"."),
+    ("nokludge", r"."),
+    ("noheader", r"no Multiboot header"),
+    ("badsum", r"checksum"),
+    ("needsvideo", r"video mode"),
+    ("elf32", r"truncated|broken"),
+    ("elf32-phentsize", r"broken"),
+    ("elf32-segment", r"broken"),
+    ("overlapping", r"overlap"),
+    ("toolarge", r"does not fit"),
+    ("wraparound", r"does not fit|broken"),
+    ("badentry", r"entry point"),
+    ("wrongmachine", r"wrong machine"),
+)
+
+
+@check("VMM", 3, "every kind of bad kernel file is refused by name and fault, and nothing leaks", lane="bochs")
+def bad_kernels(bench: Bench) -> None:
+    session = bochs(bench)
+    session.sh("vmm -k /no/such/kernel")
+    before = session.free_pages()
+    for name, words in (("../no/such/kernel", r"no such file"), ("..", r"regular file|directory"), *BAD_KERNELS):
+        path = f"/vmm/bad/{name}" if not name.startswith("..") else "/vmm" + name[2:]
+        text = session.sh(f"vmm -k {path}")
+        check_match(rf"vmm: .*{words}", text)
+        check_that(session.status() == 1, f"exit status 1 for {path}", text)
+    after = session.free_pages()
+    check_that(after == before, f"{before} free pages afterwards", after)
+
+
+@check("VMM", 2, "-m 0, 1T, x and other wrong usage: an error with the allowed range, status 2", lane="bochs")
+def bad_usage(bench: Bench) -> None:
+    session = bochs(bench)
+    for arguments in ("-m 0", "-m 1T", "-m x", "-m 3M", "-m 6G", "-m -1", "-m 64MM"):
+        text = session.sh(f"vmm {arguments}")
+        check_match(r"4M to 5G", text)
+        check_that(session.status() == 2, f"exit status 2 for vmm {arguments}", text)
+    check_match(r"usage: vmm", session.sh("vmm -?"))
+    check_that(session.status() == 2, "exit status 2 for a wrong option")
+
+
+@check("VMM", 1, "a missing disk image is named, and the shell goes on", lane="bochs")
+def no_disk(bench: Bench) -> None:
+    session = bochs(bench)
+    check_match(r"vmm: .*/no/such/image.*no such file", session.sh("vmm -d /no/such/image"))
+    check_that(session.status() == 1, "exit status 1")
