@@ -95,6 +95,24 @@ static int parse_options(int argc, char **argv, struct Options *o, struct Boot *
     return optind == argc ? 0 : usage();
 }
 
+/* The image that has to be there: the one that was asked for, or the usual one for the usual
+ * kernel. */
+static const char *needed_disk(const struct Options *o)
+{
+    return o->disk || o->kernel ? o->disk : GUEST_DISK;
+}
+
+static int check_disk(const char *path)
+{
+    struct Stat st;
+    int r = stat(path, &st);
+    if (r == 0 && st.st_isdir)
+        r = -E_IS_DIR;
+    if (r < 0)
+        complain("disk image %s: %e", path, r);
+    return r;
+}
+
 /* Everything that can be found wrong without a guest. */
 static int plan(const struct Options *o, struct Boot *b)
 {
@@ -103,6 +121,8 @@ static int plan(const struct Options *o, struct Boot *b)
         r = modules_open(b);
     if (r == 0)
         r = mbi_plan(b);
+    if (r == 0 && needed_disk(o))
+        r = check_disk(needed_disk(o));
     return r;
 }
 
@@ -162,15 +182,14 @@ static int load(envid_t guest, const struct Boot *b)
     return r;
 }
 
-/* gOS needs its disk; another kernel gets the usual one if there is one that is free. */
+/* Another kernel than the usual one gets the usual disk, if that is there and free. */
 static int attach_disk(envid_t guest, const struct Options *o)
 {
-    const char *path = o->disk ? o->disk : GUEST_DISK;
-    int r = guest_attach(path, guest);
-    bool optional = o->kernel && !o->disk;
-    if (r >= 0 || (optional && (r == -E_NOT_FOUND || r == -E_BUSY)))
+    const char *path = needed_disk(o);
+    int r = guest_attach(path ? path : GUEST_DISK, guest);
+    if (r >= 0 || (!path && (r == -E_NOT_FOUND || r == -E_BUSY)))
         return 0;
-    complain("disk image %s: %e", path, r);
+    complain("disk image %s: %e", path ? path : GUEST_DISK, r);
     return r;
 }
 

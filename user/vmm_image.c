@@ -72,7 +72,8 @@ static int find_header(const char *path, const uint8_t *head, size_t n, struct M
     if (broken >= 0)
         complain("%s: the checksum of its Multiboot header (offset 0x%x) is wrong", path, broken);
     else
-        complain("%s: no Multiboot header in its first %u bytes", path, MULTIBOOT_SEARCH);
+        complain("%s: no kernel: it has no Multiboot header in its first %u bytes", path,
+                 MULTIBOOT_SEARCH);
     return -E_NOT_EXEC;
 }
 
