@@ -3,19 +3,19 @@
  * memory. kernel.img is one flat disk; boot.img, its head, is one link (boot/boot.ld, which sets
  * the addresses).
  *
- *   image offset  sector          memory
- *   0x000         0               0x7c00   boot sector (boot/boot.S)
- *   0x200         CMDLINE_SECTOR  0x7e00   kernel command line: CMDLINE_MAGIC, then text that ends
- * with NUL (503 characters at most) 0x400         HEADER_SECTOR   0x8000   struct ImageHeader:
- * where the kernel is 0x600         3               0x8200   loader (boot/entry.S and the C files),
- * up to a sector boundary
- *   ...           kernel_sector            the kernel's ELF64 file, then zeroes up to a multiple of
- *                                          16 heads * 63 sectors (what Bochs' flat disks need)
+ *   offset  sector          memory
+ *   0x000   0               0x7c00  boot sector (boot/boot.S)
+ *   0x200   CMDLINE_SECTOR  0x7e00  kernel command line: CMDLINE_MAGIC, then at most 503
+ *                                   characters and a NUL
+ *   0x400   HEADER_SECTOR   0x8000  struct ImageHeader: where the kernel is
+ *   0x600   3               0x8200  loader (boot/entry.S and the C files), whole sectors
+ *   ...     kernel_sector           the kernel's ELF64 file, then zeroes up to a multiple of
+ *                                   16 heads * 63 sectors (what Bochs' flat disks need)
  *
  * The boot sector reads everything up to the kernel in one go. The rest of low memory:
  *
  *   0x00500-0x07c00  stack, of real mode and protected mode alike
- *   0x07c00-0x10000  boot.img and the loader's bss: all of it is reachable with real-mode segment 0
+ *   0x07c00-0x10000  boot.img and the loader's bss, all within reach of real-mode segment 0
  *   0x10000-0x20000  disk buffer
  */
 #ifndef JOS_BOOT_BOOT_H
