@@ -1,7 +1,14 @@
 /*
  * What `vmm -s` prints when the guest has ended: its counters, and its exits by reason.
  */
+#include <inc/vmexits.h>
 #include "vmm_mon.h"
+
+static const char *const reason_words[GUEST_NREASONS] = {
+#define REASON_WORDS(nr, name, words) [nr] = words,
+    VMX_EXIT_LIST(REASON_WORDS)
+#undef REASON_WORDS
+};
 
 static void line(const char *what, uint64_t n)
 {
@@ -12,11 +19,8 @@ static void line(const char *what, uint64_t n)
 void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
 {
     printf("vmm: %lu exits, %lu entries\n", st->exits, st->entries);
-    for (unsigned i = 0; i < GUEST_NREASONS; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "exit reason %u", i);
-        line(name, st->reasons[i]);
-    }
+    for (unsigned i = 0; i < GUEST_NREASONS; i++)
+        line(reason_words[i] ? reason_words[i] : "reason without a name", st->reasons[i]);
     line("page faults injected", st->injected_pf);
     line("page faults found spurious", st->refused_pf);
     line("pages of guest memory", st->pages);
