@@ -238,9 +238,12 @@ out:
 
 int umain(int argc, char **argv)
 {
-    static struct Boot boot = { .memsize = GUEST_MEM_DEFAULT, .cmdline = "", .kernel.fd = -1 };
+    static struct Boot boot;
     struct Options o = { 0 };
 
+    boot.memsize = GUEST_MEM_DEFAULT;
+    boot.cmdline = "";
+    boot.kernel.fd = -1;
     int status = parse_options(argc, argv, &o, &boot);
     return status != 0 ? status : run(&o, &boot);
 }
