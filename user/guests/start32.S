@@ -96,15 +96,21 @@ puts:
 
         .section .rodata
 hello:
-        .asciz  NAME ": in 32-bit protected mode, command line \""
+        .ascii  NAME
+        .asciz  ": in 32-bit protected mode, command line \""
 ok:
-        .asciz  "\"\n" NAME ": ok\n"
+        .ascii  "\"\n"
+        .ascii  NAME
+        .asciz  ": ok\n"
 magic_text:
-        .asciz  NAME ": FAILED: EAX has no Multiboot magic\n"
+        .ascii  NAME
+        .asciz  ": FAILED: EAX has no Multiboot magic\n"
 mode_text:
-        .asciz  NAME ": FAILED: not in protected mode with paging and interrupts off\n"
+        .ascii  NAME
+        .asciz  ": FAILED: not in protected mode with paging and interrupts off\n"
 bss_text:
-        .asciz  NAME ": FAILED: bss is not zero\n"
+        .ascii  NAME
+        .asciz  ": FAILED: bss is not zero\n"
 
         .bss
         .space  8192
