@@ -1,0 +1,573 @@
+/*
+ * Stress test of the file system's core on the build machine: random operations against a model,
+ * power failures after any number of writes, and images with flipped bits. Everything follows from
+ * the seed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <fs/check.h>
+#include <fs/hostdev.h>
+#include <inc/error.h>
+
+#define CACHE_BLOCKS 64 /* small, so that blocks are evicted all the time */
+#define NFILES       24
+#define NDIRS        5
+#define MAX_WRITE    20000
+/* Offsets reach the blocks behind the single and the double indirect tables. */
+#define MAX_OFFSET ((FS_NDIRECT + FS_NINDIRECT + 64) * BLKSIZE)
+
+#define CHECK(x)                                                        \
+    do {                                                                \
+        if (!(x))                                                       \
+            die("seed %lu, line %d: not true: %s", seed, __LINE__, #x); \
+    } while (0)
+
+static unsigned long seed = 1;
+static uint64_t rng_state;
+static struct Fs fs;
+static struct HostDisk hd;
+static FILE *image;
+static unsigned long nops;
+
+/* What should be on the disk. */
+struct ModelFile {
+    char path[MAXPATHLEN];
+    bool exists;
+    uint8_t *data;
+    size_t size;
+};
+static struct ModelFile files[NFILES];
+static struct ModelDir {
+    char path[MAXPATHLEN];
+    bool exists;
+    int parent; /* -1: the root */
+} dirs[NDIRS] = {
+    { "/a", false, -1 },    { "/b", false, -1 }, { "/a/c", false, 0 },
+    { "/a/c/d", false, 2 }, { "/e", false, -1 },
+};
+
+static uint64_t rng(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return rng_state * 0x2545f4914f6cdd1dul >> 16;
+}
+
+static uint64_t below(uint64_t n)
+{
+    return rng() % n;
+}
+
+/* ---- The disk under test ---- */
+
+/* An empty disk of nblocks, formatted and mounted. */
+static void fresh_disk(uint32_t nblocks)
+{
+    CHECK(ftruncate(fileno(image), 0) == 0 &&
+          ftruncate(fileno(image), (off_t)nblocks * BLKSIZE) == 0);
+    hostdisk_init(&hd, "test disk", fileno(image), nblocks);
+    CHECK(fs_format(&fs, &hd.disk, CACHE_BLOCKS) == 0);
+}
+
+static void remount(void)
+{
+    CHECK(fs_sync(&fs) == 0);
+    fs_unmount(&fs);
+    CHECK(fs_mount(&fs, &hd.disk, CACHE_BLOCKS) == 0);
+    CHECK(fs.super.clean == 1);
+}
+
+static enum CheckResult fsck(bool repair)
+{
+    static struct Fs check;
+    bool mounted;
+    enum CheckResult r = fs_check(&check, &hd.disk, repair, &mounted);
+
+    if (mounted)
+        fs_unmount(&check);
+    return r;
+}
+
+/* ---- The model ---- */
+
+static int parent_dir(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    for (int i = 0; i < NDIRS; i++)
+        if (strlen(dirs[i].path) == (size_t)(slash - path) &&
+            strncmp(dirs[i].path, path, slash - path) == 0)
+            return i;
+    return -1;
+}
+
+static bool parent_exists(const char *path)
+{
+    int d = parent_dir(path);
+    return d < 0 || dirs[d].exists;
+}
+
+/* Forget all files; their names go to random directories. One has the longest name possible. */
+static void model_reset(void)
+{
+    for (int i = 0; i < NFILES; i++) {
+        free(files[i].data);
+        const char *dir = below(3) ? dirs[below(NDIRS)].path : "";
+        files[i] = (struct ModelFile){ .exists = false };
+        snprintf(files[i].path, MAXPATHLEN, "%s/%c%d", dir, 'f', i);
+        if (i == 0)
+            snprintf(files[i].path, MAXPATHLEN, "%s/%0*d", dir, MAXNAMELEN - 1, i);
+    }
+    for (int i = 0; i < NDIRS; i++)
+        dirs[i].exists = false;
+}
+
+static void model_resize(struct ModelFile *f, size_t size)
+{
+    f->data = realloc(f->data, size + 1);
+    CHECK(f->data);
+    if (size > f->size)
+        memset(f->data + f->size, 0, size - f->size);
+    f->size = size;
+}
+
+/* ---- Random operations. Each does the same to disk and model and compares the results. ---- */
+
+static void op_create(struct ModelFile *f)
+{
+    uint32_t inum;
+    int r = fs_create(&fs, f->path, FS_FILE, &inum);
+
+    if (f->exists) {
+        CHECK(r == -E_FILE_EXISTS);
+    } else if (!parent_exists(f->path)) {
+        CHECK(r == -E_NOT_FOUND);
+    } else {
+        CHECK(r == 0 || r == -E_NO_DISK);
+        f->exists = r == 0;
+        f->size = 0;
+    }
+}
+
+static void op_write(struct ModelFile *f)
+{
+    static uint8_t buf[MAX_WRITE];
+    uint64_t off = below(4)   ? below(f->size + 1)
+                   : below(2) ? below(MAX_OFFSET)
+                              : below(BLKSIZE * 40);
+    size_t n = 1 + below(below(3) ? 3 * BLKSIZE : MAX_WRITE);
+    uint32_t inum;
+
+    if (below(2)) {
+        off = off / BLKSIZE * BLKSIZE;
+        n = (n + BLKSIZE - 1) / BLKSIZE * BLKSIZE;
+    }
+    n = MIN(n, sizeof(buf));
+    for (size_t i = 0; i < n; i++)
+        buf[i] = rng();
+    if (fs_lookup(&fs, f->path, &inum) < 0)
+        return;
+    ssize_t r = fs_write(&fs, inum, buf, n, off);
+    CHECK(r > 0 || r == -E_NO_DISK);
+    if (r < 0)
+        return;
+    if (off + r > f->size)
+        model_resize(f, off + r);
+    memcpy(f->data + off, buf, r);
+}
+
+static void op_read(struct ModelFile *f)
+{
+    static uint8_t buf[MAX_WRITE];
+    uint64_t off = below(f->size + 100);
+    size_t n = below(sizeof(buf)), want = off < f->size ? MIN(n, f->size - off) : 0;
+    uint32_t inum;
+
+    if (fs_lookup(&fs, f->path, &inum) < 0)
+        return;
+    CHECK(fs_read(&fs, inum, buf, n, off) == (ssize_t)want);
+    CHECK(want == 0 || memcmp(buf, f->data + off, want) == 0);
+}
+
+static void op_truncate(struct ModelFile *f)
+{
+    size_t size = below(3) ? below(f->size + 1) : below(2) ? 0 : below(MAX_OFFSET);
+    uint32_t inum;
+
+    if (fs_lookup(&fs, f->path, &inum) < 0)
+        return;
+    CHECK(fs_truncate(&fs, inum, size) == 0);
+    model_resize(f, size);
+}
+
+static void op_remove(struct ModelFile *f)
+{
+    int r = fs_remove(&fs, f->path);
+
+    CHECK(r == (f->exists ? 0 : -E_NOT_FOUND));
+    f->exists = false;
+    f->size = 0;
+}
+
+static uint32_t held; /* the inode that is open */
+
+static bool is_held(uint32_t inum)
+{
+    return inum == held;
+}
+
+/* Remove a file while it is in use: it stays readable until it is released. */
+static void op_remove_held(struct ModelFile *f)
+{
+    uint32_t inum;
+
+    if (fs_lookup(&fs, f->path, &inum) < 0)
+        return;
+    fs.in_use = is_held;
+    held = inum;
+    CHECK(fs_remove(&fs, f->path) == 0);
+    CHECK(fs_lookup(&fs, f->path, &inum) == -E_NOT_FOUND);
+    if (f->size) {
+        uint8_t last;
+        CHECK(fs_read(&fs, held, &last, 1, f->size - 1) == 1 && last == f->data[f->size - 1]);
+    }
+    CHECK(fs_release(&fs, held) == 0);
+    fs.in_use = NULL;
+    f->exists = false;
+    f->size = 0;
+}
+
+static bool dir_empty(int d)
+{
+    for (int i = 0; i < NFILES; i++)
+        if (files[i].exists && parent_dir(files[i].path) == d)
+            return false;
+    for (int i = 0; i < NDIRS; i++)
+        if (dirs[i].exists && dirs[i].parent == d)
+            return false;
+    return true;
+}
+
+static void op_mkdir(int d)
+{
+    uint32_t inum;
+    int r = fs_create(&fs, dirs[d].path, FS_DIR, &inum);
+
+    if (dirs[d].exists) {
+        CHECK(r == -E_FILE_EXISTS);
+    } else if (dirs[d].parent >= 0 && !dirs[dirs[d].parent].exists) {
+        CHECK(r == -E_NOT_FOUND);
+    } else {
+        CHECK(r == 0 || r == -E_NO_DISK);
+        dirs[d].exists = r == 0;
+    }
+}
+
+static void op_rmdir(int d)
+{
+    int r = fs_remove(&fs, dirs[d].path);
+
+    if (!dirs[d].exists) {
+        CHECK(r == -E_NOT_FOUND);
+    } else if (!dir_empty(d)) {
+        CHECK(r == -E_NOT_EMPTY);
+    } else {
+        CHECK(r == 0);
+        dirs[d].exists = false;
+    }
+}
+
+static void random_op(void)
+{
+    static void (*const ops[])(struct ModelFile *) = {
+        op_create, op_create, op_write,    op_write,  op_write,       op_write,
+        op_read,   op_read,   op_truncate, op_remove, op_remove_held,
+    };
+
+    nops++;
+    if (below(20) == 0)
+        op_mkdir(below(NDIRS));
+    else if (below(60) == 0)
+        op_rmdir(below(NDIRS));
+    else
+        ops[below(ARRAY_SIZE(ops))](&files[below(NFILES)]);
+}
+
+/* Compare a whole file with the model. */
+static void compare(const struct ModelFile *f)
+{
+    uint32_t inum;
+    struct FsStat st;
+    int r = fs_lookup(&fs, f->path, &inum);
+
+    CHECK(r == (f->exists ? 0 : -E_NOT_FOUND));
+    if (!f->exists)
+        return;
+    CHECK(fs_stat(&fs, inum, &st) == 0 && st.size == f->size && st.type == FTYPE_REG);
+    uint8_t *buf = malloc(f->size + 1);
+    CHECK(buf && fs_read(&fs, inum, buf, f->size + 1, 0) == (ssize_t)f->size);
+    CHECK(f->size == 0 || memcmp(buf, f->data, f->size) == 0);
+    free(buf);
+}
+
+static void compare_all(void)
+{
+    for (int i = 0; i < NFILES; i++)
+        compare(&files[i]);
+}
+
+/* ---- Test 1: the disk does what the model does, and nothing leaks ---- */
+
+static void remove_all(void)
+{
+    for (int i = 0; i < NFILES; i++)
+        if (files[i].exists)
+            op_remove(&files[i]);
+    for (int i = NDIRS - 1; i >= 0; i--)
+        if (dirs[i].exists)
+            op_rmdir(i);
+}
+
+static void test_model(uint32_t nblocks, int batches, int ops)
+{
+    unsigned long first = nops;
+
+    fresh_disk(nblocks);
+    model_reset();
+    uint32_t free_blocks = fs_free_blocks(&fs);
+    for (int b = 0; b < batches; b++) {
+        for (int i = 0; i < ops; i++)
+            random_op();
+        compare_all();
+        if (below(2))
+            remount();
+        CHECK(fs_sync(&fs) == 0);
+        CHECK(fsck(false) == CHECK_CLEAN);
+        compare_all();
+    }
+    remove_all();
+    CHECK(fs_sync(&fs) == 0 && fs_free_blocks(&fs) == free_blocks && fs.npending == 0);
+    CHECK(fsck(false) == CHECK_CLEAN);
+    fs_unmount(&fs);
+    printf("hosttest: model: %lu operations on a disk of %u blocks, %d checks: ok\n", nops - first,
+           nblocks, batches + 1);
+}
+
+/* ---- Test 2: the power fails after the n-th write ---- */
+
+#define NKEEP 6
+
+/* Files that are synced before the trouble starts and not touched afterwards. */
+static void make_keepers(struct ModelFile *keep)
+{
+    for (int i = 0; i < NKEEP; i++) {
+        keep[i] = (struct ModelFile){ .exists = false };
+        snprintf(keep[i].path, MAXPATHLEN, "/keep%d", i);
+        op_create(&keep[i]);
+        for (int k = 0; k < 3; k++)
+            op_write(&keep[i]);
+    }
+    CHECK(fs_sync(&fs) == 0);
+}
+
+static void compare_keepers(struct ModelFile *keep)
+{
+    for (int i = 0; i < NKEEP; i++)
+        compare(&keep[i]);
+}
+
+/* After the power came back: without a repair new writes damage nothing old; then repair, and
+ * check. */
+static bool after_failure(struct ModelFile *keep, bool write_first)
+{
+    hd.writes_left = -1;
+    if (write_first) {
+        CHECK(fs_mount(&fs, &hd.disk, CACHE_BLOCKS) == 0);
+        for (int i = 0; i < 20; i++) {
+            struct ModelFile f = { .exists = false };
+            snprintf(f.path, MAXPATHLEN, "/new%d", i);
+            op_create(&f);
+            op_write(&f);
+            free(f.data);
+        }
+        CHECK(fs_sync(&fs) == 0);
+        compare_keepers(keep);
+        fs_unmount(&fs);
+    }
+    quiet = true;
+    enum CheckResult r = fsck(true);
+    CHECK(r == CHECK_CLEAN || r == CHECK_REPAIRED);
+    quiet = false;
+    CHECK(fsck(false) == CHECK_CLEAN);
+    CHECK(fs_mount(&fs, &hd.disk, CACHE_BLOCKS) == 0);
+    compare_keepers(keep);
+    fs_unmount(&fs);
+    return r == CHECK_REPAIRED;
+}
+
+static void test_power(int rounds)
+{
+    struct ModelFile keep[NKEEP];
+    int repaired = 0;
+
+    for (int n = 0; n < rounds; n++) {
+        fresh_disk(1500);
+        model_reset();
+        make_keepers(keep);
+        hd.writes_left = n;
+        for (int i = 0; i < 120; i++) {
+            random_op();
+            if (below(40) == 0)
+                CHECK(fs_sync(&fs) == 0);
+        }
+        fs_unmount(&fs);
+        repaired += after_failure(keep, n % 2);
+        for (int i = 0; i < NKEEP; i++)
+            free(keep[i].data);
+    }
+    printf("hosttest: power: %d failures, %d images needed repair, none lost synced files: ok\n",
+           rounds, repaired);
+}
+
+/* ---- Test 3: flipped bits ---- */
+
+/* Use everything on the disk; errors are fine, crashes are not. */
+static void use_everything(void)
+{
+    static uint8_t buf[BLKSIZE];
+    uint32_t inum;
+
+    for (int i = 0; i < NDIRS; i++)
+        fs_create(&fs, dirs[i].path, FS_DIR, &inum);
+    for (int i = 0; i < NFILES; i++) {
+        if (fs_lookup(&fs, files[i].path, &inum) < 0 &&
+            fs_create(&fs, files[i].path, FS_FILE, &inum) < 0)
+            continue;
+        fs_read(&fs, inum, buf, sizeof(buf), below(MAX_OFFSET));
+        fs_write(&fs, inum, buf, sizeof(buf), below(MAX_OFFSET));
+        if (below(2))
+            fs_truncate(&fs, inum, below(MAX_OFFSET));
+        if (below(2))
+            fs_remove(&fs, files[i].path);
+    }
+    fs_remove(&fs, dirs[below(NDIRS)].path);
+    fs_sync(&fs);
+}
+
+/* Flip one to three bits: mostly in the superblock, bitmap and inodes, else anywhere. */
+static void flip_bits(const struct FsSuper *s, uint8_t *disk)
+{
+    for (uint64_t i = 0, n = 1 + below(3); i < n; i++) {
+        uint64_t where = below(4)   ? below((uint64_t)s->data_start * BLKSIZE)
+                         : below(2) ? s->inode_start * BLKSIZE + below(64 * sizeof(struct FsInode))
+                                    : below((uint64_t)s->nblocks * BLKSIZE);
+        disk[where] ^= 1 << below(8);
+    }
+}
+
+static void test_flips(int rounds)
+{
+    const uint32_t nblocks = 1200;
+    const size_t size = (size_t)nblocks * BLKSIZE;
+    uint8_t *good = malloc(size), *bad = malloc(size);
+    int repaired = 0, refused = 0;
+
+    fresh_disk(nblocks);
+    model_reset();
+    for (int i = 0; i < 400; i++)
+        random_op();
+    CHECK(fs_sync(&fs) == 0);
+    struct FsSuper super = fs.super;
+    fs_unmount(&fs);
+    CHECK(good && bad && pread(fileno(image), good, size, 0) == (ssize_t)size);
+    quiet = true;
+    for (int n = 0; n < rounds; n++) {
+        memcpy(bad, good, size);
+        flip_bits(&super, bad);
+        CHECK(pwrite(fileno(image), bad, size, 0) == (ssize_t)size);
+        if (n % 2 == 0) {
+            memset(&fs, 0, sizeof(fs));
+            if (fs_mount(&fs, &hd.disk, CACHE_BLOCKS) == 0)
+                use_everything();
+            fs_unmount(&fs);
+        }
+        enum CheckResult r = fsck(true);
+        repaired += r == CHECK_REPAIRED;
+        refused += r == CHECK_PROBLEMS;
+        CHECK(r == CHECK_PROBLEMS || fsck(false) == CHECK_CLEAN);
+    }
+    quiet = false;
+    free(good);
+    free(bad);
+    printf("hosttest: flips: %d damaged images, %d repaired, %d refused (superblock): ok\n", rounds,
+           repaired, refused);
+}
+
+/* ---- Test 4: paths ---- */
+
+static void test_paths(void)
+{
+    static const struct {
+        const char *path;
+        int result;
+    } cases[] = {
+        { "/", 0 },
+        { "", -E_BAD_PATH },
+        { "//", 0 },
+        { "/d", 0 },
+        { "d/f", 0 },
+        { "/d//f", 0 },
+        { "/d/./f", 0 },
+        { "/d/../d/f", 0 },
+        { "/../../d", 0 },
+        { "/d/f/", -E_NOT_DIR },
+        { "/d/f/x", -E_NOT_DIR },
+        { "/x/y", -E_NOT_FOUND },
+        { "/d/", 0 },
+        { "/d/f/..", -E_NOT_DIR },
+        { "/x", -E_NOT_FOUND },
+    };
+    char longname[MAXNAMELEN + 2] = "/";
+    uint32_t inum;
+
+    fresh_disk(64);
+    CHECK(fs_create(&fs, "/d", FS_DIR, &inum) == 0 && fs_create(&fs, "/d/f", FS_FILE, &inum) == 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (fs_lookup(&fs, cases[i].path, &inum) != cases[i].result)
+            die("path \"%s\" gives the wrong result", cases[i].path);
+    memset(longname + 1, 'n', MAXNAMELEN);
+    CHECK(fs_create(&fs, longname, FS_FILE, &inum) == -E_BAD_PATH);
+    CHECK(fs_create(&fs, "/d/new/", FS_FILE, &inum) == -E_NOT_DIR);
+    CHECK(fs_create(&fs, "/d/new/", FS_DIR, &inum) == 0);
+    CHECK(fs_remove(&fs, "/") == -E_BUSY && fs_remove(&fs, "/d/new/.") == -E_BAD_PATH);
+    CHECK(fs_remove(&fs, "/d") == -E_NOT_EMPTY);
+    fs_unmount(&fs);
+    printf("hosttest: paths: %zu cases: ok\n", ARRAY_SIZE(cases));
+}
+
+int main(int argc, char **argv)
+{
+    int c;
+
+    tool = "hosttest";
+    while ((c = getopt(argc, argv, "s:")) != -1) {
+        if (c != 's')
+            die("usage: hosttest [-s SEED]");
+        seed = strtoul(optarg, NULL, 0);
+    }
+    rng_state = seed * 0x9e3779b97f4a7c15ul | 1;
+    image = tmpfile();
+    CHECK(image);
+    test_paths();
+    test_model(6000, 40, 500);
+    test_model(200, 60, 300); /* full nearly all the time */
+    test_power(300);
+    test_flips(1500);
+    model_reset();
+    fclose(image);
+    return 0;
+}
