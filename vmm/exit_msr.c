@@ -1,0 +1,233 @@
+/*
+ * RDMSR and WRMSR. One table says which MSRs a guest reaches without an exit and how the others
+ * behave; an MSR that is not in it raises #GP, as on a CPU that does not have it.
+ */
+#include <vmm/internal.h>
+
+/* Switched by the MSR areas of the VMCS. MSR_TSC_AUX is last: a CPU may not have it. */
+const uint32_t switched_msrs[] = {
+    MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_TSC_AUX, 0,
+};
+_Static_assert(ARRAY_SIZE(switched_msrs) == NSWITCHED_MSRS + 1, "size of the MSR areas");
+
+#define APIC_BASE_VALUE          (0xfee00000ul | 1 << 8 | 1 << 10 | 1 << 11) /* BSP, x2APIC, enabled */
+#define MISC_ENABLE_FAST_STRINGS (1ul << 0)
+#define MISC_ENABLE_NO_BTS       (1ul << 11)
+#define MISC_ENABLE_NO_PEBS      (1ul << 12)
+#define MISC_ENABLE_VALUE        (MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS)
+#define EFER_GUEST               (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define PASS_READ                1
+#define PASS_WRITE               2
+#define PASS                     (PASS_READ | PASS_WRITE)
+
+static bool read_apic_base(struct Guest *g, uint64_t *v)
+{
+    (void)g;
+    *v = APIC_BASE_VALUE;
+    return true;
+}
+
+/* The local APIC stays where it is, enabled, in x2APIC mode. */
+static bool write_apic_base(struct Guest *g, uint64_t v)
+{
+    (void)g;
+    return v == APIC_BASE_VALUE;
+}
+
+static bool read_misc_enable(struct Guest *g, uint64_t *v)
+{
+    (void)g;
+    *v = MISC_ENABLE_VALUE;
+    return true;
+}
+
+static bool write_ignored(struct Guest *g, uint64_t v)
+{
+    (void)g;
+    (void)v;
+    return true;
+}
+
+static bool read_zero(struct Guest *g, uint64_t *v)
+{
+    (void)g;
+    *v = 0;
+    return true;
+}
+
+static bool write_zero_only(struct Guest *g, uint64_t v)
+{
+    (void)g;
+    return v == 0;
+}
+
+static bool write_tsc(struct Guest *g, uint64_t v)
+{
+    uint64_t offset = v - read_tsc();
+    vapic_tsc_moved(g, offset - g->tsc_offset);
+    g->tsc_offset = offset;
+    vmwrite(VMCS_TSC_OFFSET, offset);
+    return true;
+}
+
+static bool read_deadline(struct Guest *g, uint64_t *v)
+{
+    *v = vapic_read_deadline(g);
+    return true;
+}
+
+static bool write_deadline(struct Guest *g, uint64_t v)
+{
+    vapic_write_deadline(g, v);
+    return true;
+}
+
+static bool read_pat(struct Guest *g, uint64_t *v)
+{
+    (void)g;
+    if (!(vmx_caps.entry & ENTRYC_LOAD_PAT))
+        return false;
+    *v = vmread(VMCS_GUEST_PAT);
+    return true;
+}
+
+/* Eight memory types: 2, 3 and those above 7 do not exist. */
+static bool write_pat(struct Guest *g, uint64_t v)
+{
+    (void)g;
+    if (!(vmx_caps.entry & ENTRYC_LOAD_PAT))
+        return false;
+    for (int i = 0; i < 8; i++) {
+        uint8_t type = v >> (8 * i);
+        if (type > 7 || type == 2 || type == 3)
+            return false;
+    }
+    vmwrite(VMCS_GUEST_PAT, v);
+    return true;
+}
+
+static bool read_efer(struct Guest *g, uint64_t *v)
+{
+    (void)g;
+    *v = vmread(VMCS_GUEST_EFER);
+    return true;
+}
+
+/* LMA is the CPU's; LME must not change while paging is on (SDM "Initializing IA-32e Mode"). */
+static bool write_efer(struct Guest *g, uint64_t v)
+{
+    uint64_t old = vmread(VMCS_GUEST_EFER);
+    if (v & ~(uint64_t)EFER_GUEST)
+        return false;
+    if ((v & EFER_NXE) && !cpu_features.nx)
+        return false;
+    if (((v ^ old) & EFER_LME) && (vmread(VMCS_GUEST_CR0) & CR0_PG))
+        return false;
+    vmwrite(VMCS_GUEST_EFER, (v & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
+    if ((v ^ old) & EFER_NXE)
+        guest_attn(g, ATTN_TLB_FLUSH);
+    return true;
+}
+
+static const struct MsrRule {
+    uint32_t msr;
+    uint32_t pass; /* PASS_*: no exit */
+    bool (*read)(struct Guest *g, uint64_t *v);
+    bool (*write)(struct Guest *g, uint64_t v);
+} rules[] = {
+    { MSR_EFER, PASS_READ, read_efer, write_efer },
+    { MSR_TSC_DEADLINE, 0, read_deadline, write_deadline },
+    { MSR_TSC, PASS_READ, NULL, write_tsc },
+    { MSR_APIC_BASE, 0, read_apic_base, write_apic_base },
+    { MSR_BIOS_SIGN_ID, 0, read_zero, write_ignored },
+    { MSR_MISC_ENABLE, 0, read_misc_enable, write_ignored },
+    { MSR_DEBUGCTL, 0, read_zero, write_zero_only },
+    { MSR_PAT, 0, read_pat, write_pat },
+    /* In guest-state fields of the VMCS: */
+    { MSR_SYSENTER_CS, PASS, NULL, NULL },
+    { MSR_SYSENTER_ESP, PASS, NULL, NULL },
+    { MSR_SYSENTER_EIP, PASS, NULL, NULL },
+    { MSR_FS_BASE, PASS, NULL, NULL },
+    { MSR_GS_BASE, PASS, NULL, NULL },
+    /* In the MSR areas (switched_msrs): */
+    { MSR_STAR, PASS, NULL, NULL },
+    { MSR_LSTAR, PASS, NULL, NULL },
+    { MSR_CSTAR, PASS, NULL, NULL },
+    { MSR_SFMASK, PASS, NULL, NULL },
+    { MSR_KERNEL_GS_BASE, PASS, NULL, NULL },
+    { MSR_TSC_AUX, PASS, NULL, NULL },
+};
+
+/* Layout of the bitmap, 1 KiB each: SDM "MSR-Bitmap Address". */
+#define BITMAP_READ_LOW  0
+#define BITMAP_READ_HIGH 1024
+#define BITMAP_WRITE     2048
+#define HIGH_MSRS        0xc0000000u
+#define BITMAP_MSRS      0x1fff
+
+static void let_through(uint8_t *bitmap, uint32_t msr, int pass)
+{
+    uint8_t *map = bitmap + (msr >= HIGH_MSRS ? BITMAP_READ_HIGH : BITMAP_READ_LOW);
+    uint32_t bit = msr & BITMAP_MSRS;
+    if (pass & PASS_READ)
+        map[bit / 8] &= ~(1u << bit % 8);
+    if (pass & PASS_WRITE)
+        map[BITMAP_WRITE + bit / 8] &= ~(1u << bit % 8);
+}
+
+void msr_bitmap_init(uint8_t *bitmap)
+{
+    memset(bitmap, 0xff, PGSIZE);
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+        if (rules[i].msr == MSR_TSC_AUX && !(vmx_caps.proc2 & PROC2_RDTSCP))
+            continue;
+        let_through(bitmap, rules[i].msr, rules[i].pass);
+    }
+}
+
+static const struct MsrRule *rule_for(uint32_t msr)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+        if (rules[i].msr == msr)
+            return &rules[i];
+    return NULL;
+}
+
+static bool is_x2apic(uint32_t msr)
+{
+    return msr - MSR_X2APIC < 0x100;
+}
+
+enum ExitAction handle_rdmsr(struct Guest *g)
+{
+    struct Trapframe *tf = &g->env->env_tf;
+    uint32_t msr = tf->tf_rcx;
+    uint64_t v = 0;
+    bool ok;
+    if (is_x2apic(msr)) {
+        ok = vapic_read(g, msr, &v);
+    } else {
+        const struct MsrRule *rule = rule_for(msr);
+        ok = rule != NULL && rule->read != NULL && rule->read(g, &v);
+    }
+    if (!ok)
+        return inject_gp(g);
+    tf->tf_rax = (uint32_t)v;
+    tf->tf_rdx = v >> 32;
+    return ACT_SKIP;
+}
+
+enum ExitAction handle_wrmsr(struct Guest *g)
+{
+    struct Trapframe *tf = &g->env->env_tf;
+    uint32_t msr = tf->tf_rcx;
+    uint64_t v = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
+    bool ok;
+    if (is_x2apic(msr)) {
+        ok = vapic_write(g, msr, v);
+    } else {
+        const struct MsrRule *rule = rule_for(msr);
+        ok = rule != NULL && rule->write != NULL && rule->write(g, v);
+    }
+    return ok ? ACT_SKIP : inject_gp(g);
+}

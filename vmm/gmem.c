@@ -1,0 +1,114 @@
+/*
+ * Guest memory as the host sees it. Every address that comes from a guest or a monitor goes through
+ * gmem_is_ram, and becomes a host address in gmem_host only. Memory is taken when it is touched
+ * first.
+ */
+#include <vmm/internal.h>
+
+/* Frames that one EPT violation populates at most, and the free frames below which it is only one.
+ */
+#define AROUND_PAGES 16
+#define PLENTY_PAGES 1024
+
+bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len)
+{
+    gpa_t last = gpa + (len > 0 ? len - 1 : 0);
+    if (last < gpa)
+        return false;
+    if (last < GUEST_HOLE_START)
+        return last < g->memsize;
+    return gpa >= GUEST_HOLE_END && g->memsize > GUEST_HOLE_START &&
+           last - GUEST_HOLE_END < g->memsize - GUEST_HOLE_START;
+}
+
+/* Give one page a zeroed frame unless it has one. */
+static int populate_page(struct Guest *g, gpa_t gpa)
+{
+    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+    if (pp == NULL)
+        return -E_NO_MEM;
+    int r = ept_map_hva2gpa(g, page2kva(pp), gpa, EPTE_RWX, false);
+    if (r < 0)
+        page_free(pp);
+    return r == -E_BUSY ? 0 : r;
+}
+
+static bool is_mapped(struct Guest *g, gpa_t gpa)
+{
+    spin_lock(&g->mem_lock);
+    bool mapped = ept_gpa2hva(g, gpa, NULL) != NULL;
+    spin_unlock(&g->mem_lock);
+    return mapped;
+}
+
+int gmem_populate(struct Guest *g, gpa_t gpa)
+{
+    gpa_t page = ROUNDDOWN(gpa, PGSIZE);
+    if (!gmem_is_ram(g, page, PGSIZE))
+        return -E_INVAL;
+    int r = populate_page(g, page);
+    if (r < 0 || page_nfree() < PLENTY_PAGES)
+        return r;
+    gpa_t first = ROUNDDOWN(gpa, AROUND_PAGES * PGSIZE);
+    for (gpa_t p = first; p < first + AROUND_PAGES * PGSIZE; p += PGSIZE) {
+        if (!gmem_is_ram(g, p, PGSIZE) || is_mapped(g, p))
+            continue;
+        if (populate_page(g, p) < 0)
+            break; /* the page that was asked for is there */
+    }
+    return 0;
+}
+
+int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva)
+{
+    uint64_t rights = 0;
+    if (!gmem_is_ram(g, gpa, *len))
+        return -E_INVAL;
+    *len = MIN(*len, PGSIZE - PGOFF(gpa));
+    spin_lock(&g->mem_lock);
+    *hva = ept_gpa2hva(g, gpa, &rights);
+    spin_unlock(&g->mem_lock);
+    if (*hva == NULL && access != GMEM_PEEK) {
+        int r = gmem_populate(g, gpa);
+        if (r < 0)
+            return r;
+        spin_lock(&g->mem_lock);
+        *hva = ept_gpa2hva(g, gpa, &rights);
+        spin_unlock(&g->mem_lock);
+    }
+    if (access == GMEM_WRITE && !(rights & EPTE_W))
+        return -E_INVAL;
+    return 0;
+}
+
+int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights)
+{
+    void *hva;
+    size_t len = PGSIZE;
+    if (PGOFF(gpa) != 0)
+        return -E_INVAL;
+    int r = gmem_host(g, gpa, &len, GMEM_READ, &hva);
+    if (r < 0)
+        return r;
+    spin_lock(&g->mem_lock);
+    hva = ept_gpa2hva(g, gpa, rights);
+    spin_unlock(&g->mem_lock);
+    *pp = pa2page(PADDR(hva));
+    return 0;
+}
+
+int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len)
+{
+    void *hva;
+    size_t n = len;
+    int r = gmem_host(g, gpa, &n, GMEM_PEEK, &hva);
+    if (r < 0)
+        return r;
+    if (n != len)
+        return -E_INVAL;
+    if (hva == NULL)
+        memset(buf, 0, len);
+    else
+        memcpy(buf, hva, len);
+    return 0;
+}

@@ -1,0 +1,104 @@
+/*
+ * The guest's own page tables, read through the EPT: what the CPU's page walk would say about an
+ * access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
+ */
+#include <vmm/internal.h>
+
+#define PDPTE_RESERVED 0x1e6ul /* bits 1-2 and 5-8 of a PAE PDPTE */
+#define PAE_CR3_MASK   0xffffffe0ul
+#define PAE_PDPTES     4
+
+/* What decides about an access besides the tables. */
+struct PagingMode {
+    int levels, entry_size, index_bits;
+    bool pae_tops, nx, wp, smep, smap, pse;
+};
+
+static struct PagingMode paging_mode(void)
+{
+    uint64_t cr0 = vmread(VMCS_GUEST_CR0), cr4 = vmread(VMCS_GUEST_CR4);
+    uint64_t efer = vmread(VMCS_GUEST_EFER);
+    bool pae = cr4 & CR4_PAE;
+    struct PagingMode m = {
+        .levels = efer & EFER_LMA ? 4 : 2,
+        .entry_size = pae ? 8 : 4,
+        .index_bits = pae ? 9 : 10,
+        .pae_tops = pae && !(efer & EFER_LMA),
+        .nx = pae && (efer & EFER_NXE),
+        .wp = cr0 & CR0_WP,
+        .smep = cr4 & CR4_SMEP,
+        .smap = (cr4 & CR4_SMAP) && !(vmread(VMCS_GUEST_RFLAGS) & FL_AC),
+        .pse = pae || (cr4 & CR4_PSE),
+    };
+    return m;
+}
+
+/* Bits of an entry that must be zero: the address above the CPU's width, and NX while it is off. */
+static uint64_t reserved_bits(const struct PagingMode *m)
+{
+    if (m->entry_size == 4)
+        return 0;
+    uint64_t above = PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
+    return above | (m->nx ? 0 : PTE_NX);
+}
+
+/* The combined rights of all levels against the access. rights has PTE_W, PTE_U and PTE_NX. */
+static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32_t access)
+{
+    bool user = access & FEC_U, user_page = rights & PTE_U;
+    if (user && !user_page)
+        return WALK_FORBIDDEN;
+    if ((access & FEC_WR) && !(rights & PTE_W) && (user || m->wp))
+        return WALK_FORBIDDEN;
+    if ((access & FEC_ID) && (rights & PTE_NX))
+        return WALK_FORBIDDEN;
+    if (!user && user_page && (access & FEC_ID) && m->smep)
+        return WALK_FORBIDDEN;
+    if (!user && user_page && !(access & FEC_ID) && m->smap)
+        return WALK_FORBIDDEN;
+    return WALK_OK;
+}
+
+enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access)
+{
+    struct PagingMode m = paging_mode();
+    uint64_t reserved = reserved_bits(&m);
+    uint64_t rights = PTE_W | PTE_U;
+    gpa_t table = vmread(VMCS_GUEST_CR3);
+    if (m.pae_tops) { /* the CPU walks from the PDPTEs it loaded with CR3 */
+        table = vmread(VMCS_GUEST_PDPTE0 + 2 * ((va >> 30) & (PAE_PDPTES - 1)));
+        if (!(table & PTE_P))
+            return WALK_NOT_PRESENT;
+    }
+    table = PTE_ADDR(table);
+    for (int level = m.levels - 1; level >= 0; level--) {
+        uint64_t entry = 0;
+        uint64_t index = va >> (PGSHIFT + m.index_bits * level) & ((1u << m.index_bits) - 1);
+        if (gmem_peek(g, table + index * m.entry_size, &entry, m.entry_size) < 0)
+            return WALK_UNKNOWN; /* tables outside of RAM */
+        if (!(entry & PTE_P))
+            return WALK_NOT_PRESENT;
+        if ((entry & reserved) || (level == 3 && (entry & PTE_PS)))
+            return WALK_RESERVED;
+        rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
+        rights |= entry & PTE_NX;
+        if (level > 0 && (entry & PTE_PS) && m.pse)
+            break;
+        table = PTE_ADDR(entry);
+    }
+    return judge(&m, rights, access);
+}
+
+bool guest_load_pdptes(struct Guest *g, uint64_t cr3)
+{
+    uint64_t pdpte[PAE_PDPTES];
+    uint64_t above = PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
+    if (gmem_peek(g, cr3 & PAE_CR3_MASK, pdpte, sizeof pdpte) < 0)
+        return false;
+    for (int i = 0; i < PAE_PDPTES; i++)
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & (PDPTE_RESERVED | PTE_NX | above)))
+            return false;
+    for (int i = 0; i < PAE_PDPTES; i++)
+        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
+    return true;
+}

@@ -1,0 +1,162 @@
+/*
+ * Events that enter a guest: exceptions, interrupts of its virtual APIC, and those whose delivery
+ * an exit interrupted (SDM "Event Injection", "Information for VM Exits That Occur During Event
+ * Delivery").
+ */
+#include <vmm/internal.h>
+
+/* Exceptions by class for the double-fault rules, and those that push an error code; one bit a
+ * vector. */
+#define CONTRIBUTORY (1u << T_DIVIDE | 1u << T_TSS | 1u << T_SEGNP | 1u << T_STACK | 1u << T_GPFLT)
+#define HAS_ERROR                                                                   \
+    (1u << T_DBLFLT | 1u << T_TSS | 1u << T_SEGNP | 1u << T_STACK | 1u << T_GPFLT | \
+     1u << T_PGFLT | 1u << T_ALIGN)
+
+static bool is_one_of(uint32_t set, int vector)
+{
+    return vector < 32 && (set >> vector & 1);
+}
+
+static void set_exception(struct Guest *g, int vector, uint32_t error)
+{
+    g->event = (struct InjectEvent){
+        .info = INTR_VALID | INTR_TYPE_HARDEXC | vector |
+                (is_one_of(HAS_ERROR, vector) ? INTR_ERROR_VALID : 0),
+        .error = error,
+    };
+    guest_attn(g, ATTN_EVENT);
+}
+
+void inject_exception(struct Guest *g, int vector, uint32_t error)
+{
+    uint32_t old = g->event.info;
+    int first = old & INTR_VECTOR;
+    if ((old & INTR_VALID) && (old & INTR_TYPE) == INTR_TYPE_HARDEXC) {
+        bool second_bad = is_one_of(CONTRIBUTORY, vector);
+        bool second_pf = vector == T_PGFLT;
+        if (first == T_DBLFLT && (second_bad || second_pf)) {
+            guest_kill(g, "triple fault at rip 0x%lx: exception %d while delivering a double fault",
+                       vmread(VMCS_GUEST_RIP), vector);
+            return;
+        }
+        if ((is_one_of(CONTRIBUTORY, first) && second_bad) ||
+            (first == T_PGFLT && (second_bad || second_pf))) {
+            set_exception(g, T_DBLFLT, 0);
+            return;
+        }
+    }
+    /* An interrupt waits in the virtual APIC until this exception has been handled. What an
+     * instruction raised comes again when it is executed again. */
+    if ((old & INTR_VALID) && (old & INTR_TYPE) == INTR_TYPE_EXTINT)
+        vapic_unack(g, first);
+    set_exception(g, vector, error);
+}
+
+enum ExitAction inject_ud(struct Guest *g)
+{
+    inject_exception(g, T_ILLOP, 0);
+    return ACT_RESUME;
+}
+
+enum ExitAction inject_gp(struct Guest *g)
+{
+    inject_exception(g, T_GPFLT, 0);
+    return ACT_RESUME;
+}
+
+void keep_vectored_event(struct Guest *g)
+{
+    uint32_t info = vmread(VMCS_IDT_VECTORING_INFO);
+    if (!(info & INTR_VALID))
+        return;
+    g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK };
+    if (info & INTR_ERROR_VALID)
+        g->event.error = vmread(VMCS_IDT_VECTORING_ERROR);
+    uint32_t type = info & INTR_TYPE;
+    if (type == INTR_TYPE_SOFTINT || type == INTR_TYPE_PRIVEXC || type == INTR_TYPE_SOFTEXC)
+        g->event.length = vmread(VMCS_EXIT_INSTR_LENGTH);
+    guest_attn(g, ATTN_EVENT);
+}
+
+bool interrupts_open(void)
+{
+    return (vmread(VMCS_GUEST_RFLAGS) & FL_IF) &&
+           !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS));
+}
+
+static void set_window(struct Guest *g, bool on)
+{
+    if (g->window == on)
+        return;
+    g->window = on;
+    g->proc = on ? g->proc | PROC_INTR_WINDOW : g->proc & ~PROC_INTR_WINDOW;
+    vmwrite(VMCS_PROC_CONTROLS, g->proc);
+}
+
+/* Hand g->event to the CPU. */
+static void enter_with_event(struct Guest *g)
+{
+    struct InjectEvent *ev = &g->event;
+    if (ev->info & INTR_ERROR_VALID)
+        vmwrite(VMCS_ENTRY_INTR_ERROR, ev->error);
+    if (ev->length != 0)
+        vmwrite(VMCS_ENTRY_INSTR_LENGTH, ev->length);
+    vmwrite(VMCS_ENTRY_INTR_INFO, ev->info);
+    ev->info = 0;
+    g->halted = false;
+}
+
+/* One event can enter at a time: a kept one or an exception first, then the APIC's. What has to
+ * wait asks for an exit at the next instruction boundary that is open for interrupts. */
+static void deliver(struct Guest *g)
+{
+    int vector = vapic_deliverable(&g->vapic);
+    if (!(g->event.info & INTR_VALID) && vector >= 0 && interrupts_open()) {
+        vapic_ack(&g->vapic, vector);
+        g->event = (struct InjectEvent){ .info = INTR_VALID | INTR_TYPE_EXTINT | vector };
+        vector = vapic_deliverable(&g->vapic);
+    }
+    if (g->event.info & INTR_VALID)
+        enter_with_event(g);
+    set_window(g, vector >= 0);
+}
+
+static void flush(struct Guest *g, uint32_t attn)
+{
+    if (attn & ATTN_EPT_FLUSH) {
+        bool single = vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE;
+        invept(single ? INVEPT_SINGLE : INVEPT_ALL, g->eptp);
+    } else if (vmx_caps.proc2 & PROC2_VPID) {
+        invvpid(INVVPID_SINGLE, ENVX(g->env->env_id) + 1);
+    }
+}
+
+void attend(struct Guest *g)
+{
+    uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
+    if (attn & ATTN_SKIP)
+        skip_instruction();
+    if (attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
+        flush(g, attn);
+    if (attn & (ATTN_EVENT | ATTN_IRQ))
+        deliver(g);
+}
+
+void skip_instruction(void)
+{
+    uint64_t old = vmread(VMCS_GUEST_RIP);
+    uint64_t rip = old + vmread(VMCS_EXIT_INSTR_LENGTH);
+    if (((old ^ rip) >> 32) && !guest_in_64bit())
+        rip = (uint32_t)rip;
+    vmwrite(VMCS_GUEST_RIP, rip);
+    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    if (block & (BLOCK_STI | BLOCK_MOV_SS))
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
+    uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
+    if (!(flags & (FL_TF | FL_RF)))
+        return;
+    if (flags & FL_RF)
+        vmwrite(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
+    if (flags & FL_TF) /* the single-step trap behind this instruction */
+        vmwrite(VMCS_GUEST_PENDING_DBG, vmread(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
+}

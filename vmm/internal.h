@@ -1,0 +1,240 @@
+/*
+ * The inside of the VMM: struct Guest, and what its files offer to each other. Everything a guest
+ * has is in its struct Guest; the VMM has no variable that two guests share except constants of the
+ * machine.
+ */
+#ifndef JOS_VMM_INTERNAL_H
+#define JOS_VMM_INTERNAL_H
+
+#include <inc/error.h>
+#include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
+#include <inc/x86.h>
+#include <kern/cpu.h>
+#include <kern/env.h>
+#include <kern/pmap.h>
+#include <vmm/guest.h>
+#include <vmm/vapic.h>
+#include <vmm/vmcs.h>
+
+/* What the exit path does next; bits, so that "past the instruction, then the scheduler" is both.
+ */
+enum ExitAction {
+    ACT_RESUME = 0,
+    ACT_SKIP = 1,    /* go on behind the instruction */
+    ACT_RESCHED = 2, /* leave the guest, ask the scheduler */
+};
+
+/* Where a guest stands towards its monitor. */
+enum GuestState {
+    GUEST_RUNS = 0,  /* not stopped for the monitor */
+    GUEST_EVENT,     /* stopped; the monitor has not seen the event yet */
+    GUEST_DELIVERED, /* stopped; the monitor's next sys_guest_run answers */
+};
+
+/* Work to do before the next entry (Guest.attn). */
+#define ATTN_EVENT     (1u << 0) /* Guest.event is to be injected */
+#define ATTN_IRQ       (1u << 1) /* the virtual APIC may have something to deliver */
+#define ATTN_SKIP      (1u << 2) /* the monitor answered: go on behind the instruction */
+#define ATTN_EPT_FLUSH (1u << 3) /* EPT entries have shrunk */
+#define ATTN_TLB_FLUSH (1u << 4) /* the guest's own translations are to be dropped */
+
+/* An event to inject, as the VM-entry fields want it. */
+struct InjectEvent {
+    uint32_t info; /* INTR_*; 0: none */
+    uint32_t error;
+    uint32_t length; /* of the instruction, for software interrupts and exceptions */
+};
+
+/* SDM "VM-Exit Controls for MSRs": an entry of an MSR area. */
+struct MsrEntry {
+    uint32_t index, reserved;
+    uint64_t value;
+};
+_Static_assert(sizeof(struct MsrEntry) == 16, "MSR-area entry");
+#define NSWITCHED_MSRS 6
+
+struct Guest {
+    struct Env *env;     /* its registers are in env->env_tf */
+    uint32_t attn;       /* ATTN_* */
+    bool launched;       /* the VMCS is in launched state */
+    bool vmcs_ready;     /* vmcs_guest_init was done */
+    bool started;        /* has been entered once */
+    bool halted;         /* executed HLT, no interrupt since */
+    bool window;         /* interrupt-window exiting is on */
+    bool dr_live;        /* uses debug registers: they are switched */
+    bool doomed;         /* ended; only waits for the monitor to hear of it */
+    uint64_t deadline;   /* host TSC at which the run loop looks around; 0: now */
+    uint64_t stay_until; /* host TSC at which this stay on the CPU ends */
+    uint64_t host_rsp;   /* HOST_RSP as it stands in the VMCS */
+    uint32_t proc;       /* primary controls as they stand in the VMCS */
+    int vmcs_cpu;        /* CPU on which the VMCS is active; -1: none */
+    void *vmcs;          /* one page */
+    uint8_t *msr_bitmap; /* one page */
+    struct InjectEvent event;
+
+    /* Memory. mem_lock protects the EPT. */
+    struct spinlock mem_lock;
+    uint64_t memsize; /* bytes of RAM */
+    uint64_t *ept;    /* root table */
+    uint64_t eptp;
+
+    uint64_t tsc_offset; /* guest TSC - host TSC */
+    uint64_t cr2;        /* while not on a CPU */
+    uint64_t dr[4], dr6; /* likewise, if dr_live */
+    gpa_t entry, mbi;    /* entry point, multiboot information */
+    int flags;           /* GUEST_INTERCEPT_PF */
+    struct Vapic vapic;
+
+    /* IPC with the host's file server */
+    gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
+    bool msg_full;  /* one message that came before the guest asked: */
+    uint64_t msg_value, msg_perm;
+    struct PageInfo *msg_page;
+
+    /* Last page fault found spurious (GUEST_INTERCEPT_PF) */
+    uint64_t spurious_rip, spurious_va;
+
+    enum GuestState state;
+    struct GuestExit exit; /* the event for the monitor */
+    struct GuestStats stats;
+    struct MsrEntry guest_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
+    struct MsrEntry host_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
+};
+_Static_assert(sizeof(struct Guest) <= PGSIZE, "a guest's state is one page");
+
+/* ---- guest.c ---- */
+/* A guest without an env yet. -E_NO_MEM. guest_drop gives everything back. */
+int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags);
+void guest_drop(struct Guest *g);
+/* End a guest: it never runs again, and its monitor hears the reason. Safe at any time and twice:
+ * the first reason stays. */
+void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+/* Stop the guest that runs here for its monitor, with g->exit.event and what belongs to it filled
+ * in. */
+enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event);
+/* The monitor's answer in x: registers, and whether to go on behind the instruction. */
+void guest_answer(struct Guest *g, const struct GuestExit *x);
+void guest_wake_monitor(struct Guest *g);
+/* The guest env of this id if the current env is its monitor, or NULL. */
+struct Env *guest_of_caller(envid_t id);
+
+/* ---- ept.c: entries are found and changed under mem_lock ---- */
+/* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;
+ * -E_NOT_FOUND: no table, and !create. */
+int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry);
+/* Map the page at hva (kernel direct map) at gpa with EPTE_* rights. Takes a reference on the
+ * frame, drops the one on what was mapped. With !overwrite, -E_BUSY if something is. -E_NO_MEM. */
+int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite);
+/* The host address of gpa's page and its rights, or NULL. */
+void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights);
+/* ept_map_hva2gpa of a frame, replacing what was there. */
+int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights);
+/* EPTE_* rights for a user's PTE_* permissions. */
+uint64_t ept_rights(uint64_t perm);
+/* Drop all mappings and tables. */
+void ept_free(struct Guest *g);
+int ept_init(struct Guest *g);
+
+/* ---- gmem.c ---- */
+enum GmemAccess {
+    GMEM_PEEK,  /* look, populate nothing: an untouched page gives a NULL address */
+    GMEM_READ,  /* populate the page if it is untouched */
+    GMEM_WRITE, /* likewise; -E_INVAL if the guest itself may not write there */
+};
+/* Is all of [gpa, gpa + len) RAM? Safe against overflow; an empty range is judged as one byte. */
+bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len);
+/* The same for a guest that would have memsize bytes. */
+bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len);
+/*
+ * The one way from guest memory to a host address. All of [gpa, gpa + *len) must be RAM; *hva is
+ * the address of its first byte and *len is cut to what lies in the same page. -E_INVAL, -E_NO_MEM.
+ */
+int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva);
+/* Give gpa's page, and its neighbours if memory is plenty, zeroed frames. -E_INVAL, -E_NO_MEM. */
+int gmem_populate(struct Guest *g, gpa_t gpa);
+/* The frame of a page-aligned gpa, populated, and its EPT rights. -E_INVAL, -E_NO_MEM. */
+int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights);
+/* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
+int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
+
+/* ---- gwalk.c: the guest's own page tables ---- */
+enum WalkResult {
+    WALK_OK,
+    WALK_NOT_PRESENT,
+    WALK_FORBIDDEN,
+    WALK_RESERVED,
+    WALK_UNKNOWN
+};
+/* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
+ */
+enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access);
+/* Load the four PDPTEs of PAE paging from cr3 into the VMCS. false: reserved bits are set, #GP. */
+bool guest_load_pdptes(struct Guest *g, uint64_t cr3);
+
+/* ---- inject.c ---- */
+/* Inject a hardware exception, merged with an event whose delivery it interrupted (SDM "Interrupt
+ * 8-Double Fault Exception"). */
+void inject_exception(struct Guest *g, int vector, uint32_t error);
+/* #UD, or #GP(0), for the instruction that exited. */
+enum ExitAction inject_ud(struct Guest *g);
+enum ExitAction inject_gp(struct Guest *g);
+/* Keep the event whose delivery this exit interrupted. */
+void keep_vectored_event(struct Guest *g);
+/* Do what Guest.attn asks for, before an entry. */
+void attend(struct Guest *g);
+/* Go on behind the instruction that exited. */
+void skip_instruction(void);
+/* Can the guest take an external interrupt between two instructions right now? */
+bool interrupts_open(void);
+
+/* ---- run.c ---- */
+/* A guest in HLT goes on only with an interrupt that it can take. true: it has one; false: it has
+ * been put to sleep. */
+bool halt_is_over(struct Guest *g);
+
+/* ---- exit.c and the families of handlers ---- */
+/* Handle the exit that has just happened. */
+enum ExitAction vmexit(struct Guest *g);
+/* An intercepted exception; info is the VM-exit interruption information. */
+enum ExitAction handle_exception(struct Guest *g, uint32_t info);
+enum ExitAction handle_cpuid(struct Guest *g);
+enum ExitAction handle_vmcall(struct Guest *g);
+enum ExitAction handle_craccess(struct Guest *g);
+enum ExitAction handle_movdr(struct Guest *g);
+enum ExitAction handle_ioinstr(struct Guest *g);
+enum ExitAction handle_rdmsr(struct Guest *g);
+enum ExitAction handle_wrmsr(struct Guest *g);
+enum ExitAction handle_eptviolation(struct Guest *g);
+enum ExitAction handle_eptmisconfig(struct Guest *g);
+
+/* exit_cpuid.c: fill the table of leaves from this CPU's. */
+void cpuid_init(void);
+/* exit_msr.c: allow in the bitmap what the table lets through. */
+void msr_bitmap_init(uint8_t *bitmap);
+/* Which MSRs the MSR areas switch; 0 ends the list. */
+extern const uint32_t switched_msrs[];
+/* CR4 bits that a guest may set. */
+uint64_t cr4_allowed(void);
+#define CR0_GUEST_OWNED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG)
+
+/* asm_vmrun.S: enter the guest with the general registers in tf and come back with those it had at
+ * its exit. *host_rsp caches HOST_RSP. Returns an enum VmxResult; VMX_OK means that an exit
+ * happened. */
+int asm_vmrun(struct Trapframe *tf, bool launched, uint64_t *host_rsp);
+/* HOST_RIP; not for calling. */
+extern char asm_vmexit_entry[];
+
+static inline void guest_attn(struct Guest *g, uint32_t bits)
+{
+    __atomic_or_fetch(&g->attn, bits, __ATOMIC_RELAXED);
+}
+
+/* Is the guest in 64-bit mode (not compatibility mode)? */
+static inline bool guest_in_64bit(void)
+{
+    return (vmread(VMCS_GUEST_CS_AR) & AR_L) && (vmread(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * The run loop: enter, exit, handle, enter again. The scheduler is not on this road unless the
+ * host's deadline has come or the guest has nothing to do.
+ */
+#include <vmm/internal.h>
+#include <kern/platform.h>
+
+/* Longest stay in a guest, ms. Interrupts exit by themselves; this is the net below. */
+#define MAX_STAY_MS 100
+
+/* Tell the preemption timer when to end this stay, and look around no later than that. */
+static void arm_deadline(struct Guest *g, uint64_t now)
+{
+    uint64_t due = MIN(g->stay_until, sched_deadline());
+    if (g->vapic.timer_due != 0)
+        due = MIN(due, g->vapic.timer_due);
+    g->deadline = due;
+    uint64_t ticks = due > now ? ((due - now) >> vmx_caps.timer_shift) + 1 : 0;
+    vmwrite(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
+}
+
+/* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
+ * CPU. */
+static bool look_around(struct Guest *g, uint64_t now)
+{
+    if (now >= g->stay_until || now >= sched_deadline())
+        return false;
+    vapic_timer_check(g, now);
+    arm_deadline(g, now);
+    return true;
+}
+
+bool halt_is_over(struct Guest *g)
+{
+    bool open = interrupts_open();
+    vapic_timer_check(g, read_tsc());
+    if (open && vapic_deliverable(&g->vapic) >= 0) {
+        g->halted = false;
+        guest_attn(g, ATTN_IRQ);
+        return true;
+    }
+    sched_block(WAIT_HLT, open ? g->vapic.timer_due : 0);
+    return false;
+}
+
+/* Debug registers are the guest's only while it runs, and only if it uses them. */
+static void load_debug_registers(const struct Guest *g)
+{
+    ldr0(g->dr[0]);
+    ldr1(g->dr[1]);
+    ldr2(g->dr[2]);
+    ldr3(g->dr[3]);
+    ldr6(g->dr6);
+}
+
+static void save_debug_registers(struct Guest *g)
+{
+    g->dr[0] = rdr0();
+    g->dr[1] = rdr1();
+    g->dr[2] = rdr2();
+    g->dr[3] = rdr3();
+    g->dr6 = rdr6();
+}
+
+/* Bring the guest's state onto this CPU. false: it cannot run, and has been ended or put to sleep.
+ */
+static bool vcpu_enter(struct Guest *g)
+{
+    if (!vmcs_load(g))
+        return false;
+    if (!g->started) {
+        g->started = true;
+        g->stats.start_tsc = read_tsc();
+    }
+    if (g->halted && !halt_is_over(g))
+        return false;
+    vmcs_host_refresh(g);
+    lcr2(g->cr2);
+    if (g->dr_live)
+        load_debug_registers(g);
+    g->stay_until = read_tsc() + tsc_khz * MAX_STAY_MS;
+    g->deadline = 0;
+    return true;
+}
+
+static void vcpu_leave(struct Guest *g)
+{
+    g->cr2 = rcr2();
+    if (g->dr_live)
+        save_debug_registers(g);
+    if (ncpu > 1)
+        vmcs_unload(g); /* its next CPU may be another one */
+}
+
+/* A doomed guest was on its way: its monitor hears of it. */
+static void block_if_doomed(struct Guest *g)
+{
+    if (g->doomed && g->env->env_status == ENV_RUNNING)
+        sched_block(WAIT_MONITOR, 0);
+}
+
+static void run_loop(struct Guest *g)
+{
+    do {
+        uint64_t now = read_tsc();
+        if (now >= g->deadline && !look_around(g, now))
+            return;
+        if (g->attn != 0)
+            attend(g);
+        g->stats.entries++;
+        enum VmxResult r = asm_vmrun(&g->env->env_tf, g->launched, &g->host_rsp);
+        if (r != VMX_OK) {
+            guest_kill(g, "VM entry failed: %s", vmx_result_words(r));
+            return;
+        }
+        g->launched = true;
+        if (vmexit(g) & ACT_RESCHED)
+            return;
+    } while (!g->doomed);
+}
+
+void vmx_vmrun(struct Env *e)
+{
+    struct Guest *g = e->env_guest;
+    if (!g->doomed && vcpu_enter(g)) {
+        run_loop(g);
+        vcpu_leave(g);
+    }
+    block_if_doomed(g);
+    /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
+     * CPU. The handler may go to the scheduler, as our caller does. */
+    asm volatile("sti; nop; cli" : : : "memory");
+}

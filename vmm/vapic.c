@@ -1,0 +1,302 @@
+/*
+ * The virtual local APIC. Interrupts are edge-triggered, the guest is one CPU with APIC id 0, and
+ * an interrupt that comes while the APIC is software-disabled is held until it is enabled.
+ */
+#include <vmm/internal.h>
+
+/* Registers by MSR number - MSR_X2APIC: SDM "x2APIC Register Address Space" */
+enum {
+    X2_ID = 0x02,
+    X2_VERSION = 0x03,
+    X2_TPR = 0x08,
+    X2_PPR = 0x0a,
+    X2_EOI = 0x0b,
+    X2_LDR = 0x0d,
+    X2_SVR = 0x0f,
+    X2_ISR = 0x10,
+    X2_TMR = 0x18,
+    X2_IRR = 0x20,
+    X2_ESR = 0x28,
+    X2_ICR = 0x30,
+    X2_LVT = 0x32,
+    X2_INITIAL = 0x38,
+    X2_CURRENT = 0x39,
+    X2_DIVIDE = 0x3e,
+    X2_SELF_IPI = 0x3f,
+};
+
+#define VERSION_VALUE    (0x15u | (NLVT - 1) << 16)
+#define LDR_VALUE        1u /* cluster 0, bit 0 */
+#define SVR_ENABLE       (1u << 8)
+#define SVR_VALID        0x3ffu /* vector, enable, focus */
+#define SVR_RESET        0xffu
+#define LVT_TIMER_VALID  (LVT_VECTOR | LVT_MASKED | LVT_MODE)
+#define LVT_LINT_VALID   0x1a7ffu
+#define LVT_OTHER_VALID  0x107ffu
+#define DIVIDE_VALID     0xbu
+#define ICR_DELIVERY     0x700u
+#define ICR_FIXED        0x000u
+#define ICR_LOWEST       0x100u
+#define ICR_LOGICAL      (1u << 11)
+#define ICR_SHORTHAND(v) (((v) >> 18) & 3)
+#define ICR_VALID        0xffffffff000ccfffull
+#define ICR_BROADCAST    0xffffffffu
+enum {
+    SHORT_NONE,
+    SHORT_SELF,
+    SHORT_ALL,
+    SHORT_OTHERS
+};
+#define PRIORITY_CLASS(v) ((v) >> 4)
+
+void vapic_init(struct Vapic *v)
+{
+    memset(v, 0, sizeof *v);
+    v->svr = SVR_RESET;
+    for (int i = 0; i < NLVT; i++)
+        v->lvt[i] = LVT_MASKED;
+}
+
+/* ---- Vectors ---- */
+
+static int highest(const uint64_t *bits)
+{
+    for (int i = 3; i >= 0; i--)
+        if (bits[i] != 0)
+            return 64 * i + 63 - __builtin_clzll(bits[i]);
+    return -1;
+}
+
+/* SDM "Task and Processor Priorities". */
+static uint32_t processor_priority(const struct Vapic *v)
+{
+    int serving = highest(v->isr);
+    if (serving < 0 || PRIORITY_CLASS(v->tpr) >= PRIORITY_CLASS((uint32_t)serving))
+        return v->tpr;
+    return serving & ~0xfu;
+}
+
+int vapic_deliverable(const struct Vapic *v)
+{
+    int vector = highest(v->irr);
+    if (vector < 0 || !(v->svr & SVR_ENABLE) ||
+        PRIORITY_CLASS((uint32_t)vector) <= PRIORITY_CLASS(processor_priority(v)))
+        return -1;
+    return vector;
+}
+
+void vapic_raise(struct Guest *g, int vector)
+{
+    __atomic_or_fetch(&g->vapic.irr[vector / 64], 1ul << vector % 64, __ATOMIC_RELAXED);
+    guest_attn(g, ATTN_IRQ);
+}
+
+void vapic_ack(struct Vapic *v, int vector)
+{
+    __atomic_and_fetch(&v->irr[vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
+    v->isr[vector / 64] |= 1ul << vector % 64;
+}
+
+void vapic_unack(struct Guest *g, int vector)
+{
+    g->vapic.isr[vector / 64] &= ~(1ul << vector % 64);
+    vapic_raise(g, vector);
+}
+
+static void end_of_interrupt(struct Guest *g)
+{
+    struct Vapic *v = &g->vapic;
+    int serving = highest(v->isr);
+    if (serving < 0)
+        return;
+    v->isr[serving / 64] &= ~(1ul << serving % 64);
+    if (highest(v->irr) >= 0)
+        guest_attn(g, ATTN_IRQ);
+}
+
+static void report_error(struct Guest *g, uint32_t error)
+{
+    struct Vapic *v = &g->vapic;
+    v->esr_pending |= error;
+    uint32_t lvt = v->lvt[LVT_ERROR];
+    if (!(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= FIRST_VECTOR)
+        vapic_raise(g, lvt & LVT_VECTOR);
+}
+
+void vapic_raise_checked(struct Guest *g, int vector, uint32_t error)
+{
+    if (vector < FIRST_VECTOR)
+        report_error(g, error);
+    else
+        vapic_raise(g, vector);
+}
+
+/* Does this ICR value name the guest's only CPU? */
+static bool is_for_self(uint64_t icr)
+{
+    uint32_t dest = icr >> 32;
+    switch (ICR_SHORTHAND(icr)) {
+    case SHORT_SELF:
+    case SHORT_ALL:
+        return true;
+    case SHORT_OTHERS:
+        return false;
+    }
+    if (dest == ICR_BROADCAST)
+        return true;
+    return icr & ICR_LOGICAL ? dest >> 16 == 0 && (dest & LDR_VALUE) : dest == 0;
+}
+
+/* Fixed interrupts to the guest's own CPU; there is no other, and it needs no INIT or SIPI from
+ * itself. */
+static void send_ipi(struct Guest *g, uint64_t icr)
+{
+    uint32_t mode = icr & ICR_DELIVERY;
+    g->vapic.icr = icr;
+    if ((mode == ICR_FIXED || mode == ICR_LOWEST) && is_for_self(icr))
+        vapic_raise_checked(g, icr & LVT_VECTOR, ESR_SEND_ILLEGAL);
+}
+
+/* ---- Registers ---- */
+
+uint64_t vapic_read_cr8(struct Guest *g)
+{
+    return PRIORITY_CLASS(g->vapic.tpr);
+}
+
+static void write_tpr(struct Guest *g, uint32_t tpr)
+{
+    g->vapic.tpr = tpr;
+    guest_attn(g, ATTN_IRQ);
+}
+
+void vapic_write_cr8(struct Guest *g, uint64_t class)
+{
+    write_tpr(g, class << 4);
+}
+
+/* One 32-bit part of a 256-bit register. */
+static uint32_t part(const uint64_t *bits, uint32_t i)
+{
+    return bits[i / 2] >> (32 * (i % 2));
+}
+
+bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
+{
+    const struct Vapic *v = &g->vapic;
+    uint32_t reg = msr - MSR_X2APIC;
+    if (reg >= X2_ISR && reg < X2_ISR + 8)
+        *value = part(v->isr, reg - X2_ISR);
+    else if (reg >= X2_TMR && reg < X2_TMR + 8)
+        *value = 0; /* all interrupts are edge-triggered */
+    else if (reg >= X2_IRR && reg < X2_IRR + 8)
+        *value = part(v->irr, reg - X2_IRR);
+    else if (reg >= X2_LVT && reg < X2_LVT + NLVT)
+        *value = v->lvt[reg - X2_LVT];
+    else if (reg == X2_ID)
+        *value = 0;
+    else if (reg == X2_VERSION)
+        *value = VERSION_VALUE;
+    else if (reg == X2_TPR)
+        *value = v->tpr;
+    else if (reg == X2_PPR)
+        *value = processor_priority(v);
+    else if (reg == X2_LDR)
+        *value = LDR_VALUE;
+    else if (reg == X2_SVR)
+        *value = v->svr;
+    else if (reg == X2_ESR)
+        *value = v->esr;
+    else if (reg == X2_ICR)
+        *value = v->icr;
+    else if (reg == X2_INITIAL)
+        *value = v->timer_initial;
+    else if (reg == X2_CURRENT)
+        *value = vapic_current_count(g);
+    else if (reg == X2_DIVIDE)
+        *value = v->timer_divide;
+    else
+        return false;
+    return true;
+}
+
+static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
+{
+    static const uint32_t valid[NLVT] = {
+        [LVT_TIMER] = LVT_TIMER_VALID, [LVT_THERMAL] = LVT_OTHER_VALID,
+        [LVT_PERF] = LVT_OTHER_VALID,  [LVT_LINT0] = LVT_LINT_VALID,
+        [LVT_LINT1] = LVT_LINT_VALID,  [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
+    };
+    if (v & ~(uint64_t)valid[n])
+        return false;
+    if (!(g->vapic.svr & SVR_ENABLE))
+        v |= LVT_MASKED;
+    if (n == LVT_TIMER)
+        vapic_write_timer_lvt(g, v);
+    else
+        g->vapic.lvt[n] = v;
+    return true;
+}
+
+static void write_svr(struct Guest *g, uint32_t svr)
+{
+    g->vapic.svr = svr;
+    for (int i = 0; i < NLVT && !(svr & SVR_ENABLE); i++)
+        g->vapic.lvt[i] |= LVT_MASKED;
+    guest_attn(g, ATTN_IRQ);
+}
+
+static void latch_errors(struct Vapic *v)
+{
+    v->esr = v->esr_pending;
+    v->esr_pending = 0;
+}
+
+/* Writable registers and the bits they accept. */
+static const struct {
+    uint32_t reg;
+    uint64_t valid;
+} writable[] = {
+    { X2_EOI, 0 },
+    { X2_TPR, 0xff },
+    { X2_ICR, ICR_VALID },
+    { X2_INITIAL, UINT32_MAX },
+    { X2_SELF_IPI, LVT_VECTOR },
+    { X2_SVR, SVR_VALID },
+    { X2_ESR, 0 },
+    { X2_DIVIDE, DIVIDE_VALID },
+};
+
+static bool is_writable(uint32_t reg, uint64_t value)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
+        if (writable[i].reg == reg)
+            return !(value & ~writable[i].valid);
+    return false;
+}
+
+bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value)
+{
+    uint32_t reg = msr - MSR_X2APIC;
+    if (reg >= X2_LVT && reg < X2_LVT + NLVT)
+        return write_lvt(g, reg - X2_LVT, value);
+    if (!is_writable(reg, value))
+        return false;
+    if (reg == X2_EOI)
+        end_of_interrupt(g);
+    else if (reg == X2_TPR)
+        write_tpr(g, value);
+    else if (reg == X2_ICR)
+        send_ipi(g, value);
+    else if (reg == X2_INITIAL)
+        vapic_write_initial(g, value);
+    else if (reg == X2_SELF_IPI)
+        vapic_raise_checked(g, value, ESR_SEND_ILLEGAL);
+    else if (reg == X2_SVR)
+        write_svr(g, value);
+    else if (reg == X2_ESR)
+        latch_errors(&g->vapic);
+    else
+        g->vapic.timer_divide = value;
+    return true;
+}

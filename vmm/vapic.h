@@ -1,0 +1,74 @@
+/*
+ * A guest's virtual local APIC in x2APIC mode (SDM "Extended XAPIC (x2APIC)"): MSRs only, so no
+ * instruction has to be decoded. It counts time in the host's TSC.
+ */
+#ifndef JOS_VMM_VAPIC_H
+#define JOS_VMM_VAPIC_H
+
+#include <inc/types.h>
+
+struct Guest;
+
+enum VapicLvt {
+    LVT_TIMER,
+    LVT_THERMAL,
+    LVT_PERF,
+    LVT_LINT0,
+    LVT_LINT1,
+    LVT_ERROR,
+    NLVT
+};
+
+/* Bits of LVT entries and of the error status register; vectors below 16 are illegal. */
+#define LVT_MASKED          (1u << 16)
+#define LVT_VECTOR          0xffu
+#define LVT_MODE            0x60000u /* of the timer */
+#define LVT_PERIODIC        0x20000u
+#define LVT_DEADLINE        0x40000u
+#define ESR_SEND_ILLEGAL    (1u << 5)
+#define ESR_RECEIVE_ILLEGAL (1u << 6)
+#define FIRST_VECTOR        16 /* smaller ones are illegal */
+
+struct Vapic {
+    uint64_t irr[4], isr[4]; /* one bit a vector: requested, in service */
+    uint32_t tpr, svr;
+    uint32_t lvt[NLVT];
+    uint32_t esr, esr_pending; /* as last read out, and collected since */
+    uint64_t icr;
+    uint32_t timer_divide;  /* divide configuration register */
+    uint32_t timer_initial; /* initial count */
+    uint64_t timer_due;     /* host TSC of the next expiry; 0: not armed */
+};
+
+/* State after reset, in x2APIC mode. */
+void vapic_init(struct Vapic *v);
+/* RDMSR and WRMSR of 0x800 to 0x8ff. false: #GP. */
+bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value);
+bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value);
+/* IA32_TSC_DEADLINE, in the guest's TSC. */
+uint64_t vapic_read_deadline(struct Guest *g);
+void vapic_write_deadline(struct Guest *g, uint64_t tsc);
+/* CR8: the task-priority class. */
+uint64_t vapic_read_cr8(struct Guest *g);
+void vapic_write_cr8(struct Guest *g, uint64_t class);
+
+/* Request an interrupt. Any CPU may do that. */
+void vapic_raise(struct Guest *g, int vector);
+/* The vector that priority rules let through now; -1: none. */
+int vapic_deliverable(const struct Vapic *v);
+/* The CPU takes this vector: requested -> in service. */
+void vapic_ack(struct Vapic *v, int vector);
+/* Undo vapic_ack: the delivery did not come about. */
+void vapic_unack(struct Guest *g, int vector);
+/* Raise the timer interrupt if it is due at host TSC now. */
+void vapic_timer_check(struct Guest *g, uint64_t now);
+/* The timer's registers, for vapic.c. */
+void vapic_write_timer_lvt(struct Guest *g, uint32_t lvt);
+void vapic_write_initial(struct Guest *g, uint32_t count);
+uint64_t vapic_current_count(struct Guest *g);
+/* vapic_raise, or for an illegal vector this ESR_* error. */
+void vapic_raise_checked(struct Guest *g, int vector, uint32_t error);
+/* A TSC write has moved the guest's clock forward by delta ticks. */
+void vapic_tsc_moved(struct Guest *g, int64_t delta);
+
+#endif

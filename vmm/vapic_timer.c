@@ -1,0 +1,107 @@
+/*
+ * The timer of the virtual local APIC: one-shot, periodic and TSC-deadline mode (SDM "APIC Timer").
+ * Its input clock is the TSC; deadlines are kept in the host's TSC, and the run loop looks here
+ * when one has come.
+ */
+#include <vmm/internal.h>
+
+/* Shortest period of the timer, ticks: a shorter one would leave the guest no time to run. */
+#define MIN_PERIOD 2000
+
+static uint32_t timer_mode(const struct Vapic *v)
+{
+    return v->lvt[LVT_TIMER] & LVT_MODE;
+}
+
+/* Ticks a count: the divide configuration has its three bits at 0, 1 and 3; 7 means 1. */
+static uint32_t divisor(const struct Vapic *v)
+{
+    uint32_t bits = (v->timer_divide & 3) | (v->timer_divide & 8) >> 1;
+    return bits == 7 ? 1 : 2u << bits;
+}
+
+static uint64_t period(const struct Vapic *v)
+{
+    return (uint64_t)v->timer_initial * divisor(v);
+}
+
+/* The run loop has to look at the new deadline. */
+static void set_due(struct Guest *g, uint64_t due)
+{
+    g->vapic.timer_due = due;
+    g->deadline = 0;
+}
+
+void vapic_timer_check(struct Guest *g, uint64_t now)
+{
+    struct Vapic *v = &g->vapic;
+    if (v->timer_due == 0 || now < v->timer_due)
+        return;
+    uint32_t lvt = v->lvt[LVT_TIMER];
+    if (timer_mode(v) == LVT_PERIODIC) {
+        uint64_t p = MAX(period(v), (uint64_t)MIN_PERIOD);
+        v->timer_due += (now - v->timer_due) / p * p + p;
+    } else {
+        v->timer_due = 0;
+    }
+    if (!(lvt & LVT_MASKED))
+        vapic_raise_checked(g, lvt & LVT_VECTOR, ESR_RECEIVE_ILLEGAL);
+}
+
+uint64_t vapic_current_count(struct Guest *g)
+{
+    struct Vapic *v = &g->vapic;
+    uint64_t now = read_tsc();
+    vapic_timer_check(g, now);
+    if (timer_mode(v) == LVT_DEADLINE || v->timer_due <= now)
+        return 0;
+    return MIN((v->timer_due - now) / divisor(v), (uint64_t)v->timer_initial);
+}
+
+void vapic_write_initial(struct Guest *g, uint32_t count)
+{
+    if (timer_mode(&g->vapic) == LVT_DEADLINE)
+        return; /* ignored in this mode */
+    g->vapic.timer_initial = count;
+    set_due(g, count == 0 ? 0 : read_tsc() + period(&g->vapic));
+}
+
+/* A change of the mode to or from TSC deadline disarms the timer (SDM "TSC-Deadline Mode"). */
+void vapic_write_timer_lvt(struct Guest *g, uint32_t v)
+{
+    uint32_t old = g->vapic.lvt[LVT_TIMER];
+    g->vapic.lvt[LVT_TIMER] = v;
+    if ((old ^ v) & LVT_DEADLINE) {
+        g->vapic.timer_initial = 0;
+        set_due(g, 0);
+    }
+}
+
+uint64_t vapic_read_deadline(struct Guest *g)
+{
+    const struct Vapic *v = &g->vapic;
+    vapic_timer_check(g, read_tsc());
+    if (timer_mode(v) != LVT_DEADLINE || v->timer_due == 0)
+        return 0;
+    return v->timer_due + g->tsc_offset;
+}
+
+void vapic_write_deadline(struct Guest *g, uint64_t tsc)
+{
+    if (timer_mode(&g->vapic) != LVT_DEADLINE)
+        return; /* ignored in the other modes */
+    if (tsc == 0) {
+        set_due(g, 0);
+        return;
+    }
+    uint64_t now = read_tsc();
+    uint64_t guest_now = now + g->tsc_offset;
+    set_due(g, tsc <= guest_now ? now : now + MIN(tsc - guest_now, (~0ul >> 1)));
+}
+
+void vapic_tsc_moved(struct Guest *g, int64_t delta)
+{
+    struct Vapic *v = &g->vapic;
+    if (timer_mode(v) == LVT_DEADLINE && v->timer_due != 0)
+        vapic_write_deadline(g, v->timer_due + g->tsc_offset - delta);
+}

@@ -1,0 +1,136 @@
+/*
+ * Controls and guest state of a new VMCS: the machine state that the Multiboot specification
+ * promises to a kernel, which is 32-bit protected mode without paging (Multiboot "Machine state").
+ */
+#include <vmm/internal.h>
+
+/* What the PAT holds after reset (SDM "Page Attribute Table"). */
+#define PAT_RESET  0x0007040600070406ul
+#define DR7_RESET  0x400
+#define CODE_SEL   0x08
+#define DATA_SEL   0x10
+#define TSS_SEL    0x18
+#define TSS_LIMIT  0x67
+#define FLAT_LIMIT 0xffffffff
+
+struct FieldValue {
+    enum VmcsField field;
+    uint64_t value;
+};
+
+static const struct FieldValue start_state[] = {
+    { VMCS_GUEST_CS_SEL, CODE_SEL },
+    { VMCS_GUEST_CS_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_CS_AR, AR_CODE32 },
+    { VMCS_GUEST_SS_SEL, DATA_SEL },
+    { VMCS_GUEST_SS_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_SS_AR, AR_DATA32 },
+    { VMCS_GUEST_DS_SEL, DATA_SEL },
+    { VMCS_GUEST_DS_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_DS_AR, AR_DATA32 },
+    { VMCS_GUEST_ES_SEL, DATA_SEL },
+    { VMCS_GUEST_ES_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_ES_AR, AR_DATA32 },
+    { VMCS_GUEST_FS_SEL, DATA_SEL },
+    { VMCS_GUEST_FS_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_FS_AR, AR_DATA32 },
+    { VMCS_GUEST_GS_SEL, DATA_SEL },
+    { VMCS_GUEST_GS_LIMIT, FLAT_LIMIT },
+    { VMCS_GUEST_GS_AR, AR_DATA32 },
+    { VMCS_GUEST_TR_SEL, TSS_SEL },
+    { VMCS_GUEST_TR_LIMIT, TSS_LIMIT },
+    { VMCS_GUEST_TR_AR, AR_TSS_BUSY },
+    { VMCS_GUEST_LDTR_SEL, 0 },
+    { VMCS_GUEST_LDTR_LIMIT, 0 },
+    { VMCS_GUEST_LDTR_AR, AR_UNUSABLE },
+    { VMCS_GUEST_CS_BASE, 0 },
+    { VMCS_GUEST_SS_BASE, 0 },
+    { VMCS_GUEST_DS_BASE, 0 },
+    { VMCS_GUEST_ES_BASE, 0 },
+    { VMCS_GUEST_FS_BASE, 0 },
+    { VMCS_GUEST_GS_BASE, 0 },
+    { VMCS_GUEST_TR_BASE, 0 },
+    { VMCS_GUEST_LDTR_BASE, 0 },
+    { VMCS_GUEST_GDTR_BASE, 0 },
+    { VMCS_GUEST_GDTR_LIMIT, 0 },
+    { VMCS_GUEST_IDTR_BASE, 0 },
+    { VMCS_GUEST_IDTR_LIMIT, 0 },
+    { VMCS_GUEST_CR3, 0 },
+    { VMCS_GUEST_DR7, DR7_RESET },
+    { VMCS_GUEST_RSP, 0 },
+    { VMCS_GUEST_RFLAGS, FL_ONE },
+    { VMCS_GUEST_EFER, 0 },
+    { VMCS_GUEST_DEBUGCTL, 0 },
+    { VMCS_GUEST_SYSENTER_CS, 0 },
+    { VMCS_GUEST_SYSENTER_ESP, 0 },
+    { VMCS_GUEST_SYSENTER_EIP, 0 },
+    { VMCS_GUEST_INTERRUPTIBILITY, 0 },
+    { VMCS_GUEST_ACTIVITY, 0 },
+    { VMCS_GUEST_PENDING_DBG, 0 },
+    { VMCS_LINK_POINTER, ~0ul },
+};
+
+/* The MSR areas: guest values are loaded at entry and stored at exit, host values loaded at exit.
+ */
+static void init_msr_areas(struct Guest *g)
+{
+    int n = 0;
+    for (; switched_msrs[n] != 0; n++) {
+        if (switched_msrs[n] == MSR_TSC_AUX && !(vmx_caps.proc2 & PROC2_RDTSCP))
+            break; /* it is the last one of the list */
+        g->guest_msrs[n] = (struct MsrEntry){ .index = switched_msrs[n] };
+    }
+    vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, PADDR(g->guest_msrs));
+    vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, n);
+    vmwrite(VMCS_EXIT_MSR_STORE_ADDR, PADDR(g->guest_msrs));
+    vmwrite(VMCS_EXIT_MSR_STORE_COUNT, n);
+    vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, PADDR(g->host_msrs));
+    vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, n);
+}
+
+static void init_controls(struct Guest *g)
+{
+    g->proc = vmx_caps.proc;
+    vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin);
+    vmwrite(VMCS_PROC_CONTROLS, g->proc);
+    vmwrite(VMCS_PROC2_CONTROLS, vmx_caps.proc2);
+    vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
+    vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
+    vmwrite(VMCS_ENTRY_INTR_INFO, 0);
+    vmwrite(VMCS_CR3_TARGET_COUNT, 0);
+    vmwrite(VMCS_TSC_OFFSET, g->tsc_offset);
+    vmwrite(VMCS_MSR_BITMAP, PADDR(g->msr_bitmap));
+    vmwrite(VMCS_EPT_POINTER, g->eptp);
+    if (vmx_caps.proc2 & PROC2_VPID)
+        vmwrite(VMCS_VPID, ENVX(g->env->env_id) + 1);
+
+    /* #DB and #AC always exit: their delivery can raise them again without end, and only an exit
+     * lets the host back in. Page faults exit if the monitor asked for it; mask and match 0 mean
+     * all. */
+    uint32_t exceptions = 1u << T_DEBUG | 1u << T_ALIGN;
+    if (g->flags & GUEST_INTERCEPT_PF)
+        exceptions |= 1u << T_PGFLT;
+    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions);
+    vmwrite(VMCS_PF_ERROR_MASK, 0);
+    vmwrite(VMCS_PF_ERROR_MATCH, 0);
+}
+
+void vmcs_guest_init(struct Guest *g)
+{
+    init_controls(g);
+    init_msr_areas(g);
+    for (size_t i = 0; i < ARRAY_SIZE(start_state); i++)
+        vmwrite(start_state[i].field, start_state[i].value);
+    vmwrite(VMCS_GUEST_RIP, g->entry);
+    if (vmx_caps.entry & ENTRYC_LOAD_PAT)
+        vmwrite(VMCS_GUEST_PAT, PAT_RESET);
+
+    /* An unrestricted guest is free of the fixed bits PE and PG. */
+    uint64_t fixed = vmx_caps.cr0_fixed0 & ~(uint64_t)(CR0_PE | CR0_PG);
+    vmwrite(VMCS_GUEST_CR0, fixed | CR0_PE | CR0_NE | CR0_ET);
+    vmwrite(VMCS_CR0_SHADOW, CR0_PE | CR0_NE | CR0_ET);
+    vmwrite(VMCS_CR0_MASK, ~(uint64_t)CR0_GUEST_OWNED);
+    vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed0 | (rcr4() & CR4_MCE));
+    vmwrite(VMCS_CR4_SHADOW, 0);
+    vmwrite(VMCS_CR4_MASK, ~cr4_allowed());
+}

@@ -1,0 +1,123 @@
+/*
+ * Finding out whether this machine can run guests, and turning VMX operation on. Detection explains
+ * in words what is missing and what to do instead; it changes nothing, so it is safe on any CPU.
+ */
+#include <vmm/internal.h>
+
+struct VmxCaps vmx_caps;
+
+#define CPUID1_ECX_VMX (1u << 5)
+#define VMX_ADVICE     "run `make bochs-nox`, which emulates it, or use an Intel machine"
+
+int vmx_check_ept(char *why, size_t size)
+{
+    static const struct {
+        uint64_t bit;
+        const char *name;
+    } need[] = {
+        { EPT_CAP_WALK4, "4-level tables" },
+        { EPT_CAP_WB, "write-back tables" },
+        { EPT_CAP_INVEPT, "INVEPT" },
+        { EPT_CAP_INVEPT_ALL, "INVEPT of all contexts" },
+    };
+    uint32_t may = rdmsr(MSR_VMX_PROC_CTLS) >> 32;
+    uint32_t may2 = may & PROC_SECONDARY ? rdmsr(MSR_VMX_PROC2_CTLS) >> 32 : 0;
+    if (!(may2 & PROC2_EPT)) {
+        snprintf(why, size, "this CPU has VT-x, but no EPT (extended page tables); " VMX_ADVICE);
+        return -E_NOT_SUPP;
+    }
+    if (!(may2 & PROC2_UNRESTRICTED)) {
+        snprintf(why, size, "this CPU has VT-x and EPT, but no unrestricted guest; " VMX_ADVICE);
+        return -E_NOT_SUPP;
+    }
+    uint64_t cap = rdmsr(MSR_VMX_EPT_VPID_CAP);
+    for (size_t i = 0; i < ARRAY_SIZE(need); i++) {
+        if (cap & need[i].bit)
+            continue;
+        snprintf(why, size, "this CPU's EPT lacks %s; " VMX_ADVICE, need[i].name);
+        return -E_NOT_SUPP;
+    }
+    vmx_caps.ept_vpid = cap;
+    return 0;
+}
+
+int vmx_check_support(char *why, size_t size)
+{
+    if (!(cpuid(1, 0).ecx & CPUID1_ECX_VMX)) {
+        snprintf(why, size, "this CPU has no VT-x (CPUID.1:ECX.VMX is 0); " VMX_ADVICE);
+        return -E_NOT_SUPP;
+    }
+    uint64_t feature = rdmsr(MSR_FEATURE_CTL);
+    if ((feature & FEATURE_CTL_LOCK) && !(feature & FEATURE_CTL_VMX)) {
+        snprintf(why, size,
+                 "VT-x is locked off by the firmware (IA32_FEATURE_CONTROL = 0x%lx); enable it in "
+                 "the firmware's set-up, or run `make bochs-nox`",
+                 feature);
+        return -E_NOT_SUPP;
+    }
+    int r = vmx_check_ept(why, size);
+    if (r < 0)
+        return r;
+    r = vmcs_ctls_init(&vmx_caps, why, size);
+    if (r < 0)
+        return r;
+    if (!(vmx_caps.ept_vpid & EPT_CAP_INVVPID) || !(vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE))
+        vmx_caps.proc2 &= ~PROC2_VPID;
+    vmx_caps.revision = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
+    vmx_caps.timer_shift = rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
+    vmx_caps.cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
+    vmx_caps.cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
+    vmx_caps.cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
+    vmx_caps.cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
+    return 0;
+}
+
+/* This CPU's VMXON region, allocated once and kept. */
+static int vmxon_region(struct Cpu *cpu)
+{
+    if (cpu->cpu_vmxon_region != 0)
+        return 0;
+    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+    if (pp == NULL)
+        return -E_NO_MEM;
+    page_incref(pp);
+    *(uint32_t *)page2kva(pp) = vmx_caps.revision;
+    cpu->cpu_vmxon_region = page2pa(pp);
+    return 0;
+}
+
+int vmx_init_vmxon(void)
+{
+    struct Cpu *cpu = this_cpu();
+    char why[160];
+    if (cpu->cpu_vmx_on)
+        return 0;
+    int r = vmx_check_support(why, sizeof why);
+    if (r < 0) {
+        cprintf("vmm: %s\n", why);
+        return r;
+    }
+    r = vmxon_region(cpu);
+    if (r < 0) {
+        cprintf("vmm: no memory for the VMXON region\n");
+        return r;
+    }
+    uint64_t feature = rdmsr(MSR_FEATURE_CTL);
+    if (!(feature & FEATURE_CTL_LOCK))
+        wrmsr(MSR_FEATURE_CTL, feature | FEATURE_CTL_VMX | FEATURE_CTL_LOCK);
+    lcr0((rcr0() | vmx_caps.cr0_fixed0) & vmx_caps.cr0_fixed1);
+    lcr4((rcr4() | CR4_VMXE | vmx_caps.cr4_fixed0) & vmx_caps.cr4_fixed1);
+    enum VmxResult res = vmxon(cpu->cpu_vmxon_region);
+    if (res != VMX_OK) {
+        cprintf("vmm: VMXON failed on CPU %u (CR0 0x%lx, CR4 0x%lx)\n", cpu->cpu_num, rcr0(),
+                rcr4());
+        lcr4(rcr4() & ~(uint64_t)CR4_VMXE);
+        return -E_NOT_SUPP;
+    }
+    cpu->cpu_vmx_on = true;
+    invept(INVEPT_ALL, 0);
+    if (vmx_caps.proc2 & PROC2_VPID)
+        invvpid(INVVPID_ALL, 0);
+    cpuid_init();
+    return 0;
+}

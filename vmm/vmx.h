@@ -1,0 +1,180 @@
+/*
+ * The words of VT-x by name: capability MSRs, control bits, interruption information, access
+ * rights, exit qualifications (SDM vol. 3, "Virtual Machine Control Structures" and "VM Exits").
+ * What the CPU was found to offer is in vmx_caps, written once by vmx_check_support.
+ */
+#ifndef JOS_VMM_VMX_H
+#define JOS_VMM_VMX_H
+
+#include <inc/types.h>
+#include <inc/vmexits.h>
+
+/* SDM "VMX Capability Reporting Facility" */
+#define MSR_VMX_BASIC          0x480
+#define MSR_VMX_PIN_CTLS       0x481
+#define MSR_VMX_PROC_CTLS      0x482
+#define MSR_VMX_EXIT_CTLS      0x483
+#define MSR_VMX_ENTRY_CTLS     0x484
+#define MSR_VMX_MISC           0x485
+#define MSR_VMX_CR0_FIXED0     0x486
+#define MSR_VMX_CR0_FIXED1     0x487
+#define MSR_VMX_CR4_FIXED0     0x488
+#define MSR_VMX_CR4_FIXED1     0x489
+#define MSR_VMX_PROC2_CTLS     0x48b
+#define MSR_VMX_EPT_VPID_CAP   0x48c
+#define MSR_VMX_TRUE_PIN_CTLS  0x48d
+#define MSR_VMX_TRUE_PROC_CTLS 0x48e
+#define MSR_VMX_TRUE_EXIT_CTLS 0x48f
+#define MSR_VMX_TRUE_ENTRY_CTL 0x490
+
+#define VMX_BASIC_REVISION   0x7fffffffu
+#define VMX_BASIC_TRUE_CTLS  (1ul << 55)
+#define VMX_MISC_TIMER_SHIFT 0x1f
+#define FEATURE_CTL_LOCK     (1 << 0)
+#define FEATURE_CTL_VMX      (1 << 2) /* VMXON outside of SMX operation */
+
+#define EPT_CAP_WALK4          (1ul << 6)
+#define EPT_CAP_WB             (1ul << 14)
+#define EPT_CAP_INVEPT         (1ul << 20)
+#define EPT_CAP_INVEPT_SINGLE  (1ul << 25)
+#define EPT_CAP_INVEPT_ALL     (1ul << 26)
+#define EPT_CAP_INVVPID        (1ul << 32)
+#define EPT_CAP_INVVPID_SINGLE (1ul << 41)
+
+/* Other MSRs the VMM knows by name */
+#define MSR_BIOS_SIGN_ID 0x8b
+#define MSR_SYSENTER_CS  0x174
+#define MSR_SYSENTER_ESP 0x175
+#define MSR_SYSENTER_EIP 0x176
+#define MSR_MISC_ENABLE  0x1a0
+#define MSR_DEBUGCTL     0x1d9
+#define MSR_PAT          0x277
+#define MSR_TSC_AUX      0xc0000103
+
+/* SDM "Pin-Based VM-Execution Controls" */
+#define PIN_EXTINT      (1u << 0)
+#define PIN_NMI         (1u << 3)
+#define PIN_VIRTUAL_NMI (1u << 5)
+#define PIN_TIMER       (1u << 6)
+/* SDM "Processor-Based VM-Execution Controls" */
+#define PROC_INTR_WINDOW   (1u << 2)
+#define PROC_TSC_OFFSET    (1u << 3)
+#define PROC_HLT           (1u << 7)
+#define PROC_MWAIT         (1u << 10)
+#define PROC_RDPMC         (1u << 11)
+#define PROC_CR3_LOAD      (1u << 15)
+#define PROC_CR3_STORE     (1u << 16)
+#define PROC_CR8_LOAD      (1u << 19)
+#define PROC_CR8_STORE     (1u << 20)
+#define PROC_MOV_DR        (1u << 23)
+#define PROC_IO            (1u << 24)
+#define PROC_MSR_BITMAP    (1u << 28)
+#define PROC_MONITOR       (1u << 29)
+#define PROC_SECONDARY     (1u << 31)
+#define PROC2_EPT          (1u << 1)
+#define PROC2_RDTSCP       (1u << 3)
+#define PROC2_VPID         (1u << 5)
+#define PROC2_WBINVD       (1u << 6)
+#define PROC2_UNRESTRICTED (1u << 7)
+/* SDM "VM-Exit Controls", "VM-Entry Controls" */
+#define EXITC_SAVE_DEBUG  (1u << 2)
+#define EXITC_HOST_64     (1u << 9)
+#define EXITC_ACK_INTR    (1u << 15)
+#define EXITC_SAVE_PAT    (1u << 18)
+#define EXITC_LOAD_PAT    (1u << 19)
+#define EXITC_SAVE_EFER   (1u << 20)
+#define EXITC_LOAD_EFER   (1u << 21)
+#define EXITC_SAVE_TIMER  (1u << 22)
+#define ENTRYC_LOAD_DEBUG (1u << 2)
+#define ENTRYC_IA32E      (1u << 9)
+#define ENTRYC_LOAD_PAT   (1u << 14)
+#define ENTRYC_LOAD_EFER  (1u << 15)
+
+/* Exit-reason field */
+#define EXIT_REASON_BASIC 0xffffu
+#define EXIT_ENTRY_FAILED (1u << 31)
+
+/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on these. */
+#define INTR_VECTOR        0xffu
+#define INTR_TYPE          0x700u
+#define INTR_TYPE_EXTINT   (0u << 8)
+#define INTR_TYPE_NMI      (2u << 8)
+#define INTR_TYPE_HARDEXC  (3u << 8)
+#define INTR_TYPE_SOFTINT  (4u << 8)
+#define INTR_TYPE_PRIVEXC  (5u << 8)
+#define INTR_TYPE_SOFTEXC  (6u << 8)
+#define INTR_ERROR_VALID   (1u << 11)
+#define INTR_VALID         (1u << 31)
+#define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
+
+/* Guest interruptibility state and pending debug exceptions */
+#define BLOCK_STI      (1u << 0)
+#define BLOCK_MOV_SS   (1u << 1)
+#define PENDING_DBG_BS (1ul << 14)
+
+/* Segment access rights in the VMCS */
+#define AR_CODE32   0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
+#define AR_DATA32   0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
+#define AR_TSS_BUSY 0x008b
+#define AR_L        (1u << 13)
+#define AR_UNUSABLE (1u << 16)
+#define AR_DPL(ar)  (((ar) >> 5) & 3)
+
+/* Exit qualification of control-register accesses */
+#define QUAL_CR(q)      ((q)&0xf)
+#define QUAL_CR_TYPE(q) (((q) >> 4) & 3)
+#define QUAL_CR_GPR(q)  (((q) >> 8) & 0xf)
+enum {
+    CR_MOV_TO,
+    CR_MOV_FROM,
+    CR_CLTS,
+    CR_LMSW
+};
+
+/* Exit qualification of I/O instructions */
+#define QUAL_IO_SIZE(q) (((q)&7) + 1)
+#define QUAL_IO_IN      (1u << 3)
+#define QUAL_IO_STRING  (1u << 4)
+#define QUAL_IO_PORT(q) (((q) >> 16) & 0xffff)
+
+/* Exit qualification of EPT violations */
+#define QUAL_EPT_READ   (1u << 0)
+#define QUAL_EPT_WRITE  (1u << 1)
+#define QUAL_EPT_FETCH  (1u << 2)
+#define QUAL_EPT_ACCESS 7u
+#define QUAL_EPT_MAPPED(q) \
+    (((q) >> 3) & 7) /* rights of the entry, in the order of the bits above */
+
+/* EPT entries and EPTP: SDM "The Extended Page Table Mechanism (EPT)" */
+#define EPTE_R     UL(1)
+#define EPTE_W     UL(2)
+#define EPTE_X     UL(4)
+#define EPTE_RWX   UL(7)
+#define EPTE_MT_WB (UL(6) << 3)
+#define EPTP_MT_WB UL(6)
+#define EPTP_WALK4 (UL(3) << 3)
+
+enum InveptType {
+    INVEPT_SINGLE = 1,
+    INVEPT_ALL = 2
+};
+enum InvvpidType {
+    INVVPID_SINGLE = 1,
+    INVVPID_ALL = 2
+};
+
+/* What this machine's VT-x offers and how we use it. Constant after vmx_check_support succeeded. */
+struct VmxCaps {
+    uint32_t revision;
+    uint32_t pin, proc, proc2, exit, entry; /* control words of a new guest */
+    uint32_t timer_shift;                   /* the preemption timer counts TSC >> timer_shift */
+    uint64_t ept_vpid;                      /* MSR_VMX_EPT_VPID_CAP */
+    uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
+};
+extern struct VmxCaps vmx_caps;
+
+/* Compute the control words from the table of wanted bits and the capability MSRs. Returns 0, or
+ * -E_NOT_SUPP with the name of the missing bit in why. */
+int vmcs_ctls_init(struct VmxCaps *caps, char *why, size_t size);
+
+#endif
