@@ -10,15 +10,20 @@
 #define AROUND_PAGES 16
 #define PLENTY_PAGES 1024
 
-bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len)
+bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len)
 {
     gpa_t last = gpa + (len > 0 ? len - 1 : 0);
     if (last < gpa)
         return false;
     if (last < GUEST_HOLE_START)
-        return last < g->memsize;
-    return gpa >= GUEST_HOLE_END && g->memsize > GUEST_HOLE_START &&
-           last - GUEST_HOLE_END < g->memsize - GUEST_HOLE_START;
+        return last < memsize;
+    return gpa >= GUEST_HOLE_END && memsize > GUEST_HOLE_START &&
+           last - GUEST_HOLE_END < memsize - GUEST_HOLE_START;
+}
+
+bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len)
+{
+    return gmem_would_be_ram(g->memsize, gpa, len);
 }
 
 /* Give one page a zeroed frame unless it has one. */

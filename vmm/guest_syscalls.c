@@ -16,10 +16,10 @@ struct Env *guest_of_caller(envid_t id)
 
 static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
 {
-    struct Guest shape = { .memsize = memsize };
     if (memsize < GUEST_MEM_MIN || memsize > GUEST_MEM_MAX || memsize % PGSIZE != 0)
         return false;
-    return entry <= UINT32_MAX && gmem_is_ram(&shape, entry, 1) && !(flags & ~GUEST_INTERCEPT_PF);
+    return entry <= UINT32_MAX && gmem_would_be_ram(memsize, entry, 1) &&
+           !(flags & ~GUEST_INTERCEPT_PF);
 }
 
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize)
@@ -40,8 +40,7 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
         return r;
     r = env_alloc(&e, curenv, ENV_TYPE_GUEST);
     if (r < 0) {
-        struct Env holder = { .env_guest = g };
-        guest_free(&holder);
+        guest_drop(g);
         return r;
     }
     g->env = e;
