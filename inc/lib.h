@@ -180,6 +180,8 @@ ssize_t readn(int fd, void *buf, size_t n);
 ssize_t write(int fd, const void *buf, size_t n);
 int seek(int fd, off_t offset);
 int dup(int oldfd, int newfd);
+/* Programs that are spawned from now on do not get this descriptor. */
+int fd_keep(int fd);
 int fstat(int fd, struct Stat *st);
 int stat(const char *path, struct Stat *st);
 int ftruncate(int fd, off_t size);
@@ -197,6 +199,8 @@ int opencons(void);
 /* Formatted output to a file; cprintf goes to the console whatever fd 1 is. */
 int printf(const char *fmt, ...);
 int fprintf(int fd, const char *fmt, ...);
+/* A line on fd 2, behind the program's name. */
+void warn(const char *fmt, ...);
 /* One character from fd 0 / to fd 1; getchar returns -E_EOF at the end. */
 int getchar(void);
 int putchar(int c);

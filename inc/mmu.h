@@ -66,6 +66,7 @@
 #define PTE_G   UL(0x100)
 #define PTE_NX  UL(0x8000000000000000)
 /* Bits 9-11 are for software: */
+#define PTE_KEEP  UL(0x200) /* with PTE_SHARE: fork shares the page, spawn does not pass it on */
 #define PTE_SHARE UL(0x400) /* fork and spawn share the page with the child */
 #define PTE_COW   UL(0x800) /* copy before the first write */
 #define PTE_AVAIL UL(0xe00)

@@ -23,7 +23,7 @@ static int bad_option(const char *optstring, const char *what)
 {
     if (optstring[0] == ':')
         return what[0] == 'm' ? ':' : '?';
-    fprintf(2, "%s: %s -%c\n", binaryname, what, optopt);
+    warn("%s -%c", what, optopt);
     return '?';
 }
 

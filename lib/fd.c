@@ -33,14 +33,19 @@ void fd_release(struct Fd *fd)
         sys_page_unmap(0, fd_data(fd));
 }
 
-int fd_set_private(int fdnum)
+static int add_perm(void *page, uint64_t perm)
+{
+    uint64_t pte = uvpt_entry((uintptr_t)page);
+    return pte & PTE_P ? sys_page_map(0, page, 0, page, (pte & PTE_SYSCALL) | perm) : 0;
+}
+
+int fd_keep(int fdnum)
 {
     struct Fd *fd;
     int r = fd_lookup(fdnum, &fd);
-    if (r < 0)
-        return r;
-    uint64_t pte = uvpt_entry((uintptr_t)fd);
-    return sys_page_map(0, fd, 0, fd, pte & PTE_SYSCALL & ~PTE_SHARE);
+    if (r == 0)
+        r = add_perm(fd_data(fd), PTE_KEEP);
+    return r < 0 ? r : add_perm(fd, PTE_KEEP);
 }
 
 /* The descriptor and the operations behind it. */
@@ -73,7 +78,8 @@ void close_all(void)
         close(i);
 }
 
-/* The data page goes first, for the reason given at copy_shared_pages. */
+/* The data page goes first, for the reason given at copy_shared_pages. The new descriptor is one
+ * that programs inherit, whatever the old one was. */
 int dup(int oldfdnum, int newfdnum)
 {
     struct Fd *old, *new;
@@ -89,10 +95,10 @@ int dup(int oldfdnum, int newfdnum)
 
     uint64_t pte = uvpt_entry((uintptr_t)fd_data(old));
     if (pte & PTE_P)
-        if ((r = sys_page_map(0, fd_data(old), 0, fd_data(new), pte & PTE_SYSCALL)) < 0)
+        if ((r = sys_page_map(0, fd_data(old), 0, fd_data(new), pte & PTE_SYSCALL & ~PTE_KEEP)) < 0)
             return r;
     pte = uvpt_entry((uintptr_t)old);
-    r = sys_page_map(0, old, 0, new, pte & PTE_SYSCALL);
+    r = sys_page_map(0, old, 0, new, pte & PTE_SYSCALL & ~PTE_KEEP);
     if (r < 0) {
         sys_page_unmap(0, fd_data(new));
         return r;

@@ -20,12 +20,11 @@ static int share_page(envid_t child, uintptr_t va, uint64_t pte)
     return sys_page_map(0, page, 0, page, perm);
 }
 
-/* Pages in [from, to) that have PTE_SHARE. */
-static int copy_shared_range(envid_t child, uintptr_t from, uintptr_t to)
+static int copy_shared_range(envid_t child, uintptr_t from, uintptr_t to, uint64_t without)
 {
     for (uintptr_t va = from; (va = uvpt_next(va)) < to; va += PGSIZE) {
         uint64_t pte = uvpt_entry(va);
-        if (!(pte & PTE_SHARE))
+        if (!(pte & PTE_SHARE) || (pte & without))
             continue;
         int r = sys_page_map(0, (void *)va, child, (void *)va, pte & PTE_SYSCALL);
         if (r < 0)
@@ -36,13 +35,13 @@ static int copy_shared_range(envid_t child, uintptr_t from, uintptr_t to)
 
 /* The data pages of descriptors first: a pipe counts as closed when its data page has no more
  * references than the descriptor of one end, and that must not look so in between (lib/pipe.c). */
-int copy_shared_pages(envid_t child)
+int copy_shared_pages(envid_t child, uint64_t without)
 {
-    int r = copy_shared_range(child, FDDATA, FDDATA + MAXFD * PGSIZE);
+    int r = copy_shared_range(child, FDDATA, FDDATA + MAXFD * PGSIZE, without);
     if (r < 0)
         return r;
-    r = copy_shared_range(child, 0, FDDATA);
-    return r < 0 ? r : copy_shared_range(child, FDDATA + MAXFD * PGSIZE, UTOP);
+    r = copy_shared_range(child, 0, FDDATA, without);
+    return r < 0 ? r : copy_shared_range(child, FDDATA + MAXFD * PGSIZE, UTOP, without);
 }
 
 static int copy_private_pages(envid_t child)
@@ -71,7 +70,7 @@ static int fill_child(envid_t child)
         return r;
     if ((r = sys_env_set_pgfault_upcall(child, _pgfault_upcall)) < 0)
         return r;
-    if ((r = copy_shared_pages(child)) < 0)
+    if ((r = copy_shared_pages(child, 0)) < 0)
         return r;
     if ((r = copy_private_pages(child)) < 0)
         return r;

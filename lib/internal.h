@@ -28,8 +28,9 @@ void pgfault_dispatch(struct UTrapframe *utf);
 /* Handles write faults on copy-on-write pages; installed by fork in parent and child. */
 void pgfault_use_cow(void);
 
-/* lib/fork.c: map every PTE_SHARE page into the child with the same permission. */
-int copy_shared_pages(envid_t child);
+/* lib/fork.c: map every PTE_SHARE page into the child with the same permission, except those that
+ * have a bit of `without` (PTE_KEEP for a spawned program). */
+int copy_shared_pages(envid_t child, uint64_t without);
 
 /* ---- File descriptors ---- */
 
@@ -65,8 +66,6 @@ static inline int fd_number(const struct Fd *fd)
 int fd_alloc(struct Fd **store);
 /* The open descriptor with this number. -E_INVAL. */
 int fd_lookup(int fdnum, struct Fd **store);
-/* From now on children do not get this descriptor. */
-int fd_set_private(int fdnum);
 /* Unmap the descriptor page, then its data page. */
 void fd_release(struct Fd *fd);
 

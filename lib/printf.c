@@ -75,6 +75,22 @@ int printf(const char *fmt, ...)
     return n;
 }
 
+void warn(const char *fmt, ...)
+{
+    struct Sink s;
+    va_list ap;
+
+    s.fd = 2;
+    s.err = 0;
+    s.total = s.len = 0;
+    printfmt(sink_putch, &s, "%s: ", binaryname);
+    va_start(ap, fmt);
+    vprintfmt(sink_putch, &s, fmt, ap);
+    va_end(ap);
+    sink_putch('\n', &s);
+    sink_flush(&s);
+}
+
 int getchar(void)
 {
     unsigned char c;

@@ -229,7 +229,7 @@ static int fill_child(envid_t child, const struct Image *im, const char *name, c
     if (r == 0)
         r = load_stack(child, argv, im->entry);
     if (r == 0)
-        r = copy_shared_pages(child);
+        r = copy_shared_pages(child, PTE_KEEP);
     return r < 0 ? r : sys_env_set_status(child, ENV_RUNNABLE);
 }
 
@@ -242,7 +242,7 @@ envid_t spawn(const char *path, const char **argv)
     if (im.fd < 0)
         return im.fd;
     /* The program itself is not among the files that it inherits. */
-    int r = fd_set_private(im.fd);
+    int r = fd_keep(im.fd);
     if (r == 0)
         r = check_image(&im);
     if (r < 0)

@@ -1,0 +1,59 @@
+/*
+ * The shell's parts: user/sh.c runs commands, user/sh_parse.c reads them, user/sh_builtin.c has the
+ * ones that are part of the shell.
+ */
+#ifndef JOS_USER_SH_H
+#define JOS_USER_SH_H
+
+#include <inc/lib.h>
+
+#define LINE_MAX  1024
+#define MAX_ARGS  64
+#define MAX_PARTS 16 /* commands in a pipeline */
+#define NOT_FOUND 127
+#define NOT_EXEC  126
+
+/* Where output and input go; NULL: as the shell's. */
+struct Command {
+    const char *argv[MAX_ARGS + 1];
+    int argc;
+    const char *in, *out;
+    bool append;
+};
+
+/* What stands behind a pipeline, and decides about the next one. */
+enum Link {
+    LINK_END,
+    LINK_SEQ,        /* ; */
+    LINK_BACKGROUND, /* & */
+    LINK_AND,        /* && */
+    LINK_OR,         /* || */
+};
+
+struct Pipeline {
+    struct Command cmd[MAX_PARTS];
+    int ncmds;
+    enum Link link;
+    char text[2 * LINE_MAX]; /* the words of all commands */
+    size_t used;
+};
+
+/* The shell's state that words can refer to: $?, $0 ... $9, $#, $@. */
+struct Vars {
+    int status; /* of the last command */
+    int argc;
+    char **argv;
+};
+extern struct Vars vars;
+extern bool interactive;
+
+/* Parse one pipeline at *p and move *p behind it. 0, or -E_INVAL with the mistake in words in *why.
+ * An empty one has ncmds = 0. */
+int parse_pipeline(const char **p, struct Pipeline *pl, const char **why);
+
+/* A command that the shell runs itself; returns its exit status. */
+typedef int (*Builtin)(int argc, const char **argv);
+/* NULL if there is none of this name. */
+Builtin find_builtin(const char *name);
+
+#endif
