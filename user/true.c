@@ -1,0 +1,11 @@
+/*
+ * true: succeed.
+ */
+#include <inc/lib.h>
+
+int umain(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 0;
+}
