@@ -56,8 +56,8 @@ enum GuestEvent {
     GUEST_EV_MMIO,    /* stopped at an access to a gpa that is not RAM */
     GUEST_EV_VMCALL,  /* stopped at a console hypercall */
     GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
-    GUEST_EV_OFF,     /* the guest powered itself off; code = status. It is gone. */
-    GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. It is gone. */
+    GUEST_EV_OFF,     /* the guest powered itself off; code = status. Destroy it. */
+    GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. Destroy it. */
 };
 
 struct GuestRegs {

@@ -146,6 +146,10 @@ static int check_segments(struct Image *im, uint64_t memsize)
             return -E_NOT_EXEC;
         }
     }
+    if (im->entry > UINT32_MAX) {
+        complain("%s: its entry point 0x%lx is above 4 GiB", im->path, im->entry);
+        return -E_NOT_EXEC;
+    }
     for (unsigned i = 0; i < im->nsegs; i++)
         if (in_range(im->entry, 1, im->segs[i].gpa, im->segs[i].memsz))
             return 0;

@@ -69,18 +69,14 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     return ept_page_insert(e->env_guest, pp, gpa, ept_rights(perm));
 }
 
-/* Give the event to the monitor. One that says the guest is gone takes it away, too. */
+/* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so that its
+ * statistics can be read. */
 static int64_t deliver_event(struct Guest *g, uintptr_t x)
 {
-    struct Env *e = g->env;
-    enum GuestEvent event = g->exit.event;
-    bool gone = event == GUEST_EV_OFF || event == GUEST_EV_DEAD;
-    size_t len = gone ? sizeof g->exit : offsetof(struct GuestExit, why);
+    size_t len = g->doomed ? sizeof g->exit : offsetof(struct GuestExit, why);
     if (copyout(x, &g->exit, len) < 0)
         return -E_FAULT;
     g->state = GUEST_DELIVERED;
-    if (gone)
-        env_destroy(e, event == GUEST_EV_OFF ? (int)g->exit.code : 1);
     return 0;
 }
 
@@ -96,6 +92,8 @@ int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
     if (e == NULL)
         return -E_BAD_ENV;
     struct Guest *g = e->env_guest;
+    if (g->state == GUEST_DELIVERED && g->doomed)
+        return -E_BAD_ENV;
     if (g->state == GUEST_DELIVERED) {
         struct GuestExit answer;
         if (copyin(&answer, x, offsetof(struct GuestExit, why)) < 0)

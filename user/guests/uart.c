@@ -19,10 +19,13 @@ static void out(int reg, uint8_t v)
     outb(COM1 + reg, v);
 }
 
-static void drain(void)
+/* Wait until everything is sent. Returns all LSR bits seen, since reading clears errors. */
+static uint8_t drain(void)
 {
-    while (!(in(COM_LSR)&LSR_TEMT))
-        ;
+    uint8_t seen = 0;
+    while (!(seen & LSR_TEMT))
+        seen |= in(COM_LSR);
+    return seen;
 }
 
 static void try_latch(void)
