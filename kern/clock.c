@@ -21,9 +21,9 @@
 #define PORT_B_SPKR  0x02 /* its output drives the speaker */
 #define PORT_B_OUT2  0x20 /* its output */
 
-/* The median of this many windows, since a busy host may stretch one of them. */
-#define WINDOWS        3
-#define WINDOW_COUNTS  (PIT_HZ / 300)
+/* Whatever disturbs a window makes it longer, so the shortest of several is the best. */
+#define WINDOWS        5
+#define WINDOW_COUNTS  (PIT_HZ / 500)
 #define MAX_POLLS      4000000
 #define FALLBACK_KHZ   1000000
 #define CPUID_TSC_LEAF 0x15
@@ -42,9 +42,8 @@ static uint64_t pit_window(void)
     outb(PORT_B, (inb(PORT_B) & ~PORT_B_SPKR) | PORT_B_GATE2);
     outb(PIT_CONTROL, PIT_CHAN2_MODE0);
     outb(PIT_CHAN2, WINDOW_COUNTS & 0xff);
-    outb(PIT_CHAN2, WINDOW_COUNTS >> 8);
-
     uint64_t start = read_tsc();
+    outb(PIT_CHAN2, WINDOW_COUNTS >> 8);
     if (inb(PORT_B) & PORT_B_OUT2)
         return 0;
     for (int i = 0; i < MAX_POLLS; i++)
@@ -65,19 +64,16 @@ static struct Sample take_sample(void)
     return s;
 }
 
-/* The sample with the middle TSC count. */
-static struct Sample median_sample(void)
+static struct Sample best_sample(void)
 {
-    struct Sample s[WINDOWS];
+    struct Sample best = take_sample();
 
-    for (int i = 0; i < WINDOWS; i++) {
-        struct Sample new = take_sample();
-        int at = i;
-        for (; at > 0 && s[at - 1].tsc > new.tsc; at--)
-            s[at] = s[at - 1];
-        s[at] = new;
+    for (int i = 1; i < WINDOWS && best.tsc > 0; i++) {
+        struct Sample s = take_sample();
+        if (s.tsc < best.tsc)
+            best = s;
     }
-    return s[WINDOWS / 2];
+    return best;
 }
 
 /* What CPUID says, in kHz; 0 if it says nothing (SDM "Time Stamp Counter and Nominal Core Crystal
@@ -105,7 +101,7 @@ void clock_init(void)
         guest_clock();
         return;
     }
-    struct Sample s = median_sample();
+    struct Sample s = best_sample();
     tsc_khz = s.tsc * PIT_HZ / WINDOW_COUNTS / 1000;
     if (s.tsc == 0) {
         tsc_khz = cpuid_khz();

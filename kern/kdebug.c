@@ -1,13 +1,13 @@
 /*
- * Names for code addresses. The table `symtab` is made from the linked kernel by conf/mksymtab and
+ * Names for code addresses. The table is made from the linked kernel by conf/mksymtab and
  * linked in behind the other read-only data, so a kernel without debugging information still knows
  * its lines.
  */
 #include <inc/memlayout.h>
 #include <kern/kdebug.h>
 
-/* conf/mksymtab writes these; addresses are relative to KERNEL_VMA, names are offsets into strings.
- */
+/* conf/mksymtab writes these; addresses are relative to KERNEL_VMA, names are offsets into
+ * strings. */
 struct SymFunc {
     uint32_t start;
     uint32_t name;
@@ -26,10 +26,8 @@ struct Symtab {
 };
 _Static_assert(sizeof(struct SymFunc) == 8 && sizeof(struct SymLine) == 8, "conf/mksymtab");
 
-/* Nothing is known; the table that conf/mksymtab makes takes this one's place. */
-const struct Symtab symtab __attribute__((weak)) = { 0 };
-
-extern const char text_start[], text_end[]; /* kern/kernel.ld */
+extern const struct Symtab symtab; /* kern/kernel.ld */
+extern const char text_start[], text_end[];
 
 /* Index of the last of n 8-byte entries that start with a sorted 32-bit address not above addr;
  * -1: none. */
