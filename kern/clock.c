@@ -31,12 +31,12 @@
 uint64_t tsc_khz;
 
 struct Sample {
-    uint64_t tsc;   /* TSC ticks in one window; 0: there is no timer chip */
+    uint64_t tsc;   /* TSC ticks in one window; 0: no result */
     uint32_t lapic; /* local APIC timer counts in the same window */
 };
 
 /* Let channel 2 count down and wait for its output. Returns the TSC ticks that took, 0 if the
- * output does not behave. */
+ * output does not behave, or went up before it was looked at. */
 static uint64_t pit_window(void)
 {
     outb(PORT_B, (inb(PORT_B) & ~PORT_B_SPKR) | PORT_B_GATE2);
@@ -66,11 +66,11 @@ static struct Sample take_sample(void)
 
 static struct Sample best_sample(void)
 {
-    struct Sample best = take_sample();
+    struct Sample best = { 0, 0 };
 
-    for (int i = 1; i < WINDOWS && best.tsc > 0; i++) {
+    for (int i = 0; i < WINDOWS; i++) {
         struct Sample s = take_sample();
-        if (s.tsc < best.tsc)
+        if (s.tsc > 0 && (best.tsc == 0 || s.tsc < best.tsc))
             best = s;
     }
     return best;
