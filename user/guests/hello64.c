@@ -87,8 +87,8 @@ int guest_main(const struct MultibootInfo *info)
     print("hello64: in long mode, started by %s\n",
           (const char *)(uintptr_t)info->boot_loader_name);
     print("command line: \"%s\"\n", cmdline());
-    show_memory(info);
     show_modules(info);
+    show_memory(info);
     take_exceptions();
     if (!cmdline_has("noinput"))
         talk();
