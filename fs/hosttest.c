@@ -357,6 +357,16 @@ static void test_model(uint32_t nblocks, int batches, int ops)
            nblocks, batches + 1);
 }
 
+/* Forget all files, then make all directories and files on the empty disk. */
+static void model_create(void)
+{
+    model_reset();
+    for (int i = 0; i < NDIRS; i++)
+        op_mkdir(i);
+    for (int i = 0; i < NFILES; i++)
+        op_create(&files[i]);
+}
+
 /* ---- Test 2: the power fails after the n-th write ---- */
 
 #define NKEEP 6
@@ -412,18 +422,19 @@ static bool after_failure(struct ModelFile *keep, bool write_first)
 static void test_power(int rounds)
 {
     struct ModelFile keep[NKEEP];
-    int repaired = 0;
+    int repaired = 0, failures = 0;
 
     for (int n = 0; n < rounds; n++) {
         fresh_disk(1500);
-        model_reset();
+        model_create();
         make_keepers(keep);
         hd.writes_left = n;
-        for (int i = 0; i < 120; i++) {
+        for (int i = 0; i < 200 && hd.writes_left; i++) {
             random_op();
             if (below(40) == 0)
                 CHECK(fs_sync(&fs) == 0);
         }
+        failures += hd.writes_left == 0;
         fs_unmount(&fs);
         repaired += after_failure(keep, n % 2);
         for (int i = 0; i < NKEEP; i++)
@@ -458,15 +469,25 @@ static void use_everything(void)
     fs_sync(&fs);
 }
 
-/* Flip one to three bits: mostly in the superblock, bitmap and inodes, else anywhere. */
+/* Flip one to three bits: in the inodes that are in use, anywhere in the tables, in the superblock,
+ * or anywhere at all. */
 static void flip_bits(const struct FsSuper *s, uint8_t *disk)
 {
+    const struct {
+        uint64_t start, size;
+    } areas[] = {
+        { (uint64_t)s->inode_start * BLKSIZE, 2 * NFILES * sizeof(struct FsInode) },
+        { (uint64_t)s->inode_start * BLKSIZE, 2 * NFILES * sizeof(struct FsInode) },
+        { 0, (uint64_t)s->data_start * BLKSIZE },
+        { (uint64_t)s->data_start * BLKSIZE, 200 * BLKSIZE },
+        { 0, (uint64_t)s->nblocks * BLKSIZE },
+    };
     for (uint64_t i = 0, n = 1 + below(3); i < n; i++) {
-        uint64_t where = below(4)   ? below((uint64_t)s->data_start * BLKSIZE)
-                         : below(2) ? s->inode_start * BLKSIZE + below(64 * sizeof(struct FsInode))
-                                    : below((uint64_t)s->nblocks * BLKSIZE);
-        disk[where] ^= 1 << below(8);
+        uint64_t a = below(ARRAY_SIZE(areas));
+        disk[areas[a].start + below(areas[a].size)] ^= 1 << below(8);
     }
+    if (below(16) == 0)
+        disk[below(sizeof(struct FsSuper))] ^= 1 << below(8);
 }
 
 static void test_flips(int rounds)
@@ -477,8 +498,8 @@ static void test_flips(int rounds)
     int repaired = 0, refused = 0;
 
     fresh_disk(nblocks);
-    model_reset();
-    for (int i = 0; i < 400; i++)
+    model_create();
+    for (int i = 0; i < 200; i++)
         random_op();
     CHECK(fs_sync(&fs) == 0);
     struct FsSuper super = fs.super;
@@ -563,10 +584,10 @@ int main(int argc, char **argv)
     image = tmpfile();
     CHECK(image);
     test_paths();
-    test_model(6000, 40, 500);
-    test_model(200, 60, 300); /* full nearly all the time */
+    test_model(6000, 20, 500);
+    test_model(200, 30, 400); /* full nearly all the time */
     test_power(300);
-    test_flips(1500);
+    test_flips(1000);
     model_reset();
     fclose(image);
     return 0;
