@@ -73,6 +73,8 @@ struct Text {
 
 static struct Text line;  /* what is edited */
 static struct Text shown; /* what the terminal shows of it */
+static bool
+    wrap_pending; /* the last column was written: the cursor wraps with the next character */
 static size_t prompt_len;
 static bool after_cr; /* the last line ended with CR: an LF right behind belongs to it */
 
@@ -303,13 +305,34 @@ static void out_repeat(char c, size_t n)
         out(&c, 1);
 }
 
+/* Write s from the cursor on. */
+static void put_text(const char *s, size_t len)
+{
+    out(s, len);
+    shown.cur += len;
+    if (len > 0)
+        wrap_pending = (prompt_len + shown.cur) % COLUMNS == 0;
+}
+
+/* Write the character at the cursor and step back, so that the terminal's cursor is in the row it
+ * belongs to. */
+static void finish_wrap(void)
+{
+    out(shown.cur < shown.len ? shown.s + shown.cur : " ", 1);
+    out("\b", 1);
+    wrap_pending = false;
+}
+
 /* Move the terminal's cursor to position `to` of the shown text. */
 static void move_cursor(size_t to)
 {
+    if (to >= shown.cur)
+        return put_text(shown.s + shown.cur, to - shown.cur);
+    if (wrap_pending)
+        finish_wrap();
+
     size_t row_now = (prompt_len + shown.cur) / COLUMNS, row = (prompt_len + to) / COLUMNS;
-    if (to >= shown.cur) {
-        out(shown.s + shown.cur, to - shown.cur);
-    } else if (row == row_now) {
+    if (row == row_now) {
         out_repeat('\b', shown.cur - to);
     } else {
         char seq[32];
@@ -319,16 +342,6 @@ static void move_cursor(size_t to)
             out(seq, snprintf(seq, sizeof(seq), "\033[%zuC", col));
     }
     shown.cur = to;
-}
-
-/* Write s from the cursor on. A terminal wraps only when the next character comes, so a line that
- * ends in the last column gets a blank that is taken back. */
-static void put_text(const char *s, size_t len)
-{
-    out(s, len);
-    shown.cur += len;
-    if (len > 0 && (prompt_len + shown.cur) % COLUMNS == 0)
-        out(" \b", 2);
 }
 
 /* Make the terminal show the line. */
@@ -399,6 +412,7 @@ char *readline(const char *prompt)
     memset(&line, 0, sizeof(line));
     hist_pos = hist_len;
     seq_state = SEQ_NONE;
+    wrap_pending = false;
     prompt_len = strlen(prompt);
     out(prompt, prompt_len);
 
