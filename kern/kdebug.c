@@ -6,44 +6,76 @@
 #include <inc/memlayout.h>
 #include <kern/kdebug.h>
 
-/* conf/mksymtab writes these; addresses are relative to KERNEL_VMA, names are offsets into
- * strings. */
+/*
+ * conf/mksymtab writes these. Addresses are relative to KERNEL_VMA, names are offsets into strings.
+ * A function's lines are numbers of variable length in a byte stream: for each change of line how
+ * far the address advances, then the line's difference with the flags below, then with LINE_FILE
+ * the index of its file.
+ */
 struct SymFunc {
     uint32_t start;
     uint32_t name;
-};
-struct SymLine {
-    uint32_t start; /* first address that belongs to the line */
-    uint16_t file;  /* index into files */
-    uint16_t line;  /* 0: not known */
+    uint32_t lines; /* offset into the stream; it ends where the next function's begins */
 };
 struct Symtab {
-    uint32_t nfuncs, nlines;
-    const struct SymFunc *funcs; /* sorted by address, as are the lines */
-    const struct SymLine *lines;
-    const uint32_t *files;
+    uint64_t nfuncs;
+    const struct SymFunc *funcs; /* sorted by address, and one more that is the end */
+    const uint8_t *lines;
+    const uint32_t *files; /* names */
     const char *strings;
 };
-_Static_assert(sizeof(struct SymFunc) == 8 && sizeof(struct SymLine) == 8, "conf/mksymtab");
+_Static_assert(sizeof(struct SymFunc) == 12 && sizeof(struct Symtab) == 40, "conf/mksymtab");
+
+#define LINE_FILE     1
+#define LINE_NEGATIVE 2
+#define LINE_SHIFT    2
 
 extern const struct Symtab symtab; /* kern/kernel.ld */
 extern const char text_start[], text_end[];
 
-/* Index of the last of n 8-byte entries that start with a sorted 32-bit address not above addr;
- * -1: none. */
-static int64_t find_last(const void *entries, uint32_t n, uint32_t addr)
+/* The function that addr lies in: the last that does not start above it. NULL: none. */
+static const struct SymFunc *find_func(uint32_t addr)
 {
-    const uint32_t(*entry)[2] = entries;
-    uint32_t lo = 0, hi = n;
+    uint64_t lo = 0, hi = symtab.nfuncs;
 
     while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (entry[mid][0] <= addr)
+        uint64_t mid = lo + (hi - lo) / 2;
+        if (symtab.funcs[mid].start <= addr)
             lo = mid + 1;
         else
             hi = mid;
     }
-    return (int64_t)lo - 1;
+    return lo > 0 ? &symtab.funcs[lo - 1] : NULL;
+}
+
+/* A number of variable length: seven bits a byte, the lowest first, bit 7 set in all but the last.
+ */
+static uint32_t number(const uint8_t **p)
+{
+    uint32_t v = 0;
+
+    for (int shift = 0;; shift += 7) {
+        uint8_t byte = *(*p)++;
+        v |= (uint32_t)(byte & 0x7f) << shift;
+        if (byte < 0x80)
+            return v;
+    }
+}
+
+/* Go through the function's lines up to the one that addr belongs to. */
+static void find_line(const struct SymFunc *f, uint32_t addr, struct RipInfo *info)
+{
+    const uint8_t *p = symtab.lines + f[0].lines, *end = symtab.lines + f[1].lines;
+    uint32_t at = f->start, line = 0, file = 0;
+
+    while (p < end && (at += number(&p)) <= addr) {
+        uint32_t change = number(&p), difference = change >> LINE_SHIFT;
+        line += change & LINE_NEGATIVE ? -difference : difference;
+        if (change & LINE_FILE)
+            file = number(&p);
+    }
+    info->line = line;
+    info->file = symtab.strings + symtab.files[file];
 }
 
 bool debuginfo_rip(uint64_t rip, struct RipInfo *info)
@@ -53,15 +85,11 @@ bool debuginfo_rip(uint64_t rip, struct RipInfo *info)
         return false;
 
     uint32_t addr = rip - KERNEL_VMA;
-    int64_t f = find_last(symtab.funcs, symtab.nfuncs, addr);
-    if (f >= 0) {
-        info->fn = symtab.strings + symtab.funcs[f].name;
-        info->offset = addr - symtab.funcs[f].start;
-    }
-    int64_t l = find_last(symtab.lines, symtab.nlines, addr);
-    if (l >= 0 && symtab.lines[l].line > 0) {
-        info->file = symtab.strings + symtab.files[symtab.lines[l].file];
-        info->line = symtab.lines[l].line;
+    const struct SymFunc *f = find_func(addr);
+    if (f) {
+        info->fn = symtab.strings + f->name;
+        info->offset = addr - f->start;
+        find_line(f, addr, info);
     }
     return true;
 }
