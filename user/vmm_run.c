@@ -73,10 +73,13 @@ static void on_console(struct GuestExit *x)
 {
     (void)x;
     cons_flush();
-    if (cons_take())
+    if (cons_take()) {
         announce_input();
-    else
-        end_guest(1, "ended from the console");
+        return;
+    }
+    cons_fresh_line();
+    complain("guest ended from the console");
+    end_guest(1, NULL);
 }
 
 /* SDM "Exit Qualification for EPT Violations" */
