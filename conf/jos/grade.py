@@ -143,7 +143,7 @@ def run_check(item: Check, bench: Bench) -> None:
     item.log = bench.last_log
     if bench.used:
         item.log = bench.used.log
-        if item.error is not None or bench.used.guest_open:
+        if not bench.used.at_prompt():
             bench.used.drop()
     item.seconds = time.monotonic() - start
 

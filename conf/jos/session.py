@@ -30,7 +30,6 @@ class Session:
         self.machine: Optional[Machine] = None
         self.boots = 0
         self.boot_text = ""
-        self.guest_open = False  # the console is at gOS's shell
 
     @property
     def log(self) -> Path:
@@ -52,12 +51,15 @@ class Session:
                 raise
         return self.machine
 
+    def at_prompt(self) -> bool:
+        """Is the machine up, with hOS's shell waiting for a command?"""
+        return self.machine is not None and bool(prompt_regex(HOS).search(self.machine.console.text))
+
     def drop(self) -> None:
         """End the machine; the next test gets a fresh one."""
         if self.machine:
             self.machine.close()
         self.machine = None
-        self.guest_open = False
 
     def until(self, prompt: str, limit: float) -> str:
         """Everything up to the next prompt at the end of the output."""
@@ -95,9 +97,7 @@ class Session:
 
     def open_guest(self, command: str = "vmm", limit: float = 60) -> str:
         """Start gOS and wait for its shell; what was printed on the way."""
-        text = self.sh(command, limit, prompt=GOS)
-        self.guest_open = True
-        return text
+        return self.sh(command, limit, prompt=GOS)
 
     def guest(self, command: str, limit: float = 60) -> str:
         """Run one command line in gOS's shell."""
@@ -105,6 +105,4 @@ class Session:
 
     def close_guest(self, limit: float = 30) -> str:
         """Halt gOS; what hOS's shell shows up to its prompt."""
-        text = self.sh("halt", limit)
-        self.guest_open = False
-        return text
+        return self.sh("halt", limit)
