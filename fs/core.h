@@ -1,0 +1,112 @@
+/*
+ * The file system itself, independent of where it runs: compiled for the server and for the host
+ * tools. Functions return 0 or more, or -E_*. Nothing on the disk is trusted: what makes no sense
+ * is -E_CORRUPT, with words.
+ */
+#ifndef JOS_FS_CORE_H
+#define JOS_FS_CORE_H
+
+#include <fs/cache.h>
+#include <fs/format.h>
+
+struct Fs {
+    struct Disk *disk;
+    struct Cache cache;
+    struct FsSuper super;
+    uint32_t nfree;      /* blocks that the bitmap shows as free */
+    uint32_t npending;   /* blocks that were freed, but may still be pointed to on disk */
+    uint8_t *pending;    /* bit for each of these */
+    uint32_t block_hint; /* where the search for a free block starts */
+    uint32_t inode_hint;
+    uint32_t nipending; /* inodes freed since the last write-back; not reused before the next one */
+    uint8_t *ipending;
+    uint32_t norphans; /* removed files that are still in use */
+    uint32_t complaints;
+    /* Is this inode open? Set by the owner of the structure; NULL: none ever is. */
+    bool (*in_use)(uint32_t inum);
+};
+
+struct FsStat {
+    uint64_t size;
+    uint32_t type; /* enum FileType */
+    uint32_t blocks;
+};
+
+/* ---- super.c ---- */
+
+/* Fill in the layout for a disk of nblocks, with about one inode for every four blocks. */
+void fs_layout(struct FsSuper *s, uint32_t nblocks);
+uint32_t fs_super_sum(const struct FsSuper *s);
+/* Words for what is wrong with a superblock on a disk of disk_blocks, NULL if nothing is. */
+const char *fs_super_check(const struct FsSuper *s, uint32_t disk_blocks);
+/* Make an empty file system on a disk that reads as zeroes, and mount it. */
+int fs_format(struct Fs *fs, struct Disk *disk, uint32_t cache_blocks);
+/* Read the superblock and count free blocks. -E_CORRUPT, -E_IO, -E_NO_MEM. */
+int fs_mount(struct Fs *fs, struct Disk *disk, uint32_t cache_blocks);
+/* Write everything that was changed; leaves the disk marked clean. -E_IO. */
+int fs_sync(struct Fs *fs);
+/* The same without the mark. Makes blocks and inodes that were freed available again. */
+int fs_writeback(struct Fs *fs);
+/* Write back if much of the cache is dirty; called between the steps of long operations. */
+int fs_make_room(struct Fs *fs);
+/* Blocks that can be had for new data, now or after a write-back. */
+uint32_t fs_free_blocks(const struct Fs *fs);
+/* Say what is corrupt (a limited number of times); returns -E_CORRUPT. */
+int fs_complain(struct Fs *fs, const char *what, uint64_t number);
+
+/* ---- alloc.c ---- */
+
+/* Count the free blocks. -E_IO. */
+int fs_count_free(struct Fs *fs);
+/* Is this a block that a file may have? */
+static inline bool fs_block_ok(const struct Fs *fs, uint32_t block)
+{
+    return block >= fs->super.data_start && block < fs->super.nblocks;
+}
+/* Make sure that n blocks can be allocated. -E_NO_DISK. */
+int fs_reserve(struct Fs *fs, uint32_t n);
+/* Take a free block, near the last one. -E_NO_DISK. */
+int fs_block_alloc(struct Fs *fs, uint32_t *out);
+/* Give a block back; it is not reused before the next write-back. */
+int fs_block_free(struct Fs *fs, uint32_t block);
+/* Apply the pending frees to the bitmap. */
+int fs_release_pending(struct Fs *fs);
+/* *out: inode inum in the cache (see CACHE_GRACE). -E_CORRUPT if there is no such number. */
+int fs_inode(struct Fs *fs, uint32_t inum, struct FsInode **out);
+/* As fs_inode, and it is in use and makes sense. */
+int fs_inode_used(struct Fs *fs, uint32_t inum, struct FsInode **out);
+void fs_inode_dirty(struct Fs *fs, struct FsInode *ip);
+/* A new, empty inode. -E_NO_DISK: all are taken. */
+int fs_inode_alloc(struct Fs *fs, enum FsInodeType type, uint32_t *out);
+/* Free an inode and all its blocks. */
+int fs_inode_free(struct Fs *fs, uint32_t inum);
+
+/* ---- file.c ---- */
+
+/* Disk block of block fb of a file; *out = 0 for a hole. */
+int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out);
+/* Returns the bytes read: fewer than n only at the end of the file. */
+ssize_t fs_read(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off);
+/* Returns the bytes written: all, or those that fitted. -E_NO_DISK: none; -E_TOO_BIG. A directory's
+ * data is written only by dir.c. */
+ssize_t fs_write(struct Fs *fs, uint32_t inum, const void *buf, size_t n, uint64_t off);
+/* -E_TOO_BIG */
+int fs_truncate(struct Fs *fs, uint32_t inum, uint64_t size);
+int fs_stat(struct Fs *fs, uint32_t inum, struct FsStat *st);
+
+/* ---- dir.c ---- */
+
+/* Paths have components separated by '/'; all start at the root. -E_NOT_FOUND, -E_NOT_DIR,
+ * -E_BAD_PATH. */
+int fs_lookup(struct Fs *fs, const char *path, uint32_t *inum);
+/* A new file or directory. -E_FILE_EXISTS, -E_NO_DISK and those of fs_lookup. */
+int fs_create(struct Fs *fs, const char *path, enum FsInodeType type, uint32_t *inum);
+/* Remove a file or an empty directory; one that is in use loses its name now and its blocks at
+ * fs_release. -E_NOT_EMPTY, -E_BUSY (the root). */
+int fs_remove(struct Fs *fs, const char *path);
+/* Nobody uses this inode any more: if it was removed meanwhile, it goes away now. */
+int fs_release(struct Fs *fs, uint32_t inum);
+/* Is this a name that a directory entry may have? (It is terminated, not empty, and has no '/'.) */
+bool fs_name_ok(const char *name);
+
+#endif
