@@ -56,7 +56,7 @@
 
 #define LBA28_SECTORS (1u << 28)
 #define SPIN          1000 /* polls before the server sleeps */
-#define SLEEP_MS      50
+#define SLEEP_MS      1    /* at most, in case an interrupt is lost */
 #define TIMEOUT_MS    5000
 #define TRIES         3
 

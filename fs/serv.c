@@ -191,16 +191,23 @@ static int64_t serve_mkdir(struct Request *rq)
     return r < 0 ? r : fs_create(&fs, rq->path, FS_DIR, &inum);
 }
 
+/* Find out what has been closed; removed files that nobody uses any more go away. Returns how much.
+ */
+static int sweep(void)
+{
+    return open_sweep() + gdisk_sweep();
+}
+
 static int64_t serve_sync(struct Request *rq)
 {
     (void)rq;
+    sweep();
     return fs_sync(&fs);
 }
 
 static int64_t serve_statfs(struct Request *rq)
 {
-    open_sweep();
-    gdisk_sweep();
+    sweep();
     rq->page->statfs_ret.blocks_total = fs.super.nblocks;
     rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs);
     return 0;
@@ -238,7 +245,7 @@ static int64_t serve(struct Request *rq, uint64_t nr, uint64_t perm)
         return -E_INVAL;
     int64_t r = handlers[nr](rq);
     /* Perhaps removed files that nobody has open any more still take space. */
-    if (r == -E_NO_DISK && open_sweep() + gdisk_sweep() > 0)
+    if (r == -E_NO_DISK && sweep() > 0)
         r = handlers[nr](rq);
     return r;
 }
