@@ -79,6 +79,8 @@ static void gdt_init(struct Cpu *c)
 
     asm volatile("lgdt %0" : : "m"(pd));
     asm volatile("ltr %w0" : : "r"((uint16_t)GD_TSS0));
+    /* After a reset LDTR is valid and covers the first 64 KiB, which user code may map. */
+    asm volatile("lldt %w0" : : "r"((uint16_t)0));
 }
 
 /* CR0, CR4 and EFER: everything the CPU has that protects the kernel from itself and from envs. */
