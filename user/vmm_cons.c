@@ -1,8 +1,9 @@
 /*
  * The guest's console as the monitor sees it: a ring of input that waits for the guest, and output
- * that leaves in lines, since every write is a system call. Input comes from the console when it is
- * fd 0; otherwise from that file or pipe, read when the guest asks, and from the console after its
- * end.
+ * that leaves in lines, since every write is a system call. Input comes from the console when that
+ * is fd 0. Otherwise it comes from that file or pipe, read when the guest asks; once it has given
+ * something, the console is listened to as well, and goes on after its end. An empty one (or no fd
+ * 0) means no input at all, so that a guest in the background leaves the console alone.
  */
 #include "vmm_mon.h"
 
@@ -23,6 +24,8 @@ static struct {
 } text;
 
 static bool from_console;
+static bool file_ended; /* fd 0 is a file or pipe that has no more */
+static bool file_given; /* it had something */
 
 void cons_setup(void)
 {
@@ -31,7 +34,7 @@ void cons_setup(void)
 
 bool cons_wanted(void)
 {
-    return from_console;
+    return from_console || file_given;
 }
 
 bool cons_pending(void)
@@ -57,21 +60,25 @@ bool cons_take(void)
     return true;
 }
 
-/* Read on in fd 0 (which may sleep); its end hands over to the console. */
+/* Read on in fd 0, which may sleep. */
 static void refill(void)
 {
     char buf[128];
 
     ssize_t n = read(0, buf, sizeof(buf));
-    if (n <= 0)
-        from_console = true;
+    if (n <= 0) {
+        file_ended = true;
+        from_console = file_given;
+        return;
+    }
+    file_given = true;
     for (ssize_t i = 0; i < n; i++)
         ring_put(buf[i]);
 }
 
 int cons_next(bool ask)
 {
-    if (ask && !from_console && !cons_pending())
+    if (ask && !from_console && !file_ended && !cons_pending())
         refill();
     return cons_pending() ? (uint8_t)ring.buf[ring.tail++ % RING_SIZE] : -1;
 }

@@ -142,7 +142,8 @@ uint64_t ports_unknown(void);
 
 /* Run the guest to its end, and print the reason unless it powered off. Returns the exit status. */
 int run_guest(envid_t guest);
-/* From a handler: end the guest after this event. With why == NULL: it powered off with status. */
+/* From a handler: end the guest after this event. With why == NULL there is nothing to
+ * explain: it powered off with status, or a sentence was printed. */
 void end_guest(int status, const char *why, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- vmm_stats.c ---- */

@@ -8,7 +8,7 @@
 const char guest_name[] = "hello64";
 
 #define MAGIC_VA 0x40000000ul /* not mapped at the start */
-#define MAGIC_PA 0x800000ul
+#define MAGIC_PA 0x200000ul
 
 static void show_modules(const struct MultibootInfo *info)
 {

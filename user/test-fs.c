@@ -1,0 +1,284 @@
+/*
+ * The file system as programs see it: data comes back as it was written, sizes and names have their
+ * limits, and a full disk is an error for the writer and for nobody else.
+ */
+#include "test.h"
+
+#define DIR "/tmp/test-fs"
+
+static uint32_t buf[16 * 1024];
+
+static int open_or_fail(const char *path, int mode)
+{
+    int fd = open(path, mode);
+    CHECK(fd >= 0, "%s: %e", path, fd);
+    return fd;
+}
+
+/* Fill buf with words that tell their place in the file. */
+static void fill(uint32_t salt, size_t offset, size_t size)
+{
+    for (size_t i = 0; i < size / sizeof(buf[0]); i++)
+        buf[i] = (offset / sizeof(buf[0]) + i) * 2654435761u + salt;
+}
+
+static void check_filled(uint32_t salt, size_t offset, size_t size)
+{
+    for (size_t i = 0; i < size / sizeof(buf[0]); i++)
+        CHECK(buf[i] == (uint32_t)((offset / sizeof(buf[0]) + i) * 2654435761u + salt),
+              "wrong data at %zu", offset + i * sizeof(buf[0]));
+}
+
+/* Write until size bytes are in the file; returns how many there are when an error comes. */
+static size_t write_file(const char *path, uint32_t salt, size_t size, int *error)
+{
+    int fd = open_or_fail(path, O_WRONLY | O_CREAT | O_TRUNC);
+    size_t done = 0;
+    *error = 0;
+    while (done < size && *error == 0) {
+        size_t n = MIN(sizeof(buf), size - done);
+        fill(salt, done, n);
+        ssize_t put = write(fd, buf, n);
+        if (put < 0)
+            *error = put;
+        else
+            done += put;
+    }
+    close(fd);
+    return done;
+}
+
+static void check_file(const char *path, uint32_t salt, size_t size)
+{
+    struct Stat st;
+    int fd = open_or_fail(path, O_RDONLY);
+    CHECK_IS(fstat(fd, &st), 0);
+    CHECK_IS(st.st_size, size);
+    for (size_t done = 0; done < size;) {
+        size_t n = MIN(sizeof(buf), size - done);
+        CHECK_IS(readn(fd, buf, n), n);
+        check_filled(salt, done, n);
+        done += n;
+    }
+    CHECK_IS(read(fd, buf, 1), 0);
+    close(fd);
+}
+
+static uint64_t blocks_free(void)
+{
+    uint64_t total, free_blocks;
+    CHECK_IS(statfs(&total, &free_blocks), 0);
+    return free_blocks;
+}
+
+static void large_file(void)
+{
+    enum {
+        SIZE = 17 * 1024 * 1024
+    };
+    int error;
+    uint64_t before = blocks_free();
+    CHECK_IS(write_file(DIR "/large", 1, SIZE, &error), SIZE);
+    check_file(DIR "/large", 1, SIZE);
+    int fd = open_or_fail(DIR "/large", O_RDWR);
+    CHECK_IS(ftruncate(fd, 5000), 0);
+    close(fd);
+    check_file(DIR "/large", 1, 5000);
+    CHECK_IS(remove(DIR "/large"), 0);
+    CHECK_IS(open(DIR "/large", O_RDONLY), -E_NOT_FOUND);
+    /* The directory itself may have taken a block. */
+    CHECK(blocks_free() + 1 >= before, "%ld blocks are missing", (long)(before - blocks_free()));
+}
+
+static void offsets(void)
+{
+    char text[16];
+    int fd = open_or_fail(DIR "/offsets", O_RDWR | O_CREAT | O_TRUNC);
+    CHECK_IS(write(fd, "0123456789", 10), 10);
+    CHECK_IS(seek(fd, 4), 0);
+    CHECK_IS(read(fd, text, 3), 3);
+    CHECK(memcmp(text, "456", 3) == 0, "wrong bytes after a seek");
+    CHECK_IS(seek(fd, 4094), 0);
+    CHECK_IS(write(fd, "abcd", 4), 4);
+    CHECK_IS(seek(fd, 10), 0);
+    CHECK_IS(read(fd, text, 1), 1);
+    CHECK_IS(text[0], 0);
+    CHECK_IS(seek(fd, 4093), 0);
+    CHECK_IS(readn(fd, text, sizeof(text)), 5);
+    CHECK(memcmp(text, "\0abcd", 5) == 0, "wrong bytes across a block border");
+    CHECK_IS(seek(fd, -1), -E_INVAL);
+    close(fd);
+    fd = open_or_fail(DIR "/offsets", O_WRONLY | O_APPEND);
+    CHECK_IS(write(fd, "!", 1), 1);
+    CHECK(read(fd, text, 1) < 0, "a file open for writing can be read");
+    close(fd);
+    fd = open_or_fail(DIR "/offsets", O_RDONLY);
+    CHECK(write(fd, "x", 1) < 0, "a file open for reading can be written");
+    CHECK(ftruncate(fd, 0) < 0, "a file open for reading can be truncated");
+    CHECK_IS(seek(fd, 4098), 0);
+    CHECK_IS(readn(fd, text, sizeof(text)), 1);
+    CHECK_IS(text[0], '!');
+    close(fd);
+    CHECK_IS(remove(DIR "/offsets"), 0);
+}
+
+static void open_modes(void)
+{
+    CHECK_IS(open(DIR "/none", O_RDONLY), -E_NOT_FOUND);
+    int fd = open_or_fail(DIR "/new", O_WRONLY | O_CREAT | O_EXCL);
+    CHECK_IS(write(fd, "abc", 3), 3);
+    close(fd);
+    CHECK_IS(open(DIR "/new", O_WRONLY | O_CREAT | O_EXCL), -E_FILE_EXISTS);
+    struct Stat st;
+    CHECK_IS(stat(DIR "/new", &st), 0);
+    CHECK_IS(st.st_size, 3);
+    close(open_or_fail(DIR "/new", O_WRONLY | O_TRUNC));
+    CHECK_IS(stat(DIR "/new", &st), 0);
+    CHECK_IS(st.st_size, 0);
+    CHECK_IS(open(DIR, O_WRONLY), -E_IS_DIR);
+    CHECK(open(DIR "/new/x", O_RDONLY) < 0, "a file is taken for a directory");
+    CHECK_IS(remove(DIR "/new"), 0);
+    CHECK_IS(remove(DIR "/new"), -E_NOT_FOUND);
+}
+
+static void names(void)
+{
+    static char path[2 * MAXPATHLEN];
+    size_t base = strlcpy(path, DIR "/", sizeof(path));
+
+    memset(path + base, 'n', MAXNAMELEN);
+    path[base + MAXNAMELEN - 1] = '\0';
+    close(open_or_fail(path, O_WRONLY | O_CREAT));
+    CHECK_IS(remove(path), 0);
+    path[base + MAXNAMELEN - 1] = 'n';
+    path[base + MAXNAMELEN] = '\0';
+    CHECK_IS(open(path, O_WRONLY | O_CREAT), -E_BAD_PATH);
+    memset(path, '/', sizeof(path) - 1);
+    CHECK_IS(open(path, O_RDONLY), -E_BAD_PATH);
+    CHECK(open("", O_WRONLY | O_CREAT) < 0, "a file without a name");
+}
+
+static void deep_dirs(void)
+{
+    char path[MAXPATHLEN] = DIR;
+    int depth = 0;
+    while (strlen(path) + 16 < MAXPATHLEN && depth < 60) {
+        snprintf(path + strlen(path), 16, "/level%d", depth++);
+        CHECK_IS(mkdir(path), 0);
+    }
+    CHECK_IS(mkdir(path), -E_FILE_EXISTS);
+    size_t len = strlen(path);
+    strcat(path, "/file");
+    close(open_or_fail(path, O_WRONLY | O_CREAT));
+    path[len] = '\0';
+    CHECK_IS(remove(path), -E_NOT_EMPTY);
+    strcat(path, "/file");
+    for (char *slash; (slash = strrchr(path, '/')) > path + sizeof(DIR) - 2; *slash = '\0')
+        CHECK_IS(remove(path), 0);
+}
+
+static int count_entries(const char *dir)
+{
+    struct Dirent d;
+    int n = 0, fd = open_or_fail(dir, O_RDONLY);
+    while (readn(fd, &d, sizeof(d)) == sizeof(d))
+        n += d.d_name[0] != '\0';
+    close(fd);
+    return n;
+}
+
+static void many_files(void)
+{
+    enum {
+        N = 200
+    };
+    char path[64];
+    uint32_t value;
+    for (uint32_t i = 0; i < N; i++) {
+        snprintf(path, sizeof(path), DIR "/file%u", i);
+        int fd = open_or_fail(path, O_WRONLY | O_CREAT);
+        CHECK_IS(write(fd, &i, sizeof(i)), sizeof(i));
+        close(fd);
+    }
+    CHECK_IS(count_entries(DIR), N);
+    for (uint32_t i = 0; i < N; i++) {
+        snprintf(path, sizeof(path), DIR "/file%u", i);
+        int fd = open_or_fail(path, O_RDONLY);
+        CHECK_IS(read(fd, &value, sizeof(value)), sizeof(value));
+        CHECK_IS(value, i);
+        close(fd);
+        CHECK_IS(remove(path), 0);
+    }
+    CHECK_IS(count_entries(DIR), 0);
+}
+
+/* The same file, open in two places, and removed while it is. */
+static void shared_use(void)
+{
+    char text[8];
+    int a = open_or_fail(DIR "/shared", O_RDWR | O_CREAT);
+    int b = open_or_fail(DIR "/shared", O_RDONLY);
+    CHECK_IS(write(a, "hello", 5), 5);
+    CHECK_IS(read(b, text, sizeof(text)), 5);
+    envid_t child = fork();
+    if (child == 0) {
+        write(a, " you", 4);
+        exit(0);
+    }
+    CHECK_IS(wait(child), 0);
+    CHECK_IS(write(a, "!", 1), 1); /* the offset is common to parent and child */
+    CHECK_IS(read(b, text, sizeof(text)), 5);
+    CHECK(memcmp(text, " you!", 5) == 0, "the child's write is not where it should be");
+    close(a);
+    close(b);
+    CHECK_IS(remove(DIR "/shared"), 0);
+}
+
+/* All descriptors in use. */
+static void many_open(void)
+{
+    int n = 0, fd;
+    while ((fd = open("/README", O_RDONLY)) >= 0)
+        CHECK(++n <= MAXFD, "%d files are open", n);
+    CHECK_IS(fd, -E_MAX_OPEN);
+    for (int i = MAXFD - n; i < MAXFD; i++)
+        close(i);
+}
+
+static void disk_full(void)
+{
+    const size_t kept_size = 100000;
+    int error;
+    CHECK_IS(write_file(DIR "/kept", 2, kept_size, &error), kept_size);
+    uint64_t before = blocks_free();
+    size_t size = write_file(DIR "/fills", 3, 1ul << 32, &error);
+    CHECK_IS(error, -E_NO_DISK);
+    CHECK(blocks_free() < 8, "the disk is full with %lu blocks free", blocks_free());
+    int r = open(DIR "/more", O_WRONLY | O_CREAT);
+    if (r >= 0) {
+        CHECK(write(r, buf, sizeof(buf)) < (ssize_t)sizeof(buf), "a full disk takes a file");
+        close(r);
+        remove(DIR "/more");
+    }
+    check_file(DIR "/kept", 2, kept_size);
+    check_file(DIR "/fills", 3, size);
+    CHECK_IS(remove(DIR "/fills"), 0);
+    CHECK(blocks_free() + 1 >= before, "%ld blocks are missing", (long)(before - blocks_free()));
+    check_file(DIR "/kept", 2, kept_size);
+    CHECK_IS(remove(DIR "/kept"), 0);
+}
+
+static const struct Test tests[] = {
+    { "modes", open_modes },    { "offsets", offsets },       { "names", names },
+    { "deep-dirs", deep_dirs }, { "many-files", many_files }, { "shared-use", shared_use },
+    { "many-open", many_open }, { "large", large_file },      { "disk-full", disk_full },
+};
+
+int umain(int argc, char **argv)
+{
+    int r = mkdir(DIR);
+    CHECK(r == 0 || r == -E_FILE_EXISTS, "mkdir: %e", r);
+    int status = run_tests(tests, ARRAY_SIZE(tests), argc, argv);
+    remove(DIR);
+    return status;
+}
