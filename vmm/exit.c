@@ -37,21 +37,19 @@ static enum ExitAction handle_task_switch(struct Guest *g)
     return ACT_RESCHED;
 }
 
-/* The event was for the host: its handler runs as if the NMI had come here, and IRET unblocks the
- * next. */
-static enum ExitAction handle_nmi(void)
-{
-    asm volatile("int %0" : : "i"(T_NMI) : "memory");
-    return ACT_RESUME;
-}
-
-/* An NMI of the host's, or an exception that the exception bitmap selects. */
+/* NMIs and machine checks are the host's: its handlers run as if the event had come here, and IRET
+ * unblocks the next NMI. What else comes is selected by the exception bitmap. */
 static enum ExitAction handle_exception_or_nmi(struct Guest *g)
 {
     uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
     if ((info & INTR_TYPE) == INTR_TYPE_NMI)
-        return handle_nmi();
-    return handle_exception(g, info);
+        asm volatile("int %0" : : "i"(T_NMI) : "memory");
+    else if ((info & INTR_VECTOR) == T_MCHK)
+        asm volatile("int %0" : : "i"(T_MCHK) : "memory");
+    else
+        return handle_exception(g, info);
+    keep_vectored_event(g);
+    return ACT_RESUME;
 }
 
 /* HLT ends blocking by STI, so the guest goes on at once if its APIC has something deliverable. */

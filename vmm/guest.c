@@ -128,7 +128,7 @@ void guest_answer(struct Guest *g, const struct GuestExit *x)
     tf->tf_rcx = x->regs.rcx;
     tf->tf_rdx = x->regs.rdx;
     tf->tf_rsi = x->regs.rsi;
-    if (x->skip)
+    if (x->skip && g->exit.event != GUEST_EV_MMIO) /* EPT violations report no instruction length */
         guest_attn(g, ATTN_SKIP);
     g->state = GUEST_RUNS;
     sched_wake(g->env);

@@ -69,8 +69,8 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     return ept_page_insert(e->env_guest, pp, gpa, ept_rights(perm));
 }
 
-/* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so that its
- * statistics can be read. */
+/* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so
+ * that its statistics can be read. */
 static int64_t deliver_event(struct Guest *g, uintptr_t x)
 {
     size_t len = g->doomed ? sizeof g->exit : offsetof(struct GuestExit, why);

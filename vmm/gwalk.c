@@ -42,6 +42,12 @@ static uint64_t reserved_bits(const struct PagingMode *m)
     return above | (m->nx ? 0 : PTE_NX);
 }
 
+/* Address bits below a large page that must be zero; bit 12 is its PAT bit. */
+static uint64_t large_page_reserved(int level)
+{
+    return (1ul << (PGSHIFT + 9 * level)) - (1ul << (PGSHIFT + 1));
+}
+
 /* The combined rights of all levels against the access. rights has PTE_W, PTE_U and PTE_NX. */
 static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32_t access)
 {
@@ -82,8 +88,11 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access)
             return WALK_RESERVED;
         rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
         rights |= entry & PTE_NX;
-        if (level > 0 && (entry & PTE_PS) && m.pse)
+        if (level > 0 && (entry & PTE_PS) && m.pse) {
+            if (m.entry_size == 8 && (entry & large_page_reserved(level)))
+                return WALK_RESERVED;
             break;
+        }
         table = PTE_ADDR(entry);
     }
     return judge(&m, rights, access);

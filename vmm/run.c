@@ -92,10 +92,10 @@ static void vcpu_leave(struct Guest *g)
         vmcs_unload(g); /* its next CPU may be another one */
 }
 
-/* A doomed guest was on its way: its monitor hears of it. */
-static void block_if_doomed(struct Guest *g)
+/* A guest that is stopped for its monitor, or has ended, waits until the monitor has answered. */
+static void block_if_stopped(struct Guest *g)
 {
-    if (g->doomed && g->env->env_status == ENV_RUNNING)
+    if (g->state != GUEST_RUNS && g->env->env_status == ENV_RUNNING)
         sched_block(WAIT_MONITOR, 0);
 }
 
@@ -122,11 +122,11 @@ static void run_loop(struct Guest *g)
 void vmx_vmrun(struct Env *e)
 {
     struct Guest *g = e->env_guest;
-    if (!g->doomed && vcpu_enter(g)) {
+    if (g->state == GUEST_RUNS && vcpu_enter(g)) {
         run_loop(g);
         vcpu_leave(g);
     }
-    block_if_doomed(g);
+    block_if_stopped(g);
     /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
      * CPU. The handler may go to the scheduler, as our caller does. */
     asm volatile("sti; nop; cli" : : : "memory");

@@ -30,6 +30,7 @@
     X(ENTRY_MSR_LOAD_ADDR, 0x200a)                       \
     X(TSC_OFFSET, 0x2010)                                \
     X(EPT_POINTER, 0x201a)                               \
+    X(ENCLS_BITMAP, 0x202e)                              \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400)                    \
     X(LINK_POINTER, 0x2800)                              \
     X(GUEST_DEBUGCTL, 0x2802)                            \

@@ -101,13 +101,15 @@ static void init_controls(struct Guest *g)
     vmwrite(VMCS_TSC_OFFSET, g->tsc_offset);
     vmwrite(VMCS_MSR_BITMAP, PADDR(g->msr_bitmap));
     vmwrite(VMCS_EPT_POINTER, g->eptp);
+    if (vmx_caps.proc2 & PROC2_ENCLS)
+        vmwrite(VMCS_ENCLS_BITMAP, ~0ul);
     if (vmx_caps.proc2 & PROC2_VPID)
         vmwrite(VMCS_VPID, ENVX(g->env->env_id) + 1);
 
     /* #DB and #AC always exit: their delivery can raise them again without end, and only an exit
-     * lets the host back in. Page faults exit if the monitor asked for it; mask and match 0 mean
-     * all. */
-    uint32_t exceptions = 1u << T_DEBUG | 1u << T_ALIGN;
+     * lets the host back in. Machine checks are the host's. Page faults exit if the monitor asked
+     * for it; mask and match 0 mean all. */
+    uint32_t exceptions = 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK;
     if (g->flags & GUEST_INTERCEPT_PF)
         exceptions |= 1u << T_PGFLT;
     vmwrite(VMCS_EXCEPTION_BITMAP, exceptions);

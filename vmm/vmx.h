@@ -76,6 +76,7 @@
 #define PROC2_VPID         (1u << 5)
 #define PROC2_WBINVD       (1u << 6)
 #define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_ENCLS        (1u << 15)
 /* SDM "VM-Exit Controls", "VM-Entry Controls" */
 #define EXITC_SAVE_DEBUG  (1u << 2)
 #define EXITC_HOST_64     (1u << 9)

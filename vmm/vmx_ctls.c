@@ -46,6 +46,7 @@ static const struct {
     { CTL_PROC2, REQUIRED, PROC2_WBINVD, "WBINVD exiting" },
     { CTL_PROC2, OPTIONAL, PROC2_RDTSCP, "RDTSCP" },
     { CTL_PROC2, OPTIONAL, PROC2_VPID, "VPID" },
+    { CTL_PROC2, OPTIONAL, PROC2_ENCLS, "ENCLS exiting" },
     { CTL_EXIT, REQUIRED, EXITC_SAVE_DEBUG, "save debug controls" },
     { CTL_EXIT, REQUIRED, EXITC_HOST_64, "64-bit host" },
     { CTL_EXIT, REQUIRED, EXITC_ACK_INTR, "acknowledge interrupt on exit" },
