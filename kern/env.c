@@ -163,19 +163,27 @@ void env_reap(struct Env *parent, struct Env *zombie)
     slot_free(zombie);
 }
 
-/* Guests end with their monitor; other children live on without a parent, and zombies are
- * forgotten. */
-static void children_release(struct Env *e, void (*end)(struct Env *, int))
+/* Nothing but its parent can make e run. */
+static bool is_stopped(const struct Env *e)
+{
+    return e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE;
+}
+
+/* Part e from its children: zombies are forgotten, guests and those that nobody could start any
+ * more go to the list doomed (by env_sib_next), the others live on without a parent. */
+static void children_release(struct Env *e, struct Env **doomed)
 {
     struct Env *next;
 
     for (struct Env *c = e->env_child; c; c = next) {
         next = c->env_sib_next;
         c->env_parent_id = 0;
-        if (c->env_status == ENV_ZOMBIE)
+        if (c->env_status == ENV_ZOMBIE) {
             slot_free(c);
-        else if (c->env_type == ENV_TYPE_GUEST)
-            end(c, EXIT_KILLED);
+        } else if (c->env_type == ENV_TYPE_GUEST || is_stopped(c)) {
+            c->env_sib_next = *doomed;
+            *doomed = c;
+        }
     }
     e->env_child = NULL;
 }
@@ -189,15 +197,15 @@ static bool waits_for(const struct Env *parent, envid_t child)
     return parent->env_wait == WAIT_GUEST && parent->env_wait_id == child;
 }
 
-/* Everything of env_destroy but leaving the CPU. env_lock is held. */
-static void env_end(struct Env *e, int status)
+/* End e alone; its children that cannot go on without it are put on doomed. */
+static void end_one(struct Env *e, int status, struct Env **doomed)
 {
     struct Env *parent = parent_of(e);
 
     e->env_status = ENV_DYING;
     sched_remove(e);
     ipc_env_gone(e);
-    children_release(e, env_end);
+    children_release(e, doomed);
     if (this_cpu()->cpu_env == e)
         lcr3(PADDR(kern_pml4));
     if (e->env_type == ENV_TYPE_GUEST)
@@ -214,6 +222,20 @@ static void env_end(struct Env *e, int status)
     e->env_status = ENV_ZOMBIE;
     if (waits_for(parent, e->env_id))
         sched_wake(parent);
+}
+
+/* Everything of env_destroy but leaving the CPU. env_lock is held. A list and not a recursion,
+ * since families may be deeper than the kernel stack. */
+static void env_end(struct Env *e, int status)
+{
+    struct Env *doomed = NULL;
+
+    end_one(e, status, &doomed);
+    while (doomed) {
+        struct Env *c = doomed;
+        doomed = c->env_sib_next;
+        end_one(c, EXIT_KILLED, &doomed);
+    }
 }
 
 void env_destroy(struct Env *e, int status)

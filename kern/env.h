@@ -37,8 +37,8 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type);
 /* Start an embedded program at boot; panics when it cannot. */
 void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *name);
 /* End an env with this exit status: everything it holds is given back; a zombie stays until its
- * parent has read the status (none when it has no parent). If it is the current env, does not
- * return. */
+ * parent has read the status (none when it has no parent). Its guests, and children that it has not
+ * started or has stopped, end with it. If it is the current env, does not return. */
 void env_destroy(struct Env *e, int status);
 /* Run e on this CPU. Does not return. */
 void env_run(struct Env *e) __attribute__((noreturn));
