@@ -7,18 +7,7 @@
 #include <inc/error.h>
 #include <inc/string.h>
 
-static bool bit_get(const uint8_t *map, uint32_t n)
-{
-    return map[n / 8] >> n % 8 & 1;
-}
-
-static void bit_set(uint8_t *map, uint32_t n, bool value)
-{
-    map[n / 8] = (map[n / 8] & ~(1 << n % 8)) | value << n % 8;
-}
-
-/* *out: the bitmap block that has the bit of block b. */
-static int bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out)
+int fs_bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out)
 {
     void *p;
     int r = cache_get(&fs->cache, fs->super.bitmap_start + b / FS_BITS_PER_BLOCK, CACHE_READ, &p);
@@ -40,7 +29,7 @@ static uint32_t find_clear(const uint8_t *map, uint32_t from, uint32_t to)
             }
             return from + __builtin_ctzll(~word);
         }
-        if (!bit_get(map, from))
+        if (!fs_bit_get(map, from))
             return from;
         from++;
     }
@@ -52,7 +41,7 @@ int fs_count_free(struct Fs *fs)
     fs->nfree = 0;
     for (uint32_t b = 0; b < fs->super.nblocks; b += FS_BITS_PER_BLOCK) {
         uint8_t *map;
-        int r = bitmap_of(fs, b, &map);
+        int r = fs_bitmap_of(fs, b, &map);
         if (r < 0)
             return r;
         uint32_t n = MIN(fs->super.nblocks - b, (uint32_t)FS_BITS_PER_BLOCK);
@@ -87,11 +76,11 @@ int fs_block_alloc(struct Fs *fs, uint32_t *out)
         uint32_t base = ROUNDDOWN(b, FS_BITS_PER_BLOCK);
         uint32_t n = MIN(fs->super.nblocks - base, (uint32_t)FS_BITS_PER_BLOCK);
         uint8_t *map;
-        if ((r = bitmap_of(fs, b, &map)) < 0)
+        if ((r = fs_bitmap_of(fs, b, &map)) < 0)
             return r;
         uint32_t i = find_clear(map, b - base, n);
         if (i < n && fs_block_ok(fs, base + i)) {
-            bit_set(map, i, true);
+            fs_bit_set(map, i, true);
             cache_dirty(&fs->cache, map, BC_BITMAP);
             fs->nfree--;
             *out = base + i;
@@ -113,12 +102,12 @@ int fs_block_free(struct Fs *fs, uint32_t block)
 
     if (!fs_block_ok(fs, block))
         return fs_complain(fs, "a file has a block outside of the data area", block);
-    int r = bitmap_of(fs, block, &map);
+    int r = fs_bitmap_of(fs, block, &map);
     if (r < 0)
         return r;
-    if (!bit_get(map, block % FS_BITS_PER_BLOCK) || bit_get(fs->pending, block))
+    if (!fs_bit_get(map, block % FS_BITS_PER_BLOCK) || fs_bit_get(fs->pending, block))
         return fs_complain(fs, "a file has a block that is free", block);
-    bit_set(fs->pending, block, true);
+    fs_bit_set(fs->pending, block, true);
     fs->npending++;
     cache_forget(&fs->cache, block);
     return 0;
@@ -132,14 +121,14 @@ int fs_release_pending(struct Fs *fs)
             b += 7;
             continue;
         }
-        if (!bit_get(fs->pending, b))
+        if (!fs_bit_get(fs->pending, b))
             continue;
-        int r = bitmap_of(fs, b, &map);
+        int r = fs_bitmap_of(fs, b, &map);
         if (r < 0)
             return r;
-        bit_set(map, b % FS_BITS_PER_BLOCK, false);
+        fs_bit_set(map, b % FS_BITS_PER_BLOCK, false);
         cache_dirty(&fs->cache, map, BC_BITMAP);
-        bit_set(fs->pending, b, false);
+        fs_bit_set(fs->pending, b, false);
         fs->npending--;
         fs->nfree++;
     }
@@ -187,7 +176,7 @@ static int find_free_inode(struct Fs *fs, uint32_t *inum, struct FsInode **ip)
     for (uint32_t k = 0, i = fs->inode_hint; k < n; k++, i++) {
         if (i >= n)
             i = FS_ROOT + 1;
-        if (bit_get(fs->ipending, i))
+        if (fs_bit_get(fs->ipending, i))
             continue;
         int r = fs_inode(fs, i, ip);
         if (r < 0)
@@ -226,7 +215,7 @@ int fs_inode_free(struct Fs *fs, uint32_t inum)
         return r2;
     *ip = (struct FsInode){ .i_type = FS_FREE };
     fs_inode_dirty(fs, ip);
-    bit_set(fs->ipending, inum, true);
+    fs_bit_set(fs->ipending, inum, true);
     fs->nipending++;
     return r;
 }

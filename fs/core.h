@@ -56,6 +56,18 @@ int fs_complain(struct Fs *fs, const char *what, uint64_t number);
 
 /* ---- alloc.c ---- */
 
+static inline bool fs_bit_get(const uint8_t *map, uint32_t n)
+{
+    return map[n / 8] >> n % 8 & 1;
+}
+
+static inline void fs_bit_set(uint8_t *map, uint32_t n, bool value)
+{
+    map[n / 8] = (map[n / 8] & ~(1 << n % 8)) | value << n % 8;
+}
+
+/* *out: the bitmap block that has the bit of block b (bit b % FS_BITS_PER_BLOCK). */
+int fs_bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out);
 /* Count the free blocks. -E_IO. */
 int fs_count_free(struct Fs *fs);
 /* Is this a block that a file may have? */
@@ -80,6 +92,13 @@ void fs_inode_dirty(struct Fs *fs, struct FsInode *ip);
 int fs_inode_alloc(struct Fs *fs, enum FsInodeType type, uint32_t *out);
 /* Free an inode and all its blocks. */
 int fs_inode_free(struct Fs *fs, uint32_t inum);
+
+/* ---- recover.c ---- */
+
+/* After a run that was cut short: give back the blocks that no file uses, and files that were
+ * removed while they were open. Call it before anything is changed. Returns how many blocks;
+ * -E_CORRUPT: the disk needs fsck, and nothing was done. */
+int fs_recover(struct Fs *fs);
 
 /* ---- file.c ---- */
 

@@ -294,8 +294,9 @@ static bool start(void)
         cprintf("fs: cannot mount %s: %e\n", disk->name, r);
         return false;
     }
-    cprintf("fs: %u blocks, %u free%s\n", fs.super.nblocks, fs_free_blocks(&fs),
-            fs.super.clean ? "" : "; was not shut down cleanly");
+    if (!fs.super.clean && (r = fs_recover(&fs)) > 0)
+        cprintf("fs: the last run was cut short; won %d lost blocks back\n", r);
+    cprintf("fs: %u blocks, %u free\n", fs.super.nblocks, fs_free_blocks(&fs));
     return true;
 }
 
