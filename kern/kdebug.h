@@ -10,7 +10,7 @@ struct RipInfo {
     const char *fn;   /* function, "?" if unknown */
     const char *file; /* source file as the build named it, "?" if unknown */
     uint32_t line;
-    uint64_t offset;  /* of the address in the function, bytes */
+    uint64_t offset; /* of the address in the function, bytes */
 };
 
 /* Returns true if the address is in the kernel's text. */

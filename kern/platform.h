@@ -1,15 +1,16 @@
 /*
- * What differs between hOS on a machine and gOS in a guest, decided once at boot: see kern/platform.c.
+ * What differs between hOS on a machine and gOS in a guest, decided once at boot: see
+ * kern/platform.c.
  */
 #ifndef JOS_KERN_PLATFORM_H
 #define JOS_KERN_PLATFORM_H
 
 #include <inc/multiboot.h>
 
-extern bool is_guest;       /* this kernel is gOS */
+extern bool is_guest; /* this kernel is gOS */
 extern char boot_cmdline[512];
-extern uint64_t tsc_khz;    /* TSC ticks a millisecond */
-extern uint64_t boot_tsc;   /* TSC at the kernel's entry */
+extern uint64_t tsc_khz;  /* TSC ticks a millisecond */
+extern uint64_t boot_tsc; /* TSC at the kernel's entry */
 
 /* Ask CPUID for our own VMM; copy the command line. mbi_pa: physical address from EBX. */
 void platform_init(uint32_t magic, physaddr_t mbi_pa);
@@ -17,7 +18,8 @@ void platform_init(uint32_t magic, physaddr_t mbi_pa);
 const struct MultibootInfo *platform_mbi(void);
 /* Interrupt controllers and time: 8259, local APIC, TSC calibration. After mem_init. */
 void platform_intr_init(void);
-/* Value of command-line word "name=value" (copied to buf, size bytes), or true for a bare "name". */
+/* Value of command-line word "name=value" (copied to buf, size bytes), or true for a bare "name".
+ */
 bool cmdline_word(const char *name, char *buf, size_t size);
 /* End the machine or the guest, with a status of 0 to 255. */
 void platform_poweroff(int status) __attribute__((noreturn));

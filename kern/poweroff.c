@@ -8,8 +8,8 @@
 #include <kern/console.h>
 #include <kern/platform.h>
 
-#define QEMU_EXIT_PORT 0x501 /* -device isa-debug-exit,iobase=0x501: exit status is 2 * value + 1 \
-                              */
+/* QEMU's -device isa-debug-exit,iobase=0x501; its exit status is 2 * value + 1. */
+#define QEMU_EXIT_PORT  0x501
 #define BOCHS_EXIT_PORT 0x8900
 #define BOCHS_EXIT_WORD "Shutdown"
 

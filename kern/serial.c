@@ -37,17 +37,18 @@
 
 #define DIVISOR_115200 1
 #define FIFO_DEPTH     16
-/* Reads of LSR, each about a microsecond on a real machine, before a stuck UART is given up for
- * this character; 16 characters take 1.4 ms. */
-#define MAX_POLLS 200000
+/* Reads of LSR, each about a microsecond on a real machine, before a UART counts as stuck; 16
+ * characters take 1.4 ms. From then on it gets one look a character, until it moves again. */
+#define MAX_POLLS 400000
 
-/* A FIFO's worth of input at a time is handed over; more comes with the next interrupt. */
-#define MAX_INPUT 64
+/* Characters read at once: a UART that always claims to have one must not hold the kernel. */
+#define MAX_INPUT 512
 
 static bool intr_on;
-static bool taken;        /* input was taken while writing, and its interrupt with it */
-static uint32_t tx_depth; /* characters that fit once LSR_THRE is set */
-static uint32_t tx_room;  /* of these, still free for sure */
+static bool taken;               /* input was taken while writing, and its interrupt with it */
+static int patience = MAX_POLLS; /* polls that the next wait may take */
+static uint32_t tx_depth;        /* characters that fit once LSR_THRE is set */
+static uint32_t tx_room;         /* of these, still free for sure */
 
 static bool serial_init(void)
 {
@@ -68,16 +69,19 @@ static bool serial_init(void)
  * meanwhile is taken, since its FIFO is shorter than what we may be writing. */
 static void wait_lsr(uint8_t bits)
 {
-    for (int i = 0; i < MAX_POLLS; i++) {
+    for (int i = 0; i < patience; i++) {
         uint8_t lsr = inb(COM1 + UART_LSR);
         if (lsr & LSR_DATA) {
             cons_input(inb(COM1 + UART_DATA));
             taken = true;
         }
-        if ((lsr & bits) == bits)
+        if ((lsr & bits) == bits) {
+            patience = MAX_POLLS;
             return;
+        }
         cpu_pause();
     }
+    patience = 1;
 }
 
 static void send(char c)
