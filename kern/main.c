@@ -26,7 +26,7 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     platform_intr_init();
     cons_intr_enable();
     cprintf("%s: %lu MiB of memory, %lu MHz\n", is_guest ? "gOS" : "hOS", page_ntotal() >> 8,
-            tsc_khz / 1000);
+            (tsc_khz + 500) / 1000);
 
     env_create(embedded_fs, embedded_fs_end - embedded_fs, ENV_TYPE_FS, "fs");
     env_create(embedded_init, embedded_init_end - embedded_init, ENV_TYPE_INIT, "init");
