@@ -90,6 +90,7 @@ struct Env {
     envid_t env_wait_id;                /* the env it waits for */
     struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
     uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
+    uint64_t env_cputs_done;            /* bytes that a sys_cputs under way has written */
     uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
     struct Env *env_timer_next;         /* list of deadlines, earliest first */
 };

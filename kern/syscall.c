@@ -15,20 +15,25 @@
 
 #define CPUTS_CHUNK 256
 
+/* A long text is written a chunk at a time, by executing the call again until all is done, so that
+ * interrupts and the end of the time slice are seen in between. */
 static int64_t sys_cputs(uintptr_t s, size_t len)
 {
     char buf[CPUTS_CHUNK];
+    size_t done = MIN(curenv->env_cputs_done, len), n = MIN(len - done, sizeof(buf));
     int r;
 
+    curenv->env_cputs_done = 0;
     if (s >= UTOP || len > UTOP - s)
         return -E_FAULT;
-    for (size_t n; len > 0; s += n, len -= n) {
-        n = MIN(len, sizeof(buf));
-        if ((r = copyin(buf, s, n)) < 0)
-            return r;
-        cons_write(buf, n);
-    }
-    return 0;
+    if ((r = copyin(buf, s + done, n)) < 0)
+        return r;
+    cons_write(buf, n);
+    if (done + n == len)
+        return 0;
+    curenv->env_cputs_done = done + n;
+    sched_restart();
+    env_run(curenv);
 }
 
 static int64_t sys_cgetc(bool wait)

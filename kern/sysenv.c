@@ -156,6 +156,7 @@ int64_t sys_env_set_trapframe(envid_t id, uintptr_t utf)
     tf.tf_ss = GD_UD | 3;
     tf.tf_rflags = (tf.tf_rflags & FL_USER) | FL_ONE | FL_IF | (e->env_tf.tf_rflags & FL_IOPL);
     e->env_tf = tf;
+    e->env_cputs_done = 0;
     if (e == curenv)
         env_run(e);
     return 0;
