@@ -47,6 +47,9 @@ static inline struct Cpu *this_cpu(void)
 
 /* kern/desc.c: GDT, TSS, IDT, SYSCALL MSRs and control registers of this CPU. */
 void cpu_init(struct Cpu *c);
+/* Load GDTR and IDTR. Needed again when a guest has had the CPU: a VM exit sets both limits to
+ * 0xffff (SDM "Loading Host Segment and Descriptor-Table Registers"), beyond the tables. */
+void cpu_load_tables(const struct Cpu *c);
 
 /* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
 struct CpuFeatures {

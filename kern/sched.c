@@ -195,6 +195,8 @@ static void leave(struct Cpu *c, struct Env *e)
 {
     e->env_ticks += read_tsc() - c->cpu_env_since;
     env_fpu_save();
+    if (e->env_type == ENV_TYPE_GUEST)
+        cpu_load_tables(c);
     c->cpu_env = NULL;
     if (e->env_status == ENV_RUNNING)
         sched_ready(e);
