@@ -216,11 +216,21 @@ static int start_and_run(envid_t guest, const struct Options *o)
     return status;
 }
 
+/* gOS says so itself: there VT-x is out of reach, and no guest kernel is on the disk. */
+static bool in_guest(void)
+{
+    struct SysInfo info;
+    if (sys_sysinfo(&info) < 0 || !info.is_guest)
+        return false;
+    complain("this is a guest itself, and guests have no VT-x to run others");
+    return true;
+}
+
 static int run(const struct Options *o, struct Boot *b)
 {
     int status = STATUS_FAILED;
 
-    if (plan(o, b) < 0)
+    if (in_guest() || plan(o, b) < 0)
         goto out;
     envid_t guest = make_guest(o, b);
     if (guest < 0)

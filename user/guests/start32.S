@@ -21,6 +21,7 @@
 #define CR0_PE_PG       0x80000001
 #define CR0_PE_ONLY     0x00000001
 #define FL_IF           0x200
+#define DATA_WORD       0x4a4f5331
 
         .section .multiboot, "a"
         .balign 4
@@ -40,6 +41,8 @@ start:
         andl    $CR0_PE_PG, %eax
         cmpl    $CR0_PE_ONLY, %eax
         jne     bad_mode
+        cmpl    $DATA_WORD, word
+        jne     bad_data
         movl    $bss_start, %edi        /* the loader has zeroed bss */
         movl    $bss_end, %ecx
         subl    %edi, %ecx
@@ -73,6 +76,9 @@ bad_magic:
         jmp     bad
 bad_mode:
         movl    $mode_text, %esi
+        jmp     bad
+bad_data:
+        movl    $data_text, %esi
         jmp     bad
 bad_bss:
         movl    $bss_text, %esi
@@ -111,6 +117,14 @@ mode_text:
 bss_text:
         .ascii  NAME
         .asciz  ": FAILED: bss is not zero\n"
+
+data_text:
+        .ascii  NAME
+        .asciz  ": FAILED: the data segment is not loaded\n"
+
+        .data
+word:
+        .long   DATA_WORD
 
         .bss
         .space  8192
