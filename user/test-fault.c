@@ -208,10 +208,12 @@ static void sse_unaligned(void)
     asm volatile("movaps %%xmm0,%0" : : "m"(buf[1]));
 }
 
-static const struct {
+struct Fault {
     const char *name;
     void (*cause)(void);
-} faults[] = {
+};
+
+static const struct Fault faults[] = {
     { "division by zero", divide },
     { "division overflow", divide_overflow },
     { "breakpoint", breakpoint },
@@ -228,7 +230,6 @@ static const struct {
     { "int 14", kernel_vector },
     { "int 48", timer_vector },
     { "int 0x80", old_syscall },
-    { "vmcall", vmcall },
     { "vmxon", vmxon },
     { "noncanonical address", noncanonical },
     { "noncanonical stack", noncanonical_stack },
@@ -248,11 +249,16 @@ static const struct {
     { "execute the stack", execute_stack },
     { "stack overflow", stack_overflow },
     { "x87 error", x87_error },
-    { "SSE error", sse_error },
     { "unaligned SSE access", sse_unaligned },
 };
 
-/* The child's output would only be noise: the kernel says what ended it. */
+/* VMCALL does not fault in a guest, it is refused; and an emulator may leave SIMD exceptions out.
+ */
+static const struct Fault not_everywhere[] = {
+    { "vmcall", vmcall },
+    { "SSE error", sse_error },
+};
+
 static int status_of(void (*fn)(void))
 {
     envid_t child = fork();
@@ -268,10 +274,12 @@ static void exceptions(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
         int status = status_of(faults[i].cause);
-        /* VMCALL is no exception in a guest, where it exits; it must fail all the same. */
-        if (status == 0 && faults[i].cause == vmcall)
-            continue;
         CHECK(status == EXIT_FAULT, "%s: exit status %d", faults[i].name, status);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(not_everywhere); i++) {
+        int status = status_of(not_everywhere[i].cause);
+        CHECK(status == EXIT_FAULT || status == 0, "%s: exit status %d", not_everywhere[i].name,
+              status);
     }
 }
 
