@@ -54,6 +54,15 @@
     popq %rax
 .endm
 
+/* An interrupt gate leaves RFLAGS.AC as it was, and set it opens user memory to the kernel (SMAP).
+ * IRETQ brings it back for user_copy. */
+.macro CLOSE_USER_MEMORY
+    cmpb $0, user_smap
+    je 1f
+    clac
+1:
+.endm
+
 .text
 /* One 16-byte stub for each vector that the IDT has: trap_stubs + 16 * vector. */
 .balign 16
@@ -80,6 +89,7 @@ trap_stubs:
 trap_common:
     PUSH_REGS
     cld
+    CLOSE_USER_MEMORY
     movq %rsp, %rdi
     testb $3, TF_CS(%rsp)
     jz trap_from_kernel
@@ -107,6 +117,7 @@ trap_from_kernel:
 trap_paranoid:
     PUSH_REGS
     cld
+    CLOSE_USER_MEMORY
     xorl %ebx, %ebx
     movl $MSR_GS_BASE, %ecx
     rdmsr
