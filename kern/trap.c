@@ -105,12 +105,13 @@ static void end_env(struct Trapframe *tf, const char *more)
 }
 
 /* Where the frame for the upcall goes: below the one in use if the fault came on the exception
- * stack. */
+ * stack, or in the guard page below it (a handler that overflowed: no room, instead of anew from the
+ * top for ever). */
 static uintptr_t upcall_frame(const struct Trapframe *tf)
 {
     uintptr_t top = UXSTACKTOP;
 
-    if (tf->tf_rsp > UXSTACKTOP - PGSIZE && tf->tf_rsp <= UXSTACKTOP)
+    if (tf->tf_rsp > USTACKTOP && tf->tf_rsp <= UXSTACKTOP)
         top = tf->tf_rsp - sizeof(uint64_t);
     return top - sizeof(struct UTrapframe);
 }
