@@ -197,6 +197,12 @@ class Machine:
                 break
         self.process.wait()
 
+    def kill(self) -> None:
+        """End the emulator at once, as a power failure would end a machine."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
     def close(self) -> None:
         self.stop()
         if self.pidfd >= 0:

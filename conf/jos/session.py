@@ -9,17 +9,19 @@ import secrets
 from pathlib import Path
 from typing import Callable, Optional
 
-from .errors import MachineError
+from .errors import MachineError, tail
 from .machine import Config, Machine
 
 HOS = "hOS$ "
 GOS = "gOS$ "
 MAX_BOOTS = 6
+PANIC = "kernel panic"
+AFTER_PANIC = r"[^\n]*\n(?:.*\n)*?.*(?:K> |Powered off)"  # message, backtrace, and what comes then
 
 
 def prompt_regex(prompt: str) -> "re.Pattern[str]":
-    """The prompt at the start of a line, with nothing behind it."""
-    return re.compile(r"(?:\A|(?<=\n))" + re.escape(prompt) + r"\Z")
+    """The prompt at the start of a line, with nothing behind it; or a panic."""
+    return re.compile(rf"(?:\A|(?<=\n))(?:{re.escape(prompt)}\Z|{PANIC}{AFTER_PANIC})")
 
 
 class Session:
@@ -53,7 +55,7 @@ class Session:
 
     def at_prompt(self) -> bool:
         """Is the machine up, with hOS's shell waiting for a command?"""
-        return self.machine is not None and bool(prompt_regex(HOS).search(self.machine.console.text))
+        return self.machine is not None and self.machine.console.text.endswith("\n" + HOS)
 
     def drop(self) -> None:
         """End the machine; the next test gets a fresh one."""
@@ -67,6 +69,8 @@ class Session:
         console = self.machine.console
         start = console.pos
         found = self.machine.expect(prompt_regex(prompt), limit)
+        if found[0].startswith(PANIC):
+            raise MachineError(tail(console.text[start : found.end()], 20))
         return console.text[start : found.start()]
 
     def sh(self, command: str, limit: float = 30, prompt: str = HOS) -> str:

@@ -1,5 +1,6 @@
 """What several test files share: the usual machines, and a test program's verdict."""
 
+import os
 import secrets
 import subprocess
 from pathlib import Path
@@ -54,5 +55,7 @@ def host(command: List[object], limit: float = 240) -> "subprocess.CompletedProc
 
 
 def make(obj: Path, *arguments: str, limit: float = 240) -> "subprocess.CompletedProcess[str]":
-    """make with another output folder."""
-    return host(["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", f"O={obj}", *arguments], limit)
+    """make with this output folder, named as a user would: the flags, and so the need to build,
+    depend on the name."""
+    clean = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "O"]
+    return host([*clean, "make", f"O={os.path.relpath(obj, TOP)}", *arguments], limit)

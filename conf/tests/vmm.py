@@ -33,7 +33,7 @@ def no_vtx(bench: Bench) -> None:
         refuses(machine, r"no VT-x")
 
 
-@check("VMM", 1, "an old CPU without VT-x, NX and more: hOS works, and vmm says what is missing", lane="bochs")
+@check("VMM", 1, "an old CPU without VT-x: hOS works there, and vmm says what is missing", lane="bochs")
 def old_cpu(bench: Bench) -> None:
     with bench.machine("vmm-clawhammer", Bochs, cpu="athlon64_clawhammer") as machine:
         refuses(machine, r"no VT-x")
