@@ -250,24 +250,35 @@ static int64_t serve(struct Request *rq, uint64_t nr, uint64_t perm)
     return r;
 }
 
+/* Serve the message in the request page. A guest's is told from a client's by the sender's type,
+ * which is certain only while the sender exists; if it is gone, nothing is done for it. */
+static int64_t dispatch(struct Request *rq, uint64_t nr, uint64_t perm)
+{
+    const volatile struct Env *e = &envs[ENVX(rq->from)];
+    uint32_t type = e->env_type;
+
+    if (!ready)
+        return -E_IO;
+    if (e->env_id != rq->from)
+        return -E_BAD_ENV;
+    if (type == ENV_TYPE_GUEST)
+        return gdisk_request(rq->from, nr, perm & PTE_P ? rq->page : NULL, perm & PTE_W);
+    return serve(rq, nr, perm);
+}
+
 /* Wait for one message and answer it. */
 static void serve_one(void)
 {
     static struct Request rq;
-    int64_t value;
 
     if (sys_ipc_recv((void *)REQVA, 0) < 0)
         return;
     rq.from = thisenv->env_ipc_from;
     rq.page = (union Fsipc *)REQVA;
     rq.answer_page = NULL;
-    uint64_t nr = thisenv->env_ipc_value, perm = thisenv->env_ipc_perm;
-    if (!ready)
-        value = -E_IO;
-    else if (envs[ENVX(rq.from)].env_type == ENV_TYPE_GUEST)
-        value = gdisk_request(rq.from, nr, perm & PTE_P ? rq.page : NULL, perm & PTE_W);
-    else
-        value = serve(&rq, nr, perm);
+    uint64_t perm = thisenv->env_ipc_perm;
+    int64_t value = dispatch(&rq, thisenv->env_ipc_value, perm);
+    /* Before the client goes on, so that it finds its memory as it was. */
     if (perm & PTE_P)
         sys_page_unmap(0, rq.page);
     void *page = rq.answer_page ? rq.answer_page : (void *)UTOP;

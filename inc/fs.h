@@ -23,7 +23,7 @@ enum FileType {
 struct Dirent {
     char d_name[MAXNAMELEN];
     uint32_t d_type; /* enum FileType */
-    uint32_t d_pad;
+    uint32_t d_pad;  /* the server's number of the file */
 };
 _Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of entries");
 
