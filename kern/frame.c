@@ -11,7 +11,7 @@
 #include <kern/frame.h>
 #include <kern/pmap.h>
 
-#define MAX_REGIONS 32
+#define MAX_REGIONS 64
 #define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */
 #define BOOT_MAPPED PGSIZE_1G   /* what kern/entry.S maps */
 #define MIN_MEMORY  0x1000000ul /* 16 MiB */
@@ -35,40 +35,61 @@ extern const char kernel_end[];
 
 /* ---- Boot ---- */
 
-static void region_add(physaddr_t start, physaddr_t end)
+static void region_append(ppn_t start, ppn_t end)
 {
-    struct Region *r = &regions[nregions];
-
-    start = MAX(ROUNDUP(start, PGSIZE), LOW_MEMORY);
-    /* The kernel image sits at the start of memory above 1 MiB, with nothing of use below it. */
-    if (start < PADDR(kernel_end) && end > KERNEL_LOAD)
-        start = PADDR(kernel_end);
-    end = MIN(ROUNDDOWN(end, PGSIZE), KERNBASE_MAX);
     if (start >= end)
         return;
     if (nregions == MAX_REGIONS) {
-        cprintf("memory: more than %d ranges, ignoring %#lx-%#lx\n", MAX_REGIONS, start, end);
+        cprintf("memory: more than %d ranges, ignoring %#lx-%#lx\n", MAX_REGIONS, start << PGSHIFT,
+                end << PGSHIFT);
         return;
     }
-    r->start = r->mark = PGNUM(start);
-    r->end = PGNUM(end);
-    nregions++;
+    regions[nregions++] = (struct Region){ start, start, end };
 }
 
-static void regions_from_map(const struct MultibootInfo *mbi)
+/* Take [start, end) out of all regions. A region is replaced by what is left of it on both sides.
+ */
+static void region_cut(ppn_t start, ppn_t end)
 {
-    if (!(mbi->flags & MBI_MMAP)) {
-        if (mbi->flags & MBI_MEMORY)
-            region_add(LOW_MEMORY, LOW_MEMORY + mbi->mem_upper * 1024ul);
-        return;
+    for (int i = nregions - 1; i >= 0 && start < end; i--) {
+        struct Region old = regions[i];
+        if (start >= old.end || end <= old.start)
+            continue;
+        regions[i] = regions[--nregions];
+        region_append(old.start, start);
+        region_append(end, old.end);
     }
+}
+
+/* Enter the map's RAM, whole frames only, or cut out everything else. Ranges of a map may overlap.
+ */
+static void apply_map(const struct MultibootInfo *mbi, bool ram)
+{
     const char *p = KADDR(mbi->mmap_addr), *end = p + mbi->mmap_length;
+
     while (p < end) {
         const struct MultibootMmap *m = (const void *)p;
-        if (m->type == MBMMAP_AVAILABLE && m->addr + m->len > m->addr)
-            region_add(m->addr, m->addr + m->len);
+        physaddr_t from = MIN(m->addr, KERNBASE_MAX), to = from + MIN(m->len, KERNBASE_MAX - from);
+        ppn_t first = PGNUM(ram ? ROUNDUP(from, PGSIZE) : from);
+        ppn_t last = PGNUM(ram ? to : ROUNDUP(to, PGSIZE));
+
         p += m->size + sizeof(m->size);
+        if ((m->type == MBMMAP_AVAILABLE) != ram)
+            continue;
+        region_cut(first, last);
+        if (ram)
+            region_append(first, last);
     }
+}
+
+static void regions_init(const struct MultibootInfo *mbi)
+{
+    if (!(mbi->flags & MBI_MMAP))
+        return;
+    apply_map(mbi, true);
+    apply_map(mbi, false); /* where both claim a frame, it is not ours */
+    region_cut(0, PGNUM(LOW_MEMORY));
+    region_cut(PGNUM(KERNEL_LOAD), PGNUM(ROUNDUP(PADDR(kernel_end), PGSIZE)));
 }
 
 /* Frames that boot_alloc may still take from r. */
@@ -83,7 +104,7 @@ void frame_init(const struct MultibootInfo *mbi)
 {
     size_t limit;
 
-    regions_from_map(mbi);
+    regions_init(mbi);
     for (int i = 0; i < nregions; i++) {
         ntotal += regions[i].end - regions[i].start;
         npages = MAX(npages, regions[i].end);

@@ -162,7 +162,9 @@ static void map_direct(physaddr_t start, physaddr_t end)
     physaddr_t pa = ROUNDDOWN(start, PGSIZE_2M);
 
     while (pa < end) {
-        bool huge = cpu_features.page1g && pa % PGSIZE_1G == 0 && end - pa >= PGSIZE_1G;
+        /* Only what is all RAM, so that no other range needs a table there. */
+        bool huge =
+            cpu_features.page1g && pa % PGSIZE_1G == 0 && pa >= start && end - pa >= PGSIZE_1G;
         boot_map_page(KERNBASE + pa, pa, perm, huge ? 2 : 1, PTE_W);
         pa += huge ? PGSIZE_1G : PGSIZE_2M;
     }
