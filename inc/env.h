@@ -86,7 +86,7 @@ struct Env {
     struct EnvList env_waiters;  /* envs that wait for a message from this one only */
     uint64_t env_ipc_send_value; /* while blocked in sending: */
     uintptr_t env_ipc_send_srcva;
-    uint32_t env_ipc_send_perm;
+    uint64_t env_ipc_send_perm;
     envid_t env_wait_id;                /* the env it waits for */
     struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
     uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
