@@ -94,7 +94,8 @@ static enum ExitAction handle_entry_msr(struct Guest *g)
 
 static const struct ExitHandler handlers[GUEST_NREASONS];
 
-static enum ExitAction handle_unexpected(struct Guest *g, uint32_t reason)
+static enum ExitAction __attribute__((noinline, cold))
+handle_unexpected(struct Guest *g, uint32_t reason)
 {
     const char *words = reason < GUEST_NREASONS ? handlers[reason].words : NULL;
     guest_kill(g, "unexpected VM exit %u (%s) at rip 0x%lx, qualification 0x%lx", reason,

@@ -129,7 +129,7 @@ int64_t sys_guest_irq(envid_t guest, int vector)
  */
 static int copy_piece(void *hva, uintptr_t buf, size_t n, bool write)
 {
-    static const char zeroes[PGSIZE];
+    static char zeroes[PGSIZE]; /* never written */
     if (write)
         return copyin(hva, buf, n);
     return copyout(buf, hva != NULL ? hva : zeroes, n);

@@ -17,11 +17,12 @@ static bool is_one_of(uint32_t set, int vector)
     return vector < 32 && (set >> vector & 1);
 }
 
+/* In real mode no exception has an error code, and an entry that wants one fails. */
 static void set_exception(struct Guest *g, int vector, uint32_t error)
 {
+    bool has_error = is_one_of(HAS_ERROR, vector) && (vmread(VMCS_GUEST_CR0) & CR0_PE);
     g->event = (struct InjectEvent){
-        .info = INTR_VALID | INTR_TYPE_HARDEXC | vector |
-                (is_one_of(HAS_ERROR, vector) ? INTR_ERROR_VALID : 0),
+        .info = INTR_VALID | INTR_TYPE_HARDEXC | vector | (has_error ? INTR_ERROR_VALID : 0),
         .error = error,
     };
     guest_attn(g, ATTN_EVENT);
