@@ -105,8 +105,8 @@ static void end_env(struct Trapframe *tf, const char *more)
 }
 
 /* Where the frame for the upcall goes: below the one in use if the fault came on the exception
- * stack, or in the guard page below it (a handler that overflowed: no room, instead of anew from the
- * top for ever). */
+ * stack, or in the guard page below it (a handler that overflowed: no room, instead of anew from
+ * the top for ever). */
 static uintptr_t upcall_frame(const struct Trapframe *tf)
 {
     uintptr_t top = UXSTACKTOP;
@@ -197,10 +197,9 @@ static void kernel_trap(struct Trapframe *tf)
             tf->tf_rip = (uint64_t)user_access_fault;
         return;
     }
-    if (tf->tf_trapno == T_NMI) {
-        cprintf("non-maskable interrupt on CPU %u: ignored\n", this_cpu()->cpu_num);
+    /* Ignored without a word: what it has interrupted may hold the console's lock. */
+    if (tf->tf_trapno == T_NMI)
         return;
-    }
     if (tf->tf_trapno == T_PGFLT)
         cprintf("page fault in the kernel at address %#lx\n", va);
     panic_trap(tf, "%s in the kernel at %#lx", trapname(tf->tf_trapno), tf->tf_rip);
