@@ -168,8 +168,8 @@ void sched_wake_irq(int irq)
 
     irq_pending[irq] = true;
     irq_waiter[irq] = NULL;
-    if (!e || e->env_wait != WAIT_IRQ)
-        return;
+    if (!e || e->env_wait != WAIT_IRQ || e->env_wait_arg != (uintptr_t)irq)
+        return; /* nobody, or one whose deadline came first */
     irq_pending[irq] = false;
     e->env_tf.tf_rax = 0;
     sched_wake(e);
@@ -182,6 +182,7 @@ int sched_wait_irq(int irq, uint64_t deadline)
         return 0;
     }
     irq_waiter[irq] = curenv;
+    curenv->env_wait_arg = irq;
     curenv->env_tf.tf_rax = -E_AGAIN;
     sched_block(WAIT_IRQ, deadline);
     sched_yield();
