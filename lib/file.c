@@ -136,6 +136,8 @@ static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
     return done;
 }
 
+/* The offset is common to all who have the descriptor: this env takes its part of the file first,
+ * so that another's write goes behind it, and gives back what could not be written. */
 static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
 {
     union Fsipc *req = request();
@@ -144,11 +146,11 @@ static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
     n = MIN(n, (size_t)FSWRITE_MAX);
     req->write.fileid = fd->fd_file.id;
     req->write.n = n;
-    req->write.offset = fd->fd_offset;
+    req->write.offset = __atomic_fetch_add(&fd->fd_offset, n, __ATOMIC_SEQ_CST);
     memcpy(req->write.buf, buf, n);
     ssize_t put = fsipc(FSREQ_WRITE, NULL);
-    if (put > 0)
-        fd->fd_offset += put;
+    if (put < (ssize_t)n)
+        __atomic_fetch_sub(&fd->fd_offset, n - MAX(put, 0l), __ATOMIC_SEQ_CST);
     return put;
 }
 

@@ -6,11 +6,15 @@
 #include "internal.h"
 
 #define RING_SIZE 4032
+/* Writes up to this size are not mixed with those of others. */
+#define ATOMIC_SIZE 512
 
-/* Positions count all bytes ever; the reader owns one, the writer the other. */
+/* Positions count all bytes ever; readers move one, writers the other. Envs that share an end take
+ * turns: the lock holds the id of the one whose turn it is, 0: nobody's. */
 struct Pipe {
     volatile uint64_t rpos, wpos;
-    uint64_t pad[6];
+    volatile envid_t read_lock, write_lock;
+    uint64_t pad[5];
     char buf[RING_SIZE];
 };
 _Static_assert(sizeof(struct Pipe) <= PGSIZE, "a pipe's data is one page");
@@ -47,6 +51,30 @@ static bool other_end_closed(struct Fd *fd)
         if (all == page_refs((uintptr_t)fd_data(fd)) && runs == thisenv->env_runs)
             return all == mine;
     }
+}
+
+static bool is_gone(envid_t id)
+{
+    const volatile struct Env *e = &envs[ENVX(id)];
+    return e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_ZOMBIE;
+}
+
+/* A holder that is gone left nothing half done: a position moves only after the bytes are there. */
+static void lock_end(volatile envid_t *lock)
+{
+    for (unsigned round = 0;; round++) {
+        envid_t holder = *lock;
+        if ((holder == 0 || is_gone(holder)) &&
+            __atomic_compare_exchange_n(lock, &holder, thisenv->env_id, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return;
+        wait_turn(round);
+    }
+}
+
+static void unlock_end(volatile envid_t *lock)
+{
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
 static struct Fd *new_end(uint32_t omode)
@@ -95,22 +123,45 @@ static void ring_copy(struct Pipe *p, uint64_t pos, void *buf, size_t n, bool to
     memcpy(to_ring ? p->buf : b + first, to_ring ? b + first : p->buf, n - first);
 }
 
+/* Take up to n bytes that are there. */
+static size_t take_bytes(struct Pipe *p, void *buf, size_t n)
+{
+    lock_end(&p->read_lock);
+    uint64_t rpos = p->rpos;
+    size_t len = MIN(n, p->wpos - rpos);
+    ring_copy(p, rpos, buf, len, false);
+    __atomic_store_n(&p->rpos, rpos + len, __ATOMIC_RELEASE);
+    unlock_end(&p->read_lock);
+    return len;
+}
+
+/* Put as many of n bytes as there is room for; few bytes all or none. */
+static size_t put_bytes(struct Pipe *p, const void *buf, size_t n)
+{
+    lock_end(&p->write_lock);
+    uint64_t wpos = p->wpos;
+    size_t room = RING_SIZE - (wpos - p->rpos);
+    size_t len = n <= room ? n : n <= ATOMIC_SIZE ? 0 : room;
+    ring_copy(p, wpos, (void *)buf, len, true);
+    __atomic_store_n(&p->wpos, wpos + len, __ATOMIC_RELEASE);
+    unlock_end(&p->write_lock);
+    return len;
+}
+
 /* Waits for the first byte only. 0: the writers are gone and the ring is empty. */
 static ssize_t pipe_read(struct Fd *fd, void *buf, size_t n)
 {
     struct Pipe *p = pipe_of(fd);
 
-    for (unsigned round = 0; p->rpos == p->wpos; round++) {
+    for (unsigned round = 0; n > 0; round++) {
         /* What the last writer wrote is there before it is seen gone. */
-        if (other_end_closed(fd) && p->rpos == p->wpos)
-            return 0;
+        bool closed = p->rpos == p->wpos && other_end_closed(fd);
+        size_t len = take_bytes(p, buf, n);
+        if (len > 0 || closed)
+            return len;
         wait_turn(round);
     }
-    uint64_t rpos = p->rpos;
-    size_t len = MIN(n, p->wpos - rpos);
-    ring_copy(p, rpos, buf, len, false);
-    __atomic_store_n(&p->rpos, rpos + len, __ATOMIC_RELEASE);
-    return len;
+    return 0;
 }
 
 /* Writes all n bytes, or what fitted before the readers went away: -E_EOF if that is nothing. */
@@ -118,21 +169,16 @@ static ssize_t pipe_write(struct Fd *fd, const void *buf, size_t n)
 {
     struct Pipe *p = pipe_of(fd);
     size_t done = 0;
-    unsigned round = 0;
 
-    while (done < n) {
+    for (unsigned round = 0; done < n; round++) {
         if (other_end_closed(fd))
             return done ? (ssize_t)done : -E_EOF;
-        uint64_t wpos = p->wpos;
-        size_t len = MIN(n - done, RING_SIZE - (wpos - p->rpos));
-        if (len == 0) {
-            wait_turn(round++);
-            continue;
-        }
-        ring_copy(p, wpos, (char *)buf + done, len, true);
-        __atomic_store_n(&p->wpos, wpos + len, __ATOMIC_RELEASE);
+        size_t len = put_bytes(p, (const char *)buf + done, n - done);
         done += len;
-        round = 0;
+        if (len > 0)
+            round = 0;
+        else
+            wait_turn(round);
     }
     return done;
 }

@@ -197,7 +197,8 @@ static const char *skip_prefix(const char *s, unsigned *base)
     return s;
 }
 
-/* Parse an optional sign and digits. *neg tells the sign; more than max becomes max. */
+/* Parse an optional sign and digits. More than max becomes max; *neg is set for a minus sign, but
+ * not if that happened to the largest number there is. */
 static unsigned long parse_number(const char *s, char **end, unsigned base, unsigned long max,
                                   bool *neg)
 {
@@ -218,6 +219,7 @@ static unsigned long parse_number(const char *s, char **end, unsigned base, unsi
     }
     if (end)
         *end = (char *)(s == digits ? start : s);
+    *neg &= !over || max != ~0ul;
     return over ? max : value;
 }
 
@@ -225,7 +227,7 @@ unsigned long strtoul(const char *s, char **end, int base)
 {
     bool neg;
     unsigned long value = parse_number(s, end, base, ~0ul, &neg);
-    return neg && value != ~0ul ? -value : value;
+    return neg ? -value : value;
 }
 
 long strtol(const char *s, char **end, int base)

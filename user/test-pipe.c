@@ -140,12 +140,50 @@ static void no_false_close(void)
     close(fds[1]);
 }
 
+/* Several writers at one end: nothing is lost, and each one's bytes come in order. */
+static void many_users(void)
+{
+    enum {
+        USERS = 3,
+        RECORDS = 2000
+    };
+    int fds[2];
+    uint32_t record, sum = 0;
+    envid_t writer[USERS];
+
+    CHECK_IS(pipe(fds), 0);
+    for (uint32_t w = 0; w < USERS; w++) {
+        writer[w] = fork();
+        if (writer[w] != 0)
+            continue;
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            record = w << 24 | i;
+            if (write(fds[1], &record, sizeof(record)) != sizeof(record))
+                exit(1);
+        }
+        exit(0);
+    }
+    close(fds[1]);
+    uint32_t next[USERS] = { 0 };
+    while (readn(fds[0], &record, sizeof(record)) == sizeof(record)) {
+        uint32_t w = record >> 24;
+        CHECK(w < USERS && (record & 0xffffff) == next[w], "record %#x came out of order", record);
+        next[w]++;
+        sum++;
+    }
+    CHECK_IS(sum, USERS * RECORDS);
+    for (int w = 0; w < USERS; w++)
+        CHECK_IS(wait(writer[w]), 0);
+    close(fds[0]);
+}
+
 static const struct Test tests[] = {
     { "large", large },
     { "writer-closes", writer_closes },
     { "reader-closes", reader_closes },
     { "reader-dies", reader_dies },
     { "dup", dup_keeps_open },
+    { "many-users", many_users },
     { "no-false-close", no_false_close },
 };
 
