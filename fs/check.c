@@ -12,7 +12,7 @@
 #include <fs/hostdev.h>
 #include <inc/error.h>
 
-#define CACHE_BLOCKS       512
+#define CACHE_BLOCKS       256
 #define DIR_MAX            ((uint64_t)64 << 20) /* bytes of the largest directory that makes sense */
 #define MESSAGES_PER_INODE 10
 

@@ -153,12 +153,16 @@ static void op_create(struct ModelFile *f)
     }
 }
 
+/* Somewhere in a file, now and then very far from its beginning. */
+static uint64_t far_offset(void)
+{
+    return below(15) ? below(FS_NDIRECT * 2 * BLKSIZE) : below(MAX_OFFSET);
+}
+
 static void op_write(struct ModelFile *f)
 {
     static uint8_t buf[MAX_WRITE];
-    uint64_t off = below(4)   ? below(f->size + 1)
-                   : below(2) ? below(MAX_OFFSET)
-                              : below(BLKSIZE * 40);
+    uint64_t off = below(4) ? below(f->size + 1) : far_offset();
     size_t n = 1 + below(below(3) ? 3 * BLKSIZE : MAX_WRITE);
     uint32_t inum;
 
@@ -195,7 +199,7 @@ static void op_read(struct ModelFile *f)
 
 static void op_truncate(struct ModelFile *f)
 {
-    size_t size = below(3) ? below(f->size + 1) : below(2) ? 0 : below(MAX_OFFSET);
+    size_t size = below(3) ? below(f->size + 1) : below(2) ? 0 : far_offset();
     uint32_t inum;
 
     if (fs_lookup(&fs, f->path, &inum) < 0)
