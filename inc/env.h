@@ -90,6 +90,10 @@ struct Env {
     envid_t env_wait_id;                /* the env it waits for */
     struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
     uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
+    uint8_t env_freed;                  /* ENV_DYING: its memory has been given back */
+    uint8_t env_killed;                 /* to be ended, with env_exit, when it leaves its CPU */
+    uint8_t env_stop;                   /* to be stopped when it leaves its CPU */
+    uint8_t env_timer_cpu;              /* whose cpu_timers it is in */
     uint64_t env_cputs_done;            /* bytes that a sys_cputs under way has written */
     uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
     struct Env *env_timer_next;         /* list of deadlines, earliest first */

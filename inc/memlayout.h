@@ -4,7 +4,7 @@
  *   0xffffffff80000000  KERNEL_VMA   the kernel image: physical address + KERNEL_VMA,
  *                                    text read-execute, rodata read-only, data read-write
  *   0xffffffff40000000  LAPIC_VA     the local APIC's registers, uncached (hOS without x2APIC)
- *   0xffffff0000000000  KERNEL_MMIO  device registers (the local APIC), uncached
+ *   0xffffff0000000000  KERNEL_MMIO  firmware tables
  *   0xffff800000000000  KERNBASE     all physical memory, read-write, never executable
  *   ---------------------------------------------------------------- canonical hole
  *   0x0000010000000000  UVPT         the env's own page tables, read-only (PML4 slot 2)
@@ -42,6 +42,7 @@
 #define KERNBASE_MAX UL(0x400000000000) /* bytes of physical memory the direct map can hold */
 
 #define KERNEL_MMIO UL(0xffffff0000000000)
+#define ACPI_VA     KERNEL_MMIO /* firmware tables, mapped while they are read */
 
 #define UVPT   UL(0x0000010000000000)
 #define UENVS  UL(0x000000c000000000)

@@ -19,6 +19,12 @@ struct Cpu {
     struct Env *cpu_env;               /* env running here, NULL when idle */
     uint32_t cpu_num;
     uint32_t cpu_apicid;
+    volatile bool cpu_started;        /* runs kernel code of its own */
+    bool cpu_idle;                    /* sleeps in HLT; under env_lock */
+    volatile physaddr_t cpu_cr3;      /* address space that is loaded; set before CR3 is */
+    volatile uint32_t cpu_flush_req;  /* TLB flushes that other CPUs asked for, */
+    volatile uint32_t cpu_flush_done; /* and that were done */
+    struct Env *cpu_timers;           /* envs with a deadline that blocked here, earliest first */
     struct Taskstate cpu_tss;
     uint64_t cpu_gdt[8] __attribute__((aligned(16)));
     uint64_t cpu_env_since;      /* TSC when cpu_env got the CPU */
@@ -34,6 +40,7 @@ struct Cpu {
 };
 
 extern struct Cpu cpus[NCPU];
+extern uint8_t kstacks[NCPU][KSTACK_SIZE];
 extern uint32_t ncpu;
 
 static inline struct Cpu *this_cpu(void)
@@ -50,6 +57,20 @@ void cpu_init(struct Cpu *c);
 /* Load GDTR and IDTR. Needed again when a guest has had the CPU: a VM exit sets both limits to
  * 0xffff (SDM "Loading Host Segment and Descriptor-Table Registers"), beyond the tables. */
 void cpu_load_tables(const struct Cpu *c);
+
+/* Load an address space on this CPU. */
+void cpu_load_cr3(physaddr_t cr3);
+
+/* ---- kern/mp.c ---- */
+/* Start the other CPUs of the machine. Returns when they are idle. */
+void mp_init(void);
+/* Make CPU c drop its cached translations, and (if it runs a guest) leave the guest; returns when
+ * it has. */
+void cpu_flush_remote(struct Cpu *c);
+/* Serve flush requests of other CPUs; from T_IPI_FLUSH and from waits. */
+void cpu_flush_poll(void);
+/* Make CPU c look at the run queue. */
+void cpu_kick(struct Cpu *c);
 
 /* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
 struct CpuFeatures {

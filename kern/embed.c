@@ -20,8 +20,13 @@ static void map_segment(struct Env *e, const uint8_t *elf, const struct Proghdr6
     for (uintptr_t va = start; va < ph->p_vaddr + ph->p_memsz; va += PGSIZE) {
         struct PageInfo *pp = page_alloc(ALLOC_ZERO);
         uintptr_t from = MAX(va, ph->p_vaddr), to = MIN(va + PGSIZE, file_end);
-        if (!pp || env_map(e, pp, va, perm) < 0)
-            panic("no memory for the program %s", e->env_name);
+        int r = -E_NO_MEM;
+        spin_lock(env_mem(e));
+        if (pp)
+            r = env_map(e, pp, va, perm);
+        spin_unlock(env_mem(e));
+        if (r < 0)
+            panic("no memory for the program %s: %e", e->env_name, r);
         if (from < to)
             memcpy((char *)page2kva(pp) + PGOFF(from), elf + ph->p_offset + (from - ph->p_vaddr),
                    to - from);
@@ -48,5 +53,7 @@ void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *
     map_segment(e, elf, &stack);
     e->env_tf.tf_rip = h->e_entry;
     e->env_tf.tf_rsp = USTACKTOP;
+    spin_lock(&env_lock);
     sched_ready(e);
+    spin_unlock(&env_lock);
 }

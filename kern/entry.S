@@ -29,6 +29,35 @@
     .long MB_FLAGS
     .long -(MULTIBOOT_HEADER_MAGIC + MB_FLAGS)
 
+/* From protected mode without paging to 64-bit code at \target, with the boot page tables and boot_efer. */
+.macro ENTER_LONG_MODE target
+    movl $(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT), %eax
+    movl %eax, %cr4
+    movl $PHYS(boot_pml4), %eax
+    movl %eax, %cr3
+    movl $MSR_EFER, %ecx
+    movl PHYS(boot_efer), %eax
+    xorl %edx, %edx
+    wrmsr
+    movl $(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG), %eax
+    movl %eax, %cr0
+    lgdt boot_gdtr
+    ljmp $GD_KT, $1f
+.code64
+1:  movl $GD_KD, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    xorl %eax, %eax
+    movl %eax, %fs
+    movl %eax, %gs
+    movabsq $\target, %rax
+    jmp *%rax
+.code32
+.endm
+
+#define GD_BOOT32 0x18 /* 32-bit code, for CPUs on their way up */
+
 .section .boot, "ax"
 .code32
 .globl _start
@@ -70,30 +99,9 @@ _start:
     addl $8, %edx
     loop 1b
 
-    movl $(CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT), %eax
-    movl %eax, %cr4
-    movl %edi, %cr3
-    movl $MSR_EFER, %ecx
-    movl %ebx, %eax
-    xorl %edx, %edx
-    wrmsr
-    movl $(CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG), %eax
-    movl %eax, %cr0
-    lgdt boot_gdtr
-    ljmp $GD_KT, $1f
+    movl %ebx, PHYS(boot_efer)
+    ENTER_LONG_MODE start64
 
-.code64
-1:  movl $GD_KD, %eax
-    movl %eax, %ds
-    movl %eax, %es
-    movl %eax, %ss
-    xorl %eax, %eax
-    movl %eax, %fs
-    movl %eax, %gs
-    movabsq $start64, %rax
-    jmp *%rax
-
-.code32
 /* Not a 64-bit CPU: say so on the serial line and the screen, and stop. */
 no_long_mode:
     movl $no_long_mode_text, %esi
@@ -123,9 +131,39 @@ boot_gdt:
     .quad 0
     .quad 0x00af9a000000ffff        /* GD_KT: 64-bit code */
     .quad 0x00cf92000000ffff        /* GD_KD: data */
+    .quad 0x00cf9a000000ffff        /* GD_BOOT32 */
 boot_gdtr:
     .word . - boot_gdt - 1
     .long boot_gdt
+
+/*
+ * An application processor starts here in real mode, at the page that mp_init has copied this to (CS = page / 16,
+ * IP = 0; SDM "MP Initialization Protocol"), and goes on in the kernel image.
+ */
+.code16
+.globl ap_trampoline, ap_trampoline_end
+ap_trampoline:
+    cli
+    cld
+    movw %cs, %ax
+    movw %ax, %ds
+    lgdtl ap_gdtr - ap_trampoline
+    movl %cr0, %eax
+    orl $CR0_PE, %eax
+    movl %eax, %cr0
+    ljmpl $GD_BOOT32, $ap_start32
+ap_gdtr:
+    .word boot_gdtr - boot_gdt - 1
+    .long boot_gdt
+ap_trampoline_end:
+
+.code32
+ap_start32:
+    movl $GD_KD, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    ENTER_LONG_MODE ap_start64
 
 .text
 .code64
@@ -145,7 +183,17 @@ start64:
 1:  hlt
     jmp 1b
 
+ap_start64:
+    movq ap_stack_top, %rsp
+    xorl %ebp, %ebp
+    call ap_main
+1:  hlt
+    jmp 1b
+
 .bss
+.globl ap_stack_top
+ap_stack_top: .skip 8
+boot_efer: .skip 4
 .balign 4096
 .globl boot_pml4
 boot_pml4: .skip 4096

@@ -15,6 +15,7 @@
 
 struct Env envs[NENV] __attribute__((aligned(PGSIZE)));
 struct spinlock env_lock = SPINLOCK_INIT("env");
+static struct spinlock mem_locks[NENV]; /* outside of struct Env, since they outlive its owner */
 
 /* Free slots that were used before; from env_mark on they never were. Under env_lock. */
 static struct EnvList env_free_list;
@@ -48,6 +49,16 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
         return -E_BAD_ENV;
     *store = e;
     return 0;
+}
+
+struct spinlock *env_mem(const struct Env *e)
+{
+    return &mem_locks[e - envs];
+}
+
+bool env_on_cpu(const struct Env *e)
+{
+    return cpus[e->env_cpunum].cpu_env == e;
 }
 
 static struct Env *slot_alloc(void)
@@ -146,15 +157,12 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
     return 0;
 }
 
-/* The parent of e if it is still there, else NULL. */
+/* The parent of e while it holds its slot, else NULL. */
 static struct Env *parent_of(const struct Env *e)
 {
     struct Env *p = &envs[ENVX(e->env_parent_id)];
 
-    if (e->env_parent_id == 0 || p->env_id != e->env_parent_id || p->env_status == ENV_FREE ||
-        p->env_status == ENV_DYING || p->env_status == ENV_ZOMBIE)
-        return NULL;
-    return p;
+    return e->env_parent_id != 0 && p->env_id == e->env_parent_id ? p : NULL;
 }
 
 void env_reap(struct Env *parent, struct Env *zombie)
@@ -163,29 +171,68 @@ void env_reap(struct Env *parent, struct Env *zombie)
     slot_free(zombie);
 }
 
-/* Nothing but its parent can make e run. */
-static bool is_stopped(const struct Env *e)
+/*
+ * The end of an env, in three steps. end_mark takes it off everything that could make it run;
+ * finish gives its memory back, without env_lock; env_gone makes it a zombie or forgets it. An env
+ * that runs on another CPU begins its end there. Those that cannot go on without it, its guests and
+ * the children that only it could start, end with it, and before it does.
+ */
+
+/* Take e off everything and append it to doomed, unless it has ended or is to end on its own CPU.
+ * env_lock is held. */
+static void end_mark(struct Env *e, int status, struct EnvList *doomed)
 {
-    return e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE;
+    if (e->env_status == ENV_FREE || e->env_status == ENV_DYING || e->env_status == ENV_ZOMBIE)
+        return;
+    e->env_exit = status & 0xff;
+    if (env_on_cpu(e) && e != curenv) {
+        e->env_killed = true;
+        cpu_kick(&cpus[e->env_cpunum]);
+        return;
+    }
+    e->env_status = ENV_DYING;
+    sched_remove(e);
+    ipc_env_gone(e);
+    if (e == curenv) {
+        cpu_load_cr3(PADDR(kern_pml4));
+        this_cpu()->cpu_env = NULL;
+    }
+    envlist_append(doomed, e);
 }
 
-/* Part e from its children: zombies are forgotten, guests and those that nobody could start any
- * more go to the list doomed (by env_sib_next), the others live on without a parent. */
-static void children_release(struct Env *e, struct Env **doomed)
+/* Nothing but its parent can make it run, or it runs for its parent only. */
+static bool depends_on_parent(const struct Env *e)
+{
+    return e->env_type == ENV_TYPE_GUEST ||
+           (e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE) || e->env_stop;
+}
+
+/* Children that depend on e are marked, others live on without a parent, and zombies are forgotten.
+ */
+static void end_children(struct Env *e, struct EnvList *doomed)
 {
     struct Env *next;
 
     for (struct Env *c = e->env_child; c; c = next) {
         next = c->env_sib_next;
-        c->env_parent_id = 0;
-        if (c->env_status == ENV_ZOMBIE) {
-            slot_free(c);
-        } else if (c->env_type == ENV_TYPE_GUEST || is_stopped(c)) {
-            c->env_sib_next = *doomed;
-            *doomed = c;
+        if (c->env_status != ENV_ZOMBIE && depends_on_parent(c)) {
+            end_mark(c, EXIT_KILLED, doomed);
+            continue;
         }
+        family_leave(e, c);
+        c->env_parent_id = 0;
+        if (c->env_status == ENV_ZOMBIE)
+            slot_free(c);
     }
-    e->env_child = NULL;
+}
+
+/* Mark e and all that go with it; parents come before their children. A list and not a recursion,
+ * since families may be deeper than the kernel stack. env_lock is held. */
+static void end_begin(struct Env *e, int status, struct EnvList *doomed)
+{
+    end_mark(e, status, doomed);
+    for (struct Env *d = doomed->head; d; d = d->env_next)
+        end_children(d, doomed);
 }
 
 /* Does the parent sleep until this child ends, or (a monitor) until its guest has something to say?
@@ -197,58 +244,90 @@ static bool waits_for(const struct Env *parent, envid_t child)
     return parent->env_wait == WAIT_GUEST && parent->env_wait_id == child;
 }
 
-/* End e alone; its children that cannot go on without it are put on doomed. */
-static void end_one(struct Env *e, int status, struct Env **doomed)
+/* The last step, for e and then for each parent whose end has waited for this one. env_lock is
+ * held. */
+static void env_gone(struct Env *e)
 {
-    struct Env *parent = parent_of(e);
-
-    e->env_status = ENV_DYING;
-    sched_remove(e);
-    ipc_env_gone(e);
-    children_release(e, doomed);
-    if (this_cpu()->cpu_env == e)
-        lcr3(PADDR(kern_pml4));
-    if (e->env_type == ENV_TYPE_GUEST)
-        guest_free(e);
-    else
-        pml4_free(e->env_pml4);
-    e->env_pml4 = NULL;
-
-    e->env_exit = status & 0xff;
-    if (!parent) {
+    while (e && e->env_status == ENV_DYING && e->env_freed && !e->env_child) {
+        struct Env *parent = parent_of(e);
+        if (parent && parent->env_status != ENV_DYING) {
+            e->env_status = ENV_ZOMBIE;
+            if (waits_for(parent, e->env_id))
+                sched_wake(parent);
+            return;
+        }
+        if (parent)
+            family_leave(parent, e);
         slot_free(e);
-        return;
+        e = parent;
     }
-    e->env_status = ENV_ZOMBIE;
-    if (waits_for(parent, e->env_id))
-        sched_wake(parent);
 }
 
-/* Everything of env_destroy but leaving the CPU. env_lock is held. A list and not a recursion,
- * since families may be deeper than the kernel stack. */
-static void env_end(struct Env *e, int status)
+/* Give back what e holds. */
+static void finish(struct Env *e)
 {
-    struct Env *doomed = NULL;
+    uint64_t *pml4;
 
-    end_one(e, status, &doomed);
-    while (doomed) {
-        struct Env *c = doomed;
-        doomed = c->env_sib_next;
-        end_one(c, EXIT_KILLED, &doomed);
+    spin_lock(env_mem(e));
+    pml4 = e->env_pml4;
+    e->env_pml4 = NULL;
+    if (e->env_type == ENV_TYPE_GUEST)
+        guest_free(e);
+    spin_unlock(env_mem(e));
+    if (pml4)
+        pml4_free(pml4);
+
+    spin_lock(&env_lock);
+    e->env_freed = true;
+    env_gone(e);
+    spin_unlock(&env_lock);
+}
+
+/* Children first, so that an env's status is seen when all that it had is free. */
+static void finish_all(struct EnvList *doomed)
+{
+    struct Env *e;
+
+    while ((e = doomed->tail)) {
+        envlist_remove(e);
+        finish(e);
     }
 }
 
 void env_destroy(struct Env *e, int status)
 {
+    struct EnvList doomed = { NULL, NULL };
     bool self = e == curenv;
 
     spin_lock(&env_lock);
-    env_end(e, status);
+    end_begin(e, status, &doomed);
     spin_unlock(&env_lock);
-    if (self) {
-        this_cpu()->cpu_env = NULL;
+    finish_all(&doomed);
+    if (self)
         sched_yield();
-    }
+}
+
+int env_kill(envid_t id)
+{
+    struct EnvList doomed = { NULL, NULL };
+    struct Env *e;
+    bool self;
+    int r;
+
+    spin_lock(&env_lock);
+    r = envid2env(id, &e, false);
+    self = r == 0 && e == curenv;
+    if (r == 0 && e->env_status == ENV_ZOMBIE)
+        r = -E_BAD_ENV;
+    if (r == 0 && (e->env_type == ENV_TYPE_FS || e->env_type == ENV_TYPE_INIT))
+        r = -E_PERM;
+    if (r == 0)
+        end_begin(e, EXIT_KILLED, &doomed);
+    spin_unlock(&env_lock);
+    finish_all(&doomed);
+    if (r == 0 && self)
+        sched_yield();
+    return r;
 }
 
 void env_fpu_save(void)
@@ -264,18 +343,22 @@ static void fpu_load(const struct Env *e)
 /* Give this CPU to e: its FPU state, its address space, the stack that its traps save to. */
 static void env_switch(struct Cpu *c, struct Env *e)
 {
+    e->env_cpunum = c->cpu_num;
     c->cpu_env = e;
     e->env_runs++;
-    e->env_cpunum = c->cpu_num;
     c->cpu_env_since = read_tsc();
     c->cpu_slice_end = 0;
     fpu_load(e);
-    if (e->env_type == ENV_TYPE_GUEST)
+    if (e->env_type == ENV_TYPE_GUEST) {
+        /* An address space that this CPU no longer protects must not stay loaded. */
+        if (c->cpu_cr3 != PADDR(kern_pml4))
+            cpu_load_cr3(PADDR(kern_pml4));
         return;
+    }
     c->cpu_user_tf_end = &e->env_tf + 1;
     c->cpu_tss.rsp[0] = (uint64_t)c->cpu_user_tf_end;
-    if (rcr3() != e->env_cr3)
-        lcr3(e->env_cr3);
+    if (c->cpu_cr3 != e->env_cr3)
+        cpu_load_cr3(e->env_cr3);
 }
 
 void env_run(struct Env *e)
@@ -285,6 +368,7 @@ void env_run(struct Env *e)
     e->env_status = ENV_RUNNING;
     if (c->cpu_env != e)
         env_switch(c, e);
+    spin_unlock(&env_lock);
     sched_arm_timer();
     if (e->env_type != ENV_TYPE_GUEST)
         env_pop_tf(&e->env_tf);

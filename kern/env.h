@@ -12,6 +12,9 @@
 extern struct Env envs[NENV];
 extern struct spinlock env_lock;
 
+/* The lock of e's address space: env_pml4 and its tables. Taken after env_lock. */
+struct spinlock *env_mem(const struct Env *e);
+
 /* What an ENV_NOT_RUNNABLE env waits for (Env.env_wait). */
 enum EnvWait {
     WAIT_NONE = 0, /* not started, or stopped by its parent */
@@ -40,13 +43,18 @@ void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *
  * parent has read the status (none when it has no parent). Its guests, and children that it has not
  * started or has stopped, end with it. If it is the current env, does not return. */
 void env_destroy(struct Env *e, int status);
-/* Run e on this CPU. Does not return. */
+/* End the env of this id as the system call does. -E_BAD_ENV, -E_PERM. Does not return if it is the
+ * caller. */
+int env_kill(envid_t id);
+/* Run e on this CPU. env_lock is held, and released. Does not return. */
 void env_run(struct Env *e) __attribute__((noreturn));
 /* Forget a zombie child whose status its parent has read. env_lock is held. */
 void env_reap(struct Env *parent, struct Env *zombie);
-/* Map pp in the user space of e and keep count (env_pages). -E_NO_MEM. */
+/* Map pp in the user space of e and keep count (env_pages). env_mem is held. -E_NO_MEM. */
 int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
-void env_unmap(struct Env *e, uintptr_t va);
+/* The frame at page-aligned va of e, to be mapped elsewhere with perm (as system calls take it),
+ * with a reference for the caller. Takes env_mem. -E_INVAL. */
+int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp);
 /* Look an id up. 0 is the current env. With checkperm: only the current env or its direct child.
  * -E_BAD_ENV. */
 int envid2env(envid_t id, struct Env **store, bool checkperm);
@@ -57,12 +65,19 @@ void env_fpu_save(void);
 /* ---- kern/sched.c: run queue and waiting ---- */
 
 /*
- * How a system call waits: it sets what its caller is to find in RAX (env_tf.tf_rax, or calls
- * sched_restart), calls sched_block and then sched_yield, which does not return. A waker may change
- * tf_rax before sched_wake. With sched_restart the call is executed anew after the wake-up, so it
- * checks its condition again; that is what calls do that copy something to the caller.
+ * How a system call waits: under env_lock it checks its condition, sets what its caller is to find
+ * in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it releases env_lock
+ * and calls sched_yield, which does not return. Whoever makes the condition true calls sched_wake
+ * under env_lock, after changing tf_rax if need be; the env may still be on its old CPU then. With
+ * sched_restart the call is executed anew after the wake-up, so it checks its condition again; that
+ * is what calls do that copy something to the caller.
+ *
+ * env_lock is held by the callers of sched_ready, sched_block, sched_restart, sched_wake,
+ * sched_remove and env_on_cpu.
  */
 
+/* Is e the current env of a CPU? (Of which one, env_cpunum says.) */
+bool env_on_cpu(const struct Env *e);
 /* Make e runnable (append to the run queue). e must not be on any list. */
 void sched_ready(struct Env *e);
 /* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC
@@ -74,9 +89,10 @@ void sched_restart(void);
 /* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
  * ENV_NOT_RUNNABLE. */
 void sched_wake(struct Env *e);
-/* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr. */
+/* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr; takes
+ * env_lock. */
 void sched_wake_console(void);
-/* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch. */
+/* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch; takes env_lock. */
 void sched_wake_irq(int irq);
 /* Take e off the run queue and timer list, wherever it is. */
 void sched_remove(struct Env *e);

@@ -1,7 +1,8 @@
 /*
  * Messages between envs: a 64-bit value and possibly a page. A sender that finds no receiver waits
  * in the receiver's senders list; a receiver that wants to hear one env only waits in that env's
- * waiters list, so the end of an env wakes everybody who depends on it.
+ * waiters list, so the end of an env wakes everybody who depends on it. All of this is under
+ * env_lock.
  */
 #include <inc/error.h>
 #include <kern/cpu.h>
@@ -15,26 +16,9 @@
 struct Message {
     struct Env *from;
     uint64_t value;
-    struct PageInfo *page; /* NULL: none */
+    struct PageInfo *page; /* NULL: none; else with a reference */
     uint64_t perm;
 };
-
-/* The page at srcva of e that a message or a mapping offers with perm; NULL in *pp for srcva >=
- * UTOP. */
-int ipc_source_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
-{
-    uint64_t *pte;
-
-    *pp = NULL;
-    if (srcva >= UTOP)
-        return 0;
-    if (srcva % PGSIZE || !perm_valid(perm))
-        return -E_INVAL;
-    *pp = page_lookup(e->env_pml4, srcva, &pte);
-    if (!*pp || ((perm & PTE_W) && !(*pte & PTE_W)))
-        return -E_INVAL;
-    return 0;
-}
 
 static bool is_receiving(const struct Env *to, envid_t from)
 {
@@ -48,7 +32,9 @@ static int deliver(struct Env *to, const struct Message *m)
     bool map = m->page && to->env_ipc_dstva < UTOP;
 
     if (map) {
+        spin_lock(env_mem(to));
         int r = env_map(to, m->page, to->env_ipc_dstva, m->perm);
+        spin_unlock(env_mem(to));
         if (r < 0)
             return r;
     }
@@ -79,12 +65,25 @@ static int try_deliver(struct Env *to, const struct Message *m)
     return r;
 }
 
+/* The page at srcva of e for a message; NULL for srcva >= UTOP. -E_INVAL. */
+static int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
+{
+    *pp = NULL;
+    return srcva < UTOP ? env_page_take(e, srcva, perm, pp) : 0;
+}
+
 static int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
     m->from = curenv;
     m->value = value;
     m->perm = perm;
-    return ipc_source_page(curenv, srcva, perm, &m->page);
+    return message_page(curenv, srcva, perm, &m->page);
+}
+
+static void message_drop(struct Message *m)
+{
+    if (m->page)
+        page_decref(m->page);
 }
 
 static int find_target(envid_t id, struct Env **to)
@@ -100,9 +99,14 @@ int64_t sys_ipc_try_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t p
     struct Env *to;
     int r;
 
-    if ((r = find_target(id, &to)) < 0 || (r = message_init(&m, value, srcva, perm)) < 0)
+    if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    return try_deliver(to, &m);
+    spin_lock(&env_lock);
+    if ((r = find_target(id, &to)) == 0)
+        r = try_deliver(to, &m);
+    spin_unlock(&env_lock);
+    message_drop(&m);
+    return r;
 }
 
 /* The current env waits in the senders list of `to`. Its message stays described in its struct Env.
@@ -116,35 +120,56 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
     envlist_append(&to->env_senders, curenv);
 }
 
-int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
+/* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
+ * message queued; -E_*. env_lock is held. */
+static int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva, enum EnvWait why)
 {
-    struct Message m;
     struct Env *to;
     int r;
 
-    if ((r = find_target(id, &to)) < 0 || (r = message_init(&m, value, srcva, perm)) < 0)
+    if ((r = find_target(id, &to)) < 0)
         return r;
-    r = try_deliver(to, &m);
+    r = try_deliver(to, m);
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
         return r;
     curenv->env_ipc_send_srcva = srcva;
-    queue_sender(to, WAIT_SEND, value, perm);
-    sched_yield();
+    queue_sender(to, why, m->value, m->perm);
+    return 1;
+}
+
+int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
+{
+    struct Message m;
+    int r;
+
+    if ((r = message_init(&m, value, srcva, perm)) < 0)
+        return r;
+    spin_lock(&env_lock);
+    r = send_or_queue(id, &m, srcva, WAIT_SEND);
+    spin_unlock(&env_lock);
+    message_drop(&m);
+    if (r == 1)
+        sched_yield();
+    return r;
 }
 
 int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp,
                    uint64_t perm)
 {
     struct Message m = { g, value, pp, perm };
-    int r = try_deliver(to, &m);
+    int r;
 
-    if (r != -E_IPC_NOT_RECV)
-        return r;
-    if (pp)
-        page_incref(pp);
-    g->env_ipc_send_page = pp;
-    queue_sender(to, WAIT_HOSTSEND, value, perm);
-    return 1;
+    spin_lock(&env_lock);
+    r = to->env_type == ENV_TYPE_FS ? try_deliver(to, &m) : -E_BAD_ENV;
+    if (r == -E_IPC_NOT_RECV) {
+        if (pp)
+            page_incref(pp);
+        g->env_ipc_send_page = pp;
+        queue_sender(to, WAIT_HOSTSEND, value, perm);
+        r = 1;
+    }
+    spin_unlock(&env_lock);
+    return r;
 }
 
 /* A queued sys_ipc_call was taken by `by`: from now on its caller waits for the answer. */
@@ -180,9 +205,11 @@ static int take_from(struct Env *s)
     int r = 0;
 
     if (s->env_wait != WAIT_HOSTSEND)
-        r = ipc_source_page(s, s->env_ipc_send_srcva, m.perm, &m.page);
+        r = message_page(s, s->env_ipc_send_srcva, m.perm, &m.page);
     if (r == 0)
         r = deliver(curenv, &m);
+    if (s->env_wait != WAIT_HOSTSEND)
+        message_drop(&m);
     sender_done(s, r);
     return r;
 }
@@ -199,13 +226,13 @@ static bool take_queued(envid_t from)
     return false;
 }
 
-static int64_t receive(uintptr_t dstva, envid_t from)
+/* Take a message or block for one. 0: taken; 1: the current env is blocked; -E_*. env_lock is held.
+ */
+static int receive(uintptr_t dstva, envid_t from)
 {
     struct Env *sender = NULL;
     int r;
 
-    if (dstva < UTOP && dstva % PGSIZE)
-        return -E_INVAL;
     if (from != 0 && (r = find_target(from, &sender)) < 0)
         return r;
     curenv->env_ipc_dstva = dstva;
@@ -216,35 +243,49 @@ static int64_t receive(uintptr_t dstva, envid_t from)
     sched_block(WAIT_RECV, 0);
     if (sender)
         envlist_append(&sender->env_waiters, curenv);
-    sched_yield();
+    return 1;
+}
+
+static bool dstva_valid(uintptr_t dstva)
+{
+    return dstva >= UTOP || dstva % PGSIZE == 0;
 }
 
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
 {
-    return receive(dstva, from);
+    int r;
+
+    if (!dstva_valid(dstva))
+        return -E_INVAL;
+    spin_lock(&env_lock);
+    r = receive(dstva, from);
+    spin_unlock(&env_lock);
+    if (r == 1)
+        sched_yield();
+    return r;
 }
 
+/* A caller that has to queue as a sender becomes a waiting one when its message is taken
+ * (await_answer). */
 int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm, uintptr_t dstva)
 {
     struct Message m;
-    struct Env *to;
     int r;
 
-    if (dstva < UTOP && dstva % PGSIZE)
+    if (!dstva_valid(dstva))
         return -E_INVAL;
-    if ((r = find_target(id, &to)) < 0 || (r = message_init(&m, value, srcva, perm)) < 0)
+    if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    r = try_deliver(to, &m);
-    if (r == 0)
-        return receive(dstva, id);
-    if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
-        return r;
-    /* Queue as a sender; the receiver, when it takes the message, turns this env into a waiting
-     * one. */
-    curenv->env_ipc_send_srcva = srcva;
+    spin_lock(&env_lock);
     curenv->env_ipc_dstva = dstva;
-    queue_sender(to, WAIT_CALL, value, perm);
-    sched_yield();
+    r = send_or_queue(id, &m, srcva, WAIT_CALL);
+    if (r == 0)
+        r = receive(dstva, id);
+    spin_unlock(&env_lock);
+    message_drop(&m);
+    if (r == 1)
+        sched_yield();
+    return r;
 }
 
 void ipc_env_gone(struct Env *e)

@@ -36,6 +36,8 @@
 #define LVT_EXTINT       (7 << 8)
 #define LVT_MASKED       (1 << 16)
 #define LVT_TSC_DEADLINE (2 << 17) /* else one-shot */
+#define ICR_INIT         (5 << 8)
+#define ICR_STARTUP      (6 << 8)
 #define ICR_ASSERT       (1 << 14)
 #define ICR_PENDING      (1 << 12) /* memory-mapped only */
 #define XAPIC_ID_SHIFT   24
@@ -69,7 +71,7 @@ static uint32_t apic_read(uint32_t reg)
 }
 
 /* Turn the APIC on in the best mode the CPU has, and make its registers reachable. */
-static void choose_mode(void)
+static void choose_mode(bool boot_cpu)
 {
     uint64_t base = rdmsr(MSR_APIC_BASE);
     uint64_t want = base | APIC_BASE_ENABLE | (cpu_features.x2apic ? APIC_BASE_X2APIC : 0);
@@ -77,28 +79,28 @@ static void choose_mode(void)
     x2apic = cpu_features.x2apic;
     if (want != base)
         wrmsr(MSR_APIC_BASE, want);
-    if (!x2apic)
+    if (!x2apic && boot_cpu)
         boot_map(LAPIC_VA, PTE_ADDR(base), PGSIZE,
                  PTE_P | PTE_W | PTE_PCD | PTE_PWT | (cpu_features.nx ? PTE_NX : 0));
 }
 
-/* What a machine has around its local APIC and a guest has not: the 8259 on LINT0 ("virtual wire"),
- * NMI on LINT1, errors. */
-static void connect_pins(void)
+/* What a machine has around its local APIC and a guest has not: the 8259 on LINT0 of the boot CPU
+ * ("virtual wire"), NMI on LINT1, errors. */
+static void connect_pins(bool boot_cpu)
 {
     apic_write(APIC_TPR, 0);
-    apic_write(APIC_LVT_LINT0, LVT_EXTINT);
+    apic_write(APIC_LVT_LINT0, boot_cpu ? LVT_EXTINT : LVT_MASKED);
     apic_write(APIC_LVT_LINT1, LVT_NMI);
     apic_write(APIC_LVT_ERROR, T_APIC_ERROR);
     apic_write(APIC_ESR, 0);
 }
 
-void lapic_init(void)
+void lapic_init(bool boot_cpu)
 {
-    choose_mode();
+    choose_mode(boot_cpu);
     apic_write(APIC_SVR, SVR_ENABLE | T_APIC_SPUR);
     if (!is_guest)
-        connect_pins();
+        connect_pins(boot_cpu);
 
     deadline_mode = cpu_features.tsc_deadline;
     apic_write(APIC_LVT_TIMER, T_TIMER | (deadline_mode ? LVT_TSC_DEADLINE : 0));
@@ -120,16 +122,32 @@ uint32_t lapic_id(void)
     return x2apic ? id : id >> XAPIC_ID_SHIFT;
 }
 
-void lapic_send_ipi(uint32_t apicid, int vector)
+/* Send to one CPU what the interrupt command register is to hold besides the destination. */
+static void send(uint32_t apicid, uint32_t command)
 {
     if (x2apic) {
-        wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)apicid << X2ICR_DEST_SHIFT | ICR_ASSERT | vector);
+        wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)apicid << X2ICR_DEST_SHIFT | command);
         return;
     }
     for (int i = 0; i < MAX_POLLS && (apic_read(APIC_ICR) & ICR_PENDING); i++)
         cpu_pause();
     apic_write(APIC_ICR_HIGH, apicid << XICR_DEST_SHIFT);
-    apic_write(APIC_ICR, ICR_ASSERT | vector);
+    apic_write(APIC_ICR, command);
+}
+
+void lapic_send_ipi(uint32_t apicid, int vector)
+{
+    send(apicid, ICR_ASSERT | vector);
+}
+
+void lapic_send_init(uint32_t apicid)
+{
+    send(apicid, ICR_ASSERT | ICR_INIT);
+}
+
+void lapic_send_startup(uint32_t apicid, uint32_t page)
+{
+    send(apicid, ICR_ASSERT | ICR_STARTUP | page);
 }
 
 /* ---- Timer ---- */

@@ -7,12 +7,17 @@
 
 #include <inc/types.h>
 
-void lapic_init(void);
+/* Of this CPU. The boot CPU also gets the 8259's interrupts. */
+void lapic_init(bool boot_cpu);
 void lapic_eoi(void);
 /* One interrupt (T_TIMER) when the TSC reaches deadline, at once if it has; 0 disarms. */
 void lapic_timer_set(uint64_t tsc_deadline);
 uint32_t lapic_id(void);
 void lapic_send_ipi(uint32_t apicid, int vector);
+/* Reset a CPU to its wait for a start-up IPI; start it in real mode at physical page `page` (0 to
+ * 255). */
+void lapic_send_init(uint32_t apicid);
+void lapic_send_startup(uint32_t apicid, uint32_t page);
 
 /* ---- For kern/clock.c: a timer without TSC-deadline mode counts in units of its own. ---- */
 /* Does lapic_set_rate have to be called before lapic_timer_set? */

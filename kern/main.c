@@ -25,8 +25,10 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     cpu_init(&cpus[0]);
     platform_intr_init();
     cons_intr_enable();
-    cprintf("%s: %lu MiB of memory, %lu MHz\n", is_guest ? "gOS" : "hOS", page_ntotal() >> 8,
-            (tsc_khz + 500) / 1000);
+    if (!is_guest)
+        mp_init();
+    cprintf("%s: %lu MiB of memory, %u CPU%s, %lu MHz\n", is_guest ? "gOS" : "hOS",
+            page_ntotal() >> 8, ncpu, ncpu > 1 ? "s" : "", (tsc_khz + 500) / 1000);
 
     env_create(embedded_fs, embedded_fs_end - embedded_fs, ENV_TYPE_FS, "fs");
     env_create(embedded_init, embedded_init_end - embedded_init, ENV_TYPE_INIT, "init");

@@ -125,7 +125,7 @@ void platform_intr_init(void)
 {
     if (!is_guest)
         pic_init();
-    lapic_init();
+    lapic_init(true);
     clock_init();
 }
 

@@ -45,10 +45,25 @@ uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
     return &table[PTX(va, 0)];
 }
 
+void cpu_load_cr3(physaddr_t cr3)
+{
+    this_cpu()->cpu_cr3 = cr3;
+    lcr3(cr3);
+}
+
+/* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
 static void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
 {
-    if (PTE_ADDR(rcr3()) == PADDR(pml4))
+    physaddr_t cr3 = PADDR(pml4);
+
+    if (this_cpu()->cpu_cr3 == cr3)
         invlpg((void *)va);
+    if (ncpu == 1)
+        return;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the entry first, then who has the tables */
+    for (uint32_t i = 0; i < ncpu; i++)
+        if (&cpus[i] != this_cpu() && cpus[i].cpu_cr3 == cr3)
+            cpu_flush_remote(&cpus[i]);
 }
 
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
@@ -207,5 +222,5 @@ void mem_init(void)
     map_image(data_start, kernel_end, PTE_W | PTE_NX);
     reserve_upper_half();
     map_user_info();
-    lcr3(PADDR(kern_pml4));
+    cpu_load_cr3(PADDR(kern_pml4));
 }

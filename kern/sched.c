@@ -24,17 +24,19 @@
 /* Under env_lock: */
 static struct EnvList run_queue;
 static struct EnvList console_waiters;
-static struct Env *timers; /* envs with a deadline, earliest first, linked by env_timer_next */
 static struct Env *irq_waiter[NIRQ];
 static bool irq_pending[NIRQ];
 
 /* ---- Deadlines ---- */
 
-static void timer_insert(struct Env *e)
+/* Deadlines belong to the CPU where the env blocked, which is the one that wakes it. */
+static void timer_insert(struct Env *e, uint64_t deadline)
 {
-    struct Env **p = &timers;
+    struct Env **p = &this_cpu()->cpu_timers;
 
-    while (*p && (*p)->env_wake_tsc <= e->env_wake_tsc)
+    e->env_wake_tsc = deadline;
+    e->env_timer_cpu = this_cpu()->cpu_num;
+    while (*p && (*p)->env_wake_tsc <= deadline)
         p = &(*p)->env_timer_next;
     e->env_timer_next = *p;
     *p = e;
@@ -42,7 +44,7 @@ static void timer_insert(struct Env *e)
 
 static void timer_remove(struct Env *e)
 {
-    struct Env **p = &timers;
+    struct Env **p = &cpus[e->env_timer_cpu].cpu_timers;
 
     if (e->env_wake_tsc == 0)
         return;
@@ -52,22 +54,24 @@ static void timer_remove(struct Env *e)
     e->env_wake_tsc = 0;
 }
 
-static void timers_expire(void)
+static void timers_expire(struct Cpu *c)
 {
-    if (!timers)
+    if (!c->cpu_timers)
         return;
     uint64_t now = read_tsc();
-    while (timers && timers->env_wake_tsc <= now)
-        sched_wake(timers);
+    while (c->cpu_timers && c->cpu_timers->env_wake_tsc <= now)
+        sched_wake(c->cpu_timers);
 }
 
-/* A time slice starts when somebody else begins to wait for the CPU. */
+/* A time slice starts when somebody else begins to wait for the CPU; with several CPUs right away,
+ * since the one that makes an env runnable does not look at the others. */
 uint64_t sched_deadline(void)
 {
     struct Cpu *c = this_cpu();
-    uint64_t deadline = timers ? timers->env_wake_tsc : NEVER;
+    const struct Env *first = *(struct Env *volatile *)&c->cpu_timers;
+    uint64_t deadline = first ? first->env_wake_tsc : NEVER;
 
-    if (!c->cpu_env || !run_queue.head)
+    if (!c->cpu_env || (!run_queue.head && ncpu == 1))
         return deadline;
     if (c->cpu_slice_end == 0)
         c->cpu_slice_end = read_tsc() + SLICE_MS * tsc_khz;
@@ -87,15 +91,31 @@ void sched_arm_timer(void)
     lapic_timer_set(deadline);
 }
 
+/* Charge the current env for the CPU time since it was last charged. */
+static void account(struct Cpu *c)
+{
+    uint64_t now = read_tsc();
+
+    c->cpu_env->env_ticks += now - c->cpu_env_since;
+    c->cpu_env_since = now;
+}
+
 bool sched_timer(void)
 {
     struct Cpu *c = this_cpu();
+    bool over;
 
-    c->cpu_timer_deadline = 0;
     spin_lock(&env_lock);
-    timers_expire();
+    c->cpu_timer_deadline = 0;
+    timers_expire(c);
+    over = c->cpu_slice_end && read_tsc() >= c->cpu_slice_end;
+    if (over && c->cpu_env) {
+        account(c);
+        c->cpu_slice_end = 0; /* if nobody waits, the next one starts */
+    }
+    over = over && run_queue.head;
     spin_unlock(&env_lock);
-    if (run_queue.head && (!c->cpu_env || (c->cpu_slice_end && read_tsc() >= c->cpu_slice_end)))
+    if (over || (run_queue.head && !c->cpu_env))
         return true;
     sched_arm_timer();
     return false;
@@ -108,11 +128,25 @@ bool sched_others_waiting(void)
     return run_queue.head != NULL;
 }
 
+/* Somebody who sleeps could run what has just become runnable. */
+static void kick_idle_cpu(void)
+{
+    for (uint32_t i = 0; i < ncpu; i++) {
+        if (!cpus[i].cpu_idle || &cpus[i] == this_cpu())
+            continue;
+        cpus[i].cpu_idle = false; /* asked once is enough */
+        cpu_kick(&cpus[i]);
+        return;
+    }
+}
+
 void sched_ready(struct Env *e)
 {
     e->env_status = ENV_RUNNABLE;
     envlist_append(&run_queue, e);
     this_cpu()->cpu_timer_check = 1;
+    if (ncpu > 1)
+        kick_idle_cpu();
 }
 
 void sched_block(enum EnvWait why, uint64_t deadline)
@@ -123,10 +157,8 @@ void sched_block(enum EnvWait why, uint64_t deadline)
     e->env_wait = why;
     if (why == WAIT_CONS || (why == WAIT_GUEST && e->env_wait_arg))
         envlist_append(&console_waiters, e);
-    if (deadline) {
-        e->env_wake_tsc = deadline;
-        timer_insert(e);
-    }
+    if (deadline)
+        timer_insert(e, deadline);
 }
 
 void sched_restart(void)
@@ -144,7 +176,10 @@ void sched_wake(struct Env *e)
     e->env_wait = WAIT_NONE;
     envlist_remove(e);
     timer_remove(e);
-    sched_ready(e);
+    if (env_on_cpu(e))
+        e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
+    else
+        sched_ready(e);
 }
 
 void sched_remove(struct Env *e)
@@ -158,61 +193,98 @@ void sched_remove(struct Env *e)
 
 void sched_wake_console(void)
 {
+    spin_lock(&env_lock);
     while (console_waiters.head)
         sched_wake(console_waiters.head);
+    spin_unlock(&env_lock);
 }
 
 void sched_wake_irq(int irq)
 {
-    struct Env *e = irq_waiter[irq];
+    struct Env *e;
 
-    irq_pending[irq] = true;
+    spin_lock(&env_lock);
+    e = irq_waiter[irq];
     irq_waiter[irq] = NULL;
-    if (!e || e->env_wait != WAIT_IRQ || e->env_wait_arg != (uintptr_t)irq)
-        return; /* nobody, or one whose deadline came first */
-    irq_pending[irq] = false;
-    e->env_tf.tf_rax = 0;
-    sched_wake(e);
+    irq_pending[irq] = true;
+    /* Otherwise nobody, or one whose deadline came first. */
+    if (e && e->env_wait == WAIT_IRQ && e->env_wait_arg == (uintptr_t)irq) {
+        irq_pending[irq] = false;
+        e->env_tf.tf_rax = 0;
+        sched_wake(e);
+    }
+    spin_unlock(&env_lock);
 }
 
 int sched_wait_irq(int irq, uint64_t deadline)
 {
+    spin_lock(&env_lock);
     if (irq_pending[irq]) {
         irq_pending[irq] = false;
+        spin_unlock(&env_lock);
         return 0;
     }
     irq_waiter[irq] = curenv;
     curenv->env_wait_arg = irq;
     curenv->env_tf.tf_rax = -E_AGAIN;
     sched_block(WAIT_IRQ, deadline);
+    spin_unlock(&env_lock);
     sched_yield();
 }
 
-/* ---- Giving the CPU away ---- */
+/* ---- Giving the CPU away: env_lock is held ---- */
 
-/* The current env leaves the CPU. It stays where it is if it waits, and queues up if it could go
- * on. */
+/* The current env leaves the CPU. It stays where it is if it waits or is to stop, and queues up if
+ * it could go on. */
 static void leave(struct Cpu *c, struct Env *e)
 {
-    e->env_ticks += read_tsc() - c->cpu_env_since;
+    account(c);
     env_fpu_save();
     if (e->env_type == ENV_TYPE_GUEST)
         cpu_load_tables(c);
     c->cpu_env = NULL;
-    if (e->env_status == ENV_RUNNING)
+    if (e->env_status == ENV_RUNNING && e->env_stop)
+        e->env_status = ENV_NOT_RUNNABLE;
+    else if (e->env_status == ENV_RUNNING)
         sched_ready(e);
+    e->env_stop = false;
 }
 
-/* Nothing to run: sleep until an interrupt makes an env runnable. */
-static void idle(void)
+/* Nothing to run: sleep until an interrupt makes an env runnable. An interrupt between the
+ * unlocking and HLT waits for STI, so none is missed. */
+static void idle(struct Cpu *c)
 {
-    if (rcr3() != PADDR(kern_pml4))
-        lcr3(PADDR(kern_pml4));
+    if (c->cpu_cr3 != PADDR(kern_pml4))
+        cpu_load_cr3(PADDR(kern_pml4));
     while (!run_queue.head) {
+        c->cpu_idle = true;
+        spin_unlock(&env_lock);
         sched_arm_timer();
         asm volatile("sti; hlt; cli" : : : "memory");
-        timers_expire();
+        cpu_flush_poll();
+        spin_lock(&env_lock);
+        c->cpu_idle = false;
+        timers_expire(c);
     }
+}
+
+static struct Env *run_queue_take(void)
+{
+    struct Env *e = run_queue.head;
+
+    envlist_remove(e);
+    return e;
+}
+
+/* The first guest turns this CPU's kernel into a VMM. A CPU that refuses says so in vmx_init_vmxon,
+ * and the guest ends. */
+static void end_refused_guest(struct Env *e) __attribute__((noreturn));
+static void end_refused_guest(struct Env *e)
+{
+    e->env_status = ENV_NOT_RUNNABLE;
+    spin_unlock(&env_lock);
+    env_destroy(e, EXIT_FAULT);
+    sched_yield();
 }
 
 /* sched_yield comes here on an empty kernel stack (kern/trapentry.S). */
@@ -221,21 +293,20 @@ void sched_next(void)
     struct Cpu *c = this_cpu();
     struct Env *e = c->cpu_env;
 
-    timers_expire();
-    if (e && e->env_status == ENV_RUNNING && !run_queue.head)
+    spin_lock(&env_lock);
+    timers_expire(c);
+    if (e && e->env_killed) {
+        spin_unlock(&env_lock);
+        env_destroy(e, e->env_exit);
+    }
+    if (e && e->env_status == ENV_RUNNING && !e->env_stop && !run_queue.head)
         env_run(e);
     if (e)
         leave(c, e);
     if (!run_queue.head)
-        idle();
-    e = run_queue.head;
-    envlist_remove(e);
-
-    /* The first guest turns this kernel into a VMM. A CPU that refuses is said so by
-     * vmx_init_vmxon. */
-    if (e->env_type == ENV_TYPE_GUEST && !c->cpu_vmx_on && vmx_init_vmxon() < 0) {
-        env_destroy(e, EXIT_FAULT);
-        sched_yield();
-    }
+        idle(c);
+    e = run_queue_take();
+    if (e->env_type == ENV_TYPE_GUEST && !c->cpu_vmx_on && vmx_init_vmxon() < 0)
+        end_refused_guest(e);
     env_run(e);
 }

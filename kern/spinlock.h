@@ -1,7 +1,7 @@
 /*
  * Spin locks. The kernel runs with interrupts off, so a lock is never taken by an interrupt on the
- * same CPU. doc/internals.md has the table of which lock protects what and the order they are taken in:
- * env_lock, then an env's or guest's memory (mem_lock), then page_lock, then cons_lock.
+ * same CPU. doc/internals.md has the table of which lock protects what and the order they are taken
+ * in.
  */
 #ifndef JOS_KERN_SPINLOCK_H
 #define JOS_KERN_SPINLOCK_H
@@ -13,13 +13,19 @@ struct spinlock {
     const char *name;
 };
 
-#define SPINLOCK_INIT(n) { .locked = 0, .name = (n) }
+#define SPINLOCK_INIT(n)         \
+    {                            \
+        .locked = 0, .name = (n) \
+    }
+
+/* kern/mp.c: wait until the lock looks free; serves other CPUs' flush requests meanwhile, since
+ * their senders may hold the lock. */
+void spin_wait(struct spinlock *l);
 
 static inline void spin_lock(struct spinlock *l)
 {
     while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
-        while (l->locked)
-            cpu_pause();
+        spin_wait(l);
 }
 
 static inline void spin_unlock(struct spinlock *l)

@@ -11,6 +11,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/syscall.h>
+#include <kern/trap.h>
 #include <vmm/guest.h>
 
 #define CPUTS_CHUNK 256
@@ -33,18 +34,23 @@ static int64_t sys_cputs(uintptr_t s, size_t len)
         return 0;
     curenv->env_cputs_done = done + n;
     sched_restart();
-    env_run(curenv);
+    env_pop_tf(&curenv->env_tf);
 }
 
 static int64_t sys_cgetc(bool wait)
 {
-    int c = cons_getc();
+    int c;
 
-    if (c || !wait)
-        return c;
-    sched_restart();
-    sched_block(WAIT_CONS, 0);
-    sched_yield();
+    spin_lock(&env_lock);
+    c = cons_getc();
+    if (!c && wait) {
+        sched_restart();
+        sched_block(WAIT_CONS, 0);
+    }
+    spin_unlock(&env_lock);
+    if (!c && wait)
+        sched_yield();
+    return c;
 }
 
 static int64_t sys_yield(void)
@@ -76,7 +82,9 @@ static uint64_t deadline_after(uint64_t msec)
 static int64_t sys_sleep_msec(uint64_t msec)
 {
     curenv->env_tf.tf_rax = 0;
+    spin_lock(&env_lock);
     sched_block(WAIT_SLEEP, deadline_after(msec));
+    spin_unlock(&env_lock);
     sched_yield();
 }
 

@@ -12,10 +12,6 @@
 /* May a user ask for a mapping with these bits? PTE_P and PTE_U must be there, and nothing unknown.
  * (What is writable is never executable: env_map sees to that.) */
 bool perm_valid(uint64_t perm);
-/* The frame at srcva of e, to be mapped elsewhere with perm; NULL in *pp for srcva >= UTOP.
- * -E_INVAL. */
-int ipc_source_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp);
-
 int64_t sys_ipc_try_send(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm);
 int64_t sys_ipc_send(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm);
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from);

@@ -7,6 +7,7 @@
 #include <kern/env.h>
 #include <kern/pmap.h>
 #include <kern/syscall.h>
+#include <kern/trap.h>
 #include <vmm/guest.h>
 
 int64_t sys_getenvid(void)
@@ -16,17 +17,7 @@ int64_t sys_getenvid(void)
 
 int64_t sys_env_destroy(envid_t id)
 {
-    struct Env *e;
-    int r;
-
-    if ((r = envid2env(id, &e, false)) < 0)
-        return r;
-    if (e->env_status == ENV_ZOMBIE)
-        return -E_BAD_ENV;
-    if (e->env_type == ENV_TYPE_FS || e->env_type == ENV_TYPE_INIT)
-        return -E_PERM;
-    env_destroy(e, EXIT_KILLED);
-    return 0;
+    return env_kill(id);
 }
 
 int64_t sys_env_exit(int status)
@@ -52,26 +43,31 @@ static struct Env *find_zombie(envid_t id, bool *alive)
 
 int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
 {
+    struct Env *zombie;
     bool alive;
-    struct Env *zombie = find_zombie(id, &alive);
 
-    if (zombie) {
-        envid_t zombie_id = zombie->env_id;
-        if (status && copyout(status, &zombie->env_exit, sizeof(zombie->env_exit)) < 0)
-            return -E_FAULT;
-        spin_lock(&env_lock);
-        env_reap(curenv, zombie);
-        spin_unlock(&env_lock);
-        return zombie_id;
+    spin_lock(&env_lock);
+    zombie = find_zombie(id, &alive);
+    if (!zombie && alive && !nohang) {
+        curenv->env_wait_id = id;
+        sched_restart();
+        sched_block(WAIT_CHILD, 0);
     }
-    if (!alive)
-        return -E_BAD_ENV;
-    if (nohang)
-        return 0;
-    curenv->env_wait_id = id;
-    sched_restart();
-    sched_block(WAIT_CHILD, 0);
-    sched_yield();
+    spin_unlock(&env_lock);
+    if (!zombie && alive && !nohang)
+        sched_yield();
+    if (!zombie)
+        return alive ? 0 : -E_BAD_ENV;
+
+    /* Nobody but its parent can make a zombie go away, so it is safe to look at it without the
+     * lock. */
+    envid_t zombie_id = zombie->env_id;
+    if (status && copyout(status, &zombie->env_exit, sizeof(zombie->env_exit)) < 0)
+        return -E_FAULT;
+    spin_lock(&env_lock);
+    env_reap(curenv, zombie);
+    spin_unlock(&env_lock);
+    return zombie_id;
 }
 
 int64_t sys_env_set_name(envid_t id, uintptr_t name)
@@ -112,7 +108,23 @@ static int find_child(envid_t id, struct Env **e)
     return r == 0 && (*e)->env_status == ENV_ZOMBIE ? -E_BAD_ENV : r;
 }
 
-/* Only an env that waits for nothing else can be started, and only a runnable one stopped. */
+/* Only an env that waits for nothing else can be started. One that runs on another CPU stops when
+ * it leaves that, which happens at once. env_lock is held. */
+static void change_status(struct Env *e, uint32_t status)
+{
+    if (status == ENV_RUNNABLE) {
+        e->env_stop = false;
+        if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE)
+            sched_ready(e);
+    } else if (env_on_cpu(e)) {
+        e->env_stop = true;
+        cpu_kick(&cpus[e->env_cpunum]);
+    } else if (e->env_status == ENV_RUNNABLE) {
+        sched_remove(e);
+        e->env_status = ENV_NOT_RUNNABLE;
+    }
+}
+
 int64_t sys_env_set_status(envid_t id, uint32_t status)
 {
     struct Env *e;
@@ -120,46 +132,60 @@ int64_t sys_env_set_status(envid_t id, uint32_t status)
 
     if (status != ENV_RUNNABLE && status != ENV_NOT_RUNNABLE)
         return -E_INVAL;
-    if ((r = find_child(id, &e)) < 0)
-        return r;
-    if (e == curenv)
-        return status == ENV_RUNNABLE ? 0 : -E_INVAL;
     spin_lock(&env_lock);
-    if (status == ENV_RUNNABLE && e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE) {
-        sched_ready(e);
-    } else if (status == ENV_NOT_RUNNABLE && e->env_status == ENV_RUNNABLE) {
-        sched_remove(e);
-        e->env_status = ENV_NOT_RUNNABLE;
-        e->env_wait = WAIT_NONE;
-    }
+    r = find_child(id, &e);
+    if (r == 0 && e != curenv)
+        change_status(e, status);
+    else if (r == 0 && status != ENV_RUNNABLE)
+        r = -E_INVAL;
     spin_unlock(&env_lock);
-    return 0;
+    return r;
 }
 
-int64_t sys_env_set_trapframe(envid_t id, uintptr_t utf)
+/* Force what a user frame must be: user segments and harmless flags, and a way back by IRETQ, which
+ * loads all registers. */
+static void sanitize(struct Trapframe *tf, const struct Env *e)
 {
-    struct Trapframe tf;
+    tf->tf_trapno = 0;
+    tf->tf_err = 0;
+    tf->tf_cs = GD_UT | 3;
+    tf->tf_ss = GD_UD | 3;
+    tf->tf_rflags = (tf->tf_rflags & FL_USER) | FL_ONE | FL_IF | (e->env_tf.tf_rflags & FL_IOPL);
+}
+
+/* env_lock is held. */
+static int change_trapframe(envid_t id, struct Trapframe *tf)
+{
     struct Env *e;
     int r;
 
     if ((r = find_child(id, &e)) < 0)
         return r;
+    if (e != curenv && env_on_cpu(e))
+        return -E_BUSY;
+    if (e->env_type == ENV_TYPE_GUEST)
+        return guest_set_trapframe(e, tf);
+    if (tf->tf_rip >= UTOP || tf->tf_rsp > UTOP)
+        return -E_INVAL;
+    sanitize(tf, e);
+    e->env_tf = *tf;
+    e->env_cputs_done = 0;
+    return e == curenv;
+}
+
+int64_t sys_env_set_trapframe(envid_t id, uintptr_t utf)
+{
+    struct Trapframe tf;
+    int r;
+
     if ((r = copyin(&tf, utf, sizeof(tf))) < 0)
         return r;
-    if (e->env_type == ENV_TYPE_GUEST)
-        return guest_set_trapframe(e, &tf);
-    if (tf.tf_rip >= UTOP || tf.tf_rsp > UTOP)
-        return -E_INVAL;
-    tf.tf_trapno = 0; /* leave by IRETQ, which loads all registers */
-    tf.tf_err = 0;
-    tf.tf_cs = GD_UT | 3;
-    tf.tf_ss = GD_UD | 3;
-    tf.tf_rflags = (tf.tf_rflags & FL_USER) | FL_ONE | FL_IF | (e->env_tf.tf_rflags & FL_IOPL);
-    e->env_tf = tf;
-    e->env_cputs_done = 0;
-    if (e == curenv)
-        env_run(e);
-    return 0;
+    spin_lock(&env_lock);
+    r = change_trapframe(id, &tf);
+    spin_unlock(&env_lock);
+    if (r == 1)
+        env_pop_tf(&curenv->env_tf);
+    return r;
 }
 
 int64_t sys_env_set_pgfault_upcall(envid_t id, uintptr_t upcall)

@@ -38,7 +38,7 @@ int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
     return 0;
 }
 
-void env_unmap(struct Env *e, uintptr_t va)
+static void env_unmap(struct Env *e, uintptr_t va)
 {
     if (!page_lookup(e->env_pml4, va, NULL))
         return;
@@ -46,12 +46,20 @@ void env_unmap(struct Env *e, uintptr_t va)
     e->env_pages--;
 }
 
-/* An env whose memory the caller may change: itself or a child, and no guest. */
-static int memory_owner(envid_t id, struct Env **e)
+/* An env whose memory the caller may change: itself or a child, and no guest. Returns with env_mem
+ * held. */
+static int memory_open(envid_t id, struct Env **e)
 {
     int r = envid2env(id, e, true);
 
-    return r == 0 && !(*e)->env_pml4 ? -E_BAD_ENV : r;
+    if (r < 0)
+        return r;
+    spin_lock(env_mem(*e));
+    /* Another CPU may have ended the child, and reused its slot, before the lock was ours. */
+    if ((*e == curenv || envid2env(id, e, true) == 0) && (*e)->env_pml4)
+        return 0;
+    spin_unlock(env_mem(&envs[ENVX(id)]));
+    return -E_BAD_ENV;
 }
 
 int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
@@ -60,15 +68,42 @@ int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
     struct Env *e;
     int r;
 
-    if ((r = memory_owner(id, &e)) < 0)
-        return r;
     if (!va_valid(va) || !perm_valid(perm))
-        return -E_INVAL;
+        return (r = envid2env(id, &e, true)) < 0 ? r : -E_INVAL;
     if (!(pp = page_alloc(ALLOC_ZERO)))
         return -E_NO_MEM;
     page_incref(pp);
-    r = env_map(e, pp, va, perm);
+    if ((r = memory_open(id, &e)) == 0) {
+        r = env_map(e, pp, va, perm);
+        spin_unlock(env_mem(e));
+    }
     page_decref(pp);
+    return r;
+}
+
+/* The frame at va of e, to be mapped elsewhere with perm. env_mem is held. Takes a reference. */
+static int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
+{
+    uint64_t *pte;
+
+    *pp = NULL;
+    if (va >= UTOP || va % PGSIZE || !perm_valid(perm))
+        return -E_INVAL;
+    *pp = page_lookup(e->env_pml4, va, &pte);
+    if (!*pp || ((perm & PTE_W) && !(*pte & PTE_W)))
+        return -E_INVAL;
+    page_incref(*pp);
+    return 0;
+}
+
+int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
+{
+    int r = -E_INVAL;
+
+    spin_lock(env_mem(e));
+    if (e->env_pml4)
+        r = page_take(e, va, perm, pp);
+    spin_unlock(env_mem(e));
     return r;
 }
 
@@ -78,13 +113,18 @@ int64_t sys_page_map(envid_t srcid, uintptr_t srcva, envid_t dstid, uintptr_t ds
     struct Env *src, *dst;
     int r;
 
-    if ((r = memory_owner(srcid, &src)) < 0 || (r = memory_owner(dstid, &dst)) < 0)
+    if ((r = memory_open(srcid, &src)) < 0)
         return r;
-    if (!va_valid(srcva) || !va_valid(dstva))
-        return -E_INVAL;
-    if ((r = ipc_source_page(src, srcva, perm, &pp)) < 0)
+    r = va_valid(dstva) ? page_take(src, srcva, perm, &pp) : -E_INVAL;
+    spin_unlock(env_mem(src));
+    if (r < 0)
         return r;
-    return env_map(dst, pp, dstva, perm);
+    if ((r = memory_open(dstid, &dst)) == 0) {
+        r = env_map(dst, pp, dstva, perm);
+        spin_unlock(env_mem(dst));
+    }
+    page_decref(pp);
+    return r;
 }
 
 int64_t sys_page_unmap(envid_t id, uintptr_t va)
@@ -92,12 +132,12 @@ int64_t sys_page_unmap(envid_t id, uintptr_t va)
     struct Env *e;
     int r;
 
-    if ((r = memory_owner(id, &e)) < 0)
+    if ((r = memory_open(id, &e)) < 0)
         return r;
-    if (!va_valid(va))
-        return -E_INVAL;
-    env_unmap(e, va);
-    return 0;
+    if (va_valid(va))
+        env_unmap(e, va);
+    spin_unlock(env_mem(e));
+    return va_valid(va) ? 0 : -E_INVAL;
 }
 
 /* ---- Access to user memory ---- */
@@ -130,19 +170,27 @@ bool user_access_recover(uintptr_t va, uint64_t err)
     return va < UTOP && (err & FEC_WR) && (err & FEC_PR) && curenv && cow_resolve(curenv, va) == 0;
 }
 
+/* user_mem_check of one page. env_mem is held. */
+static int page_check(struct Env *e, uintptr_t va, uint64_t perm)
+{
+    uint64_t *pte;
+
+    if (!page_lookup(e->env_pml4, va, &pte) || !(*pte & PTE_U))
+        return -E_FAULT;
+    return (perm & PTE_W) && !(*pte & PTE_W) ? cow_resolve(e, va) : 0;
+}
+
 int user_mem_check(struct Env *e, uintptr_t va, size_t len, uint64_t perm)
 {
+    int r = 0;
+
     if (!range_valid(va, len))
         return -E_FAULT;
-    for (uintptr_t p = ROUNDDOWN(va, PGSIZE); p < va + len; p += PGSIZE) {
-        uint64_t *pte;
-        int r;
-        if (!page_lookup(e->env_pml4, p, &pte) || !(*pte & PTE_U))
-            return -E_FAULT;
-        if ((perm & PTE_W) && !(*pte & PTE_W) && (r = cow_resolve(e, p)) < 0)
-            return r;
-    }
-    return 0;
+    spin_lock(env_mem(e));
+    for (uintptr_t p = ROUNDDOWN(va, PGSIZE); r == 0 && p < va + len; p += PGSIZE)
+        r = page_check(e, p, perm);
+    spin_unlock(env_mem(e));
+    return r;
 }
 
 int user_mem_assert(struct Env *e, uintptr_t va, size_t len, uint64_t perm)

@@ -169,7 +169,12 @@ bool irq_dispatch(int vector)
         cons_intr();
         return false;
     case T_IPI_FLUSH:
+        lapic_eoi();
+        cpu_flush_poll();
+        return false;
     case T_IPI_KICK:
+        lapic_eoi();
+        return true;
     case T_APIC_ERROR:
         lapic_eoi();
         return false;

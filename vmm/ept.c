@@ -1,8 +1,8 @@
 /*
  * Extended page tables: guest physical to host physical, four levels, 4 KiB pages, write-back
  * memory (SDM "The Extended Page Table Mechanism (EPT)"). An entry holds a reference on its frame.
- * When an entry shrinks, the guest's next entry is preceded by INVEPT; a guest has one vCPU, so no
- * other CPU uses its tables.
+ * When an entry shrinks, the guest's next entry is preceded by INVEPT, and so is its first entry on
+ * another CPU; a guest has one vCPU, so only one CPU uses its tables at a time.
  *
  *      gpa  47      39 38      30 29      21 20      12 11       0
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |
@@ -55,6 +55,15 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
     return 0;
 }
 
+/* Translations of g have shrunk: no CPU may use the old ones when this returns. One that runs g is
+ * made to leave it, and one that enters it later flushes first. */
+static void flush(struct Guest *g)
+{
+    guest_attn(g, ATTN_EPT_FLUSH);
+    if (g->env != NULL && g->env != curenv && env_on_cpu(g->env))
+        cpu_flush_remote(&cpus[g->env->env_cpunum]);
+}
+
 /* Put a frame into an entry; mem_lock is held. */
 static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights,
                      bool overwrite)
@@ -73,7 +82,7 @@ static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t r
         return 0;
     }
     if (PTE_ADDR(old) != page2pa(pp) || (old & ~rights & EPTE_RWX))
-        guest_attn(g, ATTN_EPT_FLUSH);
+        flush(g);
     page_decref(pa2page(PTE_ADDR(old)));
     return 0;
 }

@@ -97,8 +97,9 @@ int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights
         return r;
     spin_lock(&g->mem_lock);
     hva = ept_gpa2hva(g, gpa, rights);
-    spin_unlock(&g->mem_lock);
     *pp = pa2page(PADDR(hva));
+    page_incref(*pp);
+    spin_unlock(&g->mem_lock);
     return 0;
 }
 

@@ -76,13 +76,15 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     va_list ap;
     if (g->doomed)
         return;
-    g->doomed = true;
-    g->state = GUEST_EVENT;
     g->exit.event = GUEST_EV_DEAD;
     va_start(ap, fmt);
     vsnprintf(g->exit.why, sizeof g->exit.why, fmt, ap);
     va_end(ap);
+    spin_lock(&env_lock);
+    g->doomed = true;
+    g->state = GUEST_EVENT;
     guest_wake_monitor(g);
+    spin_unlock(&env_lock);
 }
 
 enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
@@ -97,10 +99,12 @@ enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
     x->regs.rsp = vmread(VMCS_GUEST_RSP);
     x->regs.rflags = vmread(VMCS_GUEST_RFLAGS);
     x->skip = 0;
+    spin_lock(&env_lock);
     g->state = GUEST_EVENT;
     g->doomed = event == GUEST_EV_OFF;
     sched_block(WAIT_MONITOR, 0);
     guest_wake_monitor(g);
+    spin_unlock(&env_lock);
     return ACT_RESCHED;
 }
 
@@ -130,8 +134,10 @@ void guest_answer(struct Guest *g, const struct GuestExit *x)
     tf->tf_rsi = x->regs.rsi;
     if (x->skip && g->exit.event != GUEST_EV_MMIO) /* EPT violations report no instruction length */
         guest_attn(g, ATTN_SKIP);
+    spin_lock(&env_lock);
     g->state = GUEST_RUNS;
     sched_wake(g->env);
+    spin_unlock(&env_lock);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

@@ -6,12 +6,22 @@
 #include <inc/multiboot.h>
 #include <kern/console.h>
 
-struct Env *guest_of_caller(envid_t id)
+/* The caller's guest of this id, or NULL. It cannot go away until guest_close. */
+static struct Guest *guest_open(envid_t id)
 {
     struct Env *e;
     if (id == 0 || envid2env(id, &e, true) < 0 || e == curenv)
         return NULL;
-    return e->env_type == ENV_TYPE_GUEST && e->env_guest != NULL ? e : NULL;
+    spin_lock(env_mem(e));
+    if (e->env_id == id && e->env_type == ENV_TYPE_GUEST && e->env_guest != NULL)
+        return e->env_guest;
+    spin_unlock(env_mem(e));
+    return NULL;
+}
+
+static void guest_close(struct Guest *g)
+{
+    spin_unlock(env_mem(g->env));
 }
 
 static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
@@ -20,6 +30,25 @@ static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
         return false;
     return entry <= UINT32_MAX && gmem_would_be_ram(memsize, entry, 1) &&
            !(flags & ~GUEST_INTERCEPT_PF);
+}
+
+/* Join the new env and its machine, unless somebody has ended the env already. */
+static int64_t guest_adopt(struct Env *e, struct Guest *g)
+{
+    envid_t id = e->env_id;
+    g->env = e;
+    spin_lock(env_mem(e));
+    bool alive = e->env_status == ENV_NOT_RUNNABLE;
+    if (alive) {
+        e->env_guest = g;
+        e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
+        strlcpy(e->env_name, "guest", sizeof e->env_name);
+    }
+    spin_unlock(env_mem(e));
+    if (alive)
+        return id;
+    guest_drop(g);
+    return -E_BAD_ENV;
 }
 
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize)
@@ -43,30 +72,32 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
         guest_drop(g);
         return r;
     }
-    g->env = e;
-    e->env_guest = g;
-    e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
-    strlcpy(e->env_name, "guest", sizeof e->env_name);
-    return e->env_id;
+    return guest_adopt(e, g);
+}
+
+static bool ept_perm_ok(uint64_t perm)
+{
+    return (perm & (PTE_P | PTE_U)) == (PTE_P | PTE_U) &&
+           !(perm & ~(uint64_t)(PTE_P | PTE_U | PTE_W | PTE_NX));
 }
 
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm)
 {
-    struct Env *e = guest_of_caller(guest);
-    uint64_t *pte;
-    if (e == NULL || (srcenv != 0 && srcenv != curenv->env_id))
+    struct Guest *g = guest_open(guest);
+    struct PageInfo *pp;
+    int r = -E_INVAL;
+    if (g == NULL)
         return -E_BAD_ENV;
-    if (srcva >= UTOP || PGOFF(srcva) != 0 || PGOFF(gpa) != 0)
-        return -E_INVAL;
-    if ((perm & (PTE_P | PTE_U)) != (PTE_P | PTE_U) ||
-        (perm & ~(uint64_t)(PTE_P | PTE_U | PTE_W | PTE_NX)))
-        return -E_INVAL;
-    if (!gmem_is_ram(e->env_guest, gpa, PGSIZE))
-        return -E_INVAL;
-    struct PageInfo *pp = page_lookup(curenv->env_pml4, srcva, &pte);
-    if (pp == NULL || ((perm & PTE_W) && !(*pte & PTE_W)))
-        return -E_INVAL;
-    return ept_page_insert(e->env_guest, pp, gpa, ept_rights(perm));
+    if (srcenv != 0 && srcenv != curenv->env_id)
+        r = -E_BAD_ENV;
+    else if (ept_perm_ok(perm) && PGOFF(gpa) == 0 && gmem_is_ram(g, gpa, PGSIZE))
+        r = env_page_take(curenv, srcva, perm, &pp);
+    if (r == 0) {
+        r = ept_page_insert(g, pp, gpa, ept_rights(perm));
+        page_decref(pp);
+    }
+    guest_close(g);
+    return r;
 }
 
 /* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so
@@ -86,12 +117,30 @@ static int64_t console_event(uintptr_t x)
     return copyout(x + offsetof(struct GuestExit, event), &event, sizeof event);
 }
 
-int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
+/* What is there for the monitor, an enum GuestEvent; GUEST_EV_NONE: nothing, and the monitor is
+ * blocked. The call is executed again after the wake-up; the answer has been applied, which the
+ * state says. */
+static enum GuestEvent next_event(struct Guest *g, bool console)
 {
-    struct Env *e = guest_of_caller(guest);
-    if (e == NULL)
-        return -E_BAD_ENV;
-    struct Guest *g = e->env_guest;
+    enum GuestEvent event = GUEST_EV_NONE;
+    spin_lock(&env_lock);
+    if (g->state == GUEST_EVENT) {
+        event = g->exit.event;
+    } else if (console && cons_has_input()) {
+        event = GUEST_EV_CONSOLE;
+    } else {
+        curenv->env_wait_id = g->env->env_id;
+        curenv->env_wait_arg = console;
+        sched_restart();
+        sched_block(WAIT_GUEST, 0);
+    }
+    spin_unlock(&env_lock);
+    return event;
+}
+
+/* sys_guest_run of an open guest; *blocked: there is no result yet. */
+static int64_t run_guest(struct Guest *g, uintptr_t x, bool console, bool *blocked)
+{
     if (g->state == GUEST_DELIVERED && g->doomed)
         return -E_BAD_ENV;
     if (g->state == GUEST_DELIVERED) {
@@ -100,29 +149,43 @@ int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
             return -E_FAULT;
         guest_answer(g, &answer);
     }
-    if (g->state == GUEST_EVENT)
-        return deliver_event(g, x);
-    if (console && cons_has_input())
+    enum GuestEvent event = next_event(g, console);
+    *blocked = event == GUEST_EV_NONE;
+    if (event == GUEST_EV_CONSOLE)
         return console_event(x);
-    /* Executed again after the wake-up; the answer was applied, which the state says. */
-    curenv->env_wait_id = guest;
-    curenv->env_wait_arg = console;
-    sched_restart();
-    sched_block(WAIT_GUEST, 0);
-    sched_yield();
+    return *blocked ? 0 : deliver_event(g, x);
+}
+
+int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
+{
+    struct Guest *g = guest_open(guest);
+    bool blocked = false;
+    if (g == NULL)
+        return -E_BAD_ENV;
+    int64_t r = run_guest(g, x, console, &blocked);
+    guest_close(g);
+    if (blocked)
+        sched_yield();
+    return r;
 }
 
 int64_t sys_guest_irq(envid_t guest, int vector)
 {
-    struct Env *e = guest_of_caller(guest);
-    if (e == NULL)
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
         return -E_BAD_ENV;
-    if (vector < IRQ_OFFSET || vector > 255)
-        return -E_INVAL;
-    vapic_raise(e->env_guest, vector);
-    if (e->env_wait == WAIT_HLT)
-        sched_wake(e);
-    return 0;
+    bool ok = vector >= IRQ_OFFSET && vector <= 255;
+    if (ok) {
+        vapic_raise(g, vector);
+        spin_lock(&env_lock);
+        if (g->env->env_wait == WAIT_HLT)
+            sched_wake(g->env);
+        else if (env_on_cpu(g->env))
+            cpu_kick(&cpus[g->env->env_cpunum]); /* it sees the interrupt on its way back in */
+        spin_unlock(&env_lock);
+    }
+    guest_close(g);
+    return ok ? 0 : -E_INVAL;
 }
 
 /* One piece within a page of guest memory. An untouched page that is only read has no host address.
@@ -135,17 +198,14 @@ static int copy_piece(void *hva, uintptr_t buf, size_t n, bool write)
     return copyout(buf, hva != NULL ? hva : zeroes, n);
 }
 
-int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write)
+static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
-    struct Env *e = guest_of_caller(guest);
-    if (e == NULL)
-        return -E_BAD_ENV;
-    if (!gmem_is_ram(e->env_guest, gpa, len))
+    if (!gmem_is_ram(g, gpa, len))
         return -E_INVAL;
     while (len > 0) {
         void *hva;
         size_t n = len;
-        int r = gmem_host(e->env_guest, gpa, &n, write ? GMEM_WRITE : GMEM_PEEK, &hva);
+        int r = gmem_host(g, gpa, &n, write ? GMEM_WRITE : GMEM_PEEK, &hva);
         if (r == 0)
             r = copy_piece(hva, buf, n, write) < 0 ? -E_FAULT : 0;
         if (r < 0)
@@ -157,10 +217,22 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
     return 0;
 }
 
+int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write)
+{
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    int r = copy_guest(g, gpa, buf, len, write);
+    guest_close(g);
+    return r;
+}
+
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
 {
-    struct Env *e = guest_of_caller(guest);
-    if (e == NULL)
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
         return -E_BAD_ENV;
-    return copyout(stats, &e->env_guest->stats, sizeof e->env_guest->stats);
+    int r = copyout(stats, &g->stats, sizeof g->stats);
+    guest_close(g);
+    return r;
 }

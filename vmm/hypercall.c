@@ -47,9 +47,10 @@ static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageIn
     if ((perm & ~(PTE_SYSCALL & ~PTE_AVAIL)) || (perm & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
         return -E_INVAL;
     int r = gmem_page(g, gpa, pp, &rights);
-    if (r == 0 && (perm & PTE_W) && !(rights & EPTE_W))
-        return -E_INVAL;
-    return r;
+    if (r < 0 || !(perm & PTE_W) || (rights & EPTE_W))
+        return r;
+    page_decref(*pp);
+    return -E_INVAL;
 }
 
 static void hv_ipcsend(struct Guest *g, struct HvCall *c)
@@ -64,6 +65,8 @@ static void hv_ipcsend(struct Guest *g, struct HvCall *c)
     if (c->result < 0)
         return;
     c->result = ipc_guest_send(g->env, fs, c->rcx, pp, c->rsi);
+    if (pp != NULL)
+        page_decref(pp);
     g->deadline = 0;
     if (c->result == 1) /* queued; guest_ipc_sent brings the result */
         c->action = ACT_SKIP | ACT_RESCHED;
@@ -83,12 +86,9 @@ static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageI
     return 0;
 }
 
-static void hv_ipcrecv(struct Guest *g, struct HvCall *c)
+/* Take the message that is there, or wait for one. env_lock is held. */
+static void receive(struct Guest *g, struct Env *fs, struct HvCall *c)
 {
-    struct Env *fs = file_server();
-    c->result = -E_INVAL;
-    if (c->rbx != NO_PAGE && (PGOFF(c->rbx) != 0 || !gmem_is_ram(g, c->rbx, PGSIZE)))
-        return;
     if (g->msg_full) {
         c->result = take_message(g, c->rbx, g->msg_value, g->msg_page, g->msg_perm);
         if (g->msg_page != NULL)
@@ -105,6 +105,17 @@ static void hv_ipcrecv(struct Guest *g, struct HvCall *c)
     sched_block(WAIT_HOSTRECV, 0);
     envlist_append(&fs->env_waiters, g->env); /* the server's end wakes it with -E_BAD_ENV */
     c->action = ACT_SKIP | ACT_RESCHED;
+}
+
+static void hv_ipcrecv(struct Guest *g, struct HvCall *c)
+{
+    struct Env *fs = file_server();
+    c->result = -E_INVAL;
+    if (c->rbx != NO_PAGE && (PGOFF(c->rbx) != 0 || !gmem_is_ram(g, c->rbx, PGSIZE)))
+        return;
+    spin_lock(&env_lock);
+    receive(g, fs, c);
+    spin_unlock(&env_lock);
 }
 
 void guest_ipc_sent(struct Env *e, int result)

@@ -70,6 +70,7 @@ struct Guest {
     uint64_t host_rsp;   /* HOST_RSP as it stands in the VMCS */
     uint32_t proc;       /* primary controls as they stand in the VMCS */
     int vmcs_cpu;        /* CPU on which the VMCS is active; -1: none */
+    uint32_t last_cpu;   /* CPU it was entered on last */
     void *vmcs;          /* one page */
     uint8_t *msr_bitmap; /* one page */
     struct InjectEvent event;
@@ -117,8 +118,6 @@ enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event);
 /* The monitor's answer in x: registers, and whether to go on behind the instruction. */
 void guest_answer(struct Guest *g, const struct GuestExit *x);
 void guest_wake_monitor(struct Guest *g);
-/* The guest env of this id if the current env is its monitor, or NULL. */
-struct Env *guest_of_caller(envid_t id);
 
 /* ---- ept.c: entries are found and changed under mem_lock ---- */
 /* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;
@@ -154,7 +153,8 @@ bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len);
 int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva);
 /* Give gpa's page, and its neighbours if memory is plenty, zeroed frames. -E_INVAL, -E_NO_MEM. */
 int gmem_populate(struct Guest *g, gpa_t gpa);
-/* The frame of a page-aligned gpa, populated, and its EPT rights. -E_INVAL, -E_NO_MEM. */
+/* The frame of a page-aligned gpa, populated, with a reference for the caller, and its EPT rights.
+ * -E_INVAL, -E_NO_MEM. */
 int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights);
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);

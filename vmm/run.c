@@ -34,13 +34,16 @@ bool halt_is_over(struct Guest *g)
 {
     bool open = interrupts_open();
     vapic_timer_check(g, read_tsc());
-    if (open && vapic_deliverable(&g->vapic) >= 0) {
+    spin_lock(&env_lock); /* sys_guest_irq raises first, then looks for WAIT_HLT */
+    bool over = open && vapic_deliverable(&g->vapic) >= 0;
+    if (!over)
+        sched_block(WAIT_HLT, open ? g->vapic.timer_due : 0);
+    spin_unlock(&env_lock);
+    if (over) {
         g->halted = false;
         guest_attn(g, ATTN_IRQ);
-        return true;
     }
-    sched_block(WAIT_HLT, open ? g->vapic.timer_due : 0);
-    return false;
+    return over;
 }
 
 /* Debug registers are the guest's only while it runs, and only if it uses them. */

@@ -89,6 +89,9 @@ bool vmcs_load(struct Guest *g)
     if (g->vmcs_cpu < 0) {
         g->vmcs_cpu = cpu->cpu_num;
         vmcs_host_init(g);
+        if (g->last_cpu != cpu->cpu_num) /* translations of an earlier stay here may be stale */
+            guest_attn(g, ATTN_EPT_FLUSH | ATTN_TLB_FLUSH);
+        g->last_cpu = cpu->cpu_num;
     }
     if (!g->vmcs_ready) {
         vmcs_guest_init(g);
