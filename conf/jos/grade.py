@@ -172,7 +172,7 @@ def run_all(items: List[Check], obj: Path) -> None:
         thread.join()
 
 
-def summary(items: List[Check]) -> None:
+def summary(items: List[Check], seconds: float) -> None:
     """Points by group, then the score, then the plain count that scripts read."""
     print()
     for group in dict.fromkeys(item.group for item in items):
@@ -181,6 +181,7 @@ def summary(items: List[Check]) -> None:
         print(f"{group + ':':24} {got:3}/{sum(item.points for item in members)}")
     got = sum(item.points for item in items if item.error is None)
     failed = sum(item.error is not None for item in items)
+    print(f"Time: {seconds:.0f} s")
     print(f"Score: {got}/{sum(item.points for item in items)}")
     print(f"{len(items) - failed} passed, {failed} failed")
 

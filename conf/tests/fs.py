@@ -14,7 +14,7 @@ CLEAN, REPAIRED = 0, 1  # exit statuses of fsck
 
 
 def fsck(bench: Bench, image: Path, *options: str) -> "tuple[int, str]":
-    done = host([bench.obj / "fs/fsck", *options, image])
+    done = host([bench.obj / "fs/fsck", *options, image], 60)
     return done.returncode, done.stdout
 
 
@@ -51,15 +51,15 @@ def killed(bench: Bench) -> None:
     for number, busy_seconds in enumerate((0.1, 0.4, 1.0)):
         with bench.machine("fs-killed", Qemu, fs=image, fs_in_place=True) as machine:
             machine.expect(HOS, 60)
-            machine.sendline(f"echo {word} > /kept{number}; sync; test-fs")
-            machine.expect("sync; test-fs\n")
+            machine.sendline(f"echo {word} > /kept{number}; sync; echo synced; test-fs")
+            machine.expect("\nsynced\n")
             machine.console.receive(busy_seconds)
             machine.kill()
         status, text = fsck(bench, image, "-y")
         check_that(status in (CLEAN, REPAIRED), "fsck -y to accept or repair", text)
         status, text = fsck(bench, image)
         check_that(status == CLEAN, "a clean image after the repair", text)
-    for number in range(2):
+    for number in range(3):
         out = bench.folder / "kept"
         done = host([bench.obj / "fs/fsck", "-x", image, f"/kept{number}", out])
         check_that(done.returncode == 0 and word in out.read_text(), "the synced file", done.stdout)
@@ -95,5 +95,5 @@ def damaged(bench: Bench) -> None:
 
 @check("File system", 1, "random operations and power cuts on the host leave the core consistent", lane="bochs")
 def stress(bench: Bench) -> None:
-    done = make(bench.obj, "check-fs")
+    done = make(bench.obj, "check-fs", limit=480)
     check_that(done.returncode == 0, "make check-fs to pass", done.stdout)

@@ -1,7 +1,10 @@
 """The kernel: memory, envs, exceptions, system calls, scheduling, monitor, gdb."""
 
 import re
+import tempfile
+from pathlib import Path
 
+from jos import qmp
 from jos.grade import Bench, check, check_match, check_that
 from jos.qemu import Qemu
 from jos.session import HOS
@@ -65,11 +68,27 @@ def monitor(bench: Bench) -> None:
         machine.expect(f"\n{word}\n")
 
 
-@check("Kernel", 3, "make gdb stops at kernel functions, with source lines, arguments and a backtrace")
+@check("Kernel", 1, "the PS/2 keyboard types, and the VGA screen shows what the serial line shows")
+def keyboard_and_screen(bench: Bench) -> None:
+    word = "Word" + nonce()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "qmp")
+        with bench.machine("kernel-screen", Qemu, extra=qmp.arguments(path)) as machine:
+            machine.expect(HOS, 60)
+            with qmp.Qmp(path) as control:
+                for char in f"echo {word}\n":
+                    control.press(char)
+                    machine.expect(char)  # its echo: QEMU holds a key down for a while
+                machine.expect(f"{word}\n{HOS}")
+                screen = control.screen(Path(folder, "screen"))
+    check_match(rf"hOS\$ echo {word}\n{word}\nhOS\$", screen)
+
+
+@check("Kernel", 2, "make gdb stops at kernel functions, with source lines, arguments and a backtrace")
 def gdb(bench: Bench) -> None:
     arguments = ["-batch", "-ex", "break env_create", "-ex", "continue", "-ex", "info line",
                  "-ex", "backtrace", "-ex", "break trap", "-ex", "info symbol vmexit"]
     flags = " ".join(f"'{argument}'" for argument in arguments)
     done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", "GDBPORT=28411", limit=90)
-    for pattern in (r"Breakpoint 1, env_create \(", r"kern/env\.c", r"#1 .*kernel_main", r"vmexit in section"):
+    for pattern in (r"Breakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"vmexit in section"):
         check_match(pattern, done.stdout)
