@@ -203,18 +203,22 @@ static int run_pipeline(const struct Pipeline *pl)
     return status;
 }
 
-/* Check the whole line before any of it runs. */
+/* Check the whole line before any of it runs. Only ; and the end may have nothing in front. */
 static bool check_line(const char *line, struct Pipeline *pl)
 {
     const char *p = line, *why;
+    enum Link before = LINK_SEQ;
 
     do {
-        if (parse_pipeline(&p, pl, &why) == 0 &&
-            (pl->ncmds > 0 || pl->link == LINK_END || pl->link == LINK_SEQ))
-            continue;
-        warn("syntax error: %s", why ? why : "command expected");
-        vars.status = 2;
-        return false;
+        int r = parse_pipeline(&p, pl, &why);
+        bool may_be_empty = before != LINK_AND && before != LINK_OR &&
+                            (pl->link == LINK_END || pl->link == LINK_SEQ);
+        if (r < 0 || (pl->ncmds == 0 && !may_be_empty)) {
+            warn("syntax error: %s", why ? why : "command expected");
+            vars.status = 2;
+            return false;
+        }
+        before = pl->link;
     } while (pl->link != LINK_END);
     return true;
 }
