@@ -31,7 +31,8 @@ static enum ExitAction handle_debug(struct Guest *g, uint32_t info)
 static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
 {
     uint64_t rip = vmread(VMCS_GUEST_RIP);
-    if (guest_walk(g, va, error & (FEC_WR | FEC_U | FEC_ID)) != WALK_OK)
+    gpa_t gpa;
+    if (guest_walk(g, va, error & (FEC_WR | FEC_U | FEC_ID), &gpa) != WALK_OK)
         return false;
     if (g->spurious_rip == rip && g->spurious_va == va)
         return false;

@@ -120,11 +120,11 @@ static uint64_t io_result(const struct GuestExit *stopped, uint64_t answer)
     return (uint32_t)answer;
 }
 
-void guest_answer(struct Guest *g, const struct GuestExit *x)
+/* The answer to all stops but string I/O: registers, and where to go on. */
+static void answer_registers(struct Guest *g, const struct GuestExit *x)
 {
     struct Trapframe *tf = &g->env->env_tf;
-    bool io = g->exit.event == GUEST_EV_IO;
-    if (!io)
+    if (g->exit.event != GUEST_EV_IO)
         tf->tf_rax = x->regs.rax;
     else if (g->exit.io_in)
         tf->tf_rax = io_result(&g->exit, x->regs.rax);
@@ -132,12 +132,19 @@ void guest_answer(struct Guest *g, const struct GuestExit *x)
     tf->tf_rcx = x->regs.rcx;
     tf->tf_rdx = x->regs.rdx;
     tf->tf_rsi = x->regs.rsi;
-    if (x->skip && g->exit.event != GUEST_EV_MMIO) /* EPT violations report no instruction length */
+    if (x->skip && g->exit.event != GUEST_EV_MMIO) /* EPT violations report no length */
         guest_attn(g, ATTN_SKIP);
-    spin_lock(&env_lock);
+}
+
+void guest_answer(struct Guest *g, const struct GuestExit *x)
+{
     g->state = GUEST_RUNS;
-    sched_wake(g->env);
-    spin_unlock(&env_lock);
+    if (g->string_io.size != 0)
+        answer_string_io(g, x->regs.rax); /* may end the guest */
+    else
+        answer_registers(g, x);
+    if (g->state == GUEST_RUNS)
+        sched_wake(g->env);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

@@ -11,7 +11,7 @@
 /* What decides about an access besides the tables. */
 struct PagingMode {
     int levels, entry_size, index_bits;
-    bool pae_tops, nx, wp, smep, smap, pse;
+    bool paging, pae_tops, nx, wp, smep, smap, pse;
 };
 
 static struct PagingMode paging_mode(void)
@@ -25,6 +25,7 @@ static struct PagingMode paging_mode(void)
         .index_bits = pae ? 9 : 10,
         .pae_tops = pae && !(efer & EFER_LMA),
         .nx = pae && (efer & EFER_NXE),
+        .paging = cr0 & CR0_PG,
         .wp = cr0 & CR0_WP,
         .smep = cr4 & CR4_SMEP,
         .smap = (cr4 & CR4_SMAP) && !(vmread(VMCS_GUEST_RFLAGS) & FL_AC),
@@ -65,12 +66,17 @@ static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32
     return WALK_OK;
 }
 
-enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access)
+enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
 {
     struct PagingMode m = paging_mode();
     uint64_t reserved = reserved_bits(&m);
     uint64_t rights = PTE_W | PTE_U;
+    uint64_t page = (1ul << PGSHIFT) - 1; /* the offset in the page that maps va */
     gpa_t table = vmread(VMCS_GUEST_CR3);
+    if (!m.paging) {
+        *gpa = va;
+        return WALK_OK;
+    }
     if (m.pae_tops) { /* the CPU walks from the PDPTEs it loaded with CR3 */
         table = vmread(VMCS_GUEST_PDPTE0 + 2 * ((va >> 30) & (PAE_PDPTES - 1)));
         if (!(table & PTE_P))
@@ -79,7 +85,8 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access)
     table = PTE_ADDR(table);
     for (int level = m.levels - 1; level >= 0; level--) {
         uint64_t entry = 0;
-        uint64_t index = va >> (PGSHIFT + m.index_bits * level) & ((1u << m.index_bits) - 1);
+        int shift = PGSHIFT + m.index_bits * level;
+        uint64_t index = va >> shift & ((1u << m.index_bits) - 1);
         if (gmem_peek(g, table + index * m.entry_size, &entry, m.entry_size) < 0)
             return WALK_UNKNOWN; /* tables outside of RAM */
         if (!(entry & PTE_P))
@@ -88,13 +95,15 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access)
             return WALK_RESERVED;
         rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
         rights |= entry & PTE_NX;
+        table = PTE_ADDR(entry);
         if (level > 0 && (entry & PTE_PS) && m.pse) {
             if (m.entry_size == 8 && (entry & large_page_reserved(level)))
                 return WALK_RESERVED;
+            page = (1ul << shift) - 1;
             break;
         }
-        table = PTE_ADDR(entry);
     }
+    *gpa = (table & ~page) | (va & page);
     return judge(&m, rights, access);
 }
 

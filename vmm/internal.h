@@ -55,6 +55,14 @@ struct MsrEntry {
 _Static_assert(sizeof(struct MsrEntry) == 16, "MSR-area entry");
 #define NSWITCHED_MSRS 6
 
+/* An INS or OUTS for whose element the guest is stopped; size 0: none. */
+struct StringIo {
+    uint32_t size;         /* bytes of an element */
+    bool rep, backwards;   /* REP prefix; RFLAGS.DF */
+    uint64_t address_mask; /* the instruction's address size, for RCX, RSI and RDI */
+    gpa_t gpa[4];          /* of each byte of the element */
+};
+
 struct Guest {
     struct Env *env;     /* its registers are in env->env_tf */
     uint32_t attn;       /* ATTN_* */
@@ -97,6 +105,7 @@ struct Guest {
     /* Last page fault found spurious (GUEST_INTERCEPT_PF) */
     uint64_t spurious_rip, spurious_va;
 
+    struct StringIo string_io;
     enum GuestState state;
     struct GuestExit exit; /* the event for the monitor */
     struct GuestStats stats;
@@ -168,8 +177,8 @@ enum WalkResult {
     WALK_UNKNOWN
 };
 /* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
- */
-enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access);
+ * If so, *gpa is what it reaches. */
+enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa);
 /* Load the four PDPTEs of PAE paging from cr3 into the VMCS. false: reserved bits are set, #GP. */
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3);
 
@@ -204,6 +213,9 @@ enum ExitAction handle_vmcall(struct Guest *g);
 enum ExitAction handle_craccess(struct Guest *g);
 enum ExitAction handle_movdr(struct Guest *g);
 enum ExitAction handle_ioinstr(struct Guest *g);
+/* exit_ios.c: INS and OUTS, one element an exit, and the monitor's answer to it. */
+enum ExitAction handle_string_io(struct Guest *g);
+void answer_string_io(struct Guest *g, uint64_t value);
 enum ExitAction handle_rdmsr(struct Guest *g);
 enum ExitAction handle_wrmsr(struct Guest *g);
 enum ExitAction handle_eptviolation(struct Guest *g);

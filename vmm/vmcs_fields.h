@@ -65,6 +65,7 @@
     X(IDT_VECTORING_INFO, 0x4408)                        \
     X(IDT_VECTORING_ERROR, 0x440a)                       \
     X(EXIT_INSTR_LENGTH, 0x440c)                         \
+    X(EXIT_INSTR_INFO, 0x440e)                           \
     X(GUEST_ES_LIMIT, 0x4800)                            \
     X(GUEST_CS_LIMIT, 0x4802)                            \
     X(GUEST_SS_LIMIT, 0x4804)                            \

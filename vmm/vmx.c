@@ -64,6 +64,7 @@ int vmx_check_support(char *why, size_t size)
     if (!(vmx_caps.ept_vpid & EPT_CAP_INVVPID) || !(vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE))
         vmx_caps.proc2 &= ~PROC2_VPID;
     vmx_caps.revision = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
+    vmx_caps.string_info = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_STRING_INFO;
     vmx_caps.timer_shift = rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
     vmx_caps.cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
     vmx_caps.cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);

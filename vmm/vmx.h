@@ -27,11 +27,12 @@
 #define MSR_VMX_TRUE_EXIT_CTLS 0x48f
 #define MSR_VMX_TRUE_ENTRY_CTL 0x490
 
-#define VMX_BASIC_REVISION   0x7fffffffu
-#define VMX_BASIC_TRUE_CTLS  (1ul << 55)
-#define VMX_MISC_TIMER_SHIFT 0x1f
-#define FEATURE_CTL_LOCK     (1 << 0)
-#define FEATURE_CTL_VMX      (1 << 2) /* VMXON outside of SMX operation */
+#define VMX_BASIC_REVISION    0x7fffffffu
+#define VMX_BASIC_STRING_INFO (1ul << 54) /* exits of INS and OUTS report the instruction */
+#define VMX_BASIC_TRUE_CTLS   (1ul << 55)
+#define VMX_MISC_TIMER_SHIFT  0x1f
+#define FEATURE_CTL_LOCK      (1 << 0)
+#define FEATURE_CTL_VMX       (1 << 2) /* VMXON outside of SMX operation */
 
 #define EPT_CAP_WALK4          (1ul << 6)
 #define EPT_CAP_WB             (1ul << 14)
@@ -136,6 +137,7 @@ enum {
 #define QUAL_IO_SIZE(q) (((q)&7) + 1)
 #define QUAL_IO_IN      (1u << 3)
 #define QUAL_IO_STRING  (1u << 4)
+#define QUAL_IO_REP     (1u << 5)
 #define QUAL_IO_PORT(q) (((q) >> 16) & 0xffff)
 
 /* Exit qualification of EPT violations */
@@ -169,6 +171,7 @@ struct VmxCaps {
     uint32_t revision;
     uint32_t pin, proc, proc2, exit, entry; /* control words of a new guest */
     uint32_t timer_shift;                   /* the preemption timer counts TSC >> timer_shift */
+    bool string_info;                       /* VMX_BASIC_STRING_INFO */
     uint64_t ept_vpid;                      /* MSR_VMX_EPT_VPID_CAP */
     uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };

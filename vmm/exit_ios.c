@@ -1,0 +1,99 @@
+/*
+ * String I/O: INS and OUTS, with and without REP. Each element is an exit of its own and looks to
+ * the monitor like IN or OUT; between two elements the instruction is executed again, so interrupts
+ * come in as on hardware. The CPU reports the linear address (SDM "Information for VM Exits Due to
+ * Instruction Execution").
+ */
+#include <vmm/internal.h>
+
+#define INFO_ADDRESS_SIZE(info) (((info) >> 7) & 3)
+#define MASK_16BIT              0xfffful
+
+static const uint64_t address_masks[4] = { MASK_16BIT, UINT32_MAX, ~0ul, ~0ul };
+
+/* Change a register as an instruction of this address size does: 16-bit ones keep the upper bits.
+ */
+static void advance(uint64_t *reg, int64_t delta, uint64_t mask)
+{
+    uint64_t kept = mask == MASK_16BIT ? *reg & ~mask : 0;
+    *reg = kept | ((*reg + delta) & mask);
+}
+
+/* Where the bytes of the element are. false: a page fault has been injected, or the guest ended. */
+static bool translate(struct Guest *g, uint64_t va, uint32_t access)
+{
+    struct StringIo *s = &g->string_io;
+    for (uint32_t i = 0; i < s->size; i++) {
+        enum WalkResult r = guest_walk(g, va + i, access, &s->gpa[i]);
+        if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, s->gpa[i], 1))) {
+            guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
+                       g->exit.io_port, va + i);
+            return false;
+        }
+        if (r != WALK_OK) {
+            lcr2(va + i);
+            inject_exception(g, T_PGFLT,
+                             access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
+                                 (r == WALK_RESERVED ? FEC_RSVD : 0));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One byte of the element, in guest memory. One that cannot be accessed ends the guest. */
+static void access_byte(struct Guest *g, gpa_t gpa, uint8_t *byte, bool write)
+{
+    size_t len = 1;
+    void *hva;
+    if (gmem_host(g, gpa, &len, write ? GMEM_WRITE : GMEM_READ, &hva) < 0)
+        guest_kill(g, "string I/O cannot access guest memory at 0x%lx", gpa);
+    else if (write)
+        *(uint8_t *)hva = *byte;
+    else
+        *byte = *(uint8_t *)hva;
+}
+
+enum ExitAction handle_string_io(struct Guest *g)
+{
+    struct Trapframe *tf = &g->env->env_tf;
+    struct StringIo s = { .size = g->exit.io_size, .rep = g->exit.qualification & QUAL_IO_REP };
+    if (!vmx_caps.string_info) {
+        guest_kill(g, "string I/O on port 0x%x at rip 0x%lx: this CPU does not report enough",
+                   g->exit.io_port, vmread(VMCS_GUEST_RIP));
+        return ACT_RESCHED;
+    }
+    s.backwards = vmread(VMCS_GUEST_RFLAGS) & FL_DF;
+    s.address_mask = address_masks[INFO_ADDRESS_SIZE(vmread(VMCS_EXIT_INSTR_INFO))];
+    if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
+        return ACT_SKIP;
+    g->string_io = s;
+    uint32_t user = AR_DPL(vmread(VMCS_GUEST_SS_AR)) == 3 ? FEC_U : 0;
+    if (!translate(g, vmread(VMCS_GUEST_LINEAR_ADDRESS), user | (g->exit.io_in ? FEC_WR : 0))) {
+        g->string_io.size = 0;
+        return ACT_RESUME;
+    }
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < s.size && !g->exit.io_in; i++)
+        access_byte(g, g->string_io.gpa[i], (uint8_t *)&value + i, false);
+    if (g->doomed)
+        return ACT_RESCHED;
+    enum ExitAction act = guest_stop(g, GUEST_EV_IO);
+    g->exit.regs.rax = value;
+    return act;
+}
+
+void answer_string_io(struct Guest *g, uint64_t value)
+{
+    struct Trapframe *tf = &g->env->env_tf;
+    struct StringIo *s = &g->string_io;
+    int64_t delta = s->backwards ? -(int64_t)s->size : (int64_t)s->size;
+    for (uint32_t i = 0; i < s->size && g->exit.io_in; i++)
+        access_byte(g, s->gpa[i], (uint8_t *)&value + i, true);
+    advance(g->exit.io_in ? &tf->tf_rdi : &tf->tf_rsi, delta, s->address_mask);
+    if (s->rep)
+        advance(&tf->tf_rcx, -1, s->address_mask);
+    if (!s->rep || (tf->tf_rcx & s->address_mask) == 0)
+        guest_attn(g, ATTN_SKIP);
+    s->size = 0;
+}
