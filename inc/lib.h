@@ -178,6 +178,8 @@ ssize_t read(int fd, void *buf, size_t n);
 /* read until n bytes or end of file */
 ssize_t readn(int fd, void *buf, size_t n);
 ssize_t write(int fd, const void *buf, size_t n);
+/* write until all n bytes are out. 0 or the error. */
+int writen(int fd, const void *buf, size_t n);
 int seek(int fd, off_t offset);
 int dup(int oldfd, int newfd);
 /* Programs that are spawned from now on do not get this descriptor. */

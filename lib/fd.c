@@ -144,6 +144,17 @@ ssize_t write(int fdnum, const void *buf, size_t n)
     return dev->dev_write(fd, buf, n);
 }
 
+int writen(int fdnum, const void *buf, size_t n)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t put = write(fdnum, (const char *)buf + done, n - done);
+        if (put <= 0)
+            return put < 0 ? (int)put : -E_IO;
+        done += put;
+    }
+    return 0;
+}
+
 int seek(int fdnum, off_t offset)
 {
     const struct Dev *dev;

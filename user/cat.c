@@ -9,11 +9,10 @@ static int copy(int fd, const char *name)
 {
     ssize_t n;
     while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        ssize_t put = write(1, buf, n);
-        if (put == -E_EOF) /* a pipe that nobody reads any more: no news to anybody */
-            exit(1);
-        if (put < n) {
-            warn("write: %e", put < 0 ? (int)put : -E_NO_DISK);
+        int r = writen(1, buf, n);
+        if (r < 0) {
+            if (r != -E_EOF) /* a pipe that nobody reads any more is no news to anybody */
+                warn("write: %e", r);
             exit(1);
         }
     }

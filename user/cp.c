@@ -10,10 +10,10 @@ static int copy_data(int from, int to, const char *src, const char *dst, const c
 {
     ssize_t n;
     while ((n = read(from, buf, sizeof(buf))) > 0) {
-        ssize_t put = write(to, buf, n);
-        if (put < n) {
+        int r = writen(to, buf, n);
+        if (r < 0) {
             *at = dst;
-            return put < 0 ? (int)put : -E_NO_DISK;
+            return r;
         }
     }
     *at = src;

@@ -15,6 +15,5 @@ int umain(int argc, char **argv)
         len += snprintf(buf + len, sizeof(buf) - len, "%s%s", i > first ? " " : "", argv[i]);
     if (newline)
         buf[len++] = '\n';
-    ssize_t r = write(1, buf, len);
-    return r < 0 || (size_t)r < len;
+    return writen(1, buf, len) < 0;
 }

@@ -12,7 +12,7 @@ static size_t out_len;
 static void flush(void)
 {
     if (out_len > 0)
-        write(1, out, out_len);
+        writen(1, out, out_len);
     out_len = 0;
 }
 
