@@ -73,14 +73,9 @@ enum ExitAction handle_string_io(struct Guest *g)
         g->string_io.size = 0;
         return ACT_RESUME;
     }
-    uint64_t value = 0;
     for (uint32_t i = 0; i < s.size && !g->exit.io_in; i++)
-        access_byte(g, g->string_io.gpa[i], (uint8_t *)&value + i, false);
-    if (g->doomed)
-        return ACT_RESCHED;
-    enum ExitAction act = guest_stop(g, GUEST_EV_IO);
-    g->exit.regs.rax = value;
-    return act;
+        access_byte(g, g->string_io.gpa[i], (uint8_t *)&g->string_io.value + i, false);
+    return g->doomed ? ACT_RESCHED : guest_stop(g, GUEST_EV_IO);
 }
 
 void answer_string_io(struct Guest *g, uint64_t value)

@@ -95,6 +95,8 @@ enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
     _Static_assert(offsetof(struct GuestRegs, rip) == offsetof(struct Trapframe, tf_trapno),
                    "general registers have the same order");
     memcpy(&x->regs, &g->env->env_tf, offsetof(struct GuestRegs, rip));
+    if (g->string_io.size != 0)
+        x->regs.rax = g->string_io.value;
     x->regs.rip = vmread(VMCS_GUEST_RIP);
     x->regs.rsp = vmread(VMCS_GUEST_RSP);
     x->regs.rflags = vmread(VMCS_GUEST_RFLAGS);
@@ -138,13 +140,16 @@ static void answer_registers(struct Guest *g, const struct GuestExit *x)
 
 void guest_answer(struct Guest *g, const struct GuestExit *x)
 {
-    g->state = GUEST_RUNS;
     if (g->string_io.size != 0)
         answer_string_io(g, x->regs.rax); /* may end the guest */
     else
         answer_registers(g, x);
-    if (g->state == GUEST_RUNS)
+    spin_lock(&env_lock);
+    if (!g->doomed) {
+        g->state = GUEST_RUNS;
         sched_wake(g->env);
+    }
+    spin_unlock(&env_lock);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

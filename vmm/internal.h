@@ -60,6 +60,7 @@ struct StringIo {
     uint32_t size;         /* bytes of an element */
     bool rep, backwards;   /* REP prefix; RFLAGS.DF */
     uint64_t address_mask; /* the instruction's address size, for RCX, RSI and RDI */
+    uint64_t value;        /* of an OUTS, for the monitor's RAX */
     gpa_t gpa[4];          /* of each byte of the element */
 };
 

@@ -98,8 +98,10 @@ static void vcpu_leave(struct Guest *g)
 /* A guest that is stopped for its monitor, or has ended, waits until the monitor has answered. */
 static void block_if_stopped(struct Guest *g)
 {
+    spin_lock(&env_lock);
     if (g->state != GUEST_RUNS && g->env->env_status == ENV_RUNNING)
         sched_block(WAIT_MONITOR, 0);
+    spin_unlock(&env_lock);
 }
 
 static void run_loop(struct Guest *g)
