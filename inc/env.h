@@ -97,7 +97,8 @@ struct Env {
     uint64_t env_cputs_done;            /* bytes that a sys_cputs under way has written */
     uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
     struct Env *env_timer_next;         /* list of deadlines, earliest first */
-};
+} __attribute__((aligned(1024)));
+_Static_assert(sizeof(struct Env) == 1024, "a power of two makes ids and indices cheap");
 #endif
 
 #endif

@@ -67,8 +67,7 @@
  * when pp_ref is 0. */
 struct PageInfo {
     struct PageInfo *pp_link; /* next free frame */
-    uint32_t pp_ref;          /* mappings and other holders */
-    uint32_t pp_pad;
+    uint64_t pp_ref;          /* mappings and other holders; too wide to wrap */
 };
 #endif
 

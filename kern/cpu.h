@@ -9,7 +9,7 @@
 #include <inc/mmu.h>
 
 #define NCPU        8
-#define KSTACK_SIZE 16384
+#define KSTACK_SIZE 20480 /* its lowest page is a guard and never mapped */
 
 struct Cpu {
     struct Cpu *cpu_self;              /* GS:0 */
@@ -74,7 +74,7 @@ void cpu_kick(struct Cpu *c);
 
 /* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
 struct CpuFeatures {
-    bool nx, smep, smap, umip, pge, page1g, x2apic, tsc_deadline, fsgsbase;
+    bool nx, smep, smap, umip, mce, pge, page1g, x2apic, tsc_deadline, fsgsbase;
     bool hypervisor; /* the CPUID hypervisor bit */
     uint8_t maxphyaddr;
 };

@@ -19,6 +19,7 @@ extern const char syscall_entry[];
 #define CPUID1_ECX_X2APIC       (1u << 21)
 #define CPUID1_ECX_TSC_DEADLINE (1u << 24)
 #define CPUID1_ECX_HYPERVISOR   (1u << 31)
+#define CPUID1_EDX_MCE          (1u << 7)
 #define CPUID1_EDX_PGE          (1u << 13)
 #define CPUID7_EBX_FSGSBASE     (1u << 0)
 #define CPUID7_EBX_SMEP         (1u << 7)
@@ -37,6 +38,7 @@ void cpu_features_init(void)
     f->x2apic = one.ecx & CPUID1_ECX_X2APIC;
     f->tsc_deadline = one.ecx & CPUID1_ECX_TSC_DEADLINE;
     f->hypervisor = one.ecx & CPUID1_ECX_HYPERVISOR;
+    f->mce = one.edx & CPUID1_EDX_MCE;
     f->pge = one.edx & CPUID1_EDX_PGE;
     f->nx = ext.edx & CPUIDX_EDX_NX;
     f->page1g = ext.edx & CPUIDX_EDX_PAGE1G;
@@ -96,6 +98,7 @@ static void control_init(void)
     const struct CpuFeatures *f = &cpu_features;
     uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_DE;
 
+    cr4 |= f->mce ? CR4_MCE : 0; /* or a machine check shuts down without a word */
     cr4 |= f->pge ? CR4_PGE : 0;
     cr4 |= f->smep ? CR4_SMEP : 0;
     cr4 |= f->smap ? CR4_SMAP : 0;

@@ -4,6 +4,7 @@
  */
 #include <inc/assert.h>
 #include <inc/error.h>
+#include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
@@ -244,6 +245,16 @@ static bool waits_for(const struct Env *parent, envid_t child)
     return parent->env_wait == WAIT_GUEST && parent->env_wait_id == child;
 }
 
+/* Nothing can end these two from outside; if they end by themselves, say so, and do not idle for
+ * ever without a word. */
+static void report_end(const struct Env *e)
+{
+    if (e->env_type == ENV_TYPE_FS)
+        cprintf("The file server has ended with status %d: no file can be reached.\n", e->env_exit);
+    if (e->env_type == ENV_TYPE_INIT)
+        panic("init has ended with status %d: nothing is left to run", e->env_exit);
+}
+
 /* The last step, for e and then for each parent whose end has waited for this one. env_lock is
  * held. */
 static void env_gone(struct Env *e)
@@ -268,6 +279,7 @@ static void finish(struct Env *e)
 {
     uint64_t *pml4;
 
+    report_end(e);
     spin_lock(env_mem(e));
     pml4 = e->env_pml4;
     e->env_pml4 = NULL;

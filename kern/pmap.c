@@ -192,6 +192,14 @@ static void map_image(const char *from, const char *to, uint64_t perm)
     boot_map(va, va - KERNEL_VMA, ROUNDUP((uintptr_t)to, PGSIZE) - va, perm | PTE_G);
 }
 
+/* A kernel stack that grows too far meets a hole, and a double fault on a stack of its own says so.
+ */
+static void guard_stacks(void)
+{
+    for (int i = 0; i < NCPU; i++)
+        *pml4_walk(kern_pml4, (uintptr_t)kstacks[i], false) = 0;
+}
+
 /* The read-only windows of user space, in tables of their own that all envs share. */
 static void map_user_info(void)
 {
@@ -220,6 +228,7 @@ void mem_init(void)
     map_image(text_start, text_end, 0);
     map_image(rodata_start, data_start, PTE_NX);
     map_image(data_start, kernel_end, PTE_W | PTE_NX);
+    guard_stacks();
     reserve_upper_half();
     map_user_info();
     cpu_load_cr3(PADDR(kern_pml4));

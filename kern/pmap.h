@@ -79,7 +79,8 @@ void pml4_free(uint64_t *pml4);
 
 /*
  * Access to user memory. All check that [va, va+len) is below UTOP and mapped for the user, resolve
- * copy-on-write pages on writes, and return 0 or -E_FAULT (-E_NO_MEM for a copy that found none).
+ * copy-on-write pages on writes, and return 0 or -E_FAULT (user_mem_check also -E_NO_MEM, when a
+ * copy found no frame).
  */
 int user_mem_check(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
 /* As user_mem_check, but ends the env, with words on the console, when it fails; JOS's name. */

@@ -8,6 +8,7 @@
 #include <kern/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
+#include <kern/pic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/syscall.h>
@@ -127,6 +128,8 @@ static int64_t sys_irq_wait(int irq, uint64_t timeout_ms)
         return -E_PERM;
     if (irq != IRQ_IDE && irq != IRQ_IDE2)
         return -E_INVAL;
+    if (!is_guest)
+        pic_enable(irq);
     return sched_wait_irq(irq, deadline_after(timeout_ms));
 }
 
