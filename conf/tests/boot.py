@@ -6,7 +6,7 @@ import shutil
 from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
 from jos.machine import Machine
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS
 
 from .common import bochs, nonce, qemu
@@ -34,7 +34,7 @@ def in_bochs(bench: Bench) -> None:
 
 
 def boots_with(bench: Bench, name: str, mem: int, least: int) -> None:
-    with bench.machine(name, Qemu, mem=mem) as machine:
+    with bench.machine(name, Tcg, mem=mem) as machine:
         seen = boot_memory(machine)
         check_that(least <= seen <= mem, f"{least} to {mem} MiB of memory", f"{seen} MiB")
         machine.expect(HOS, 60)
@@ -57,7 +57,7 @@ def large_memory(bench: Bench) -> None:
 def grub(bench: Bench) -> None:
     iso = bench.obj / "jos.iso"
     check_that(iso.exists(), f"{iso}; run `make iso`")
-    with bench.machine("boot-grub", Qemu, kernel=None, cmdline=None, iso=iso) as machine:
+    with bench.machine("boot-grub", Tcg, kernel=None, cmdline=None, iso=iso) as machine:
         machine.expect(HOS, 90)
         machine.sendline("test-fork; halt 3")
         machine.expect("test-fork: ok", 60)
@@ -68,7 +68,7 @@ def grub(bench: Bench) -> None:
 def command_line(bench: Bench) -> None:
     word = nonce()
     line = f"graded thenhalt run=echo -- {word} twice {word}"
-    with bench.machine("boot-cmdline", Qemu, cmdline=line) as machine:
+    with bench.machine("boot-cmdline", Tcg, cmdline=line) as machine:
         machine.expect(f"{word} twice {word}", 60)
         check_that(machine.wait_off() == 0, "power-off with echo's status, 0")
 
@@ -81,6 +81,6 @@ def damaged(bench: Bench) -> None:
         place = image.read().index(ELF_MAGIC)
         image.seek(place)
         image.write(b"\x7fELG")
-    with bench.machine("boot-damaged", Qemu, kernel=broken) as machine:
+    with bench.machine("boot-damaged", Tcg, kernel=broken) as machine:
         machine.expect("The kernel cannot be loaded: it is not an ELF file.", 60)
         machine.wait_exit(30)

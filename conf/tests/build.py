@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from jos.grade import Bench, check, check_that
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS
 
 from .common import TOP, host, make
@@ -47,7 +47,7 @@ def clang(bench: Bench) -> None:
     check_that(done.returncode == 0, "make CC=clang to succeed", done.stdout)
     check_that("warning" not in done.stdout, "no warning", done.stdout)
     images = {"kernel": folder / "kernel.img", "fs": folder / "fs.img"}
-    with bench.machine("clang", Qemu, **images) as machine:
+    with bench.machine("clang", Tcg, **images) as machine:
         machine.expect(HOS, 60)
         machine.sendline("test-fork; halt 7")
         machine.expect("test-fork: ok")

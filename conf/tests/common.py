@@ -9,7 +9,7 @@ from typing import List
 from jos.bochs import Bochs
 from jos.grade import Bench, check_that
 from jos.machine import CONF
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS, Session
 
 TOP = CONF.parent
@@ -17,7 +17,7 @@ TOP = CONF.parent
 
 def qemu(bench: Bench) -> Session:
     """hOS in QEMU, shared by the checks that need no VT-x."""
-    return bench.session("qemu", Qemu)
+    return bench.session("qemu", Tcg)
 
 
 def bochs(bench: Bench) -> Session:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from jos.grade import Bench, check, check_match, check_that
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS
 
 from .common import host, make, nonce, passes, qemu
@@ -32,13 +32,13 @@ def server(bench: Bench) -> None:
 @check("File system", 2, "what was written survives a reboot, and fsck finds nothing wrong")
 def persistence(bench: Bench) -> None:
     image, word = copy_of_disk(bench, "persistence.img"), nonce()
-    with bench.machine("fs-write", Qemu, fs=image, fs_in_place=True) as machine:
+    with bench.machine("fs-write", Tcg, fs=image, fs_in_place=True) as machine:
         machine.expect(HOS, 60)
         machine.sendline(f"mkdir /kept; echo {word} > /kept/word; halt")
         machine.wait_off()
     status, text = fsck(bench, image)
     check_that(status == CLEAN, "a clean image after halt", text)
-    with bench.machine("fs-read", Qemu, fs=image, fs_in_place=True) as machine:
+    with bench.machine("fs-read", Tcg, fs=image, fs_in_place=True) as machine:
         machine.expect(HOS, 60)
         machine.sendline("cat /kept/word")
         machine.expect(f"\n{word}\n")
@@ -49,7 +49,7 @@ def persistence(bench: Bench) -> None:
 def killed(bench: Bench) -> None:
     image, word = copy_of_disk(bench, "killed.img"), nonce()
     for number, busy_seconds in enumerate((0.1, 0.4, 1.0)):
-        with bench.machine("fs-killed", Qemu, fs=image, fs_in_place=True) as machine:
+        with bench.machine("fs-killed", Tcg, fs=image, fs_in_place=True) as machine:
             machine.expect(HOS, 60)
             machine.sendline(f"echo {word} > /kept{number}; sync; echo synced; test-fs")
             machine.expect("\nsynced\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jos import qmp
 from jos.grade import Bench, check, check_match, check_that
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS
 
 from .common import host, make, nonce, passes, qemu
@@ -47,7 +47,7 @@ def leaks(bench: Bench) -> None:
 
 @check("Kernel", 2, "the monitor has help, mem, envs, and a backtrace with function, file and line")
 def monitor(bench: Bench) -> None:
-    with bench.machine("kernel-monitor", Qemu, cmdline="kdb") as machine:
+    with bench.machine("kernel-monitor", Tcg, cmdline="kdb") as machine:
         machine.expect(HOS, 60)
         machine.send(BREAK_KEY)
         machine.expect(MONITOR)
@@ -73,7 +73,7 @@ def keyboard_and_screen(bench: Bench) -> None:
     word = "Word" + nonce()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "qmp")
-        with bench.machine("kernel-screen", Qemu, extra=qmp.arguments(path)) as machine:
+        with bench.machine("kernel-screen", Tcg, extra=qmp.arguments(path)) as machine:
             machine.expect(HOS, 60)
             with qmp.Qmp(path) as control:
                 for char in f"echo {word}\n":
@@ -86,9 +86,9 @@ def keyboard_and_screen(bench: Bench) -> None:
 
 @check("Kernel", 2, "make gdb stops at kernel functions, with source lines, arguments and a backtrace")
 def gdb(bench: Bench) -> None:
-    arguments = ["-batch", "-ex", "break env_create", "-ex", "continue", "-ex", "info line",
+    arguments = ["-batch", "-ex", "hbreak env_create", "-ex", "continue", "-ex", "info line",
                  "-ex", "backtrace", "-ex", "break trap", "-ex", "info symbol vmexit"]
     flags = " ".join(f"'{argument}'" for argument in arguments)
     done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", "GDBPORT=28411", limit=90)
-    for pattern in (r"Breakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"vmexit in section"):
+    for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"vmexit in section"):
         check_match(pattern, done.stdout)

@@ -1,7 +1,7 @@
 """User space: library, shell, utilities."""
 
 from jos.grade import Bench, check, check_match, check_that
-from jos.qemu import Qemu
+from jos.qemu import Tcg
 from jos.session import HOS
 
 from .common import nonce, passes, qemu
@@ -85,7 +85,7 @@ def utilities(bench: Bench) -> None:
     check_match(r"init.*sh.*ps", session.sh("ps"))
     check_that(session.free_pages() > 1000, "more than 1000 free pages")
     session.sh("rm /d/a; rm /d/b; rm /d")
-    with bench.machine("user-halt", Qemu) as machine:
+    with bench.machine("user-halt", Tcg) as machine:
         machine.expect(HOS, 60)
         machine.sendline("halt 42")
         check_that(machine.wait_off() == 42, "power-off with status 42")
