@@ -87,8 +87,8 @@ def keyboard_and_screen(bench: Bench) -> None:
 @check("Kernel", 2, "make gdb stops at kernel functions, with source lines, arguments and a backtrace")
 def gdb(bench: Bench) -> None:
     arguments = ["-batch", "-ex", "hbreak env_create", "-ex", "continue", "-ex", "info line",
-                 "-ex", "backtrace", "-ex", "break trap", "-ex", "info symbol vmexit"]
+                 "-ex", "backtrace", "-ex", "break vmexit"]
     flags = " ".join(f"'{argument}'" for argument in arguments)
     done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", "GDBPORT=28411", limit=90)
-    for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"vmexit in section"):
+    for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"Breakpoint 2 at .*vmm/\w+\.c"):
         check_match(pattern, done.stdout)
