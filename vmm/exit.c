@@ -76,6 +76,7 @@ static enum ExitAction handle_preempt_timer(struct Guest *g)
 
 static enum ExitAction handle_entry_state(struct Guest *g)
 {
+    vmcs_dump_guest();
     guest_kill(
         g,
         "VM entry refused: invalid guest state (rip 0x%lx, cr0 0x%lx, cr4 0x%lx, efer 0x%lx, "

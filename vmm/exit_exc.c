@@ -15,6 +15,9 @@ static enum ExitAction handle_debug(struct Guest *g, uint32_t info)
     if (!g->dr_live)
         handle_movdr(g);
     ldr6(((rdr6() | DR6_INIT) & ~0xful) | causes);
+    /* An entry with TF and a blocking by STI needs a pending single step, but this one is here. */
+    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
     vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
     if ((info & INTR_TYPE) == INTR_TYPE_PRIVEXC) { /* INT1: a trap, which needs its length */
         g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,

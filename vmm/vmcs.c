@@ -3,20 +3,43 @@
  */
 #include <vmm/internal.h>
 
+/* SDM "Structure of VMCS Component Encoding" */
+#define FIELD_TYPE(encoding) (((encoding) >> 10) & 3)
+#define FIELD_GUEST          2
+
+static const struct {
+    uint32_t encoding;
+    const char *name;
+} fields[] = {
+#define FIELD_NAME(name, encoding) { encoding, #name },
+    VMCS_FIELD_LIST(FIELD_NAME)
+#undef FIELD_NAME
+};
+
 const char *vmcs_field_name(enum VmcsField field)
 {
-    static const struct {
-        uint32_t encoding;
-        const char *name;
-    } names[] = {
-#define FIELD_NAME(name, encoding) { encoding, #name },
-        VMCS_FIELD_LIST(FIELD_NAME)
-#undef FIELD_NAME
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        if (names[i].encoding == (uint32_t)field)
-            return names[i].name;
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        if (fields[i].encoding == (uint32_t)field)
+            return fields[i].name;
     return "unknown field";
+}
+
+void vmcs_dump_guest(void)
+{
+    int column = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        uint64_t v;
+        bool failed;
+        if (FIELD_TYPE(fields[i].encoding) != FIELD_GUEST)
+            continue;
+        asm volatile("vmread %2, %0"
+                     : "=r"(v), "=@ccbe"(failed)
+                     : "r"((uint64_t)fields[i].encoding));
+        if (!failed) /* a CPU may lack optional fields */
+            cprintf("%-22s %016lx%s", fields[i].name, v, ++column % 2 ? "  " : "\n");
+    }
+    if (column % 2)
+        cprintf("\n");
 }
 
 /* SDM "VM Instruction Error Numbers". */

@@ -68,8 +68,11 @@ static inline void invvpid(enum InvvpidType type, uint16_t vpid)
     asm volatile("invvpid %0, %1" : : "m"(desc), "r"((uint64_t)type) : "memory", "cc");
 }
 
-/* Name of a field, and the words for VMCS_INSTRUCTION_ERROR. */
+/* Name of a field. */
 const char *vmcs_field_name(enum VmcsField field);
+/* Print the guest-state area of the current VMCS: after an entry that was refused because of it. */
+void vmcs_dump_guest(void);
+/* Words for VMCS_INSTRUCTION_ERROR. */
 const char *vmx_error_words(uint32_t error);
 /* Words for a result; reads the error number from the current VMCS. */
 const char *vmx_result_words(enum VmxResult r);
