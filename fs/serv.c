@@ -56,6 +56,7 @@ struct Request {
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
     void *answer_page;     /* page to send with the answer */
+    int64_t answer;        /* value for the client */
 };
 
 /* Copy a path from the request page. -E_BAD_PATH: it is not terminated. */
@@ -266,23 +267,35 @@ static int64_t dispatch(struct Request *rq, uint64_t nr, uint64_t perm)
     return serve(rq, nr, perm);
 }
 
-/* Wait for one message and answer it. */
-static void serve_one(void)
+/* Do what the message that has come asks for. */
+static void serve_one(struct Request *rq)
 {
-    static struct Request rq;
-
-    if (sys_ipc_recv((void *)REQVA, 0) < 0)
-        return;
-    rq.from = thisenv->env_ipc_from;
-    rq.page = (union Fsipc *)REQVA;
-    rq.answer_page = NULL;
     uint64_t perm = thisenv->env_ipc_perm;
-    int64_t value = dispatch(&rq, thisenv->env_ipc_value, perm);
+
+    rq->from = thisenv->env_ipc_from;
+    rq->page = (union Fsipc *)REQVA;
+    rq->answer_page = NULL;
+    rq->answer = dispatch(rq, thisenv->env_ipc_value, perm);
     /* Before the client goes on, so that it finds its memory as it was. */
     if (perm & PTE_P)
-        sys_page_unmap(0, rq.page);
-    void *page = rq.answer_page ? rq.answer_page : (void *)UTOP;
-    sys_ipc_try_send(rq.from, value, page, PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX);
+        sys_page_unmap(0, rq->page);
+}
+
+/* Answer the last request and take the next one, for ever. */
+static void __attribute__((noreturn)) serve_all(void)
+{
+    static struct Request rq;
+    int r = sys_ipc_recv((void *)REQVA, 0);
+
+    for (;;) {
+        if (r < 0) {
+            r = sys_ipc_recv((void *)REQVA, 0);
+            continue;
+        }
+        serve_one(&rq);
+        r = sys_ipc_reply_recv(rq.from, rq.answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
+                               PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA);
+    }
 }
 
 static bool inode_in_use(uint32_t inum)
@@ -316,6 +329,5 @@ int umain(int argc, char **argv)
     (void)argc, (void)argv;
     sys_env_set_name(0, "fs");
     ready = start();
-    for (;;)
-        serve_one();
+    serve_all();
 }

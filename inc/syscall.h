@@ -27,6 +27,7 @@
     X(ipc_send)               \
     X(ipc_recv)               \
     X(ipc_call)               \
+    X(ipc_reply_recv)         \
     X(time_msec)              \
     X(sleep_msec)             \
     X(sysinfo)                \

@@ -358,8 +358,6 @@ static void env_switch(struct Cpu *c, struct Env *e)
     e->env_cpunum = c->cpu_num;
     c->cpu_env = e;
     e->env_runs++;
-    c->cpu_env_since = read_tsc();
-    c->cpu_slice_end = 0;
     fpu_load(e);
     if (e->env_type == ENV_TYPE_GUEST) {
         /* An address space that this CPU no longer protects must not stay loaded. */

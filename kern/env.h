@@ -89,6 +89,12 @@ void sched_restart(void);
 /* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
  * ENV_NOT_RUNNABLE. */
 void sched_wake(struct Env *e);
+/* End e's wait as sched_wake does, but leave it to the caller to run or queue it. false: e is still
+ * on a CPU, and nothing is left to do. */
+bool sched_unblock(struct Env *e);
+/* Give the CPU and the rest of the time slice from the current env, which is blocked, to e, which
+ * is on no list. env_lock is held. */
+void sched_handoff(struct Env *e) __attribute__((noreturn));
 /* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr; takes
  * env_lock. */
 void sched_wake_console(void);

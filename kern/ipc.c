@@ -45,23 +45,31 @@ static int deliver(struct Env *to, const struct Message *m)
     return 0;
 }
 
-/* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not. */
-static int try_deliver(struct Env *to, const struct Message *m)
+static int deliver_to_guest(struct Env *to, const struct Message *m)
 {
     int r;
 
-    if (to->env_type == ENV_TYPE_GUEST) {
-        if (m->from->env_type != ENV_TYPE_FS)
-            return -E_BAD_ENV;
-        r = guest_ipc_deliver(to, m->value, m->page, m->perm);
-        if (r == 0 && to->env_wait == WAIT_HOSTRECV)
-            sched_wake(to);
-        return r;
-    }
+    if (m->from->env_type != ENV_TYPE_FS)
+        return -E_BAD_ENV;
+    r = guest_ipc_deliver(to, m->value, m->page, m->perm);
+    if (r == 0 && to->env_wait == WAIT_HOSTRECV)
+        sched_wake(to);
+    return r;
+}
+
+/* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not. A receiver that could run here
+ * right away goes to *next instead of the run queue, and the caller has to see to it. */
+static int try_deliver(struct Env *to, const struct Message *m, struct Env **next)
+{
+    int r;
+
+    *next = NULL;
+    if (to->env_type == ENV_TYPE_GUEST)
+        return deliver_to_guest(to, m);
     if (!is_receiving(to, m->from->env_id))
         return -E_IPC_NOT_RECV;
-    if ((r = deliver(to, m)) == 0)
-        sched_wake(to);
+    if ((r = deliver(to, m)) == 0 && sched_unblock(to))
+        *next = to;
     return r;
 }
 
@@ -93,19 +101,32 @@ static int find_target(envid_t id, struct Env **to)
     return r == 0 && ((*to)->env_status == ENV_ZOMBIE || *to == curenv) ? -E_BAD_ENV : r;
 }
 
+/* Release env_lock and, if the current env was blocked, leave it: for next if there is one, which
+ * then runs on in the same time slice. Returns to an env that goes on. */
+static void depart(struct Env *next, bool blocked)
+{
+    if (next && blocked)
+        sched_handoff(next);
+    if (next)
+        sched_ready(next);
+    spin_unlock(&env_lock);
+    if (blocked)
+        sched_yield();
+}
+
 int64_t sys_ipc_try_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
+    struct Env *to, *next = NULL;
     struct Message m;
-    struct Env *to;
     int r;
 
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
     if ((r = find_target(id, &to)) == 0)
-        r = try_deliver(to, &m);
-    spin_unlock(&env_lock);
+        r = try_deliver(to, &m, &next);
     message_drop(&m);
+    depart(next, false);
     return r;
 }
 
@@ -122,14 +143,15 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
 
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
  * message queued; -E_*. env_lock is held. */
-static int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva, enum EnvWait why)
+static int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva, enum EnvWait why,
+                         struct Env **next)
 {
     struct Env *to;
     int r;
 
     if ((r = find_target(id, &to)) < 0)
         return r;
-    r = try_deliver(to, m);
+    r = try_deliver(to, m, next);
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
         return r;
     curenv->env_ipc_send_srcva = srcva;
@@ -139,17 +161,16 @@ static int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva, e
 
 int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
+    struct Env *next = NULL;
     struct Message m;
     int r;
 
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
-    r = send_or_queue(id, &m, srcva, WAIT_SEND);
-    spin_unlock(&env_lock);
+    r = send_or_queue(id, &m, srcva, WAIT_SEND, &next);
     message_drop(&m);
-    if (r == 1)
-        sched_yield();
+    depart(next, r == 1);
     return r;
 }
 
@@ -157,10 +178,13 @@ int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInf
                    uint64_t perm)
 {
     struct Message m = { g, value, pp, perm };
+    struct Env *next = NULL;
     int r;
 
     spin_lock(&env_lock);
-    r = to->env_type == ENV_TYPE_FS ? try_deliver(to, &m) : -E_BAD_ENV;
+    r = to->env_type == ENV_TYPE_FS ? try_deliver(to, &m, &next) : -E_BAD_ENV;
+    if (next)
+        sched_ready(next);
     if (r == -E_IPC_NOT_RECV) {
         if (pp)
             page_incref(pp);
@@ -226,6 +250,18 @@ static bool take_queued(envid_t from)
     return false;
 }
 
+/* Block until a message comes from `sender` (NULL: from anybody). env_lock is held. */
+static void await_message(uintptr_t dstva, struct Env *sender)
+{
+    struct Env *e = curenv;
+
+    e->env_ipc_dstva = dstva;
+    e->env_ipc_recv_from = e->env_wait_id = sender ? sender->env_id : 0;
+    sched_block(WAIT_RECV, 0);
+    if (sender)
+        envlist_append(&sender->env_waiters, e);
+}
+
 /* Take a message or block for one. 0: taken; 1: the current env is blocked; -E_*. env_lock is held.
  */
 static int receive(uintptr_t dstva, envid_t from)
@@ -236,13 +272,9 @@ static int receive(uintptr_t dstva, envid_t from)
     if (from != 0 && (r = find_target(from, &sender)) < 0)
         return r;
     curenv->env_ipc_dstva = dstva;
-    curenv->env_ipc_recv_from = from;
-    if (take_queued(from))
+    if (curenv->env_senders.head && take_queued(from))
         return 0;
-    curenv->env_wait_id = from;
-    sched_block(WAIT_RECV, 0);
-    if (sender)
-        envlist_append(&sender->env_waiters, curenv);
+    await_message(dstva, sender);
     return 1;
 }
 
@@ -259,9 +291,7 @@ int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
         return -E_INVAL;
     spin_lock(&env_lock);
     r = receive(dstva, from);
-    spin_unlock(&env_lock);
-    if (r == 1)
-        sched_yield();
+    depart(NULL, r == 1);
     return r;
 }
 
@@ -269,6 +299,7 @@ int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
  * (await_answer). */
 int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm, uintptr_t dstva)
 {
+    struct Env *next = NULL;
     struct Message m;
     int r;
 
@@ -278,13 +309,35 @@ int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
         return r;
     spin_lock(&env_lock);
     curenv->env_ipc_dstva = dstva;
-    r = send_or_queue(id, &m, srcva, WAIT_CALL);
-    if (r == 0)
+    r = send_or_queue(id, &m, srcva, WAIT_CALL, &next);
+    if (r == 0 && next) {
+        await_message(dstva, next); /* it was receiving, so it has no message queued here */
+        r = 1;
+    } else if (r == 0) {
         r = receive(dstva, id);
-    spin_unlock(&env_lock);
+    }
     message_drop(&m);
-    if (r == 1)
-        sched_yield();
+    depart(next, r == 1);
+    return r;
+}
+
+int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
+                           uintptr_t dstva)
+{
+    struct Env *to, *next = NULL;
+    struct Message m;
+    int r;
+
+    if (!dstva_valid(dstva))
+        return -E_INVAL;
+    if ((r = message_init(&m, value, srcva, perm)) < 0)
+        return r;
+    spin_lock(&env_lock);
+    if (find_target(id, &to) == 0)
+        try_deliver(to, &m, &next); /* nobody there, or not receiving: the answer is dropped */
+    r = receive(dstva, 0);
+    message_drop(&m);
+    depart(next, r == 1);
     return r;
 }
 

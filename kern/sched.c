@@ -82,9 +82,12 @@ uint64_t sched_deadline(void)
 void sched_arm_timer(void)
 {
     struct Cpu *c = this_cpu();
-    uint64_t deadline = sched_deadline();
+    uint64_t deadline;
 
     c->cpu_timer_check = 0;
+    if (!run_queue.head && !c->cpu_timers && ncpu == 1)
+        return;
+    deadline = sched_deadline();
     if (deadline == NEVER || (c->cpu_timer_deadline && c->cpu_timer_deadline <= deadline))
         return;
     c->cpu_timer_deadline = deadline;
@@ -169,16 +172,20 @@ void sched_restart(void)
     tf->tf_rip -= SYSCALL_LEN;
 }
 
-void sched_wake(struct Env *e)
+bool sched_unblock(struct Env *e)
 {
-    if (e->env_status != ENV_NOT_RUNNABLE || e->env_wait == WAIT_NONE)
-        return;
     e->env_wait = WAIT_NONE;
     envlist_remove(e);
     timer_remove(e);
-    if (env_on_cpu(e))
-        e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
-    else
+    if (!env_on_cpu(e))
+        return true;
+    e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
+    return false;
+}
+
+void sched_wake(struct Env *e)
+{
+    if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait != WAIT_NONE && sched_unblock(e))
         sched_ready(e);
 }
 
@@ -250,6 +257,19 @@ static void leave(struct Cpu *c, struct Env *e)
     e->env_stop = false;
 }
 
+void sched_handoff(struct Env *e)
+{
+    struct Cpu *c = this_cpu();
+
+    if (c->cpu_env->env_killed) {
+        sched_ready(e);
+        spin_unlock(&env_lock);
+        sched_yield();
+    }
+    leave(c, c->cpu_env);
+    env_run(e);
+}
+
 /* Nothing to run: sleep until an interrupt makes an env runnable. An interrupt between the
  * unlocking and HLT waits for STI, so none is missed. */
 static void idle(struct Cpu *c)
@@ -266,6 +286,7 @@ static void idle(struct Cpu *c)
         c->cpu_idle = false;
         timers_expire(c);
     }
+    c->cpu_env_since = read_tsc();
 }
 
 static struct Env *run_queue_take(void)
@@ -305,6 +326,7 @@ void sched_next(void)
         leave(c, e);
     if (!run_queue.head)
         idle(c);
+    c->cpu_slice_end = 0;
     e = run_queue_take();
     if (e->env_type == ENV_TYPE_GUEST && !c->cpu_vmx_on && vmx_init_vmxon() < 0)
         end_refused_guest(e);

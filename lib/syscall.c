@@ -127,6 +127,11 @@ int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm)
     return call5(SYS_ipc_send, to, value, (uintptr_t)page, perm, 0);
 }
 
+int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva)
+{
+    return call5(SYS_ipc_reply_recv, to, value, (uintptr_t)page, perm, (uintptr_t)dstva);
+}
+
 int sys_ipc_recv(void *dstva, envid_t from)
 {
     return call2(SYS_ipc_recv, (uintptr_t)dstva, from);
