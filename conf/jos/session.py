@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from .errors import MachineError, tail
-from .machine import Config, Machine
+from .machine import Machine
 
 HOS = "hOS$ "
 GOS = "gOS$ "

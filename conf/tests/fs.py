@@ -1,10 +1,9 @@
 """The file system: server, persistence, killed runs, host tools."""
 
-import re
 import shutil
 from pathlib import Path
 
-from jos.grade import Bench, check, check_match, check_that
+from jos.grade import Bench, check, check_that
 from jos.qemu import Tcg
 from jos.session import HOS
 

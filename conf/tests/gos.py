@@ -1,7 +1,5 @@
 """gOS: the same kernel as a guest, with its own shell, disk and timer."""
 
-import re
-
 from jos.grade import Bench, check, check_match, check_that
 from jos.session import GOS, HOS
 

@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 from jos import qmp
-from jos.grade import Bench, check, check_match, check_that
+from jos.grade import Bench, check, check_match
 from jos.qemu import Tcg
 from jos.session import HOS
 
-from .common import host, make, nonce, passes, qemu
+from .common import make, nonce, passes, qemu
 
 BREAK_KEY = "\x1c"  # Ctrl-\
 MONITOR = "K> "
