@@ -218,17 +218,26 @@ static int64_t serve_guest_attach(struct Request *rq)
 {
     envid_t guest = *(volatile envid_t *)&rq->page->guest_attach.guest;
     const volatile struct Env *e = &envs[ENVX(guest)];
-    uint32_t inum;
+    uint32_t inum, base = 0;
+    envid_t holder = 0;
     int r;
 
     if (guest <= 0 || e->env_id != guest || e->env_type != ENV_TYPE_GUEST)
         return -E_BAD_ENV;
     if (e->env_parent_id != rq->from)
         return -E_PERM;
-    if ((r = take_path(rq, rq->page->guest_attach.path)) < 0 ||
-        (r = fs_lookup(&fs, rq->path, &inum)) < 0)
+    if ((r = take_path(rq, rq->page->guest_attach.base)) < 0 ||
+        (rq->path[0] && (r = fs_lookup(&fs, rq->path, &base)) < 0) ||
+        (r = take_path(rq, rq->page->guest_attach.path)) < 0)
         return r;
-    return gdisk_attach(guest, inum);
+    r = fs_lookup(&fs, rq->path, &inum);
+    if (r == -E_NOT_FOUND && base)
+        r = gdisk_create(rq->path, base, &inum);
+    if (r == 0)
+        r = gdisk_attach(guest, inum, base, &holder);
+    if (r == -E_BUSY)
+        rq->page->guest_attach_ret.holder = holder;
+    return r;
 }
 
 static int64_t (*const handlers[])(struct Request *rq) = {

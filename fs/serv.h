@@ -36,9 +36,12 @@ int open_sweep(void);
 
 /* Serve a request from a guest; page is NULL if none came. Returns the answer's value. */
 int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable);
-/* Give an image file to a guest. -E_BUSY: somebody else has it, or has it open for writing. */
-int gdisk_attach(envid_t guest, uint32_t inum);
-/* Does a living guest have this image? */
+/* Give an image file to a guest; base: inode of the base image, 0: none. -E_BUSY: somebody else has
+ * one of them (*holder: this guest), or has it open for writing (*holder: 0). */
+int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, envid_t *holder);
+/* An image that holds nothing yet, for use over this base. */
+int gdisk_create(const char *path, uint32_t base, uint32_t *inum);
+/* Does a living guest have this image, as its own or as its base? */
 bool gdisk_has(uint32_t inum);
 /* End the attachments of guests that are gone. Returns how many. */
 int gdisk_sweep(void);

@@ -24,6 +24,24 @@ enum EnvStatus {
     ENV_ZOMBIE,       /* holds nothing but its exit status, until its parent asks for that */
 };
 
+/* What an ENV_NOT_RUNNABLE env waits for (Env.env_wait). */
+enum EnvWait {
+    WAIT_NONE = 0, /* not started, or stopped by its parent */
+    WAIT_SEND,     /* in the senders' list of env_wait_id */
+    WAIT_CALL,     /* the same, for sys_ipc_call: then becomes WAIT_RECV */
+    WAIT_RECV,     /* for a message (from env_ipc_recv_from) */
+    WAIT_CHILD,    /* for child env_wait_id (0: any) to end */
+    WAIT_CONS,     /* for console input */
+    WAIT_SLEEP,    /* for its deadline */
+    WAIT_IRQ,      /* for interrupt line env_wait_arg, or its deadline */
+    WAIT_GUEST,    /* monitor: for an event of guest env_wait_id */
+    WAIT_HLT,      /* guest: executed HLT; for an interrupt or its deadline */
+    WAIT_MONITOR,  /* guest: stopped at an exit that its monitor has to answer */
+    WAIT_HOSTRECV, /* guest: in VMX_VMCALL_IPCRECV */
+    WAIT_HOSTSEND, /* guest: in VMX_VMCALL_IPCSEND */
+    WAIT_PAUSE,    /* guest: could run, but is paused (env_paused) */
+};
+
 enum EnvType {
     ENV_TYPE_USER = 0,
     ENV_TYPE_FS,    /* the file-system server: may use the disk's I/O ports */
@@ -72,7 +90,8 @@ struct Env {
     uint32_t env_ipc_perm;     /* PTE_* of the received page, 0: none came */
     uintptr_t env_ipc_dstva;   /* where to map a page; >= UTOP: nowhere */
     envid_t env_ipc_recv_from; /* accept only this sender; 0: any */
-    uint32_t env_wait;         /* what it waits for: enum EnvWait in kern/env.h */
+    uint32_t env_wait;         /* what it waits for: enum EnvWait */
+    uint8_t env_paused;        /* guest: is not given a CPU until this is false */
 
     /* Kernel only from here on: kernel addresses, of no use to user code */
     uint64_t *env_pml4;

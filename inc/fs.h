@@ -47,9 +47,10 @@ enum {
     FSREQ_MKDIR,        /* path */
     FSREQ_SYNC,         /* everything to disk */
     FSREQ_STATFS,       /* -> statfs_ret */
-    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. The
-                         * sender must be the guest's parent. -E_BUSY: another guest has the image
-                         */
+    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. With
+                         * a base ("": none), the image holds what the guest wrote, and is created
+                         * when it is missing; what it does not hold is read from the base. The
+                         * sender must be the guest's parent. -E_BUSY -> guest_attach_ret */
 };
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)
@@ -95,8 +96,12 @@ union Fsipc {
     } statfs_ret;
     struct {
         char path[MAXPATHLEN];
+        char base[MAXPATHLEN];
         envid_t guest;
     } guest_attach;
+    struct {
+        envid_t holder; /* the guest that uses the image, 0: no guest does */
+    } guest_attach_ret;
     char page[PGSIZE_FS];
 };
 _Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");

@@ -80,6 +80,8 @@ int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm);
  * UTOP: not wanted). The message is in thisenv->env_ipc_*. -E_BAD_ENV: `from` does not exist or
  * died. */
 int sys_ipc_recv(void *dstva, envid_t from);
+/* Take a message that somebody waits to deliver. -E_AGAIN: there is none. */
+int sys_ipc_try_recv(void *dstva);
 /* sys_ipc_send and sys_ipc_recv(dstva, to) in one. */
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
 /* A server's step: send to `to` if it is receiving (else the answer is dropped; bad arguments are
@@ -109,14 +111,20 @@ envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, siz
  * srcva not writable. -E_NO_MEM. */
 int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm);
 /* Answer the exit that the caller's guest is stopped at (if it is), let it run, and sleep until its
- * next event; with console != 0, console input is an event too. -E_BAD_ENV: no such guest. */
+ * next event; with console != 0, console input is an event too. A message that waits to be taken
+ * (sys_ipc_try_recv) is one as well. -E_BAD_ENV: no such guest. */
 int sys_guest_run(envid_t guest, struct GuestExit *x, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
+/* Counters of any guest, whoever owns it. -E_BAD_ENV, -E_FAULT. */
 int sys_guest_stats(envid_t guest, struct GuestStats *stats);
+/* Pause any guest, or let it go on. A paused guest is not entered, whatever happens; it may still
+ * be inside for the moment that its CPU needs to leave it. Its clock and timers do not stop: what
+ * came due meanwhile arrives when it goes on. -E_BAD_ENV: no such guest. */
+int sys_guest_pause(envid_t guest, bool paused);
 /* gOS's file server only: the hypercalls VMX_VMCALL_IPCSEND and IPCRECV with this env's page. */
 int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm);
 int64_t sys_host_ipc_recv(void *page);
@@ -194,10 +202,14 @@ int remove(const char *path);
 int mkdir(const char *path);
 int sync(void);
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free);
-/* Give image file path to the caller's guest as its disk. */
-int guest_attach(const char *path, envid_t guest);
+/* Give image file path to the caller's guest as its disk. With base != NULL, path holds only what
+ * the guest has written (it is created when missing), and the rest is read from image file base.
+ * -E_BUSY: another guest or program uses one of the files; *holder is that guest's id, or 0. */
+int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder);
 int pipe(int fds[2]);
 bool pipeisclosed(int fd);
+/* Is fd the reading end of a pipe from which nothing will ever come? */
+bool pipe_at_end(int fd);
 bool iscons(int fd);
 int opencons(void);
 

@@ -26,6 +26,7 @@
     X(ipc_try_send)           \
     X(ipc_send)               \
     X(ipc_recv)               \
+    X(ipc_try_recv)           \
     X(ipc_call)               \
     X(ipc_reply_recv)         \
     X(time_msec)              \
@@ -41,6 +42,7 @@
     X(guest_irq)              \
     X(guest_mem)              \
     X(guest_stats)            \
+    X(guest_pause)            \
     X(host_ipc_send)          \
     X(host_ipc_recv)
 

@@ -33,7 +33,7 @@
 
 /* Guest kernel and disk image in hOS's file system. */
 #define GUEST_KERN "/vmm/kernel"
-#define GUEST_DISK "/vmm/guest.img"
+#define GUEST_DISK "/vmm/guest.img" /* shared by all guests that are not given another disk */
 
 /* Limits and defaults of guest memory, bytes. */
 #define GUEST_MEM_MIN     0x400000ul    /* 4 MiB */
@@ -56,6 +56,7 @@ enum GuestEvent {
     GUEST_EV_MMIO,    /* stopped at an access to a gpa that is not RAM */
     GUEST_EV_VMCALL,  /* stopped at a console hypercall */
     GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
+    GUEST_EV_MESSAGE, /* not stopped: an env waits to give the monitor a message */
     GUEST_EV_OFF,     /* the guest powered itself off; code = status. Destroy it. */
     GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. Destroy it. */
 };

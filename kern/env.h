@@ -15,23 +15,6 @@ extern struct spinlock env_lock;
 /* The lock of e's address space: env_pml4 and its tables. Taken after env_lock. */
 struct spinlock *env_mem(const struct Env *e);
 
-/* What an ENV_NOT_RUNNABLE env waits for (Env.env_wait). */
-enum EnvWait {
-    WAIT_NONE = 0, /* not started, or stopped by its parent */
-    WAIT_SEND,     /* in the senders' list of env_wait_id */
-    WAIT_CALL,     /* the same, for sys_ipc_call: then becomes WAIT_RECV */
-    WAIT_RECV,     /* for a message (from env_ipc_recv_from) */
-    WAIT_CHILD,    /* for child env_wait_id (0: any) to end */
-    WAIT_CONS,     /* for console input */
-    WAIT_SLEEP,    /* for its deadline */
-    WAIT_IRQ,      /* for interrupt line env_wait_arg, or its deadline */
-    WAIT_GUEST,    /* monitor: for an event of guest env_wait_id */
-    WAIT_HLT,      /* guest: executed HLT; for an interrupt or its deadline */
-    WAIT_MONITOR,  /* guest: stopped at an exit that its monitor has to answer */
-    WAIT_HOSTRECV, /* guest: in VMX_VMCALL_IPCRECV */
-    WAIT_HOSTSEND, /* guest: in VMX_VMCALL_IPCSEND */
-};
-
 /* Slots in use now. */
 uint32_t env_nused(void);
 /* A new env, ENV_NOT_RUNNABLE, with an empty address space (a guest gets none). -E_NO_FREE_ENV,
@@ -95,6 +78,9 @@ bool sched_unblock(struct Env *e);
 /* Give the CPU and the rest of the time slice from the current env, which is blocked, to e, which
  * is on no list. env_lock is held. */
 void sched_handoff(struct Env *e) __attribute__((noreturn));
+/* Pause a guest or let it go on: while env_paused is set, whatever makes it runnable leaves it in
+ * WAIT_PAUSE. One that runs on another CPU is interrupted there. env_lock is held. */
+void sched_pause(struct Env *e, bool paused);
 /* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr; takes
  * env_lock. */
 void sched_wake_console(void);

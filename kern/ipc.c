@@ -139,6 +139,8 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
     curenv->env_wait_id = to->env_id;
     sched_block(why, 0);
     envlist_append(&to->env_senders, curenv);
+    if (to->env_wait == WAIT_GUEST) /* a monitor: the message is an event for it */
+        sched_wake(to);
 }
 
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
@@ -293,6 +295,19 @@ int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
     r = receive(dstva, from);
     depart(NULL, r == 1);
     return r;
+}
+
+int64_t sys_ipc_try_recv(uintptr_t dstva)
+{
+    bool taken;
+
+    if (!dstva_valid(dstva))
+        return -E_INVAL;
+    spin_lock(&env_lock);
+    curenv->env_ipc_dstva = dstva;
+    taken = take_queued(0);
+    spin_unlock(&env_lock);
+    return taken ? 0 : -E_AGAIN;
 }
 
 /* A caller that has to queue as a sender becomes a waiting one when its message is taken

@@ -145,6 +145,11 @@ static void kick_idle_cpu(void)
 
 void sched_ready(struct Env *e)
 {
+    if (e->env_paused) {
+        e->env_status = ENV_NOT_RUNNABLE;
+        e->env_wait = WAIT_PAUSE;
+        return;
+    }
     e->env_status = ENV_RUNNABLE;
     envlist_append(&run_queue, e);
     this_cpu()->cpu_timer_check = 1;
@@ -187,6 +192,19 @@ void sched_wake(struct Env *e)
 {
     if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait != WAIT_NONE && sched_unblock(e))
         sched_ready(e);
+}
+
+void sched_pause(struct Env *e, bool paused)
+{
+    e->env_paused = paused;
+    if (!paused && e->env_wait == WAIT_PAUSE) {
+        sched_wake(e);
+    } else if (paused && env_on_cpu(e)) {
+        cpu_kick(&cpus[e->env_cpunum]); /* leave() pauses it */
+    } else if (paused && e->env_status == ENV_RUNNABLE) {
+        sched_remove(e);
+        sched_ready(e);
+    }
 }
 
 void sched_remove(struct Env *e)
@@ -320,7 +338,7 @@ void sched_next(void)
         spin_unlock(&env_lock);
         env_destroy(e, e->env_exit);
     }
-    if (e && e->env_status == ENV_RUNNING && !e->env_stop && !run_queue.head)
+    if (e && e->env_status == ENV_RUNNING && !e->env_stop && !e->env_paused && !run_queue.head)
         env_run(e);
     if (e)
         leave(c, e);

@@ -17,6 +17,7 @@ int64_t sys_ipc_send(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm)
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from);
 int64_t sys_ipc_reply_recv(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm,
                            uintptr_t dstva);
+int64_t sys_ipc_try_recv(uintptr_t dstva);
 int64_t sys_ipc_call(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm, uintptr_t dstva);
 
 int64_t sys_page_alloc(envid_t env, uintptr_t va, uint64_t perm);

@@ -92,15 +92,18 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
     return 0;
 }
 
-int guest_attach(const char *path, envid_t guest)
+int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder)
 {
     union Fsipc *req = request();
     if (req == NULL)
         return -E_NO_MEM;
-    if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN)
+    if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN ||
+        strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
     req->guest_attach.guest = guest;
-    return fsipc(FSREQ_GUEST_ATTACH, NULL);
+    int r = fsipc(FSREQ_GUEST_ATTACH, NULL);
+    *holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    return r;
 }
 
 /* At most a page from the file's offset on. */

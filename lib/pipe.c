@@ -113,6 +113,13 @@ bool pipeisclosed(int fdnum)
     return fd_lookup(fdnum, &fd) < 0 || fd->fd_dev_id != devpipe.dev_id || other_end_closed(fd);
 }
 
+bool pipe_at_end(int fdnum)
+{
+    struct Fd *fd;
+    return fd_lookup(fdnum, &fd) == 0 && fd->fd_dev_id == devpipe.dev_id && other_end_closed(fd) &&
+           pipe_of(fd)->rpos == pipe_of(fd)->wpos;
+}
+
 /* Copy between the ring, from position pos on, and buf. */
 static void ring_copy(struct Pipe *p, uint64_t pos, void *buf, size_t n, bool to_ring)
 {

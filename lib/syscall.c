@@ -137,6 +137,11 @@ int sys_ipc_recv(void *dstva, envid_t from)
     return call2(SYS_ipc_recv, (uintptr_t)dstva, from);
 }
 
+int sys_ipc_try_recv(void *dstva)
+{
+    return call1(SYS_ipc_try_recv, (uintptr_t)dstva);
+}
+
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva)
 {
     return call5(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva);
@@ -205,6 +210,11 @@ int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
 int sys_guest_stats(envid_t guest, struct GuestStats *stats)
 {
     return call2(SYS_guest_stats, guest, (uintptr_t)stats);
+}
+
+int sys_guest_pause(envid_t guest, bool paused)
+{
+    return call2(SYS_guest_pause, guest, paused);
 }
 
 int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm)

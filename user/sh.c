@@ -151,11 +151,21 @@ static int make_pipe(int fds[2])
     return 0;
 }
 
+/* What a program in the background reads from: nothing, so that it leaves the console alone. */
+static int empty_input(void)
+{
+    int fds[2];
+    if (make_pipe(fds) < 0)
+        return -1;
+    close(fds[1]);
+    return fds[0];
+}
+
 /* Start all commands; children[i] becomes an env id or a negated exit status. Returns how many were
  * tried. */
 static int start_pipeline(const struct Pipeline *pl, envid_t children[])
 {
-    int i, in = -1;
+    int i, in = pl->link == LINK_BACKGROUND ? empty_input() : -1;
 
     for (i = 0; i < pl->ncmds; i++) {
         int fds[2] = { -1, -1 };

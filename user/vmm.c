@@ -1,7 +1,8 @@
 /*
  * vmm: runs a guest. It checks the kernel and everything else that it was given, makes a guest env,
  * loads the kernel into it as a Multiboot boot loader would, and then is the guest's console and
- * devices until it ends. `vmm` alone starts gOS.
+ * devices until it ends. `vmm` alone starts gOS. In the foreground this is done by a child, so that
+ * the guest can go on when the user takes the console back.
  */
 #include "vmm_mon.h"
 
@@ -9,8 +10,12 @@
 #define STATUS_FAILED 1
 #define STATUS_USAGE  2
 
+#define DEFAULT_NAME "gos"
+
 struct Options {
+    const char *name;
     const char *kernel, *disk; /* NULL: not given */
+    char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
     int flags;                 /* for sys_env_mkguest */
     bool stats;
 };
@@ -19,18 +24,22 @@ static int usage(void)
 {
     fprintf(
         2,
-        "usage: vmm [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... [-p] "
-        "[-s]\n"
+        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... "
+        "[-p] [-s] [&]\n"
+        "       vmm attach|pause|resume|kill NAME\n"
+        "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
+        "/vmm/NAME.img\n"
         "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
         "  -k FILE    Multiboot kernel, default %s\n"
-        "  -d IMAGE   disk image, default %s\n"
+        "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
         "  -a ARGS    command line for the kernel\n"
         "  -i MODULE  load a file for the kernel (up to %u times)\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -s         print statistics when the guest has ended\n"
-        "Ctrl-] ends the guest. Exit status: the guest's own, 1 on failure, 2 on wrong usage.\n",
-        GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK,
-        MAX_MODULES);
+        "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
+        "guest's own, 1 on failure, 2 on wrong usage.\n",
+        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
+        GUEST_DISK, MAX_MODULES);
     return STATUS_USAGE;
 }
 
@@ -56,9 +65,23 @@ static int add_module(struct Boot *b, const char *arg)
     return 0;
 }
 
+/* The base image's own name cannot be the name of what is written over it. */
+static int set_name(struct Options *o, const char *name)
+{
+    snprintf(o->image, sizeof(o->image), "/vmm/%s.img", name);
+    if (!name_ok(name) || strcmp(o->image, GUEST_DISK) == 0) {
+        complain("-n %s: not a name for a guest", name);
+        return STATUS_USAGE;
+    }
+    o->name = name;
+    return 0;
+}
+
 static int set_option(int c, struct Options *o, struct Boot *b)
 {
     switch (c) {
+    case 'n':
+        return set_name(o, optarg);
     case 'm':
         return set_memsize(b, optarg);
     case 'k':
@@ -87,7 +110,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
 static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
 {
     int c;
-    while ((c = getopt(argc, argv, "m:k:d:a:i:ps")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:a:i:ps")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
@@ -165,9 +188,9 @@ static int set_registers(envid_t guest, const struct Boot *b)
 
 static int load(envid_t guest, const struct Boot *b)
 {
-    printf("vmm: loading %s: %lu KiB", b->kernel.path, (kernel_bytes(&b->kernel) + KIB - 1) / KIB);
+    say("vmm: loading %s: %lu KiB", b->kernel.path, (kernel_bytes(&b->kernel) + KIB - 1) / KIB);
     if (b->nmods > 0)
-        printf(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
+        say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
     int r = copy_guest_kern_gpa(guest, &b->kernel);
     if (r == 0)
@@ -176,20 +199,45 @@ static int load(envid_t guest, const struct Boot *b)
         r = mbi_load(guest, b);
     if (r == 0)
         r = set_registers(guest, b);
-    printf(r < 0 ? "\n" : " ok (Ctrl-] ends the guest)\n");
+    say(r < 0 ? "\n" : " ok (Ctrl-] detaches)\n");
     if (r < 0)
         complain("cannot load the guest: %e", r);
     return r;
 }
 
+/* The guest gets its name, unless another one has it. */
+static int take_name(envid_t guest, const char *name)
+{
+    int r = sys_env_set_name(guest, name);
+    if (r == 0 && guest_named(name, guest)) {
+        complain("a guest named %s is there already; -n gives another name, vms lists guests",
+                 name);
+        return -E_BUSY;
+    }
+    return r;
+}
+
+static void complain_disk(const char *path, int r, envid_t holder)
+{
+    char name[ENV_NAME_LEN];
+
+    if (r == -E_BUSY && holder) {
+        env_name(holder, name);
+        complain("%s is in use by guest %s", path, name);
+    } else {
+        complain("disk image %s: %e", path, r);
+    }
+}
+
 /* Another kernel than the usual one gets the usual disk, if that is there and free. */
 static int attach_disk(envid_t guest, const struct Options *o)
 {
-    const char *path = needed_disk(o);
-    int r = guest_attach(path ? path : GUEST_DISK, guest);
-    if (r >= 0 || (!path && (r == -E_NOT_FOUND || r == -E_BUSY)))
+    const char *path = o->disk ? o->disk : o->image;
+    envid_t holder;
+    int r = guest_attach(path, o->disk ? NULL : GUEST_DISK, guest, &holder);
+    if (r >= 0 || (!needed_disk(o) && (r == -E_NOT_FOUND || r == -E_BUSY)))
         return 0;
-    complain("disk image %s: %e", path ? path : GUEST_DISK, r);
+    complain_disk(path, r, holder);
     return r;
 }
 
@@ -210,7 +258,7 @@ static int start_and_run(envid_t guest, const struct Options *o)
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_guest(guest);
+    int status = run_guest(guest, o->name);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
         stats_print(&stats, ports_unknown());
     return status;
@@ -230,30 +278,54 @@ static int run(const struct Options *o, struct Boot *b)
 {
     int status = STATUS_FAILED;
 
-    if (in_guest() || plan(o, b) < 0)
+    if (plan(o, b) < 0)
         goto out;
     envid_t guest = make_guest(o, b);
     if (guest < 0)
         goto out;
-    if (load(guest, b) == 0 && attach_disk(guest, o) == 0) {
+    if (take_name(guest, o->name) == 0 && attach_disk(guest, o) == 0 && load(guest, b) == 0) {
         boot_close(b);
-        cons_setup();
         status = start_and_run(guest, o);
     }
     discard(guest);
 out:
     boot_close(b);
+    attach_end(MON_ENDED(status));
     return status;
+}
+
+/* In the foreground the monitor is a child, and this env waits with the console. */
+static int start(const struct Options *o, struct Boot *b)
+{
+    cons_setup();
+    if (cons_in_background())
+        return run(o, b);
+    envid_t self = sys_getenvid();
+    envid_t monitor = fork();
+    if (monitor < 0) {
+        complain("cannot start the monitor: %e", monitor);
+        return STATUS_FAILED;
+    }
+    if (monitor > 0)
+        return attend(monitor, o->name);
+    attach_start(self);
+    return run(o, b);
 }
 
 int umain(int argc, char **argv)
 {
     static struct Boot boot;
-    struct Options o = { 0 };
+    static struct Options o;
 
+    int done = control(argc, argv);
+    if (done >= 0)
+        return done;
+    set_name(&o, DEFAULT_NAME);
     boot.memsize = GUEST_MEM_DEFAULT;
     boot.cmdline = "";
     boot.kernel.fd = -1;
     int status = parse_options(argc, argv, &o, &boot);
-    return status != 0 ? status : run(&o, &boot);
+    if (status != 0)
+        return status;
+    return in_guest() ? STATUS_FAILED : start(&o, &boot);
 }

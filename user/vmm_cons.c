@@ -1,13 +1,13 @@
 /*
  * The guest's console as the monitor sees it: a ring of input that waits for the guest, and output
- * that leaves in lines, since every write is a system call. Input comes from the console when that
- * is fd 0. Otherwise it comes from that file or pipe, read when the guest asks; once it has given
- * something, the console is listened to as well, and goes on after its end. An empty one (or no fd
- * 0) means no input at all, so that a guest in the background leaves the console alone.
+ * that leaves in lines, since every write is a system call. vmm_attach.c knows whether the host's
+ * console belongs to this guest now; only then is it touched. Input comes from it when it is fd 0.
+ * Otherwise input comes from that file or pipe, read when the guest asks; once it has given
+ * something, the console is listened to as well, and goes on after its end.
  */
 #include "vmm_mon.h"
 
-#define CTRL_RBRACKET 0x1d /* the user's way out */
+#define CTRL_RBRACKET 0x1d /* gives the console back */
 #define RING_SIZE     1024 /* a power of two */
 #define TEXT_SIZE     VMX_CONS_MAX
 
@@ -26,15 +26,23 @@ static struct {
 static bool from_console;
 static bool file_ended; /* fd 0 is a file or pipe that has no more */
 static bool file_given; /* it had something */
+static bool to_console; /* output is for the console, and not for a file or pipe that is fd 1 */
 
 void cons_setup(void)
 {
     from_console = iscons(0);
+    to_console = iscons(1);
+}
+
+bool cons_in_background(void)
+{
+    struct Stat st;
+    return fstat(0, &st) < 0 || pipe_at_end(0);
 }
 
 bool cons_wanted(void)
 {
-    return from_console || file_given;
+    return attached() && (from_console || file_given || attached_on_request());
 }
 
 bool cons_pending(void)
@@ -96,9 +104,12 @@ void cons_flush(void)
 {
     if (text.used == 0)
         return;
-    ssize_t r = write(1, text.buf, text.used);
-    if (r < 0 && text.error == 0)
-        text.error = r;
+    if (!to_console) {
+        ssize_t r = write(1, text.buf, text.used);
+        if (r < 0 && text.error == 0)
+            text.error = r;
+    }
+    attach_output(text.buf, text.used, to_console);
     text.used = 0;
 }
 
@@ -119,6 +130,23 @@ void cons_put(const char *s, size_t n)
         put(s[i]);
     if (memchr(s, '\n', n))
         cons_flush();
+}
+
+void say(const char *fmt, ...)
+{
+    char line[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    cons_put(line, strlen(line));
+    cons_flush();
+}
+
+bool cons_mid_line(void)
+{
+    return text.mid_line;
 }
 
 void cons_fresh_line(void)

@@ -105,11 +105,13 @@ int mbi_load(envid_t guest, const struct Boot *b);
 
 /* ---- vmm_cons.c: the guest's console ---- */
 
-/* Where input comes from is decided here: the console, or a file or pipe that is fd 0. */
+/* Where input comes from and output goes to is decided here: the console, or a file or pipe. */
 void cons_setup(void);
+/* Was vmm started in the background? The shell gives such programs an input that has ended. */
+bool cons_in_background(void);
 /* Is console input an event for the monitor? */
 bool cons_wanted(void);
-/* Take what the console has. Returns false if the user asked to end the guest. */
+/* Take what the console has. Returns false if the user wants the console back. */
 bool cons_take(void);
 /* Next input byte, -1: none. With ask, a file or pipe is read (and a pipe waited for). */
 int cons_next(bool ask);
@@ -121,10 +123,52 @@ bool cons_pending(void);
 /* Output, collected into lines. */
 void cons_put(const char *s, size_t n);
 void cons_flush(void);
+/* Formatted output of the monitor's own, in between the guest's. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The output so far does not end with a newline. */
+bool cons_mid_line(void);
 /* Flush, and begin a new line unless the guest's output ended with one. */
 void cons_fresh_line(void);
 /* Writing the output failed: 0 or -E_*. */
 int cons_error(void);
+
+/* ---- vmm_attach.c: who has the host's console ---- */
+
+/* What a client asks a monitor for, by sys_ipc_call: the host's console is the guest's while the
+ * client waits for the answer. */
+#define MON_ATTACH 1
+/* Answers: the console was given back; the guest has ended with status MON_STATUS(answer); or
+ * -E_BUSY, -E_INVAL. */
+#define MON_DETACHED      1
+#define MON_ENDED(status) (2 | (uint64_t)(status) << 8)
+#define MON_STATUS(value) ((int)((value) >> 8 & 0xff))
+
+/* The monitor's side. Attached from the start to the env that waits for this monitor. */
+void attach_start(envid_t client);
+/* Does the host's console belong to this guest? Only as long as the client lives. */
+bool attached(void);
+/* And did the client ask for it, rather than start this monitor? */
+bool attached_on_request(void);
+/* Show output if somebody is attached (on_console: it is not written elsewhere), and keep it. */
+void attach_output(const char *s, size_t n, bool on_console);
+/* Answer a message. */
+void attach_message(envid_t from, uint64_t value);
+/* Give the console back, with this answer. */
+void attach_end(uint64_t answer);
+
+/* ---- vmm_ctl.c: the user's side of several guests ---- */
+
+/* Run the subcommand that argv names (vmm attach, ...). -1: it is none. Returns the exit status. */
+int control(int argc, char **argv);
+/* Living guest of this name other than `but`; 0: none. */
+envid_t guest_named(const char *name, envid_t but);
+/* Name of an env, in buf of ENV_NAME_LEN bytes; "?" if it is gone. */
+void env_name(envid_t id, char *buf);
+/* May a guest have this name? It is the name of a file, too. */
+bool name_ok(const char *name);
+/* Leave the console to a new monitor of this process's, until it is given back or the guest ends.
+ * Returns the exit status. */
+int attend(envid_t monitor, const char *name);
 
 /* ---- vmm_uart.c: a 16550 at COM1 ---- */
 
@@ -141,7 +185,7 @@ uint64_t ports_unknown(void);
 /* ---- vmm_run.c: the event loop ---- */
 
 /* Run the guest to its end, and print the reason unless it powered off. Returns the exit status. */
-int run_guest(envid_t guest);
+int run_guest(envid_t guest, const char *name);
 /* From a handler: end the guest after this event. With why == NULL there is nothing to
  * explain: it powered off with status, or a sentence was printed. */
 void end_guest(int status, const char *why, ...) __attribute__((format(printf, 2, 3)));

@@ -73,13 +73,19 @@ static void on_console(struct GuestExit *x)
 {
     (void)x;
     cons_flush();
-    if (cons_take()) {
-        announce_input();
+    if (!attached())
         return;
-    }
-    cons_fresh_line();
-    complain("guest ended from the console");
-    end_guest(1, NULL);
+    if (!cons_take())
+        attach_end(MON_DETACHED);
+    announce_input();
+}
+
+static void on_message(struct GuestExit *x)
+{
+    (void)x;
+    cons_flush();
+    if (sys_ipc_try_recv((void *)UTOP) == 0)
+        attach_message(thisenv->env_ipc_from, thisenv->env_ipc_value);
 }
 
 /* SDM "Exit Qualification for EPT Violations" */
@@ -111,8 +117,9 @@ static void on_dead(struct GuestExit *x)
 }
 
 static void (*const handlers[])(struct GuestExit *x) = {
-    [GUEST_EV_IO] = ports_io,        [GUEST_EV_MMIO] = on_mmio, [GUEST_EV_VMCALL] = on_vmcall,
-    [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_OFF] = on_off,   [GUEST_EV_DEAD] = on_dead,
+    [GUEST_EV_IO] = ports_io,        [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall,
+    [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,
+    [GUEST_EV_DEAD] = on_dead,
 };
 
 static void handle(struct GuestExit *x)
@@ -125,7 +132,7 @@ static void handle(struct GuestExit *x)
         end_guest(1, "its output cannot be written: %s", strerror(cons_error()));
 }
 
-int run_guest(envid_t guest)
+int run_guest(envid_t guest, const char *name)
 {
     static struct GuestExit x;
 
@@ -138,7 +145,9 @@ int run_guest(envid_t guest)
             handle(&x);
     }
     cons_fresh_line();
-    if (run.why[0])
+    if (run.why[0] && attached())
         complain("guest ended: %s", run.why);
+    else if (run.why[0])
+        complain("%s: guest ended: %s", name, run.why);
     return run.status;
 }

@@ -13,12 +13,12 @@ static const char *const reason_words[GUEST_NREASONS] = {
 static void line(const char *what, uint64_t n)
 {
     if (n > 0)
-        printf("  %-36s %10lu\n", what, n);
+        say("  %-36s %10lu\n", what, n);
 }
 
 void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
 {
-    printf("vmm: %lu exits, %lu entries\n", st->exits, st->entries);
+    say("vmm: %lu exits, %lu entries\n", st->exits, st->entries);
     for (unsigned i = 0; i < GUEST_NREASONS; i++)
         line(reason_words[i] ? reason_words[i] : "reason without a name", st->reasons[i]);
     line("page faults injected", st->injected_pf);

@@ -35,6 +35,7 @@ int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console);
 int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);
+int64_t sys_guest_pause(envid_t guest, bool paused);
 /* sys_env_set_trapframe on a guest. */
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);
 

@@ -1,22 +1,28 @@
 /*
  * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
- * a guest is reachable only for the env that made it.
+ * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
  */
 #include <vmm/internal.h>
 #include <inc/multiboot.h>
 #include <kern/console.h>
 
-/* The caller's guest of this id, or NULL. It cannot go away until guest_close. */
-static struct Guest *guest_open(envid_t id)
+/* The guest of this id, or NULL. It cannot go away until guest_close. */
+static struct Guest *guest_find(envid_t id, bool own)
 {
     struct Env *e;
-    if (id == 0 || envid2env(id, &e, true) < 0 || e == curenv)
+    if (id == 0 || envid2env(id, &e, own) < 0 || e == curenv)
         return NULL;
     spin_lock(env_mem(e));
     if (e->env_id == id && e->env_type == ENV_TYPE_GUEST && e->env_guest != NULL)
         return e->env_guest;
     spin_unlock(env_mem(e));
     return NULL;
+}
+
+/* The same if it is the caller's own. */
+static struct Guest *guest_open(envid_t id)
+{
+    return guest_find(id, true);
 }
 
 static void guest_close(struct Guest *g)
@@ -111,9 +117,9 @@ static int64_t deliver_event(struct Guest *g, uintptr_t x)
     return 0;
 }
 
-static int64_t console_event(uintptr_t x)
+/* An event that the guest has no part in: it is not stopped. */
+static int64_t other_event(uint32_t event, uintptr_t x)
 {
-    uint32_t event = GUEST_EV_CONSOLE;
     return copyout(x + offsetof(struct GuestExit, event), &event, sizeof event);
 }
 
@@ -124,7 +130,9 @@ static enum GuestEvent next_event(struct Guest *g, bool console)
 {
     enum GuestEvent event = GUEST_EV_NONE;
     spin_lock(&env_lock);
-    if (g->state == GUEST_EVENT) {
+    if (curenv->env_senders.head != NULL) {
+        event = GUEST_EV_MESSAGE;
+    } else if (g->state == GUEST_EVENT) {
         event = g->exit.event;
     } else if (console && cons_has_input()) {
         event = GUEST_EV_CONSOLE;
@@ -151,8 +159,8 @@ static int64_t run_guest(struct Guest *g, uintptr_t x, bool console, bool *block
     }
     enum GuestEvent event = next_event(g, console);
     *blocked = event == GUEST_EV_NONE;
-    if (event == GUEST_EV_CONSOLE)
-        return console_event(x);
+    if (event == GUEST_EV_CONSOLE || event == GUEST_EV_MESSAGE)
+        return other_event(event, x);
     return *blocked ? 0 : deliver_event(g, x);
 }
 
@@ -229,10 +237,22 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
 
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
 {
-    struct Guest *g = guest_open(guest);
+    struct Guest *g = guest_find(guest, false);
     if (g == NULL)
         return -E_BAD_ENV;
     int r = copyout(stats, &g->stats, sizeof g->stats);
     guest_close(g);
     return r;
+}
+
+int64_t sys_guest_pause(envid_t guest, bool paused)
+{
+    struct Guest *g = guest_find(guest, false);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    spin_lock(&env_lock);
+    sched_pause(g->env, paused);
+    spin_unlock(&env_lock);
+    guest_close(g);
+    return 0;
 }

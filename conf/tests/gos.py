@@ -4,7 +4,7 @@ from jos.grade import Bench, check, check_match, check_that
 from jos.session import GOS, HOS
 
 from .common import bochs, nonce, passes
-from .guests import KILL_KEY
+from .guests import DETACH_KEY
 
 RUNS = 20
 
@@ -92,8 +92,9 @@ def sharing(bench: Bench) -> None:
     machine.sendline("sh /later & vmm -k /vmm/guests/cli-spin")
     machine.expect("trying", 60)  # the guest spins from now on
     machine.expect(f"background {word}", 60)
-    machine.send(KILL_KEY)
+    machine.send(DETACH_KEY)
     session.until(HOS, 60)
+    session.sh("vmm kill gos")
 
 
 @check("gOS", 3, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", lane="bochs")

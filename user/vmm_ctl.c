@@ -1,0 +1,137 @@
+/*
+ * The user's side of several guests: `vmm attach|pause|resume|kill NAME`. A guest is found by its
+ * env's name; its monitor is its parent.
+ */
+#include "vmm_mon.h"
+
+static bool alive(const volatile struct Env *e)
+{
+    return e->env_status != ENV_FREE && e->env_status != ENV_DYING && e->env_status != ENV_ZOMBIE;
+}
+
+void env_name(envid_t id, char *buf)
+{
+    const volatile struct Env *e = &envs[ENVX(id)];
+
+    for (size_t i = 0; i < ENV_NAME_LEN; i++)
+        buf[i] = e->env_name[i];
+    buf[ENV_NAME_LEN - 1] = '\0';
+    if (e->env_id != id)
+        strlcpy(buf, "?", ENV_NAME_LEN);
+}
+
+envid_t guest_named(const char *name, envid_t but)
+{
+    char other[ENV_NAME_LEN];
+
+    for (int i = 0; i < NENV; i++) {
+        envid_t id = envs[i].env_id;
+        if (id == but || envs[i].env_type != ENV_TYPE_GUEST || !alive(&envs[i]))
+            continue;
+        env_name(id, other);
+        if (strcmp(name, other) == 0)
+            return id;
+    }
+    return 0;
+}
+
+bool name_ok(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len < ENV_NAME_LEN && !strchr(name, '/') && name[0] != '.';
+}
+
+/* Leave the console to a monitor and sleep until it is given back. The answer, or -E_*. */
+static int64_t lend_console(envid_t monitor)
+{
+    int r = sys_ipc_call(monitor, MON_ATTACH, (void *)UTOP, 0, (void *)UTOP);
+    return r < 0 ? r : (int64_t)thisenv->env_ipc_value;
+}
+
+static int goes_on(const char *name)
+{
+    printf("vmm: %s goes on in the background\n", name);
+    return 0;
+}
+
+int attend(envid_t monitor, const char *name)
+{
+    if (lend_console(monitor) == MON_DETACHED)
+        return goes_on(name);
+    int status = wait(monitor);
+    if (status == EXIT_KILLED)
+        complain("guest %s was killed", name);
+    return status < 0 ? 1 : status;
+}
+
+static int attach(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)guest;
+    int64_t answer = lend_console(monitor);
+    if (answer == MON_DETACHED)
+        return goes_on(name);
+    if (answer == -E_BUSY)
+        complain("guest %s has a console already", name);
+    else if (answer < 0)
+        complain("guest %s was killed", name);
+    return answer < 0 ? 1 : MON_STATUS(answer);
+}
+
+static int report(const char *what, const char *name, int r)
+{
+    if (r < 0)
+        complain("cannot %s guest %s: %e", what, name, r);
+    return r < 0;
+}
+
+static int set_paused(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)monitor;
+    return report("pause", name, sys_guest_pause(guest, true));
+}
+
+static int set_running(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)monitor;
+    return report("resume", name, sys_guest_pause(guest, false));
+}
+
+/* The monitor's death ends its guest. Returns when it is dead, which ends the wait for a message
+ * from it. */
+static int end(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)guest;
+    int r = sys_env_destroy(monitor);
+    if (r == 0)
+        sys_ipc_recv((void *)UTOP, monitor);
+    return report("kill", name, r);
+}
+
+static const struct {
+    const char *word;
+    int (*run)(const char *name, envid_t guest, envid_t monitor);
+} commands[] = {
+    { "attach", attach },
+    { "pause", set_paused },
+    { "resume", set_running },
+    { "kill", end },
+};
+
+int control(int argc, char **argv)
+{
+    for (unsigned i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(argv[1], commands[i].word) != 0)
+            continue;
+        if (argc != 3) {
+            complain("usage: vmm %s NAME", argv[1]);
+            return 2;
+        }
+        envid_t guest = guest_named(argv[2], 0);
+        if (guest == 0) {
+            complain("no guest named %s; vms lists guests", argv[2]);
+            return 1;
+        }
+        return commands[i].run(argv[2], guest, envs[ENVX(guest)].env_parent_id);
+    }
+    return -1;
+}

@@ -1,0 +1,53 @@
+/*
+ * vms: list the guests: state, CPU time, memory touched, exits, and the monitor's id.
+ */
+#include <inc/lib.h>
+
+/* What a guest that is not running waits for, in words. */
+static const char *const waits[] = {
+    [WAIT_NONE] = "loading",  [WAIT_HLT] = "idle",      [WAIT_MONITOR] = "stopped",
+    [WAIT_HOSTRECV] = "disk", [WAIT_HOSTSEND] = "disk", [WAIT_PAUSE] = "paused",
+};
+
+static const char *state(const volatile struct Env *e)
+{
+    uint32_t status = e->env_status, wait = e->env_wait;
+
+    if (e->env_paused)
+        return "paused";
+    if (status == ENV_ZOMBIE || status == ENV_DYING)
+        return "ended";
+    if (status != ENV_NOT_RUNNABLE)
+        return "running";
+    return wait < ARRAY_SIZE(waits) && waits[wait] ? waits[wait] : "?";
+}
+
+static void print_guest(const volatile struct Env *e, uint64_t ticks_per_ms)
+{
+    struct GuestStats stats = { 0 };
+    char name[ENV_NAME_LEN];
+
+    for (size_t i = 0; i < sizeof(name); i++)
+        name[i] = e->env_name[i];
+    name[sizeof(name) - 1] = '\0';
+    sys_guest_stats(e->env_id, &stats); /* of one that ends right now: zeroes */
+    printf("%-16s %-8s %9lu %9lu %9lu %08x\n", name, state(e), e->env_ticks / ticks_per_ms,
+           stats.pages * (PGSIZE / 1024), stats.exits, e->env_parent_id);
+}
+
+int umain(int argc, char **argv)
+{
+    struct SysInfo info;
+
+    (void)argv;
+    if (argc > 1) {
+        warn("usage: vms");
+        return 2;
+    }
+    sys_sysinfo(&info);
+    printf("%-16s %-8s %9s %9s %9s %s\n", "NAME", "STATE", "CPU ms", "KiB", "EXITS", "MONITOR");
+    for (int i = 0; i < NENV; i++)
+        if (envs[i].env_type == ENV_TYPE_GUEST && envs[i].env_status != ENV_FREE)
+            print_guest(&envs[i], MAX(info.tsc_khz, (uint64_t)1));
+    return 0;
+}
