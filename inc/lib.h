@@ -147,6 +147,14 @@ envid_t ipc_find_env(enum EnvType type);
 int ipc_host_send(uint64_t value, void *page, uint64_t perm);
 int64_t ipc_host_recv(void *page);
 
+/* ---- lib/envs.c: what the table of envs tells ---- */
+/* Is there an env of this id that has not ended? */
+bool env_alive(envid_t id);
+/* Name of an env, in buf of ENV_NAME_LEN bytes; "?" if it is gone. */
+void env_get_name(envid_t id, char *buf);
+/* Living guest of this name other than `but`; 0: none. */
+envid_t guest_named(const char *name, envid_t but);
+
 /* ---- lib/pgfault.c, lib/fork.c, lib/spawn.c, lib/wait.c ---- */
 void set_pgfault_handler(void (*handler)(struct UTrapframe *utf));
 /* Copy-on-write child. PTE_SHARE pages stay shared. Returns as Unix fork does. */

@@ -222,7 +222,7 @@ static void complain_disk(const char *path, int r, envid_t holder)
     char name[ENV_NAME_LEN];
 
     if (r == -E_BUSY && holder) {
-        env_name(holder, name);
+        env_get_name(holder, name);
         complain("%s is in use by guest %s", path, name);
     } else {
         complain("disk image %s: %e", path, r);

@@ -23,10 +23,7 @@ void attach_start(envid_t id)
 
 bool attached(void)
 {
-    const volatile struct Env *e = &envs[ENVX(client)];
-
-    if (client && (e->env_id != client || e->env_status == ENV_FREE || e->env_status == ENV_DYING ||
-                   e->env_status == ENV_ZOMBIE))
+    if (client && !env_alive(client))
         client = 0;
     return client != 0;
 }

@@ -4,37 +4,6 @@
  */
 #include "vmm_mon.h"
 
-static bool alive(const volatile struct Env *e)
-{
-    return e->env_status != ENV_FREE && e->env_status != ENV_DYING && e->env_status != ENV_ZOMBIE;
-}
-
-void env_name(envid_t id, char *buf)
-{
-    const volatile struct Env *e = &envs[ENVX(id)];
-
-    for (size_t i = 0; i < ENV_NAME_LEN; i++)
-        buf[i] = e->env_name[i];
-    buf[ENV_NAME_LEN - 1] = '\0';
-    if (e->env_id != id)
-        strlcpy(buf, "?", ENV_NAME_LEN);
-}
-
-envid_t guest_named(const char *name, envid_t but)
-{
-    char other[ENV_NAME_LEN];
-
-    for (int i = 0; i < NENV; i++) {
-        envid_t id = envs[i].env_id;
-        if (id == but || envs[i].env_type != ENV_TYPE_GUEST || !alive(&envs[i]))
-            continue;
-        env_name(id, other);
-        if (strcmp(name, other) == 0)
-            return id;
-    }
-    return 0;
-}
-
 bool name_ok(const char *name)
 {
     size_t len = strlen(name);

@@ -160,10 +160,6 @@ void attach_end(uint64_t answer);
 
 /* Run the subcommand that argv names (vmm attach, ...). -1: it is none. Returns the exit status. */
 int control(int argc, char **argv);
-/* Living guest of this name other than `but`; 0: none. */
-envid_t guest_named(const char *name, envid_t but);
-/* Name of an env, in buf of ENV_NAME_LEN bytes; "?" if it is gone. */
-void env_name(envid_t id, char *buf);
 /* May a guest have this name? It is the name of a file, too. */
 bool name_ok(const char *name);
 /* Leave the console to a new monitor of this process's, until it is given back or the guest ends.

@@ -139,7 +139,9 @@ int run_guest(envid_t guest, const char *name)
     run.guest = guest;
     while (!run.ended) {
         int r = sys_guest_run(guest, &x, cons_wanted());
-        if (r < 0)
+        if (r == -E_BAD_ENV)
+            end_guest(1, "it was killed");
+        else if (r < 0)
             end_guest(1, "the VMM lost it: %s", strerror(r));
         else
             handle(&x);

@@ -27,9 +27,7 @@ static void print_guest(const volatile struct Env *e, uint64_t ticks_per_ms)
     struct GuestStats stats = { 0 };
     char name[ENV_NAME_LEN];
 
-    for (size_t i = 0; i < sizeof(name); i++)
-        name[i] = e->env_name[i];
-    name[sizeof(name) - 1] = '\0';
+    env_get_name(e->env_id, name);
     sys_guest_stats(e->env_id, &stats); /* of one that ends right now: zeroes */
     printf("%-16s %-8s %9lu %9lu %9lu %08x\n", name, state(e), e->env_ticks / ticks_per_ms,
            stats.pages * (PGSIZE / 1024), stats.exits, e->env_parent_id);
