@@ -19,7 +19,7 @@ from .trace import read_trace
 SHORT_IPS = 100_000_000
 LAUNCH_IPS = 4_000_000
 LAUNCHES = 3
-LOADED = "ends the guest)"
+LOADED = "detaches)"
 BENCH_LINE = re.compile(r"^BENCH (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 
 Sample = Tuple[int, int, int]  # min, median, max
