@@ -61,6 +61,10 @@ int sys_page_alloc(envid_t env, void *va, uint64_t perm);
 int sys_page_map(envid_t srcenv, void *srcva, envid_t dstenv, void *dstva, uint64_t perm);
 /* Unmap; nothing mapped is no error. */
 int sys_page_unmap(envid_t env, void *va);
+/* Give a child the caller's pages of [from, to) at the same addresses: PTE_SHARE and read-only ones
+ * as they are, the others copy-on-write on both sides. Stops where the 2 MiB region of `from` ends.
+ * -E_BAD_ENV: no child; -E_INVAL: not page-aligned, or beyond UTOP; -E_NO_MEM. */
+int sys_page_fork(envid_t child, void *from, void *to);
 /* A new child with the caller's registers, no memory, ENV_NOT_RUNNABLE. Returns its id to the
  * caller and 0 to the child. Inline in fork.c, since it must not return through a stack the child
  * lacks. */

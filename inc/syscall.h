@@ -18,6 +18,7 @@
     X(page_alloc)             \
     X(page_map)               \
     X(page_unmap)             \
+    X(page_fork)              \
     X(exofork)                \
     X(env_set_status)         \
     X(env_set_trapframe)      \

@@ -126,6 +126,18 @@ static inline void invlpg(const void *va)
     asm volatile("invlpg (%0)" : : "r"(va) : "memory");
 }
 
+/* How many of the n words at p are zero before the first that is not; n > 0. */
+static inline size_t zero_words(const uint64_t *p, size_t n)
+{
+    size_t left = n;
+    bool found;
+
+    asm("repe scasq"
+        : "+D"(p), "+c"(left), "=@ccne"(found)
+        : "a"(0ul), "m"(*(const uint64_t(*)[])p));
+    return found ? n - left - 1 : n;
+}
+
 static inline void cpu_pause(void)
 {
     asm volatile("pause" : : : "memory");

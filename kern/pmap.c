@@ -120,9 +120,10 @@ uint64_t *pml4_new(void)
 /* Drop what the table at this level maps, then the table itself. */
 static void table_free(uint64_t *table, int level)
 {
-    for (int i = 0; i < NPTENTRIES; i++) {
-        if (!(table[i] & PTE_P))
-            continue;
+    for (size_t i = 0; i < NPTENTRIES; i++) {
+        i += zero_words(&table[i], NPTENTRIES - i);
+        if (i == NPTENTRIES)
+            break;
         if (level > 0)
             table_free(KADDR(PTE_ADDR(table[i])), level - 1);
         else

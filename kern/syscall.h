@@ -24,6 +24,7 @@ int64_t sys_page_alloc(envid_t env, uintptr_t va, uint64_t perm);
 int64_t sys_page_map(envid_t srcenv, uintptr_t srcva, envid_t dstenv, uintptr_t dstva,
                      uint64_t perm);
 int64_t sys_page_unmap(envid_t env, uintptr_t va);
+int64_t sys_page_fork(envid_t child, uintptr_t from, uintptr_t to);
 
 int64_t sys_getenvid(void);
 int64_t sys_env_destroy(envid_t env);

@@ -140,6 +140,87 @@ int64_t sys_page_unmap(envid_t id, uintptr_t va)
     return va_valid(va) ? 0 : -E_INVAL;
 }
 
+/* ---- Forking a range: what sys_page_map does for one page, for a run of them ---- */
+
+#define FORK_RUN 64ul /* pages that are taken under the parent's lock before the child's is taken */
+
+/* What the child gets where the parent has *pte, which becomes copy-on-write if it is private and
+ * writable. */
+static uint64_t fork_entry(uint64_t *pte)
+{
+    if ((*pte & PTE_W) && !(*pte & PTE_SHARE))
+        *pte = (*pte & ~PTE_W) | PTE_COW;
+    return *pte & ~(PTE_A | PTE_D);
+}
+
+/* Collect the current env's entries of the first run of mapped pages in [*from, to), which is in
+ * one page table, each with a reference. Returns how many, and in *from the first one's address. */
+static size_t fork_take(uintptr_t *from, uintptr_t to, uint64_t run[FORK_RUN])
+{
+    struct Env *e = curenv;
+    uint64_t *pte;
+    size_t n = 0, left = (to - *from) / PGSIZE, skip = left;
+
+    spin_lock(env_mem(e));
+    if ((pte = pml4_walk(e->env_pml4, *from, false)))
+        skip = zero_words(pte, left);
+    *from += skip * PGSIZE;
+    for (left = MIN(left - skip, FORK_RUN); n < left && (pte[skip + n] & PTE_P); n++) {
+        run[n] = fork_entry(&pte[skip + n]);
+        page_incref(pa2page(PTE_ADDR(run[n])));
+    }
+    cpu_load_cr3(e->env_cr3); /* forget that pages were writable */
+    spin_unlock(env_mem(e));
+    return n;
+}
+
+/* Map a run in the child, which takes over the references. Its env_mem is held. -E_NO_MEM. */
+static int fork_put(struct Env *child, uintptr_t va, const uint64_t *run, size_t n)
+{
+    uint64_t *pte = pml4_walk(child->env_pml4, va, true);
+
+    if (!pte)
+        return -E_NO_MEM;
+    for (size_t i = 0; i < n; i++) {
+        if (pte[i] & PTE_P)
+            env_unmap(child, va + i * PGSIZE);
+        pte[i] = run[i];
+    }
+    child->env_pages += n;
+    return 0;
+}
+
+static int fork_run(envid_t id, uintptr_t va, const uint64_t *run, size_t n)
+{
+    struct Env *child;
+    int r = memory_open(id, &child);
+
+    if (r == 0) {
+        r = fork_put(child, va, run, n);
+        spin_unlock(env_mem(child));
+    }
+    for (size_t i = 0; r < 0 && i < n; i++)
+        page_decref(pa2page(PTE_ADDR(run[i])));
+    return r;
+}
+
+int64_t sys_page_fork(envid_t id, uintptr_t from, uintptr_t to)
+{
+    uint64_t run[FORK_RUN];
+    struct Env *child;
+    size_t n;
+    int r;
+
+    if ((r = envid2env(id, &child, true)) < 0 || child == curenv)
+        return -E_BAD_ENV;
+    if (from % PGSIZE || to % PGSIZE || from >= to || to > UTOP)
+        return -E_INVAL;
+    to = MIN(to, ROUNDDOWN(from, PGSIZE_2M) + PGSIZE_2M);
+    for (; r == 0 && from < to && (n = fork_take(&from, to, run)) > 0; from += n * PGSIZE)
+        r = fork_run(id, from, run, n);
+    return r;
+}
+
 /* ---- Access to user memory ---- */
 
 static bool range_valid(uintptr_t va, size_t len)

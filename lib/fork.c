@@ -4,22 +4,6 @@
  */
 #include "internal.h"
 
-/* Map the page at va into the child at the same address. The order matters: once the child has the
- * page read-only, the parent must not write to it, so its own mapping changes right after. */
-static int share_page(envid_t child, uintptr_t va, uint64_t pte)
-{
-    void *page = (void *)va;
-    uint64_t perm = pte & PTE_SYSCALL;
-
-    if (!(perm & (PTE_W | PTE_COW)))
-        return sys_page_map(0, page, child, page, perm);
-    perm = (perm & ~PTE_W) | PTE_COW;
-    int r = sys_page_map(0, page, child, page, perm);
-    if (r < 0 || !(pte & PTE_W))
-        return r;
-    return sys_page_map(0, page, 0, page, perm);
-}
-
 static int copy_shared_range(envid_t child, uintptr_t from, uintptr_t to, uint64_t without)
 {
     for (uintptr_t va = from; (va = uvpt_next(va)) < to; va += PGSIZE) {
@@ -44,35 +28,39 @@ int copy_shared_pages(envid_t child, uint64_t without)
     return r < 0 ? r : copy_shared_range(child, FDDATA + MAXFD * PGSIZE, UTOP, without);
 }
 
-static int copy_private_pages(envid_t child)
+/* Everything that is mapped from `from` up to `to`, a page table at a time. */
+static int fork_range(envid_t child, uintptr_t from, uintptr_t to)
 {
-    for (uintptr_t va = 0; (va = uvpt_next(va)) < UTOP; va += PGSIZE) {
-        uint64_t pte = uvpt_entry(va);
-        if ((pte & PTE_SHARE) || va == UXSTACKTOP - PGSIZE)
-            continue;
-        int r = share_page(child, va, pte);
+    for (uintptr_t va = from; (va = uvpt_next(va)) < to; va = ROUNDUP(va + 1, PGSIZE_2M)) {
+        int r = sys_page_fork(child, (void *)va, (void *)to);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
+/* All but the exception stack; in the order of copy_shared_pages. */
+static int fork_pages(envid_t child)
+{
+    const uintptr_t fddata_end = FDDATA + MAXFD * PGSIZE;
+    int r = fork_range(child, FDDATA, fddata_end);
+
+    if (r == 0)
+        r = fork_range(child, 0, FDDATA);
+    if (r == 0)
+        r = fork_range(child, fddata_end, UXSTACKTOP - PGSIZE);
+    return r < 0 ? r : fork_range(child, UXSTACKTOP, UTOP);
+}
+
 /* Everything that makes the child a copy of the caller; it is not running yet. */
 static int fill_child(envid_t child)
 {
-    char name[ENV_NAME_LEN];
-    for (size_t i = 0; i < sizeof(name); i++)
-        name[i] = thisenv->env_name[i];
-    sys_env_set_name(child, name);
-
     int r = sys_page_alloc(child, (void *)(UXSTACKTOP - PGSIZE), PERM_RW);
     if (r < 0)
         return r;
     if ((r = sys_env_set_pgfault_upcall(child, _pgfault_upcall)) < 0)
         return r;
-    if ((r = copy_shared_pages(child, 0)) < 0)
-        return r;
-    if ((r = copy_private_pages(child)) < 0)
+    if ((r = fork_pages(child)) < 0)
         return r;
     return sys_env_set_status(child, ENV_RUNNABLE);
 }

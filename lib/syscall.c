@@ -97,6 +97,11 @@ int sys_page_unmap(envid_t env, void *va)
     return call2(SYS_page_unmap, env, (uintptr_t)va);
 }
 
+int sys_page_fork(envid_t child, void *from, void *to)
+{
+    return call3(SYS_page_fork, child, (uintptr_t)from, (uintptr_t)to);
+}
+
 int sys_env_set_status(envid_t env, int status)
 {
     return call2(SYS_env_set_status, env, status);
