@@ -4,6 +4,8 @@
  */
 #include "internal.h"
 
+#include <inc/x86.h>
+
 #define UVPT_SLOT (UVPT >> (PGSHIFT + 27))
 _Static_assert(UVPT == UVPT_SLOT << 39, "UVPT is the start of a PML4 slot");
 
@@ -51,10 +53,10 @@ uintptr_t uvpt_next(uintptr_t va)
         int level = missing_level(va);
         if (level < 0)
             return va;
-        va = ROUNDDOWN(va, LEVEL_SIZE(level)) + LEVEL_SIZE(level);
-        /* In a table that is there, look on without asking the upper levels again. */
-        while (level == 0 && PTX(va, 0) != 0 && !(entry(va, 0) & PTE_P))
-            va += PGSIZE;
+        /* To the next entry of this table that is there, or to the end of the table. */
+        const uint64_t *from = (const uint64_t *)&tables(level)[va >> (PGSHIFT + 9 * level)];
+        va = ROUNDDOWN(va, LEVEL_SIZE(level));
+        va += zero_words(from, NPTENTRIES - PTX(va, level)) * LEVEL_SIZE(level);
     }
     return UTOP;
 }
