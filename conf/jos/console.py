@@ -104,11 +104,11 @@ class Console:
                 )
 
     def send(self, data: str) -> None:
-        """Type. Raises MachineEnded."""
+        """Type; what is no UTF-8 travels as os.fsdecode leaves it. Raises MachineEnded."""
         if self.sock is None:
             raise MachineEnded("the serial line is not connected")
         try:
-            self.sock.sendall(data.encode())
+            self.sock.sendall(data.encode(errors="surrogateescape"))
         except OSError as error:
             raise MachineEnded(f"the serial line is closed ({error.strerror})") from error
 

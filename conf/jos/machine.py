@@ -28,9 +28,17 @@ MEM_UNITS = {"M": 1, "G": 1024}
 
 
 def megabytes(text: str) -> int:
-    """256M, 5G or a plain number of MiB."""
+    """256M, 5G or a plain number of MiB. Raises ValueError, also for sizes below 1M."""
     unit = MEM_UNITS.get(text[-1:])
-    return int(text[:-1]) * unit if unit else int(text)
+    return count(text[:-1]) * unit if unit else count(text)
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on. Raises ValueError."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{number} is less than 1")
+    return number
 
 
 @dataclass
@@ -122,7 +130,9 @@ class Machine:
         if not image.exists():
             raise MachineError(f"{image} is missing; run `make` first")
         target = self.work / image.name
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto", image, target], check=True)
+        copy = ["cp", "--sparse=always", "--reflink=auto", image, target]
+        if subprocess.run(copy, check=False).returncode != 0:
+            raise MachineError(f"cannot copy {image} to {self.work}; TMPDIR names another folder for it")
         target.chmod(0o644)
         return target
 
