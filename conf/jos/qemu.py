@@ -47,7 +47,7 @@ class Qemu:
     def command(self, config: Config, work: Path, port: int) -> List[str]:
         default_cpu = "host" if self.accel == "kvm" else "max"
         command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-accel", self.accel]
-        command += ["-cpu", config.cpu or default_cpu, "-smp", str(config.cpus)]
+        command += ["-cpu", config.cpu or default_cpu, "-smp", f"{config.cpus},sockets={config.cpus}"]
         command += ["-m", f"{config.mem}M", "-vga", "std"]
         command += ["-display", "gtk" if config.window else "none"]
         command += ["-chardev", f"socket,id=com1,host=127.0.0.1,port={port},server=off"]
