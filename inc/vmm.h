@@ -87,8 +87,7 @@ struct GuestExit {
 /* Counters of a guest: sys_guest_stats. */
 #define GUEST_NREASONS 70
 struct GuestStats {
-    uint64_t exits;                   /* VM exits */
-    uint64_t entries;                 /* VM entries */
+    uint64_t exits;                   /* VM exits, the sum of reasons[] */
     uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
     uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
     uint64_t pages;                   /* 4 KiB frames of guest memory touched */

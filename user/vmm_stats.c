@@ -18,7 +18,7 @@ static void line(const char *what, uint64_t n)
 
 void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
 {
-    say("vmm: %lu exits, %lu entries\n", st->exits, st->entries);
+    say("vmm: %lu exits\n", st->exits);
     for (unsigned i = 0; i < GUEST_NREASONS; i++)
         line(reason_words[i] ? reason_words[i] : "reason without a name", st->reasons[i]);
     line("page faults injected", st->injected_pf);

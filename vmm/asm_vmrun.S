@@ -1,36 +1,21 @@
 /*
- * int asm_vmrun(struct Trapframe *tf, bool launched, uint64_t *host_rsp): enter the guest, and return at its
- * next exit. General registers are switched here; everything else is switched by the VMCS.
+ * int asm_vmrun(struct Trapframe *tf, struct Guest *g, bool launched, uint64_t *host_rsp): enter the
+ * guest, and again after each exit, until vmexit(g) says that the CPU is wanted elsewhere. General
+ * registers are switched here; everything else is switched by the VMCS.
  *
- * The stack while the guest runs; HOST_RSP points to its end, so an exit finds tf there:
+ * The stack while the guest runs; HOST_RSP points to its end, so an exit finds tf there. It is
+ * aligned to 16 bytes, as vmexit wants it:
  *
  *      return address
  *      rbp rbx r12 r13 r14 r15     of the caller, which C wants back
+ *      (padding)
+ *      g
  *      tf                      <-- HOST_RSP
  */
 #include <vmm/asm-offsets.h>
 
-.text
-.globl asm_vmrun
-.type asm_vmrun, @function
-asm_vmrun:
-    pushq %rbp
-    pushq %rbx
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
-    pushq %rdi
-
-    /* HOST_RSP is written only when the stack is at another depth than at the last entry. */
-    cmpq %rsp, (%rdx)
-    je 1f
-    movl $ASM_VMCS_HOST_RSP, %eax
-    vmwrite %rsp, %rax
-    jbe entry_failed
-    movq %rsp, (%rdx)
-1:
-    testb %sil, %sil            /* no MOV below changes the flags */
+/* The guest's registers from tf in rdi; the flags stay as they are. */
+.macro LOAD_GUEST
     movq VTF_R15(%rdi), %r15
     movq VTF_R14(%rdi), %r14
     movq VTF_R13(%rdi), %r13
@@ -46,6 +31,32 @@ asm_vmrun:
     movq VTF_RBX(%rdi), %rbx
     movq VTF_RAX(%rdi), %rax
     movq VTF_RDI(%rdi), %rdi
+.endm
+
+.text
+.globl asm_vmrun
+.type asm_vmrun, @function
+asm_vmrun:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    subq $8, %rsp
+    pushq %rsi
+    pushq %rdi
+
+    /* HOST_RSP is written only when the stack is at another depth than at the last entry. */
+    cmpq %rsp, (%rcx)
+    je 1f
+    movl $ASM_VMCS_HOST_RSP, %eax
+    vmwrite %rsp, %rax
+    jbe entry_failed
+    movq %rsp, (%rcx)
+1:
+    testb %dl, %dl
+    LOAD_GUEST
     jz 2f
     vmresume
     jmp entry_failed
@@ -57,8 +68,16 @@ entry_failed:
     movl $ASM_VMX_FAIL_VALID, %eax
     movl $ASM_VMX_FAIL_INVALID, %ecx
     cmovcl %ecx, %eax
-    popq %rdi
-    jmp restore_host
+
+leave:
+    addq $24, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
 
 .globl asm_vmexit_entry
 asm_vmexit_entry:
@@ -79,17 +98,20 @@ asm_vmexit_entry:
     movq %rbx, VTF_RBX(%rdi)
     movq %rax, VTF_RAX(%rdi)
     popq VTF_RDI(%rdi)
-    popq %rdi
-    xorl %eax, %eax
 
-restore_host:
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %rbx
-    popq %rbp
-    ret
+    movq 8(%rsp), %rdi
+    movq 64(%rsp), %rbp         /* the caller's, for backtraces */
+    call vmexit
+    testb %al, %al
+    jz leave_ok
+    movq (%rsp), %rdi
+    LOAD_GUEST
+    vmresume
+    jmp entry_failed
+
+leave_ok:
+    xorl %eax, %eax             /* VMX_OK */
+    jmp leave
 .size asm_vmrun, . - asm_vmrun
 
 .section .note.GNU-stack, "", @progbits

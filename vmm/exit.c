@@ -5,11 +5,6 @@
 #include <vmm/internal.h>
 #include <kern/trap.h>
 
-struct ExitHandler {
-    enum ExitAction (*handle)(struct Guest *g);
-    const char *words;
-};
-
 static enum ExitAction handle_extint(struct Guest *g)
 {
     uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
@@ -93,12 +88,18 @@ static enum ExitAction handle_entry_msr(struct Guest *g)
     return ACT_RESCHED;
 }
 
-static const struct ExitHandler handlers[GUEST_NREASONS];
+static const char *const reason_words[GUEST_NREASONS] = {
+#define WORDS_ENTRY(nr, name, words) [nr] = words,
+    VMX_EXIT_LIST(WORDS_ENTRY)
+#undef WORDS_ENTRY
+};
 
 static enum ExitAction __attribute__((noinline, cold))
 handle_unexpected(struct Guest *g, uint32_t reason)
 {
-    const char *words = reason < GUEST_NREASONS ? handlers[reason].words : NULL;
+    const char *words = reason < GUEST_NREASONS ? reason_words[reason] : NULL;
+    if (reason < GUEST_NREASONS)
+        g->stats.reasons[reason]++;
     guest_kill(g, "unexpected VM exit %u (%s) at rip 0x%lx, qualification 0x%lx", reason,
                words != NULL ? words : "unknown reason", vmread(VMCS_GUEST_RIP),
                vmread(VMCS_EXIT_QUALIFICATION));
@@ -173,22 +174,23 @@ handle_unexpected(struct Guest *g, uint32_t reason)
 #define HANDLER_TPAUSE        inject_ud
 #define HANDLER_LOADIWKEY     inject_ud
 
-static const struct ExitHandler handlers[GUEST_NREASONS] = {
-#define HANDLER_ENTRY(nr, name, words) [nr] = { HANDLER_##name, words },
+static enum ExitAction (*const handlers[GUEST_NREASONS])(struct Guest *g) = {
+#define HANDLER_ENTRY(nr, name, words) [nr] = HANDLER_##name,
     VMX_EXIT_LIST(HANDLER_ENTRY)
 #undef HANDLER_ENTRY
 };
 
-enum ExitAction vmexit(struct Guest *g)
+bool vmexit(struct Guest *g)
 {
-    uint32_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
-    g->stats.exits++;
-    if (__builtin_expect(reason < GUEST_NREASONS, 1))
+    uint64_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
+    enum ExitAction act;
+    if (__builtin_expect(reason < GUEST_NREASONS && handlers[reason] != NULL, 1)) {
         g->stats.reasons[reason]++;
-    if (__builtin_expect(reason >= GUEST_NREASONS || handlers[reason].handle == NULL, 0))
-        return handle_unexpected(g, reason);
-    enum ExitAction act = handlers[reason].handle(g);
-    if (act & ACT_SKIP)
+        act = handlers[reason](g);
+    } else {
+        act = handle_unexpected(g, reason);
+    }
+    if (__builtin_expect(act & ACT_SKIP, 1))
         skip_instruction();
-    return act;
+    return !(act & ACT_RESCHED) && ready_to_enter(g);
 }

@@ -82,6 +82,7 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     va_end(ap);
     spin_lock(&env_lock);
     g->doomed = true;
+    guest_attn(g, ATTN_END);
     g->state = GUEST_EVENT;
     guest_wake_monitor(g);
     spin_unlock(&env_lock);

@@ -240,6 +240,9 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
     struct Guest *g = guest_find(guest, false);
     if (g == NULL)
         return -E_BAD_ENV;
+    g->stats.exits = 0;
+    for (int i = 0; i < GUEST_NREASONS; i++)
+        g->stats.exits += g->stats.reasons[i];
     int r = copyout(stats, &g->stats, sizeof g->stats);
     guest_close(g);
     return r;

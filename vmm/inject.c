@@ -132,7 +132,7 @@ static void flush(struct Guest *g, uint32_t attn)
     }
 }
 
-void attend(struct Guest *g)
+bool attend(struct Guest *g)
 {
     uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
     if (attn & ATTN_SKIP)
@@ -141,21 +141,11 @@ void attend(struct Guest *g)
         flush(g, attn);
     if (attn & (ATTN_EVENT | ATTN_IRQ))
         deliver(g);
+    return !g->doomed;
 }
 
-void skip_instruction(void)
+void end_traced(uint64_t flags)
 {
-    uint64_t old = vmread(VMCS_GUEST_RIP);
-    uint64_t rip = old + vmread(VMCS_EXIT_INSTR_LENGTH);
-    if (((old ^ rip) >> 32) && !guest_in_64bit())
-        rip = (uint32_t)rip;
-    vmwrite(VMCS_GUEST_RIP, rip);
-    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    if (block & (BLOCK_STI | BLOCK_MOV_SS))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
-    uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
-    if (!(flags & (FL_TF | FL_RF)))
-        return;
     if (flags & FL_RF)
         vmwrite(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
     if (flags & FL_TF) /* the single-step trap behind this instruction */

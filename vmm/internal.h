@@ -39,6 +39,7 @@ enum GuestState {
 #define ATTN_SKIP      (1u << 2) /* the monitor answered: go on behind the instruction */
 #define ATTN_EPT_FLUSH (1u << 3) /* EPT entries have shrunk */
 #define ATTN_TLB_FLUSH (1u << 4) /* the guest's own translations are to be dropped */
+#define ATTN_END       (1u << 5) /* the guest has ended */
 
 /* An event to inject, as the VM-entry fields want it. */
 struct InjectEvent {
@@ -192,21 +193,21 @@ enum ExitAction inject_ud(struct Guest *g);
 enum ExitAction inject_gp(struct Guest *g);
 /* Keep the event whose delivery this exit interrupted. */
 void keep_vectored_event(struct Guest *g);
-/* Do what Guest.attn asks for, before an entry. */
-void attend(struct Guest *g);
-/* Go on behind the instruction that exited. */
-void skip_instruction(void);
+/* Do what Guest.attn asks for, before an entry. false: the guest has ended. */
+bool attend(struct Guest *g);
 /* Can the guest take an external interrupt between two instructions right now? */
 bool interrupts_open(void);
 
 /* ---- run.c ---- */
+/* The run loop's deadline has come: raise the guest's timer. false: the host wants the CPU. */
+bool look_around(struct Guest *g, uint64_t now);
 /* A guest in HLT goes on only with an interrupt that it can take. true: it has one; false: it has
  * been put to sleep. */
 bool halt_is_over(struct Guest *g);
 
 /* ---- exit.c and the families of handlers ---- */
-/* Handle the exit that has just happened. */
-enum ExitAction vmexit(struct Guest *g);
+/* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
+bool vmexit(struct Guest *g);
 /* An intercepted exception; info is the VM-exit interruption information. */
 enum ExitAction handle_exception(struct Guest *g, uint32_t info);
 enum ExitAction handle_cpuid(struct Guest *g);
@@ -232,10 +233,10 @@ extern const uint32_t switched_msrs[];
 uint64_t cr4_allowed(void);
 #define CR0_GUEST_OWNED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG)
 
-/* asm_vmrun.S: enter the guest with the general registers in tf and come back with those it had at
- * its exit. *host_rsp caches HOST_RSP. Returns an enum VmxResult; VMX_OK means that an exit
- * happened. */
-int asm_vmrun(struct Trapframe *tf, bool launched, uint64_t *host_rsp);
+/* asm_vmrun.S: enter the guest with the general registers in tf, where vmexit finds those it had at
+ * its exit, until vmexit returns false. *host_rsp caches HOST_RSP. Returns an enum VmxResult:
+ * VMX_OK after an exit, else an entry has failed. */
+int asm_vmrun(struct Trapframe *tf, struct Guest *g, bool launched, uint64_t *host_rsp);
 /* HOST_RIP; not for calling. */
 extern char asm_vmexit_entry[];
 
@@ -244,10 +245,38 @@ static inline void guest_attn(struct Guest *g, uint32_t bits)
     __atomic_or_fetch(&g->attn, bits, __ATOMIC_RELAXED);
 }
 
+/* What has to be done before each entry. false: not now, ask the scheduler. */
+static inline bool ready_to_enter(struct Guest *g)
+{
+    uint64_t now = read_tsc();
+    if (__builtin_expect(now >= g->deadline, 0) && !look_around(g, now))
+        return false;
+    return __builtin_expect(g->attn == 0, 1) || attend(g);
+}
+
 /* Is the guest in 64-bit mode (not compatibility mode)? */
 static inline bool guest_in_64bit(void)
 {
     return (vmread(VMCS_GUEST_CS_AR) & AR_L) && (vmread(VMCS_GUEST_EFER) & EFER_LMA);
+}
+
+/* inject.c: an instruction ends whose RFLAGS had TF or RF set. */
+void end_traced(uint64_t flags);
+
+/* Go on behind the instruction that exited. */
+static inline void skip_instruction(void)
+{
+    uint32_t length = vmread(VMCS_EXIT_INSTR_LENGTH);
+    uint64_t rip = vmread(VMCS_GUEST_RIP) + length;
+    if (__builtin_expect((uint32_t)rip < length, 0) && !guest_in_64bit())
+        rip = (uint32_t)rip; /* beyond 4 GiB */
+    vmwrite(VMCS_GUEST_RIP, rip);
+    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    if (__builtin_expect(block & (BLOCK_STI | BLOCK_MOV_SS), 0))
+        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
+    uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
+    if (__builtin_expect(flags & (FL_TF | FL_RF), 0))
+        end_traced(flags);
 }
 
 #endif

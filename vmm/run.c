@@ -1,6 +1,6 @@
 /*
- * The run loop: enter, exit, handle, enter again. The scheduler is not on this road unless the
- * host's deadline has come or the guest has nothing to do.
+ * The run loop: enter, exit, handle, enter again. asm_vmrun and vmexit turn it; the scheduler is
+ * not on this road unless the host's deadline has come or the guest has nothing to do.
  */
 #include <vmm/internal.h>
 #include <kern/platform.h>
@@ -21,7 +21,7 @@ static void arm_deadline(struct Guest *g, uint64_t now)
 
 /* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
  * CPU. */
-static bool look_around(struct Guest *g, uint64_t now)
+bool look_around(struct Guest *g, uint64_t now)
 {
     if (now >= g->stay_until || now >= sched_deadline())
         return false;
@@ -106,22 +106,13 @@ static void block_if_stopped(struct Guest *g)
 
 static void run_loop(struct Guest *g)
 {
-    do {
-        uint64_t now = read_tsc();
-        if (now >= g->deadline && !look_around(g, now))
-            return;
-        if (g->attn != 0)
-            attend(g);
-        g->stats.entries++;
-        enum VmxResult r = asm_vmrun(&g->env->env_tf, g->launched, &g->host_rsp);
-        if (r != VMX_OK) {
-            guest_kill(g, "VM entry failed: %s", vmx_result_words(r));
-            return;
-        }
+    if (!ready_to_enter(g))
+        return;
+    enum VmxResult r = asm_vmrun(&g->env->env_tf, g, g->launched, &g->host_rsp);
+    if (r == VMX_OK)
         g->launched = true;
-        if (vmexit(g) & ACT_RESCHED)
-            return;
-    } while (!g->doomed);
+    else
+        guest_kill(g, "VM entry failed: %s", vmx_result_words(r));
 }
 
 void vmx_vmrun(struct Env *e)
