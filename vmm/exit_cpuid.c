@@ -6,10 +6,11 @@
 #include <vmm/internal.h>
 #include <kern/platform.h>
 
-#define BASIC_MAX 0xb
-#define EXT_BASE  0x80000000u
-#define EXT_MAX   8
-#define ALL       0xffffffffu
+#define BASIC_MAX     0xb
+#define HAS_SUBLEAVES (BIT(4) | BIT(7) | BIT(BASIC_MAX))
+#define EXT_BASE      0x80000000u
+#define EXT_MAX       8
+#define ALL           0xffffffffu
 
 #define BIT(n) (1u << (n))
 
@@ -137,28 +138,41 @@ static struct CpuidRegs other_leaf(uint32_t leaf)
         0); /* beyond the highest leaf: that one (SDM "CPUID-CPU Identification") */
 }
 
-static struct CpuidRegs guest_cpuid(uint32_t leaf, uint32_t subleaf)
+/* The leaves that are not just a row of the tables. */
+static struct CpuidRegs computed_leaf(uint32_t leaf, uint32_t subleaf)
 {
     if (leaf == 4)
         return cache_leaf(subleaf);
     if (leaf == BASIC_MAX)
         return topology_leaf(subleaf);
-    if (leaf == 7 && subleaf != 0)
-        return (struct CpuidRegs){ 0, 0, 0, 0 };
-    if (leaf <= BASIC_MAX)
-        return basic_leaves[leaf];
+    if (leaf == 7)
+        return subleaf == 0 ? basic_leaves[7] : (struct CpuidRegs){ 0, 0, 0, 0 };
     if (leaf - EXT_BASE <= EXT_MAX)
         return ext_leaves[leaf - EXT_BASE];
     return other_leaf(leaf);
 }
 
+static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
+{
+    tf->tf_rax = r->eax;
+    tf->tf_rbx = r->ebx;
+    tf->tf_rcx = r->ecx;
+    tf->tf_rdx = r->edx;
+}
+
+static void __attribute__((noinline)) answer_computed(struct Trapframe *tf)
+{
+    struct CpuidRegs r = computed_leaf(tf->tf_rax, tf->tf_rcx);
+    answer(tf, &r);
+}
+
 enum ExitAction handle_cpuid(struct Guest *g)
 {
     struct Trapframe *tf = &g->env->env_tf;
-    struct CpuidRegs r = guest_cpuid(tf->tf_rax, tf->tf_rcx);
-    tf->tf_rax = r.eax;
-    tf->tf_rbx = r.ebx;
-    tf->tf_rcx = r.ecx;
-    tf->tf_rdx = r.edx;
+    uint32_t leaf = tf->tf_rax;
+    if (leaf <= BASIC_MAX && !(HAS_SUBLEAVES >> leaf & 1))
+        answer(tf, &basic_leaves[leaf]);
+    else
+        answer_computed(tf);
     return ACT_SKIP;
 }
