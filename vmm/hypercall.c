@@ -5,25 +5,37 @@
 #include <vmm/internal.h>
 #include <kern/envlist.h>
 
-/* Arguments as the caller's mode has them, and what the next step is. */
-struct HvCall {
+/* Arguments as the caller's mode has them. */
+struct HvArgs {
     uint64_t rbx, rcx, rdx, rsi;
-    int64_t result; /* goes to rax unless the action leaves that to others */
-    enum ExitAction action;
 };
 
 #define NO_PAGE (~0ul)
 
-static void hv_mbmap(struct Guest *g, struct HvCall *c)
+static struct HvArgs arguments(const struct Guest *g)
 {
-    g->env->env_tf.tf_rbx = g->mbi;
-    c->result = 0;
+    const struct Trapframe *tf = &g->env->env_tf;
+    uint64_t mask = guest_in_64bit() ? ~0ul : UINT32_MAX;
+    return (struct HvArgs){ tf->tf_rbx & mask, tf->tf_rcx & mask, tf->tf_rdx & mask,
+                            tf->tf_rsi & mask };
 }
 
-static void hv_null(struct Guest *g, struct HvCall *c)
+/* The call is done, with this result. */
+static enum ExitAction result(struct Guest *g, int64_t r)
 {
-    (void)g;
-    c->result = 0;
+    g->env->env_tf.tf_rax = r;
+    return ACT_SKIP;
+}
+
+static enum ExitAction hv_mbmap(struct Guest *g)
+{
+    g->env->env_tf.tf_rbx = g->mbi;
+    return result(g, 0);
+}
+
+static enum ExitAction hv_null(struct Guest *g)
+{
+    return result(g, 0);
 }
 
 static struct Env *file_server(void)
@@ -53,23 +65,23 @@ static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageIn
     return -E_INVAL;
 }
 
-static void hv_ipcsend(struct Guest *g, struct HvCall *c)
+static enum ExitAction hv_ipcsend(struct Guest *g)
 {
+    struct HvArgs a = arguments(g);
     struct Env *fs = file_server();
     struct PageInfo *pp;
-    if (c->rbx != VMX_HOST_FS_ENV || fs == NULL) {
-        c->result = -E_BAD_ENV;
-        return;
-    }
-    c->result = message_page(g, c->rdx, c->rsi, &pp);
-    if (c->result < 0)
-        return;
-    c->result = ipc_guest_send(g->env, fs, c->rcx, pp, c->rsi);
+    if (a.rbx != VMX_HOST_FS_ENV || fs == NULL)
+        return result(g, -E_BAD_ENV);
+    int r = message_page(g, a.rdx, a.rsi, &pp);
+    if (r < 0)
+        return result(g, r);
+    r = ipc_guest_send(g->env, fs, a.rcx, pp, a.rsi);
     if (pp != NULL)
         page_decref(pp);
     g->deadline = 0;
-    if (c->result == 1) /* queued; guest_ipc_sent brings the result */
-        c->action = ACT_SKIP | ACT_RESCHED;
+    if (r == 1) /* queued; guest_ipc_sent brings the result */
+        return ACT_SKIP | ACT_RESCHED;
+    return result(g, r);
 }
 
 /* Put a message where the guest wants it: the page at gpa, the value in rsi. */
@@ -87,35 +99,34 @@ static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageI
 }
 
 /* Take the message that is there, or wait for one. env_lock is held. */
-static void receive(struct Guest *g, struct Env *fs, struct HvCall *c)
+static enum ExitAction receive(struct Guest *g, struct Env *fs, gpa_t gpa)
 {
     if (g->msg_full) {
-        c->result = take_message(g, c->rbx, g->msg_value, g->msg_page, g->msg_perm);
+        int r = take_message(g, gpa, g->msg_value, g->msg_page, g->msg_perm);
         if (g->msg_page != NULL)
             page_decref(g->msg_page);
         g->msg_page = NULL;
         g->msg_full = false;
-        return;
+        return result(g, r);
     }
-    if (fs == NULL) {
-        c->result = -E_BAD_ENV;
-        return;
-    }
-    g->recv_gpa = c->rbx;
+    if (fs == NULL)
+        return result(g, -E_BAD_ENV);
+    g->recv_gpa = gpa;
     sched_block(WAIT_HOSTRECV, 0);
     envlist_append(&fs->env_waiters, g->env); /* the server's end wakes it with -E_BAD_ENV */
-    c->action = ACT_SKIP | ACT_RESCHED;
+    return ACT_SKIP | ACT_RESCHED;
 }
 
-static void hv_ipcrecv(struct Guest *g, struct HvCall *c)
+static enum ExitAction hv_ipcrecv(struct Guest *g)
 {
+    gpa_t gpa = arguments(g).rbx;
     struct Env *fs = file_server();
-    c->result = -E_INVAL;
-    if (c->rbx != NO_PAGE && (PGOFF(c->rbx) != 0 || !gmem_is_ram(g, c->rbx, PGSIZE)))
-        return;
+    if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
+        return result(g, -E_INVAL);
     spin_lock(&env_lock);
-    receive(g, fs, c);
+    enum ExitAction act = receive(g, fs, gpa);
     spin_unlock(&env_lock);
+    return act;
 }
 
 void guest_ipc_sent(struct Env *e, int result)
@@ -142,21 +153,21 @@ int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64
 }
 
 /* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest. */
-static void hv_console(struct Guest *g, struct HvCall *c)
+static enum ExitAction hv_console(struct Guest *g)
 {
-    c->result = -E_INVAL;
-    if (c->rcx > VMX_CONS_MAX || !gmem_is_ram(g, c->rbx, c->rcx))
-        return;
-    c->action = guest_stop(g, GUEST_EV_VMCALL);
+    struct HvArgs a = arguments(g);
+    if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(g, a.rbx, a.rcx))
+        return result(g, -E_INVAL);
+    return guest_stop(g, GUEST_EV_VMCALL);
 }
 
-static void hv_poweroff(struct Guest *g, struct HvCall *c)
+static enum ExitAction hv_poweroff(struct Guest *g)
 {
-    g->exit.code = c->rbx & 0xff;
-    c->action = guest_stop(g, GUEST_EV_OFF);
+    g->exit.code = arguments(g).rbx & 0xff;
+    return guest_stop(g, GUEST_EV_OFF);
 }
 
-static void (*const hypercalls[])(struct Guest *g, struct HvCall *c) = {
+static enum ExitAction (*const hypercalls[])(struct Guest *g) = {
     [VMX_VMCALL_MBMAP] = hv_mbmap,       [VMX_VMCALL_IPCSEND] = hv_ipcsend,
     [VMX_VMCALL_IPCRECV] = hv_ipcrecv,   [VMX_VMCALL_CONS_WRITE] = hv_console,
     [VMX_VMCALL_CONS_READ] = hv_console, [VMX_VMCALL_POWEROFF] = hv_poweroff,
@@ -165,22 +176,12 @@ static void (*const hypercalls[])(struct Guest *g, struct HvCall *c) = {
 
 enum ExitAction handle_vmcall(struct Guest *g)
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    uint64_t mask = guest_in_64bit() ? ~0ul : UINT32_MAX;
-    uint64_t nr = tf->tf_rax & mask;
-    struct HvCall c = {
-        .rbx = tf->tf_rbx & mask,
-        .rcx = tf->tf_rcx & mask,
-        .rdx = tf->tf_rdx & mask,
-        .rsi = tf->tf_rsi & mask,
-        .result = -E_NO_SYS,
-        .action = ACT_SKIP,
-    };
+    uint64_t nr = g->env->env_tf.tf_rax;
     if (AR_DPL(vmread(VMCS_GUEST_SS_AR)) != 0)
-        c.result = -E_PERM;
-    else if (nr < ARRAY_SIZE(hypercalls) && hypercalls[nr] != NULL)
-        hypercalls[nr](g, &c);
-    if (c.action == ACT_SKIP)
-        tf->tf_rax = c.result;
-    return c.action;
+        return result(g, -E_PERM);
+    if (nr >= ARRAY_SIZE(hypercalls) && !guest_in_64bit())
+        nr = (uint32_t)nr;
+    if (nr >= ARRAY_SIZE(hypercalls) || hypercalls[nr] == NULL)
+        return result(g, -E_NO_SYS);
+    return hypercalls[nr](g);
 }
