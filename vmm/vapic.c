@@ -164,7 +164,7 @@ uint64_t vapic_read_cr8(struct Guest *g)
     return PRIORITY_CLASS(g->vapic.tpr);
 }
 
-static void write_tpr(struct Guest *g, uint32_t tpr)
+static void write_tpr(struct Guest *g, uint64_t tpr)
 {
     g->vapic.tpr = tpr;
     guest_attn(g, ATTN_IRQ);
@@ -185,39 +185,52 @@ bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
 {
     const struct Vapic *v = &g->vapic;
     uint32_t reg = msr - MSR_X2APIC;
-    if (reg >= X2_ISR && reg < X2_ISR + 8)
-        *value = part(v->isr, reg - X2_ISR);
-    else if (reg >= X2_TMR && reg < X2_TMR + 8)
-        *value = 0; /* all interrupts are edge-triggered */
-    else if (reg >= X2_IRR && reg < X2_IRR + 8)
-        *value = part(v->irr, reg - X2_IRR);
-    else if (reg >= X2_LVT && reg < X2_LVT + NLVT)
-        *value = v->lvt[reg - X2_LVT];
-    else if (reg == X2_ID)
+    switch (reg) {
+    case X2_ID:
+    case X2_TMR ... X2_TMR + 7: /* all interrupts are edge-triggered */
         *value = 0;
-    else if (reg == X2_VERSION)
+        return true;
+    case X2_VERSION:
         *value = VERSION_VALUE;
-    else if (reg == X2_TPR)
+        return true;
+    case X2_TPR:
         *value = v->tpr;
-    else if (reg == X2_PPR)
+        return true;
+    case X2_PPR:
         *value = processor_priority(v);
-    else if (reg == X2_LDR)
+        return true;
+    case X2_LDR:
         *value = LDR_VALUE;
-    else if (reg == X2_SVR)
+        return true;
+    case X2_SVR:
         *value = v->svr;
-    else if (reg == X2_ESR)
+        return true;
+    case X2_ISR ... X2_ISR + 7:
+        *value = part(v->isr, reg - X2_ISR);
+        return true;
+    case X2_IRR ... X2_IRR + 7:
+        *value = part(v->irr, reg - X2_IRR);
+        return true;
+    case X2_ESR:
         *value = v->esr;
-    else if (reg == X2_ICR)
+        return true;
+    case X2_ICR:
         *value = v->icr;
-    else if (reg == X2_INITIAL)
+        return true;
+    case X2_LVT ... X2_LVT + NLVT - 1:
+        *value = v->lvt[reg - X2_LVT];
+        return true;
+    case X2_INITIAL:
         *value = v->timer_initial;
-    else if (reg == X2_CURRENT)
+        return true;
+    case X2_CURRENT:
         *value = vapic_current_count(g);
-    else if (reg == X2_DIVIDE)
+        return true;
+    case X2_DIVIDE:
         *value = v->timer_divide;
-    else
-        return false;
-    return true;
+        return true;
+    }
+    return false;
 }
 
 static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
@@ -238,7 +251,7 @@ static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
     return true;
 }
 
-static void write_svr(struct Guest *g, uint32_t svr)
+static void write_svr(struct Guest *g, uint64_t svr)
 {
     g->vapic.svr = svr;
     for (int i = 0; i < NLVT && !(svr & SVR_ENABLE); i++)
@@ -252,51 +265,51 @@ static void latch_errors(struct Vapic *v)
     v->esr_pending = 0;
 }
 
-/* Writable registers and the bits they accept. */
+static void write_eoi(struct Guest *g, uint64_t zero)
+{
+    (void)zero;
+    end_of_interrupt(g);
+}
+
+static void write_esr(struct Guest *g, uint64_t zero)
+{
+    (void)zero;
+    latch_errors(&g->vapic);
+}
+
+static void write_self_ipi(struct Guest *g, uint64_t vector)
+{
+    vapic_raise_checked(g, vector, ESR_SEND_ILLEGAL);
+}
+
+static void write_divide(struct Guest *g, uint64_t divide)
+{
+    g->vapic.timer_divide = divide;
+}
+
+/* Writable registers besides the LVT: how, and the bits that they accept. */
 static const struct {
-    uint32_t reg;
+    void (*write)(struct Guest *g, uint64_t value);
     uint64_t valid;
 } writable[] = {
-    { X2_EOI, 0 },
-    { X2_TPR, 0xff },
-    { X2_ICR, ICR_VALID },
-    { X2_INITIAL, UINT32_MAX },
-    { X2_SELF_IPI, LVT_VECTOR },
-    { X2_SVR, SVR_VALID },
-    { X2_ESR, 0 },
-    { X2_DIVIDE, DIVIDE_VALID },
+    [X2_TPR] = { write_tpr, 0xff },
+    [X2_EOI] = { write_eoi, 0 },
+    [X2_SVR] = { write_svr, SVR_VALID },
+    [X2_ESR] = { write_esr, 0 },
+    [X2_ICR] = { send_ipi, ICR_VALID },
+    [X2_INITIAL] = { vapic_write_initial, UINT32_MAX },
+    [X2_DIVIDE] = { write_divide, DIVIDE_VALID },
+    [X2_SELF_IPI] = { write_self_ipi, LVT_VECTOR },
 };
-
-static bool is_writable(uint32_t reg, uint64_t value)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(writable); i++)
-        if (writable[i].reg == reg)
-            return !(value & ~writable[i].valid);
-    return false;
-}
 
 bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - MSR_X2APIC;
     if (reg >= X2_LVT && reg < X2_LVT + NLVT)
         return write_lvt(g, reg - X2_LVT, value);
-    if (!is_writable(reg, value))
+    if (reg >= ARRAY_SIZE(writable) || writable[reg].write == NULL ||
+        (value & ~writable[reg].valid))
         return false;
-    if (reg == X2_EOI)
-        end_of_interrupt(g);
-    else if (reg == X2_TPR)
-        write_tpr(g, value);
-    else if (reg == X2_ICR)
-        send_ipi(g, value);
-    else if (reg == X2_INITIAL)
-        vapic_write_initial(g, value);
-    else if (reg == X2_SELF_IPI)
-        vapic_raise_checked(g, value, ESR_SEND_ILLEGAL);
-    else if (reg == X2_SVR)
-        write_svr(g, value);
-    else if (reg == X2_ESR)
-        latch_errors(&g->vapic);
-    else
-        g->vapic.timer_divide = value;
+    writable[reg].write(g, value);
     return true;
 }

@@ -64,7 +64,7 @@ void vapic_unack(struct Guest *g, int vector);
 void vapic_timer_check(struct Guest *g, uint64_t now);
 /* The timer's registers, for vapic.c. */
 void vapic_write_timer_lvt(struct Guest *g, uint32_t lvt);
-void vapic_write_initial(struct Guest *g, uint32_t count);
+void vapic_write_initial(struct Guest *g, uint64_t count);
 uint64_t vapic_current_count(struct Guest *g);
 /* vapic_raise, or for an illegal vector this ESR_* error. */
 void vapic_raise_checked(struct Guest *g, int vector, uint32_t error);

@@ -58,7 +58,7 @@ uint64_t vapic_current_count(struct Guest *g)
     return MIN((v->timer_due - now) / divisor(v), (uint64_t)v->timer_initial);
 }
 
-void vapic_write_initial(struct Guest *g, uint32_t count)
+void vapic_write_initial(struct Guest *g, uint64_t count)
 {
     if (timer_mode(&g->vapic) == LVT_DEADLINE)
         return; /* ignored in this mode */
