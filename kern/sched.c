@@ -265,8 +265,6 @@ static void leave(struct Cpu *c, struct Env *e)
 {
     account(c);
     env_fpu_save();
-    if (e->env_type == ENV_TYPE_GUEST)
-        cpu_load_tables(c);
     c->cpu_env = NULL;
     if (e->env_status == ENV_RUNNING && e->env_stop)
         e->env_status = ENV_NOT_RUNNABLE;

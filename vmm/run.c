@@ -65,8 +65,8 @@ static void save_debug_registers(struct Guest *g)
     g->dr6 = rdr6();
 }
 
-/* Bring the guest's state onto this CPU. false: it cannot run, and has been ended or put to sleep.
- */
+/* Bring the guest's state onto this CPU. false: it cannot run, and has been ended or put to sleep;
+ * its VMCS may have been loaded. */
 static bool vcpu_enter(struct Guest *g)
 {
     if (!vmcs_load(g))
@@ -91,8 +91,7 @@ static void vcpu_leave(struct Guest *g)
     g->cr2 = rcr2();
     if (g->dr_live)
         save_debug_registers(g);
-    if (ncpu > 1)
-        vmcs_unload(g); /* its next CPU may be another one */
+    cpu_load_tables(this_cpu());
 }
 
 /* A guest that is stopped for its monitor, or has ended, waits until the monitor has answered. */
@@ -122,6 +121,8 @@ void vmx_vmrun(struct Env *e)
         run_loop(g);
         vcpu_leave(g);
     }
+    if (ncpu > 1)
+        vmcs_unload(g); /* its next CPU may be another one */
     block_if_stopped(g);
     /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
      * CPU. The handler may go to the scheduler, as our caller does. */
