@@ -87,6 +87,8 @@ static struct CpuidRegs masked(uint32_t leaf, uint32_t host_max, const struct Le
 
 void cpuid_init(void)
 {
+    if (hv_base.eax != 0)
+        return; /* guests on other CPUs read the tables */
     uint32_t max = cpuid(0, 0).eax, ext_max = cpuid(EXT_BASE, 0).eax;
     for (uint32_t i = 0; i <= BASIC_MAX; i++)
         basic_leaves[i] = masked(i, max, &basic_masks[i]);

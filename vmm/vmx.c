@@ -37,7 +37,25 @@ int vmx_check_ept(char *why, size_t size)
         snprintf(why, size, "this CPU's EPT lacks %s; " VMX_ADVICE, need[i].name);
         return -E_NOT_SUPP;
     }
-    vmx_caps.ept_vpid = cap;
+    return 0;
+}
+
+/* Read the capabilities, when the checks have found VT-x and EPT. */
+static int read_caps(struct VmxCaps *caps, char *why, size_t size)
+{
+    int r = vmcs_ctls_init(caps, why, size);
+    if (r < 0)
+        return r;
+    caps->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
+    if ((caps->ept_vpid & EPT_CAP_VPID) != EPT_CAP_VPID)
+        caps->proc2 &= ~PROC2_VPID;
+    caps->revision = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
+    caps->string_info = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_STRING_INFO;
+    caps->timer_shift = rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
+    caps->cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
+    caps->cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
+    caps->cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
+    caps->cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
     return 0;
 }
 
@@ -58,19 +76,12 @@ int vmx_check_support(char *why, size_t size)
     int r = vmx_check_ept(why, size);
     if (r < 0)
         return r;
-    r = vmcs_ctls_init(&vmx_caps, why, size);
-    if (r < 0)
-        return r;
-    if (!(vmx_caps.ept_vpid & EPT_CAP_INVVPID) || !(vmx_caps.ept_vpid & EPT_CAP_INVVPID_SINGLE))
-        vmx_caps.proc2 &= ~PROC2_VPID;
-    vmx_caps.revision = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
-    vmx_caps.string_info = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_STRING_INFO;
-    vmx_caps.timer_shift = rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
-    vmx_caps.cr0_fixed0 = rdmsr(MSR_VMX_CR0_FIXED0);
-    vmx_caps.cr0_fixed1 = rdmsr(MSR_VMX_CR0_FIXED1);
-    vmx_caps.cr4_fixed0 = rdmsr(MSR_VMX_CR4_FIXED0);
-    vmx_caps.cr4_fixed1 = rdmsr(MSR_VMX_CR4_FIXED1);
-    return 0;
+    /* Other CPUs use vmx_caps while envs ask here: it never holds anything half done. */
+    struct VmxCaps caps;
+    r = read_caps(&caps, why, size);
+    if (r == 0)
+        vmx_caps = caps;
+    return r;
 }
 
 /* This CPU's VMXON region, allocated once and kept. */

@@ -41,6 +41,8 @@
 #define EPT_CAP_INVEPT_ALL     (1ul << 26)
 #define EPT_CAP_INVVPID        (1ul << 32)
 #define EPT_CAP_INVVPID_SINGLE (1ul << 41)
+#define EPT_CAP_INVVPID_ALL    (1ul << 42)
+#define EPT_CAP_VPID           (EPT_CAP_INVVPID | EPT_CAP_INVVPID_SINGLE | EPT_CAP_INVVPID_ALL)
 
 /* Other MSRs the VMM knows by name */
 #define MSR_BIOS_SIGN_ID 0x8b
@@ -120,6 +122,8 @@
 #define AR_TSS_BUSY 0x008b
 #define AR_L        (1u << 13)
 #define AR_UNUSABLE (1u << 16)
+#define AR_TYPE(ar) ((ar)&0xf)
+#define AR_TSS      0xb /* type of a busy TSS that is no 16-bit one */
 #define AR_DPL(ar)  (((ar) >> 5) & 3)
 
 /* Exit qualification of control-register accesses */
@@ -154,6 +158,7 @@ enum {
 #define EPTE_X     UL(4)
 #define EPTE_RWX   UL(7)
 #define EPTE_MT_WB (UL(6) << 3)
+#define EPTE_IPAT  (UL(1) << 6) /* the guest's PAT does not change the memory type */
 #define EPTP_MT_WB UL(6)
 #define EPTP_WALK4 (UL(3) << 3)
 
