@@ -100,12 +100,15 @@ int64_t sys_exofork(void)
     return e->env_id;
 }
 
-/* A child of the caller, or the caller itself, that has not ended. */
+/* A child of the caller, or the caller itself, that has not begun to end. It does not begin to
+ * while env_lock is held. */
 static int find_child(envid_t id, struct Env **e)
 {
     int r = envid2env(id, e, true);
 
-    return r == 0 && (*e)->env_status == ENV_ZOMBIE ? -E_BAD_ENV : r;
+    if (r == 0 && ((*e)->env_status == ENV_DYING || (*e)->env_status == ENV_ZOMBIE))
+        return -E_BAD_ENV;
+    return r;
 }
 
 /* Only an env that waits for nothing else can be started. One that runs on another CPU stops when
