@@ -1,6 +1,7 @@
 /*
  * Extended page tables: guest physical to host physical, four levels, 4 KiB pages, write-back
- * memory (SDM "The Extended Page Table Mechanism (EPT)"). An entry holds a reference on its frame.
+ * memory whatever the guest asks for, since the host has the same frames mapped write-back (SDM
+ * "The Extended Page Table Mechanism (EPT)"). An entry holds a reference on its frame.
  * When an entry shrinks, the guest's next entry is preceded by INVEPT, and so is its first entry on
  * another CPU; a guest has one vCPU, so only one CPU uses its tables at a time.
  *
@@ -76,7 +77,7 @@ static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t r
     if (old != 0 && !overwrite)
         return -E_BUSY;
     page_incref(pp);
-    *e = page2pa(pp) | rights | EPTE_MT_WB;
+    *e = page2pa(pp) | rights | EPTE_MT_WB | EPTE_IPAT;
     if (old == 0) {
         g->stats.pages++;
         return 0;
