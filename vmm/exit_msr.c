@@ -63,10 +63,11 @@ static bool write_zero_only(struct Guest *g, uint64_t v)
 
 static bool write_tsc(struct Guest *g, uint64_t v)
 {
-    uint64_t offset = v - read_tsc();
-    vapic_tsc_moved(g, offset - g->tsc_offset);
-    g->tsc_offset = offset;
-    vmwrite(VMCS_TSC_OFFSET, offset);
+    uint64_t deadline = vapic_read_deadline(g);
+    g->tsc_offset = v - read_tsc();
+    vmwrite(VMCS_TSC_OFFSET, g->tsc_offset);
+    if (deadline != 0)
+        vapic_write_deadline(g, deadline); /* stays where it is on the guest's clock */
     return true;
 }
 

@@ -68,7 +68,5 @@ void vapic_write_initial(struct Guest *g, uint64_t count);
 uint64_t vapic_current_count(struct Guest *g);
 /* vapic_raise, or for an illegal vector this ESR_* error. */
 void vapic_raise_checked(struct Guest *g, int vector, uint32_t error);
-/* A TSC write has moved the guest's clock forward by delta ticks. */
-void vapic_tsc_moved(struct Guest *g, int64_t delta);
 
 #endif

@@ -98,10 +98,3 @@ void vapic_write_deadline(struct Guest *g, uint64_t tsc)
     uint64_t guest_now = now + g->tsc_offset;
     set_due(g, tsc <= guest_now ? now : now + MIN(tsc - guest_now, (~0ul >> 1)));
 }
-
-void vapic_tsc_moved(struct Guest *g, int64_t delta)
-{
-    struct Vapic *v = &g->vapic;
-    if (timer_mode(v) == LVT_DEADLINE && v->timer_due != 0)
-        vapic_write_deadline(g, v->timer_due + g->tsc_offset - delta);
-}

@@ -11,6 +11,7 @@ const char guest_name[] = "timer";
 #define VEC_IPI   0x41
 #define COUNT     100000
 #define PERIODS   5
+#define FAR_AWAY  (1ul << 50)
 #define NAP       2000000 /* TSC ticks in which nothing more may come */
 
 static volatile unsigned timers, ipis;
@@ -107,6 +108,24 @@ static void try_deadline(void)
     check(timers == 2, "%u interrupts, not 2", timers);
 }
 
+/* A deadline is a time on the guest's clock: it moves with it. */
+static void try_clock_set(void)
+{
+    if (!(cpuid(1, 0).ecx & CPUID1_ECX_DEADLINE))
+        return;
+    trying("setting the TSC while a deadline is armed");
+    timers = 0;
+    wrmsr(X2APIC_LVT_TIMER, VEC_TIMER | LVT_DEADLINE);
+    uint64_t start = read_tsc(), deadline = start + FAR_AWAY;
+    wrmsr(MSR_TSC_DEADLINE, deadline);
+    wrmsr(MSR_TSC, start + COUNT);
+    check(rdmsr(MSR_TSC_DEADLINE) == deadline, "the deadline has become 0x%lx",
+          rdmsr(MSR_TSC_DEADLINE));
+    wrmsr(MSR_TSC, 2 * deadline);
+    spin_open(NAP);
+    check(timers == 1, "%u interrupts, not 1, behind the deadline", timers);
+}
+
 static void try_self_ipi(void)
 {
     trying("self-IPIs");
@@ -155,6 +174,7 @@ int guest_main(const struct MultibootInfo *info)
     try_periodic();
     try_masked();
     try_deadline();
+    try_clock_set();
     try_self_ipi();
     try_priority();
     return check_result();
