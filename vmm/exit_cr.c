@@ -76,7 +76,7 @@ static bool paging_on(struct Guest *g)
     bool pae = vmread(VMCS_GUEST_CR4) & CR4_PAE;
     if (!(vmread(VMCS_GUEST_EFER) & EFER_LME))
         return !pae || guest_load_pdptes(g, vmread(VMCS_GUEST_CR3));
-    if (!pae || (vmread(VMCS_GUEST_CS_AR) & AR_L))
+    if (!pae || (vmread(VMCS_GUEST_CS_AR) & AR_L) || AR_TYPE(vmread(VMCS_GUEST_TR_AR)) != AR_TSS)
         return false;
     set_long_mode(true);
     return true;

@@ -4,7 +4,8 @@
  */
 #include <vmm/internal.h>
 
-#define PDPTE_RESERVED 0x1e6ul /* bits 1-2 and 5-8 of a PAE PDPTE */
+#define PDPTE_RESERVED 0x1e6ul         /* bits 1-2 and 5-8 of a PAE PDPTE */
+#define PAE_RESERVED   (0x7fful << 52) /* bits 52-62 of all entries of PAE paging */
 #define PAE_CR3_MASK   0xffffffe0ul
 #define PAE_PDPTES     4
 
@@ -34,13 +35,19 @@ static struct PagingMode paging_mode(void)
     return m;
 }
 
-/* Bits of an entry that must be zero: the address above the CPU's width, and NX while it is off. */
+/* Address bits of an 8-byte entry above the CPU's width, which must be zero. */
+static uint64_t above_width(void)
+{
+    return PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
+}
+
+/* Bits of an entry that must be zero: the address above the CPU's width, NX while it is off, and
+ * with PAE paging what 4-level paging ignores. */
 static uint64_t reserved_bits(const struct PagingMode *m)
 {
     if (m->entry_size == 4)
         return 0;
-    uint64_t above = PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
-    return above | (m->nx ? 0 : PTE_NX);
+    return above_width() | (m->nx ? 0 : PTE_NX) | (m->pae_tops ? PAE_RESERVED : 0);
 }
 
 /* Address bits below a large page that must be zero; bit 12 is its PAT bit. */
@@ -110,11 +117,11 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t 
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3)
 {
     uint64_t pdpte[PAE_PDPTES];
-    uint64_t above = PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
+    uint64_t reserved = PDPTE_RESERVED | PAE_RESERVED | PTE_NX | above_width();
     if (gmem_peek(g, cr3 & PAE_CR3_MASK, pdpte, sizeof pdpte) < 0)
         return false;
     for (int i = 0; i < PAE_PDPTES; i++)
-        if ((pdpte[i] & PTE_P) && (pdpte[i] & (PDPTE_RESERVED | PTE_NX | above)))
+        if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
             return false;
     for (int i = 0; i < PAE_PDPTES; i++)
         vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
