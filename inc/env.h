@@ -113,7 +113,7 @@ struct Env {
     uint8_t env_killed;                 /* to be ended, with env_exit, when it leaves its CPU */
     uint8_t env_stop;                   /* to be stopped when it leaves its CPU */
     uint8_t env_timer_cpu;              /* whose cpu_timers it is in */
-    uint64_t env_cputs_done;            /* bytes that a sys_cputs under way has written */
+    uint64_t env_call_done;             /* bytes that a long system call under way has done */
     uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
     struct Env *env_timer_next;         /* list of deadlines, earliest first */
 } __attribute__((aligned(1024)));

@@ -22,10 +22,10 @@
 static int64_t sys_cputs(uintptr_t s, size_t len)
 {
     char buf[CPUTS_CHUNK];
-    size_t done = MIN(curenv->env_cputs_done, len), n = MIN(len - done, sizeof(buf));
+    size_t done = MIN(curenv->env_call_done, len), n = MIN(len - done, sizeof(buf));
     int r;
 
-    curenv->env_cputs_done = 0;
+    curenv->env_call_done = 0;
     if (s >= UTOP || len > UTOP - s)
         return -E_FAULT;
     if ((r = copyin(buf, s + done, n)) < 0)
@@ -33,7 +33,7 @@ static int64_t sys_cputs(uintptr_t s, size_t len)
     cons_write(buf, n);
     if (done + n == len)
         return 0;
-    curenv->env_cputs_done = done + n;
+    curenv->env_call_done = done + n;
     sched_restart();
     env_pop_tf(&curenv->env_tf);
 }

@@ -172,7 +172,7 @@ static int change_trapframe(envid_t id, struct Trapframe *tf)
         return -E_INVAL;
     sanitize(tf, e);
     e->env_tf = *tf;
-    e->env_cputs_done = 0;
+    e->env_call_done = 0;
     return e == curenv;
 }
 

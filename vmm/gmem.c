@@ -86,18 +86,17 @@ int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, v
     return 0;
 }
 
-int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights)
+int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
+              uint64_t *rights)
 {
     void *hva;
-    size_t len = PGSIZE;
-    if (PGOFF(gpa) != 0)
-        return -E_INVAL;
-    int r = gmem_host(g, gpa, &len, GMEM_READ, &hva);
-    if (r < 0)
+    size_t len = 1;
+    int r = gmem_host(g, gpa, &len, access, &hva);
+    *pp = NULL;
+    if (r < 0 || hva == NULL)
         return r;
     spin_lock(&g->mem_lock);
-    hva = ept_gpa2hva(g, gpa, rights);
-    *pp = pa2page(PADDR(hva));
+    *pp = pa2page(PTE_ADDR(PADDR(ept_gpa2hva(g, gpa, rights))));
     page_incref(*pp);
     spin_unlock(&g->mem_lock);
     return 0;

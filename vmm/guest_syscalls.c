@@ -5,6 +5,10 @@
 #include <vmm/internal.h>
 #include <inc/multiboot.h>
 #include <kern/console.h>
+#include <kern/trap.h>
+
+/* Bytes that sys_guest_mem copies with interrupts off. */
+#define COPY_CHUNK 0x10000ul
 
 /* The guest of this id, or NULL. It cannot go away until guest_close. */
 static struct Guest *guest_find(envid_t id, bool own)
@@ -196,26 +200,27 @@ int64_t sys_guest_irq(envid_t guest, int vector)
     return ok ? 0 : -E_INVAL;
 }
 
-/* One piece within a page of guest memory. An untouched page that is only read has no host address.
- */
-static int copy_piece(void *hva, uintptr_t buf, size_t n, bool write)
+/* One piece within a page of guest memory. An untouched page that is only read has no frame. */
+static int copy_piece(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t n, bool write)
 {
     static char zeroes[PGSIZE]; /* never written */
-    if (write)
-        return copyin(hva, buf, n);
-    return copyout(buf, hva != NULL ? hva : zeroes, n);
+    struct PageInfo *pp;
+    uint64_t rights;
+    int r = gmem_hold(g, gpa, write ? GMEM_WRITE : GMEM_PEEK, &pp, &rights);
+    if (r < 0)
+        return r;
+    char *hva = pp != NULL ? (char *)page2kva(pp) + PGOFF(gpa) : zeroes;
+    r = (write ? copyin(hva, buf, n) : copyout(buf, hva, n)) < 0 ? -E_FAULT : 0;
+    if (pp != NULL)
+        page_decref(pp);
+    return r;
 }
 
 static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
-    if (!gmem_is_ram(g, gpa, len))
-        return -E_INVAL;
     while (len > 0) {
-        void *hva;
-        size_t n = len;
-        int r = gmem_host(g, gpa, &n, write ? GMEM_WRITE : GMEM_PEEK, &hva);
-        if (r == 0)
-            r = copy_piece(hva, buf, n, write) < 0 ? -E_FAULT : 0;
+        size_t n = MIN(len, PGSIZE - PGOFF(gpa));
+        int r = copy_piece(g, gpa, buf, n, write);
         if (r < 0)
             return r;
         gpa += n;
@@ -225,14 +230,23 @@ static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, boo
     return 0;
 }
 
+/* Long copies are done in parts, and interrupts come in between: the call is executed again. */
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
+    size_t done = MIN(curenv->env_call_done, len), n = MIN(len - done, COPY_CHUNK);
     struct Guest *g = guest_open(guest);
+    curenv->env_call_done = 0;
     if (g == NULL)
         return -E_BAD_ENV;
-    int r = copy_guest(g, gpa, buf, len, write);
+    int r = -E_INVAL;
+    if (gmem_is_ram(g, gpa, len))
+        r = copy_guest(g, gpa + done, buf + done, n, write);
     guest_close(g);
-    return r;
+    if (r < 0 || done + n == len)
+        return r;
+    curenv->env_call_done = done + n;
+    sched_restart();
+    env_pop_tf(&curenv->env_tf);
 }
 
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats)

@@ -58,7 +58,7 @@ static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageIn
         return 0;
     if ((perm & ~(PTE_SYSCALL & ~PTE_AVAIL)) || (perm & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
         return -E_INVAL;
-    int r = gmem_page(g, gpa, pp, &rights);
+    int r = PGOFF(gpa) != 0 ? -E_INVAL : gmem_hold(g, gpa, GMEM_READ, pp, &rights);
     if (r < 0 || !(perm & PTE_W) || (rights & EPTE_W))
         return r;
     page_decref(*pp);

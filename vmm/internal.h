@@ -164,9 +164,11 @@ bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len);
 int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva);
 /* Give gpa's page, and its neighbours if memory is plenty, zeroed frames. -E_INVAL, -E_NO_MEM. */
 int gmem_populate(struct Guest *g, gpa_t gpa);
-/* The frame of a page-aligned gpa, populated, with a reference for the caller, and its EPT rights.
- * -E_INVAL, -E_NO_MEM. */
-int gmem_page(struct Guest *g, gpa_t gpa, struct PageInfo **pp, uint64_t *rights);
+/* The frame at gpa, with a reference for the caller, and its EPT rights. NULL: GMEM_PEEK at an
+ * untouched page. Who is not on the guest's CPU needs this, since the guest may at any time put
+ * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
+int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
+              uint64_t *rights);
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
 
