@@ -45,12 +45,6 @@ uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
     return &table[PTX(va, 0)];
 }
 
-void cpu_load_cr3(physaddr_t cr3)
-{
-    this_cpu()->cpu_cr3 = cr3;
-    lcr3(cr3);
-}
-
 /* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
 static void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
 {

@@ -142,7 +142,9 @@ int64_t sys_page_unmap(envid_t id, uintptr_t va)
 
 /* ---- Forking a range: what sys_page_map does for one page, for a run of them ---- */
 
-#define FORK_RUN 64ul /* pages that are taken under the parent's lock before the child's is taken */
+#define FORK_RUN                                                                     \
+    64ul /* pages that are taken under the parent's lock before the child's is taken \
+          */
 
 /* What the child gets where the parent has *pte, which becomes copy-on-write if it is private and
  * writable. */
