@@ -7,6 +7,7 @@
 
 #include <inc/env.h>
 #include <inc/mmu.h>
+#include <inc/x86.h>
 
 #define NCPU        8
 #define KSTACK_SIZE 20480 /* its lowest page is a guard and never mapped */
@@ -59,7 +60,11 @@ void cpu_init(struct Cpu *c);
 void cpu_load_tables(const struct Cpu *c);
 
 /* Load an address space on this CPU. */
-void cpu_load_cr3(physaddr_t cr3);
+static inline void cpu_load_cr3(physaddr_t cr3)
+{
+    this_cpu()->cpu_cr3 = cr3;
+    lcr3(cr3);
+}
 
 /* ---- kern/mp.c ---- */
 /* Start the other CPUs of the machine. Returns when they are idle. */

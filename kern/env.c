@@ -16,7 +16,7 @@
 
 struct Env envs[NENV] __attribute__((aligned(PGSIZE)));
 struct spinlock env_lock = SPINLOCK_INIT("env");
-static struct spinlock mem_locks[NENV]; /* outside of struct Env, since they outlive its owner */
+struct spinlock env_mem_locks[NENV];
 
 /* Free slots that were used before; from env_mark on they never were. Under env_lock. */
 static struct EnvList env_free_list;
@@ -50,16 +50,6 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
         return -E_BAD_ENV;
     *store = e;
     return 0;
-}
-
-struct spinlock *env_mem(const struct Env *e)
-{
-    return &mem_locks[e - envs];
-}
-
-bool env_on_cpu(const struct Env *e)
-{
-    return cpus[e->env_cpunum].cpu_env == e;
 }
 
 static struct Env *slot_alloc(void)
@@ -340,48 +330,4 @@ int env_kill(envid_t id)
     if (r == 0 && self)
         sched_yield();
     return r;
-}
-
-void env_fpu_save(void)
-{
-    asm volatile("fxsave64 %0" : "=m"(curenv->env_fpu));
-}
-
-static void fpu_load(const struct Env *e)
-{
-    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
-}
-
-/* Give this CPU to e: its FPU state, its address space, the stack that its traps save to. */
-static void env_switch(struct Cpu *c, struct Env *e)
-{
-    e->env_cpunum = c->cpu_num;
-    c->cpu_env = e;
-    e->env_runs++;
-    fpu_load(e);
-    if (e->env_type == ENV_TYPE_GUEST) {
-        /* An address space that this CPU no longer protects must not stay loaded. */
-        if (c->cpu_cr3 != PADDR(kern_pml4))
-            cpu_load_cr3(PADDR(kern_pml4));
-        return;
-    }
-    c->cpu_user_tf_end = &e->env_tf + 1;
-    c->cpu_tss.rsp[0] = (uint64_t)c->cpu_user_tf_end;
-    if (c->cpu_cr3 != e->env_cr3)
-        cpu_load_cr3(e->env_cr3);
-}
-
-void env_run(struct Env *e)
-{
-    struct Cpu *c = this_cpu();
-
-    e->env_status = ENV_RUNNING;
-    if (c->cpu_env != e)
-        env_switch(c, e);
-    spin_unlock(&env_lock);
-    sched_arm_timer();
-    if (e->env_type != ENV_TYPE_GUEST)
-        env_pop_tf(&e->env_tf);
-    vmx_vmrun(e);
-    sched_yield();
 }

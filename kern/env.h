@@ -7,13 +7,25 @@
 
 #include <inc/env.h>
 #include <kern/cpu.h>
+#include <kern/envlist.h>
 #include <kern/spinlock.h>
 
 extern struct Env envs[NENV];
 extern struct spinlock env_lock;
+extern struct spinlock env_mem_locks[NENV]; /* not in struct Env: they outlive its owner */
 
 /* The lock of e's address space: env_pml4 and its tables. Taken after env_lock. */
-struct spinlock *env_mem(const struct Env *e);
+static inline struct spinlock *env_mem(const struct Env *e)
+{
+    return &env_mem_locks[e - envs];
+}
+
+/* Has e not ended? */
+static inline bool env_is_alive(const struct Env *e)
+{
+    return e->env_status == ENV_RUNNING || e->env_status == ENV_RUNNABLE ||
+           e->env_status == ENV_NOT_RUNNABLE;
+}
 
 /* Slots in use now. */
 uint32_t env_nused(void);
@@ -29,8 +41,6 @@ void env_destroy(struct Env *e, int status);
 /* End the env of this id as the system call does. -E_BAD_ENV, -E_PERM. Does not return if it is the
  * caller. */
 int env_kill(envid_t id);
-/* Run e on this CPU. env_lock is held, and released. Does not return. */
-void env_run(struct Env *e) __attribute__((noreturn));
 /* Forget a zombie child whose status its parent has read. env_lock is held. */
 void env_reap(struct Env *parent, struct Env *zombie);
 /* Map pp in the user space of e and keep count (env_pages). env_mem is held. -E_NO_MEM. */
@@ -43,7 +53,10 @@ int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **
 int envid2env(envid_t id, struct Env **store, bool checkperm);
 /* Save the current env's FPU state into its env_fpu if the registers hold it (before another env or
  * a guest gets them); env_run loads it again. */
-void env_fpu_save(void);
+static inline void env_fpu_save(void)
+{
+    asm volatile("fxsave64 %0" : "=m"(curenv->env_fpu));
+}
 
 /* ---- kern/sched.c: run queue and waiting ---- */
 
@@ -60,12 +73,30 @@ void env_fpu_save(void);
  */
 
 /* Is e the current env of a CPU? (Of which one, env_cpunum says.) */
-bool env_on_cpu(const struct Env *e);
+static inline bool env_on_cpu(const struct Env *e)
+{
+    return cpus[e->env_cpunum].cpu_env == e;
+}
 /* Make e runnable (append to the run queue). e must not be on any list. */
 void sched_ready(struct Env *e);
+/* Append e, which is to be on no list, to those that wait for console input. */
+void sched_wait_console(struct Env *e);
+/* Note e's deadline on this CPU; forget the one that it has. */
+void sched_timer_insert(struct Env *e, uint64_t deadline);
+void sched_timer_remove(struct Env *e);
 /* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC
  * reaches deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
-void sched_block(enum EnvWait why, uint64_t deadline);
+static inline void sched_block(enum EnvWait why, uint64_t deadline)
+{
+    struct Env *e = curenv;
+
+    e->env_status = ENV_NOT_RUNNABLE;
+    e->env_wait = why;
+    if (why == WAIT_CONS || (why == WAIT_GUEST && e->env_wait_arg))
+        sched_wait_console(e);
+    if (deadline)
+        sched_timer_insert(e, deadline);
+}
 /* Let the current env execute its SYSCALL instruction again, with the same arguments, when it
  * wakes. */
 void sched_restart(void);
@@ -74,7 +105,17 @@ void sched_restart(void);
 void sched_wake(struct Env *e);
 /* End e's wait as sched_wake does, but leave it to the caller to run or queue it. false: e is still
  * on a CPU, and nothing is left to do. */
-bool sched_unblock(struct Env *e);
+static inline bool sched_unblock(struct Env *e)
+{
+    e->env_wait = WAIT_NONE;
+    envlist_remove(e);
+    if (e->env_wake_tsc)
+        sched_timer_remove(e);
+    if (!env_on_cpu(e))
+        return true;
+    e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
+    return false;
+}
 /* Give the CPU and the rest of the time slice from the current env, which is blocked, to e, which
  * is on no list. env_lock is held. */
 void sched_handoff(struct Env *e) __attribute__((noreturn));

@@ -20,14 +20,14 @@ struct Message {
     uint64_t perm;
 };
 
-static bool is_receiving(const struct Env *to, envid_t from)
+static inline bool is_receiving(const struct Env *to, envid_t from)
 {
     return to->env_status == ENV_NOT_RUNNABLE && to->env_wait == WAIT_RECV &&
            (to->env_ipc_recv_from == 0 || to->env_ipc_recv_from == from);
 }
 
 /* Hand m to a receiver that has stated in env_ipc_dstva where it wants a page. */
-static int deliver(struct Env *to, const struct Message *m)
+static inline int deliver(struct Env *to, const struct Message *m)
 {
     bool map = m->page && to->env_ipc_dstva < UTOP;
 
@@ -59,7 +59,7 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
 
 /* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not. A receiver that could run here
  * right away goes to *next instead of the run queue, and the caller has to see to it. */
-static int try_deliver(struct Env *to, const struct Message *m, struct Env **next)
+static inline int try_deliver(struct Env *to, const struct Message *m, struct Env **next)
 {
     int r;
 
@@ -74,13 +74,13 @@ static int try_deliver(struct Env *to, const struct Message *m, struct Env **nex
 }
 
 /* The page at srcva of e for a message; NULL for srcva >= UTOP. -E_INVAL. */
-static int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
+static inline int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
 {
     *pp = NULL;
     return srcva < UTOP ? env_page_take(e, srcva, perm, pp) : 0;
 }
 
-static int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
+static inline int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
     m->from = curenv;
     m->value = value;
@@ -88,22 +88,22 @@ static int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint
     return message_page(curenv, srcva, perm, &m->page);
 }
 
-static void message_drop(struct Message *m)
+static inline void message_drop(struct Message *m)
 {
     if (m->page)
         page_decref(m->page);
 }
 
-static int find_target(envid_t id, struct Env **to)
+static inline int find_target(envid_t id, struct Env **to)
 {
-    int r = id <= 0 ? -E_BAD_ENV : envid2env(id, to, false);
+    struct Env *e = *to = &envs[ENVX(id)];
 
-    return r == 0 && ((*to)->env_status == ENV_ZOMBIE || *to == curenv) ? -E_BAD_ENV : r;
+    return id > 0 && e->env_id == id && env_is_alive(e) && e != curenv ? 0 : -E_BAD_ENV;
 }
 
 /* Release env_lock and, if the current env was blocked, leave it: for next if there is one, which
  * then runs on in the same time slice. Returns to an env that goes on. */
-static void depart(struct Env *next, bool blocked)
+static inline void depart(struct Env *next, bool blocked)
 {
     if (next && blocked)
         sched_handoff(next);
@@ -145,8 +145,8 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
 
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
  * message queued; -E_*. env_lock is held. */
-static int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva, enum EnvWait why,
-                         struct Env **next)
+static inline int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva,
+                                enum EnvWait why, struct Env **next)
 {
     struct Env *to;
     int r;
@@ -253,7 +253,7 @@ static bool take_queued(envid_t from)
 }
 
 /* Block until a message comes from `sender` (NULL: from anybody). env_lock is held. */
-static void await_message(uintptr_t dstva, struct Env *sender)
+static inline void await_message(uintptr_t dstva, struct Env *sender)
 {
     struct Env *e = curenv;
 

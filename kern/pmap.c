@@ -25,59 +25,84 @@ extern uint64_t boot_pml4[];
  *      va:  |  47-39 |  38-30 |  29-21 |  20-12 |  11-0  |
  *              PML4     PDPT      PD       PT     offset
  */
-uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
+static inline bool descend(uint64_t **table, uintptr_t va, int level)
 {
-    uint64_t *table = pml4;
+    uint64_t pte = (*table)[PTX(va, level)];
 
+    *table = KADDR(PTE_ADDR(pte));
+    return (pte & (PTE_P | PTE_PS)) == PTE_P;
+}
+
+/* The rare walk, which makes the tables that are missing. */
+static uint64_t *__attribute__((noinline)) walk_create(uint64_t *table, uintptr_t va)
+{
     for (int level = 3; level > 0; level--) {
         uint64_t *pte = &table[PTX(va, level)];
         if (!(*pte & PTE_P)) {
-            struct PageInfo *pp = create ? page_alloc(ALLOC_ZERO) : NULL;
+            struct PageInfo *pp = page_alloc(ALLOC_ZERO);
             if (!pp)
                 return NULL;
             page_incref(pp);
             *pte = page2pa(pp) | PTE_P | PTE_W | PTE_U;
-        } else if (*pte & PTE_PS) {
-            return NULL;
         }
-        table = KADDR(PTE_ADDR(*pte));
+        if (!descend(&table, va, level))
+            return NULL;
     }
     return &table[PTX(va, 0)];
 }
 
-void cpu_load_cr3(physaddr_t cr3)
+uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
 {
-    this_cpu()->cpu_cr3 = cr3;
-    lcr3(cr3);
+    uint64_t *table = pml4;
+
+    if (descend(&table, va, 3) && descend(&table, va, 2) && descend(&table, va, 1))
+        return &table[PTX(va, 0)];
+    return create ? walk_create(pml4, va) : NULL;
 }
 
-/* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
-static void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
+static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
 {
-    physaddr_t cr3 = PADDR(pml4);
-
-    if (this_cpu()->cpu_cr3 == cr3)
-        invlpg((void *)va);
-    if (ncpu == 1)
-        return;
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the entry first, then who has the tables */
     for (uint32_t i = 0; i < ncpu; i++)
         if (&cpus[i] != this_cpu() && cpus[i].cpu_cr3 == cr3)
             cpu_flush_remote(&cpus[i]);
 }
 
+/* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
+static inline void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
+{
+    physaddr_t cr3 = PADDR(pml4);
+
+    if (this_cpu()->cpu_cr3 == cr3)
+        invlpg((void *)va);
+    if (ncpu > 1)
+        tlb_invalidate_remote(cr3);
+}
+
+/* Unmap va, which this entry maps. */
+static void entry_clear(uint64_t *pml4, uint64_t *pte, uintptr_t va)
+{
+    struct PageInfo *pp = pa2page(PTE_ADDR(*pte));
+
+    *pte = 0;
+    tlb_invalidate(pml4, va);
+    page_decref(pp);
+}
+
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
     uint64_t *pte = pml4_walk(pml4, va, true);
+    bool replaces;
 
     if (!pte)
         return -E_NO_MEM;
     page_incref(pp); /* first, in case pp is what is mapped there now */
-    page_remove(pml4, va);
+    if ((replaces = *pte & PTE_P))
+        entry_clear(pml4, pte, va);
     if (!cpu_features.nx)
         perm &= ~PTE_NX;
     *pte = page2pa(pp) | perm | PTE_P;
-    return 0;
+    return replaces;
 }
 
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
@@ -89,16 +114,14 @@ struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
     return pte && (*pte & PTE_P) ? pa2page(PTE_ADDR(*pte)) : NULL;
 }
 
-void page_remove(uint64_t *pml4, uintptr_t va)
+bool page_remove(uint64_t *pml4, uintptr_t va)
 {
     uint64_t *pte;
-    struct PageInfo *pp = page_lookup(pml4, va, &pte);
 
-    if (!pp)
-        return;
-    *pte = 0;
-    tlb_invalidate(pml4, va);
-    page_decref(pp);
+    if (!page_lookup(pml4, va, &pte))
+        return false;
+    entry_clear(pml4, pte, va);
+    return true;
 }
 
 uint64_t *pml4_new(void)

@@ -14,6 +14,7 @@
 #include <kern/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
+#include <kern/trap.h>
 #include <vmm/guest.h>
 
 #define SLICE_MS    30
@@ -30,7 +31,7 @@ static bool irq_pending[NIRQ];
 /* ---- Deadlines ---- */
 
 /* Deadlines belong to the CPU where the env blocked, which is the one that wakes it. */
-static void timer_insert(struct Env *e, uint64_t deadline)
+void sched_timer_insert(struct Env *e, uint64_t deadline)
 {
     struct Env **p = &this_cpu()->cpu_timers;
 
@@ -42,12 +43,10 @@ static void timer_insert(struct Env *e, uint64_t deadline)
     *p = e;
 }
 
-static void timer_remove(struct Env *e)
+void sched_timer_remove(struct Env *e)
 {
     struct Env **p = &cpus[e->env_timer_cpu].cpu_timers;
 
-    if (e->env_wake_tsc == 0)
-        return;
     while (*p != e)
         p = &(*p)->env_timer_next;
     *p = e->env_timer_next;
@@ -95,7 +94,7 @@ void sched_arm_timer(void)
 }
 
 /* Charge the current env for the CPU time since it was last charged. */
-static void account(struct Cpu *c)
+static inline void account(struct Cpu *c)
 {
     uint64_t now = read_tsc();
 
@@ -157,16 +156,9 @@ void sched_ready(struct Env *e)
         kick_idle_cpu();
 }
 
-void sched_block(enum EnvWait why, uint64_t deadline)
+void sched_wait_console(struct Env *e)
 {
-    struct Env *e = curenv;
-
-    e->env_status = ENV_NOT_RUNNABLE;
-    e->env_wait = why;
-    if (why == WAIT_CONS || (why == WAIT_GUEST && e->env_wait_arg))
-        envlist_append(&console_waiters, e);
-    if (deadline)
-        timer_insert(e, deadline);
+    envlist_append(&console_waiters, e);
 }
 
 void sched_restart(void)
@@ -175,17 +167,6 @@ void sched_restart(void)
 
     assert(tf->tf_trapno == T_SYSCALL);
     tf->tf_rip -= SYSCALL_LEN;
-}
-
-bool sched_unblock(struct Env *e)
-{
-    e->env_wait = WAIT_NONE;
-    envlist_remove(e);
-    timer_remove(e);
-    if (!env_on_cpu(e))
-        return true;
-    e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
-    return false;
 }
 
 void sched_wake(struct Env *e)
@@ -210,7 +191,8 @@ void sched_pause(struct Env *e, bool paused)
 void sched_remove(struct Env *e)
 {
     envlist_remove(e);
-    timer_remove(e);
+    if (e->env_wake_tsc)
+        sched_timer_remove(e);
     for (int i = 0; i < NIRQ; i++)
         if (irq_waiter[i] == e)
             irq_waiter[i] = NULL;
@@ -259,9 +241,47 @@ int sched_wait_irq(int irq, uint64_t deadline)
 
 /* ---- Giving the CPU away: env_lock is held ---- */
 
+static void fpu_load(const struct Env *e)
+{
+    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
+}
+
+/* Give this CPU to e: its FPU state, its address space, the stack that its traps save to. */
+static inline void env_switch(struct Cpu *c, struct Env *e)
+{
+    e->env_cpunum = c->cpu_num;
+    c->cpu_env = e;
+    e->env_runs++;
+    fpu_load(e);
+    if (e->env_type == ENV_TYPE_GUEST) {
+        /* An address space that this CPU no longer protects must not stay loaded. */
+        if (c->cpu_cr3 != PADDR(kern_pml4))
+            cpu_load_cr3(PADDR(kern_pml4));
+        return;
+    }
+    c->cpu_user_tf_end = &e->env_tf + 1;
+    c->cpu_tss.rsp[0] = (uint64_t)c->cpu_user_tf_end;
+    if (c->cpu_cr3 != e->env_cr3)
+        cpu_load_cr3(e->env_cr3);
+}
+
+/* Run e on this CPU; env_lock is released. */
+static inline void __attribute__((noreturn)) env_run(struct Cpu *c, struct Env *e)
+{
+    e->env_status = ENV_RUNNING;
+    if (c->cpu_env != e)
+        env_switch(c, e);
+    spin_unlock(&env_lock);
+    sched_arm_timer();
+    if (e->env_type != ENV_TYPE_GUEST)
+        env_pop_tf(&e->env_tf);
+    vmx_vmrun(e);
+    sched_yield();
+}
+
 /* The current env leaves the CPU. It stays where it is if it waits or is to stop, and queues up if
  * it could go on. */
-static void leave(struct Cpu *c, struct Env *e)
+static inline void leave(struct Cpu *c, struct Env *e)
 {
     account(c);
     env_fpu_save();
@@ -283,7 +303,7 @@ void sched_handoff(struct Env *e)
         sched_yield();
     }
     leave(c, c->cpu_env);
-    env_run(e);
+    env_run(c, e);
 }
 
 /* Nothing to run: sleep until an interrupt makes an env runnable. An interrupt between the
@@ -337,7 +357,7 @@ void sched_next(void)
         env_destroy(e, e->env_exit);
     }
     if (e && e->env_status == ENV_RUNNING && !e->env_stop && !e->env_paused && !run_queue.head)
-        env_run(e);
+        env_run(c, e);
     if (e)
         leave(c, e);
     if (!run_queue.head)
@@ -346,5 +366,5 @@ void sched_next(void)
     e = run_queue_take();
     if (e->env_type == ENV_TYPE_GUEST && !c->cpu_vmx_on && vmx_init_vmxon() < 0)
         end_refused_guest(e);
-    env_run(e);
+    env_run(c, e);
 }

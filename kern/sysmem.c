@@ -27,39 +27,42 @@ static bool va_valid(uintptr_t va)
 
 int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
-    bool replaces = page_lookup(e->env_pml4, va, NULL) != NULL;
     int r;
 
     if (perm & PTE_W)
         perm |= PTE_NX;
     if ((r = page_insert(e->env_pml4, pp, va, perm)) < 0)
         return r;
-    e->env_pages += !replaces;
+    e->env_pages += r == 0;
     return 0;
 }
 
 static void env_unmap(struct Env *e, uintptr_t va)
 {
-    if (!page_lookup(e->env_pml4, va, NULL))
-        return;
-    page_remove(e->env_pml4, va);
-    e->env_pages--;
+    e->env_pages -= page_remove(e->env_pml4, va);
+}
+
+static int child_memory_open(envid_t id, struct Env **e)
+{
+    if (envid2env(id, e, true) < 0)
+        return -E_BAD_ENV;
+    spin_lock(env_mem(*e));
+    /* Another CPU may have ended the child, and reused its slot, before the lock was ours. */
+    if (envid2env(id, e, true) == 0 && (*e)->env_pml4)
+        return 0;
+    spin_unlock(env_mem(&envs[ENVX(id)]));
+    return -E_BAD_ENV;
 }
 
 /* An env whose memory the caller may change: itself or a child, and no guest. Returns with env_mem
  * held. */
-static int memory_open(envid_t id, struct Env **e)
+static inline int memory_open(envid_t id, struct Env **e)
 {
-    int r = envid2env(id, e, true);
-
-    if (r < 0)
-        return r;
+    if (id != 0)
+        return child_memory_open(id, e);
+    *e = curenv;
     spin_lock(env_mem(*e));
-    /* Another CPU may have ended the child, and reused its slot, before the lock was ours. */
-    if ((*e == curenv || envid2env(id, e, true) == 0) && (*e)->env_pml4)
-        return 0;
-    spin_unlock(env_mem(&envs[ENVX(id)]));
-    return -E_BAD_ENV;
+    return 0;
 }
 
 int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
@@ -142,7 +145,9 @@ int64_t sys_page_unmap(envid_t id, uintptr_t va)
 
 /* ---- Forking a range: what sys_page_map does for one page, for a run of them ---- */
 
-#define FORK_RUN 64ul /* pages that are taken under the parent's lock before the child's is taken */
+#define FORK_RUN                                                                     \
+    64ul /* pages that are taken under the parent's lock before the child's is taken \
+          */
 
 /* What the child gets where the parent has *pte, which becomes copy-on-write if it is private and
  * writable. */

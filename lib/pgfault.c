@@ -70,10 +70,11 @@ static void unhandled(const struct UTrapframe *utf)
 
 void pgfault_dispatch(struct UTrapframe *utf)
 {
-    uint64_t pte = uvpt_entry(utf->utf_fault_va);
-
-    if (cow_active && (utf->utf_err & FEC_WR) && (pte & PTE_P) && (pte & PTE_COW))
-        return break_cow(utf->utf_fault_va, pte);
+    if (cow_active && (utf->utf_err & FEC_WR) && (utf->utf_err & FEC_PR)) {
+        uint64_t pte = uvpt_entry(utf->utf_fault_va);
+        if ((pte & PTE_P) && (pte & PTE_COW))
+            return break_cow(utf->utf_fault_va, pte);
+    }
     if (user_handler == NULL)
         unhandled(utf);
     user_handler(utf);

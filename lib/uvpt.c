@@ -14,7 +14,7 @@ _Static_assert(UVPT == UVPT_SLOT << 39, "UVPT is the start of a PML4 slot");
 #define TOP_LEVEL         3
 
 /* Start of the array of all tables of a level: the recursive slot, once more for each level up. */
-static const volatile uint64_t *tables(int level)
+static inline const volatile uint64_t *tables(int level)
 {
     static const uintptr_t start[] = {
         UVPT,
@@ -25,7 +25,7 @@ static const volatile uint64_t *tables(int level)
     return (const volatile uint64_t *)start[level];
 }
 
-static uint64_t entry(uintptr_t va, int level)
+static inline uint64_t entry(uintptr_t va, int level)
 {
     return tables(level)[va >> (PGSHIFT + 9 * level)];
 }
@@ -41,9 +41,9 @@ static int missing_level(uintptr_t va)
 
 uint64_t uvpt_entry(uintptr_t va)
 {
-    if (va >= UTOP || missing_level(va) > 0)
-        return 0;
-    return entry(va, 0);
+    if (va < UTOP && (entry(va, 3) & PTE_P) && (entry(va, 2) & PTE_P) && (entry(va, 1) & PTE_P))
+        return entry(va, 0);
+    return 0;
 }
 
 uintptr_t uvpt_next(uintptr_t va)
