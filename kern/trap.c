@@ -213,7 +213,9 @@ static void kernel_trap(struct Trapframe *tf)
 void trap(struct Trapframe *tf)
 {
     if (tf->tf_trapno >= IRQ_OFFSET) {
-        if (irq_dispatch(tf->tf_trapno) && curenv)
+        /* The kernel itself, behind a guest or idle, asks the scheduler anyway; but first it takes
+         * all interrupts that are there, since the next guest may keep them waiting. */
+        if (irq_dispatch(tf->tf_trapno) && (tf->tf_cs & 3) != 0)
             sched_yield();
         sched_arm_timer();
         return;

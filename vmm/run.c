@@ -125,6 +125,6 @@ void vmx_vmrun(struct Env *e)
         vmcs_unload(g); /* its next CPU may be another one */
     block_if_stopped(g);
     /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
-     * CPU. The handler may go to the scheduler, as our caller does. */
+     * CPU; afterwards our caller goes to the scheduler. */
     asm volatile("sti; nop; cli" : : : "memory");
 }

@@ -47,8 +47,9 @@ class Check:
     points: int
     sentence: str
     lane: str
-    function: Callable[["Bench"], None]
+    function: Callable[["Bench"], Optional[str]]
     order: int = 0
+    note: Optional[str] = None  # what the function returned: lines to print with the result
     error: Optional[str] = None
     seconds: float = 0.0
     log: Optional[Path] = None
@@ -100,7 +101,7 @@ CHECKS: List[Check] = []
 def check(group: str, points: int, sentence: str, lane: str = "qemu"):
     """Decorator: register a check."""
 
-    def register(function: Callable[[Bench], None]) -> Callable[[Bench], None]:
+    def register(function: Callable[[Bench], Optional[str]]) -> Callable[[Bench], Optional[str]]:
         CHECKS.append(Check(group, points, sentence, lane, function, len(CHECKS)))
         return function
 
@@ -123,6 +124,8 @@ class Report:
                 f"[{self.done:2}/{self.total}] {verdict} {item.group}: {item.sentence} "
                 f"({item.points} points, {item.seconds:.1f} s)"
             )
+            if item.note:
+                print("    " + item.note.replace("\n", "\n    "))
             if item.error is not None:
                 print("    " + item.error.replace("\n", "\n    "))
                 if item.log:
@@ -135,7 +138,7 @@ def run_check(item: Check, bench: Bench) -> None:
     start = time.monotonic()
     bench.used = bench.last_log = None
     try:
-        item.function(bench)
+        item.note = item.function(bench)
     except (Mismatch, MachineError) as error:
         item.error = str(error)
     except Exception:  # a fault of the check itself is a failure with a traceback

@@ -19,14 +19,14 @@ def boot_memory(machine: Machine) -> int:
     return int(machine.expect(re.compile(r"hOS: (\d+) MiB of memory"), 60).group(1))
 
 
-@check("Boot", 2, "the BIOS loader starts hOS in QEMU, up to the shell's prompt")
+@check("Boot", 1, "the BIOS loader starts hOS in QEMU, up to the shell's prompt")
 def in_qemu(bench: Bench) -> None:
     session = qemu(bench)
     session.ready()
     check_match(r"hOS: 25\d MiB of memory", session.boot_text)
 
 
-@check("Boot", 2, "the BIOS loader starts hOS in Bochs, up to the shell's prompt", lane="bochs")
+@check("Boot", 1, "the BIOS loader starts hOS in Bochs, up to the shell's prompt", lane="bochs")
 def in_bochs(bench: Bench) -> None:
     session = bochs(bench)
     session.ready()

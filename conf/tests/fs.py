@@ -23,7 +23,7 @@ def copy_of_disk(bench: Bench, name: str) -> Path:
     return image
 
 
-@check("File system", 3, "files of 16 MiB and more, directories, truncation, a full disk: test-fs")
+@check("File system", 2, "files of 16 MiB and more, directories, truncation, a full disk: test-fs")
 def server(bench: Bench) -> None:
     passes(qemu(bench), "test-fs", 240)
 

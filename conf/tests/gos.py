@@ -97,7 +97,7 @@ def sharing(bench: Bench) -> None:
     session.sh("vmm kill gos")
 
 
-@check("gOS", 3, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", lane="bochs")
+@check("gOS", 2, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", lane="bochs")
 def many_runs(bench: Bench) -> None:
     session = bochs(bench)
     session.open_guest()

@@ -64,7 +64,7 @@ def devices(bench: Bench) -> None:
         fine(session, name)
 
 
-@check("Guests", 2, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", lane="bochs")
+@check("Guests", 1, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", lane="bochs")
 def apic(bench: Bench) -> None:
     session = bochs(bench)
     fine(session, "timer")

@@ -20,7 +20,7 @@ def faults(bench: Bench) -> None:
     passes(qemu(bench), "test-fault")
 
 
-@check("Kernel", 2, "bad arguments are errors for the caller in every system call")
+@check("Kernel", 1, "bad arguments are errors for the caller in every system call")
 def bad_arguments(bench: Bench) -> None:
     passes(qemu(bench), "test-syscall")
 
@@ -40,12 +40,12 @@ def fpu(bench: Bench) -> None:
     passes(qemu(bench), "test-fpu")
 
 
-@check("Kernel", 2, "spawning and ending programs 100 times leaks no page")
+@check("Kernel", 1, "spawning and ending programs 100 times leaks no page")
 def leaks(bench: Bench) -> None:
     passes(qemu(bench), "test-leak", 120)
 
 
-@check("Kernel", 2, "the monitor has help, mem, envs, and a backtrace with function, file and line")
+@check("Kernel", 1, "the monitor has help, mem, envs, and a backtrace with function, file and line")
 def monitor(bench: Bench) -> None:
     with bench.machine("kernel-monitor", Tcg, cmdline="kdb") as machine:
         machine.expect(HOS, 60)

@@ -74,7 +74,7 @@ BAD_KERNELS = (
 )
 
 
-@check("VMM", 3, "every kind of bad kernel file is refused by name and fault, and nothing leaks", lane="bochs")
+@check("VMM", 2, "every kind of bad kernel file is refused by name and fault, and nothing leaks", lane="bochs")
 def bad_kernels(bench: Bench) -> None:
     session = bochs(bench)
     files = [("/no/such/kernel", r"no such file"), ("/vmm", r"regular file|directory")]

@@ -1,0 +1,201 @@
+"""Many guests on many CPUs: names, consoles, pausing, shared images, and an end that leaks nothing."""
+
+import re
+import time
+from typing import Dict, List
+
+from jos.bochs import Bochs
+from jos.grade import Bench, Mismatch, check, check_match, check_that
+from jos.session import GOS, HOS, Session
+
+from .common import bochs, nonce, passes
+
+GUESTS = 8
+KILLS = 12  # make check-long has the long form
+DETACH_KEY = "\x1d"  # Ctrl-]
+SPINNER = "-k /vmm/guests/cli-spin"
+COUNTS = r"seed: \d+|CPUs started: .*|guests started: .*|kills: .*|free pages: .*|envs: .*|free disk .*"
+
+
+def four(bench: Bench) -> Session:
+    """hOS on four CPUs with 1 GiB of memory."""
+    return bench.session("bochs-4", Bochs, cpus=4, mem=1024)
+
+
+def vms(session: Session) -> Dict[str, List[str]]:
+    """What vms says: by name, the other columns."""
+    lines = [line.split() for line in session.sh("vms").splitlines()[1:]]
+    return {words[0]: words[1:] for words in lines}
+
+
+def listed(session: Session, count: int) -> Dict[str, List[str]]:
+    """Wait until vms lists so many guests, all loaded."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        guests = vms(session)
+        if len(guests) == count and all(words[0] != "loading" for words in guests.values()):
+            return guests
+        session.sh("sleep 1")
+    raise Mismatch(f"expected {count} guests; saw {guests}")
+
+
+def start(session: Session, *names: str, options: str = "") -> None:
+    """Start guests in the background, beside none."""
+    for name in names:
+        session.sh(f"vmm -n {name} {options} &")
+    listed(session, len(names))
+
+
+def attach(session: Session, name: str) -> str:
+    return session.sh(f"vmm attach {name}", 60, GOS)
+
+
+def detach(session: Session, name: str) -> None:
+    session.ready().send(DETACH_KEY)
+    check_match(rf"{name} goes on in the background", session.until(HOS, 30))
+
+
+def end(session: Session, *names: str) -> None:
+    """Kill guests; no other is there."""
+    for name in names:
+        session.sh(f"vmm kill {name}")
+    check_that(vms(session) == {}, "no guest left")
+    session.sh("rm " + " ".join(f"/vmm/{name}.img" for name in names))
+
+
+def killed_at_random(session: Session, cpus: int, kills: int, limit: float = 120) -> str:
+    """test-guests passes on so many CPUs. Returns its counts."""
+    text = passes(session, f"test-guests {kills}", limit)
+    check_match(rf"CPUs started: {cpus}\nguests started: {kills} .*\nkills: {kills} ", text)
+    return "\n".join(re.findall(COUNTS, text))
+
+
+@check("Many guests", 1, "1 CPU: guests killed at random moments give back pages, envs and blocks", lane="bochs")
+def kills_on_one(bench: Bench) -> str:
+    return killed_at_random(bochs(bench), 1, KILLS)
+
+
+@check("Many guests", 1, "2 CPUs: the same", lane="bochs")
+def kills_on_two(bench: Bench) -> str:
+    session = bench.session("bochs-2", Bochs, cpus=2, mem=1024)
+    counts = killed_at_random(session, 2, KILLS)
+    session.drop()
+    return counts
+
+
+@check("Many guests", 1, "a guest that spins with interrupts off gets its share of the CPU and no more", lane="bochs")
+def shares(bench: Bench) -> None:
+    session = bochs(bench)
+    start(session, "s1", options=SPINNER)
+    session.sh("sleep 1; vmm pause s1")  # so that the other one can say its words soon
+    session.sh(f"vmm -n s2 {SPINNER} &")
+    session.sh("sleep 1; vmm resume s1")
+    before = vms(session)
+    session.sh("sleep 3")
+    after = vms(session)
+    times = [int(after[name][1]) - int(before[name][1]) for name in ("s1", "s2")]
+    check_that(min(times) > 0.6 * max(times), "two equal shares", times)
+    check_that(sum(times) < 1.2 * 3500, "no more than the time that went by, ms", times)
+    session.open_guest("vmm", 90)
+    check_match("README", session.guest("ls /"))
+    session.close_guest()
+    end(session, "s1", "s2")
+
+
+@check("Many guests", 1, "a guest starts without copying its disk, keeps what it wrote, and leaves the base alone", lane="bochs")
+def overlay(bench: Bench) -> None:
+    session, word = bochs(bench), nonce()
+
+    def blocks() -> int:
+        session.sh("sync")
+        return int(check_match(r"disk\D*\d+ blocks\D*\d*\D*, (\d+) free", session.sh("free -d")).group(1))
+
+    before = blocks()
+    session.open_guest("vmm -n kept")
+    session.guest(f"echo {word} > /{word}; cp /bin/sh /sh")
+    session.close_guest()
+    used = before - blocks()
+    check_that(0 < used < 200, "few blocks taken", used)
+    session.open_guest("vmm -n kept")
+    check_match(word, session.guest(f"cat /{word}"))
+    check_match(r"0", session.guest("/sh -c 'cmp /bin/sh /sh'; echo 0"))
+    session.close_guest()
+    session.open_guest("vmm -n fresh")
+    check_that(word not in session.guest("ls /"), "nothing of the other guest")
+    session.close_guest()
+    session.sh("rm /vmm/kept.img /vmm/fresh.img")
+    check_that(blocks() == before, f"{before} free blocks afterwards", blocks())
+
+
+@check("Many guests", 1, "a second guest of a name, or on an image in use, is refused by name", lane="bochs")
+def refused(bench: Bench) -> None:
+    session = bochs(bench)
+    start(session, "one")
+    for command, words in (
+        ("vmm -n one", "a guest named one is there already"),
+        ("vmm -n two -d /vmm/one.img", "/vmm/one.img is in use by guest one"),
+        ("vmm -n two -d /vmm/guest.img", "/vmm/guest.img is in use by guest one"),
+        ("vmm -n guest", "not a name for a guest"),
+        ("vmm attach nobody", "no guest named nobody"),
+        ("vmm pause nobody", "no guest named nobody"),
+        ("vmm kill", "usage"),
+    ):
+        text = session.sh(command)
+        check_match(re.escape(words), text)
+        check_that(session.status() in (1, 2), f"exit status 1 or 2 of `{command}`", text)
+    check_match("resource is in use", session.sh("echo x > /vmm/guest.img"))
+    session.sh("vmm -n two -k /vmm/guests/hello32")
+    end(session, "one", "two")
+
+
+@check("Many guests", 1, "pause stops a guest, resume lets it go on; its monitor's end is its own", lane="bochs")
+def pause(bench: Bench) -> None:
+    session = four(bench)
+    start(session, "p1", "p2", options=SPINNER)
+    session.sh("vmm pause p1")
+    session.sh("sleep 1")
+    first = vms(session)
+    session.sh("sleep 2")
+    second = vms(session)
+    check_that(second["p1"][:2] == ["paused", first["p1"][1]], "p1 paused, without CPU time", second)
+    check_that(int(second["p2"][1]) > int(first["p2"][1]), "CPU time for p2", second)
+    session.sh("vmm resume p1")
+    session.sh("sleep 2")
+    third = vms(session)
+    check_that(third["p1"][0] == "running", "p1 running", third)
+    check_that(int(third["p1"][1]) > int(second["p1"][1]), "CPU time for p1", third)
+    session.sh(f"kill {third['p1'][-1]}")
+    check_that(list(listed(session, 1)) == ["p2"], "p2 only")
+    end(session, "p2")
+    session.sh("rm /vmm/p1.img")
+
+
+@check("Many guests", 2, f"{GUESTS} guests on 1 GiB, each with its own shell and disk; attach and Ctrl-] switch", lane="bochs")
+def eight(bench: Bench) -> None:
+    session = four(bench)
+    names = [f"g{number}" for number in range(GUESTS)]
+    words = {name: nonce() for name in names}
+    start(session, *names)
+    for name in names:
+        attach(session, name)
+        session.guest(f"echo {words[name]} > /word")
+        detach(session, name)
+    for name in reversed(names):
+        text = attach(session, name)
+        check_that(not any(words[other] in text for other in names if other != name), "its own console", text)
+        check_match(rf"^{words[name]}$", session.guest("cat /word"))
+        detach(session, name)
+    attach(session, "g0")
+    session.sh("halt 3")
+    check_that(session.status() == 3, "the guest's exit status, 3, from vmm attach")
+    listed(session, GUESTS - 1)
+    end(session, *names[1:])
+    session.sh("rm /vmm/g0.img")
+
+
+@check("Many guests", 2, "4 CPUs: guests killed at random moments give back pages, envs and blocks", lane="bochs")
+def kills_on_four(bench: Bench) -> str:
+    session = four(bench)
+    counts = killed_at_random(session, 4, KILLS)
+    session.drop()
+    return counts
