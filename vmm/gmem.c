@@ -9,6 +9,8 @@
  */
 #define AROUND_PAGES 16
 #define PLENTY_PAGES 1024
+/* Free frames that guests leave to envs, so that the shell can still end a guest. */
+#define RESERVE_PAGES 512
 
 bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len)
 {
@@ -51,8 +53,11 @@ int gmem_populate(struct Guest *g, gpa_t gpa)
     gpa_t page = ROUNDDOWN(gpa, PGSIZE);
     if (!gmem_is_ram(g, page, PGSIZE))
         return -E_INVAL;
+    size_t nfree = page_nfree();
+    if (nfree < RESERVE_PAGES)
+        return -E_NO_MEM;
     int r = populate_page(g, page);
-    if (r < 0 || page_nfree() < PLENTY_PAGES)
+    if (r < 0 || nfree < PLENTY_PAGES)
         return r;
     gpa_t first = ROUNDDOWN(gpa, AROUND_PAGES * PGSIZE);
     for (gpa_t p = first; p < first + AROUND_PAGES * PGSIZE; p += PGSIZE) {
