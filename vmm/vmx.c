@@ -49,6 +49,10 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
     caps->ept_vpid = rdmsr(MSR_VMX_EPT_VPID_CAP);
     if ((caps->ept_vpid & EPT_CAP_VPID) != EPT_CAP_VPID)
         caps->proc2 &= ~PROC2_VPID;
+    if (!(caps->entry & ENTRYC_LOAD_PAT) || !(caps->exit & EXITC_LOAD_PAT)) {
+        caps->entry &= ~ENTRYC_LOAD_PAT; /* or the host would go on with the guest's PAT */
+        caps->exit &= ~(EXITC_LOAD_PAT | EXITC_SAVE_PAT);
+    }
     caps->revision = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION;
     caps->string_info = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_STRING_INFO;
     caps->timer_shift = rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT;
