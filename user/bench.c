@@ -9,6 +9,8 @@
 
 #define MAX_SAMPLES 1000
 #define NOWHERE     ((void *)UTOP) /* for IPC: no page */
+#define WRITE_SIZE  (1024ul * 1024)
+#define FRESH_PAGES UL(0x40000000) /* nothing is mapped from here on */
 
 static uint64_t samples[MAX_SAMPLES];
 
@@ -94,6 +96,57 @@ static void ipc_round_trip(void)
         panic("IPC round trip: %e", r);
 }
 
+#define SWAP_PAGE ((void *)UTEMP)
+#define SWAP_PERM (PTE_P | PTE_U | PTE_W)
+
+/* The page that comes takes the place of the one that goes. */
+static void echo_page_forever(envid_t parent)
+{
+    int r = sys_ipc_recv(SWAP_PAGE, parent);
+    while (r == 0)
+        r = sys_ipc_call(parent, thisenv->env_ipc_value, SWAP_PAGE, SWAP_PERM, SWAP_PAGE);
+    exit(1);
+}
+
+static void start_page_echo(void)
+{
+    start_partner(echo_page_forever);
+    int r = sys_page_alloc(0, SWAP_PAGE, SWAP_PERM);
+    if (r < 0)
+        panic("page for IPC: %e", r);
+}
+
+static void stop_page_echo(void)
+{
+    stop_partner();
+    sys_page_unmap(0, SWAP_PAGE);
+}
+
+static void ipc_page_round_trip(void)
+{
+    int r = sys_ipc_call(partner, 42, SWAP_PAGE, SWAP_PERM, SWAP_PAGE);
+    if (r < 0)
+        panic("IPC round trip: %e", r);
+}
+
+static uint64_t resume_at;
+
+static void skip_fault(struct UTrapframe *utf)
+{
+    utf->utf_rip = resume_at;
+}
+
+static void skip_faults(void)
+{
+    set_pgfault_handler(skip_fault);
+}
+
+/* A fault, and a handler in user mode that does nothing but go on behind it. */
+static void page_fault_upcall(void)
+{
+    asm volatile("movq $1f, %0\n\tmovb $0, (%1)\n1:" : "=m"(resume_at) : "r"(UTEMP) : "memory");
+}
+
 static void map_fault_page(struct UTrapframe *utf)
 {
     void *page = (void *)ROUNDDOWN(utf->utf_fault_va, PGSIZE);
@@ -107,7 +160,22 @@ static void take_faults(void)
     set_pgfault_handler(map_fault_page);
 }
 
-/* A fault, its handler in user mode that maps a zeroed page, and the unmapping. */
+/* A fault, and its handler in user mode that maps a zeroed page: each time at the next address. */
+static void demand_zero_page(void)
+{
+    static volatile char *next = (char *)FRESH_PAGES;
+
+    *next = 1;
+    next += PGSIZE;
+}
+
+static void unmap_fresh_pages(void)
+{
+    for (uintptr_t va = FRESH_PAGES; (va = uvpt_next(va)) < UTOP; va += PGSIZE)
+        sys_page_unmap(0, (void *)va);
+}
+
+/* The same, and the unmapping. */
 static void user_page_fault(void)
 {
     *(volatile char *)UTEMP = 1;
@@ -130,9 +198,35 @@ static void spawn_and_wait(void)
         panic("spawn /bin/true: %e", child);
 }
 
+static void spawn_echo(void)
+{
+    envid_t child = spawnl("/bin/echo", "echo", NULL);
+    if (child < 0 || wait(child) != 0)
+        panic("spawn /bin/echo: %e", child);
+}
+
+static char block[BLKSIZE] __attribute__((aligned(PGSIZE)));
+
+/* A new file of 1 MiB, until it is on the disk. */
+static void write_and_sync(void)
+{
+    int fd = open("/tmp/bench", O_WRONLY | O_CREAT | O_TRUNC);
+    for (size_t i = 0; fd >= 0 && i < WRITE_SIZE / sizeof(block); i++)
+        if (writen(fd, block, sizeof(block)) < 0)
+            panic("cannot write /tmp/bench");
+    if (fd < 0 || sync() < 0)
+        panic("cannot write /tmp/bench");
+    close(fd);
+}
+
+static void remove_written(void)
+{
+    remove("/tmp/bench");
+    sync();
+}
+
 static void read_cached_block(void)
 {
-    static char block[BLKSIZE];
     static int fd = -1;
 
     if (fd < 0)
@@ -152,10 +246,15 @@ static const struct Service {
     { "null-syscall", MAX_SAMPLES, 1, NULL, null_syscall, NULL },
     { "yield", MAX_SAMPLES, 2, start_yielder, yield_twice, stop_partner },
     { "ipc-round-trip", MAX_SAMPLES, 1, start_echo, ipc_round_trip, stop_partner },
+    { "ipc-page-round-trip", MAX_SAMPLES, 1, start_page_echo, ipc_page_round_trip, stop_page_echo },
+    { "page-fault-upcall", MAX_SAMPLES, 1, skip_faults, page_fault_upcall, NULL },
+    { "demand-zero-page", 200, 1, take_faults, demand_zero_page, unmap_fresh_pages },
     { "user-page-fault", 200, 1, take_faults, user_page_fault, NULL },
     { "read-cached-4k", 200, 1, NULL, read_cached_block, NULL },
     { "fork-exit-wait", 20, 1, NULL, fork_exit_wait, NULL },
     { "spawn-exit-wait", 20, 1, NULL, spawn_and_wait, NULL },
+    { "spawn-echo", 20, 1, NULL, spawn_echo, NULL },
+    { "write-sync-kib", 3, WRITE_SIZE / 1024, NULL, write_and_sync, remove_written },
 };
 
 static void measure(const struct Service *s)
