@@ -42,6 +42,7 @@ class Bochs:
                 disks="\n".join(disks),
                 port=port,
                 debug=", serial=report, CPU0=report" if config.trace else "",
+                info=", biosdev=report" if config.trace else "",
             )
         )
         (work / "debugger.rc").write_text("c\nq\n")

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import List, Tuple
 
 LINE = re.compile(
-    r"^(\d+)d\[(?:SER   \] com1: (?P<way>write|read) byte \[0x(?P<byte>..)\]"
-    r"|CPU0  \] (?P<exit>VMEXIT reason))"
+    r"^(\d+)[die]\[(?:SER   \] com1: (?P<way>write|read) byte \[0x(?P<byte>..)\]"
+    r"|CPU0  \] (?P<exit>VMEXIT reason)"
+    r"|CPU0  \] (?P<ept>VMEXIT: EPT violation)"
+    r"|BIOS  \] (?P<boot>Booting from 0000:7c00))"
 )
 
 
@@ -20,6 +22,8 @@ class Trace:
     output_ticks: List[int] = field(default_factory=list)
     input: List[Tuple[int, str]] = field(default_factory=list)
     exits: List[int] = field(default_factory=list)
+    ept_violations: List[int] = field(default_factory=list)
+    boot: int = 0  # when the BIOS entered the boot sector
 
     def shown(self, text: str, after: int = 0) -> int:
         """Tick at which the machine had written text, the first time after this tick."""
@@ -45,6 +49,10 @@ def read_trace(log: Path) -> Trace:
                 trace.output_ticks.append(tick)
             elif found["way"] == "read":
                 trace.input.append((tick, chr(int(found["byte"], 16))))
+            elif found["boot"]:
+                trace.boot = tick
+            elif found["ept"]:
+                trace.ept_violations.append(tick)
             else:
                 trace.exits.append(tick)
     return trace

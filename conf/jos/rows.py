@@ -1,0 +1,143 @@
+"""The rows of `make bench`: what is measured, what it may cost, and what it costs elsewhere."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Dict, List, Optional, Tuple
+
+Sample = Tuple[int, int, int]  # min, median, max
+
+OLD = "earlier JOS-VMM"
+KVM = "Linux 6.1 with KVM"
+LINUX = "Linux 6.1"
+
+
+@dataclass
+class Row:
+    operation: str
+    source: str  # name in a BENCH line, or of a measurement in costs.py
+    target: Optional[int] = None  # what the median should not exceed
+    reference: Optional[int] = None  # the same elsewhere, on the same emulated machine
+    reference_is: str = ""
+    limit: Optional[int] = None  # above this a graded run fails
+    unit: str = "ticks"
+    cpus: int = 1
+    emulator: str = "Bochs"
+    min: int = 0
+    median: int = 0
+    max: int = 0
+    again: Optional[int] = None  # the median of the second run
+
+    @property
+    def missed(self) -> bool:
+        return self.target is not None and self.median > self.target
+
+    @property
+    def over_limit(self) -> bool:
+        return self.limit is not None and self.median > self.limit
+
+    @property
+    def ratio(self) -> Optional[float]:
+        """How many times the cost here the reference is."""
+        return self.reference / self.median if self.reference and self.median else None
+
+
+ROWS = (
+    Row("CPUID exit, round trip", "cpuid-exit", 100, 982, KVM, 300),
+    Row("VMCALL exit, no-op", "vmcall-null", 90, 1_018, KVM, 300),
+    Row("RDMSR exit (virtual local APIC)", "rdmsr-apic", 120, 1_042, KVM),
+    Row("RDMSR exit (EFER)", "rdmsr-efer", 120, 1_042, KVM),
+    Row("WRMSR exit (EFER)", "wrmsr-efer", 120, 1_128, KVM),
+    Row("OUT handled in the kernel", "out-kernel", 150, 1_235, KVM),
+    Row("IN handled in the kernel", "in-kernel", 150, 1_268, KVM),
+    Row("OUT handled by the user-space monitor", "out-monitor", 700, 3_052, KVM),
+    Row("IN handled by the user-space monitor", "in-monitor", 700, 3_052, KVM),
+    Row("EPT violation that populates 16 pages", "ept-violation"),
+    Row("fresh zeroed guest page, mean", "ept-page", 1_000, 6_087, KVM),
+    Row("guest page fault intercepted and injected", "page-fault", 400),
+    Row("timer interrupt to guest handler, EOI", "timer-interrupt", 400, 4_096, KVM + " (self-IPI)"),
+    Row("self-IPI to guest handler, EOI, return", "self-ipi", None, 4_096, KVM),
+    Row("null system call", "null-syscall", 70, 310, LINUX + " (getpid)", 150),
+    Row("yield to another env", "yield", 150, 1_800, LINUX),
+    Row("IPC round trip with a value", "ipc-round-trip", 500, 8_962, LINUX + " (futex)", 2_500),
+    Row("IPC round trip with a page each way", "ipc-page-round-trip", 900),
+    Row("page fault to user upcall and back", "page-fault-upcall", 400, 4_294, LINUX + " (signal)"),
+    Row("demand-zero page in an env", "demand-zero-page", 1_000, 2_927, LINUX),
+    Row("both: fault handled in user mode, zeroed page", "user-page-fault", None, 2_927, LINUX),
+    Row("fork + exit + wait", "fork-exit-wait", 40_000, 242_000, LINUX),
+    Row("spawn + exit + wait (/bin/true)", "spawn-exit-wait"),
+    Row("spawn echo to its exit", "spawn-echo", 400_000),
+    Row("file read, cached, 4 KiB", "read-cached-4k", 1_500),
+    Row("file write + sync, 1 MiB, a KiB", "write-sync-kib", 2_000),
+    Row("guest launch to gOS$", "launch", 3_000_000, 31_600_000, OLD, 12_000_000),
+    Row("guest launch to gOS$, exits", "launch-exits", 120, 531, OLD, 300, "exits"),
+    Row("gOS boot, EPT violations", "launch-ept", 20, unit="exits"),
+    Row("vmm typed to gOS$", "vmm-typed", 6_000_000, 430_000_000, OLD, 40_000_000),
+    Row("boot sector's first instruction to hOS$", "boot-sector", 8_000_000, 57_600_000, OLD + " (power-on)"),
+    Row("power-on to hOS$, firmware included", "power-on", None, 57_600_000, OLD),
+    Row("8 idle guests: host ticks a second (of 4M)", "idle-guests", 40_000),
+    Row("kernel memory, fixed, KiB", "memory-fixed", 1_024, unit="KiB"),
+    Row("kernel memory, an env, KiB", "memory-env", 24, unit="KiB"),
+    Row("kernel memory beside a guest's own, KiB", "memory-guest", 40, unit="KiB"),
+)
+
+
+def fill(samples: Dict[str, Sample], **settings: object) -> List[Row]:
+    """The rows that were measured, with their figures."""
+    rows = []
+    for row in ROWS:
+        if row.source in samples:
+            low, median, high = samples[row.source]
+            rows.append(replace(row, min=low, median=median, max=high, **settings))
+    return rows
+
+
+def number(value: Optional[int]) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def table(rows: List[Row]) -> str:
+    head = (
+        f"{'operation':46} {'cpus':>4} {'min':>11} {'median':>11} {'max':>11} {'again':>11} "
+        f"{'target':>11}  reference"
+    )
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        name = row.operation + ("" if row.emulator == "Bochs" else f" ({row.emulator})")
+        reference = f"{row.reference:,} ({row.reference_is}), {row.ratio:.1f} x" if row.ratio else ""
+        line = f"{name:46} {row.cpus:4} {row.min:11,} {row.median:11,} {row.max:11,} "
+        line += f"{number(row.again):>11} {number(row.target):>11}  {reference}"
+        lines.append(line + ("  MISSED" if row.missed else ""))
+    measured = {row.source for row in rows}
+    absent = [row.operation for row in ROWS if row.source not in measured]
+    if absent:
+        lines.append("not measured: " + "; ".join(absent))
+    return "\n".join(lines)
+
+
+def changes(rows: List[Row], base: dict) -> str:
+    """Each row's median against the same row of an older bench.json."""
+
+    def key(row: dict) -> tuple:
+        return row["operation"], row.get("cpus", 1), row.get("emulator", "Bochs")
+
+    before = {key(row): row["median"] for row in base["rows"]}
+    lines = [f"{'operation':46} {'cpus':>4} {'before':>11} {'now':>11} {'change':>8}"]
+    for row in rows:
+        old = before.get(key(asdict(row)))
+        if old is None:
+            lines.append(f"{row.operation:46} {row.cpus:4} {'-':>11} {row.median:11,}      new")
+        else:
+            change = f"{(row.median - old) / old:+8.1%}" if old else ""
+            lines.append(f"{row.operation:46} {row.cpus:4} {old:11,} {row.median:11,} {change}")
+    return "\n".join(lines)
+
+
+def as_dict(rows: List[Row]) -> dict:
+    """What bench.json holds."""
+    drop = ("source", "limit")
+    return {
+        "unit": "ticks",
+        "rows": [
+            {**{k: v for k, v in asdict(row).items() if k not in drop}, "ratio": row.ratio}
+            for row in rows
+        ],
+    }
