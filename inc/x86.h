@@ -134,7 +134,7 @@ static inline size_t zero_words(const uint64_t *p, size_t n)
 
     asm("repe scasq"
         : "+D"(p), "+c"(left), "=@ccne"(found)
-        : "a"(0ul), "m"(*(const uint64_t(*)[])p));
+        : "a"(0ul), "m"(*(const uint64_t(*)[n])p));
     return found ? n - left - 1 : n;
 }
 
