@@ -6,7 +6,13 @@
 
 /* Switched by the MSR areas of the VMCS. MSR_TSC_AUX is last: a CPU may not have it. */
 const uint32_t switched_msrs[] = {
-    MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE, MSR_TSC_AUX, 0,
+    [SWITCHED_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+    MSR_STAR,
+    MSR_LSTAR,
+    MSR_CSTAR,
+    MSR_SFMASK,
+    MSR_TSC_AUX,
+    0,
 };
 _Static_assert(ARRAY_SIZE(switched_msrs) == NSWITCHED_MSRS + 1, "size of the MSR areas");
 

@@ -10,16 +10,17 @@
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul
 
-/* The guest of this id, or NULL. It cannot go away until guest_close. */
+/* The guest of this id, with `own` only one that the caller has made, or NULL. It cannot go away
+ * until guest_close: its slot's lock is held, and an env gives up env_guest under that lock. */
 static struct Guest *guest_find(envid_t id, bool own)
 {
-    struct Env *e;
-    if (id == 0 || envid2env(id, &e, own) < 0 || e == curenv)
-        return NULL;
-    spin_lock(env_mem(e));
-    if (e->env_id == id && e->env_type == ENV_TYPE_GUEST && e->env_guest != NULL)
+    struct Env *e = &envs[ENVX(id)];
+    struct spinlock *lock = env_mem(e);
+    spin_lock(lock);
+    if (e->env_id == id && e->env_status != ENV_DYING &&
+        (!own || e->env_parent_id == curenv->env_id) && e->env_guest != NULL)
         return e->env_guest;
-    spin_unlock(env_mem(e));
+    spin_unlock(lock);
     return NULL;
 }
 

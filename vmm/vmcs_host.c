@@ -47,7 +47,5 @@ void vmcs_host_init(struct Guest *g)
 void vmcs_host_refresh(struct Guest *g)
 {
     vmwrite(VMCS_HOST_FS_BASE, rdmsr(MSR_FS_BASE));
-    for (int i = 0; switched_msrs[i] != 0; i++)
-        if (switched_msrs[i] == MSR_KERNEL_GS_BASE)
-            g->host_msrs[i].value = rdmsr(MSR_KERNEL_GS_BASE);
+    g->host_msrs[SWITCHED_KERNEL_GS_BASE].value = rdmsr(MSR_KERNEL_GS_BASE);
 }
