@@ -10,7 +10,8 @@
  */
 #include <vmm/internal.h>
 
-#define EPT_TOP_LEVEL 3
+#define EPT_TOP_LEVEL    3
+#define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
 
 /* An EPT table is a frame with one reference, held by the entry above it. */
 static uint64_t *new_table(struct Guest *g)
@@ -39,6 +40,10 @@ uint64_t ept_rights(uint64_t perm)
 
 int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
 {
+    if (g->ept_leaf != NULL && LEAF_REGION(gpa) == g->ept_leaf_region) {
+        *entry = &g->ept_leaf[PTX(gpa, 0)];
+        return 0;
+    }
     uint64_t *table = g->ept;
     for (int level = EPT_TOP_LEVEL; level > 0; level--) {
         uint64_t *e = &table[PTX(gpa, level)];
@@ -52,6 +57,8 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
         }
         table = KADDR(PTE_ADDR(*e));
     }
+    g->ept_leaf = table;
+    g->ept_leaf_region = LEAF_REGION(gpa);
     *entry = &table[PTX(gpa, 0)];
     return 0;
 }
@@ -130,4 +137,5 @@ void ept_free(struct Guest *g)
     if (g->ept != NULL)
         free_table(g->ept, EPT_TOP_LEVEL);
     g->ept = NULL;
+    g->ept_leaf = NULL;
 }

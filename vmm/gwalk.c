@@ -94,7 +94,7 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t 
         uint64_t entry = 0;
         int shift = PGSHIFT + m.index_bits * level;
         uint64_t index = va >> shift & ((1u << m.index_bits) - 1);
-        if (gmem_peek(g, table + index * m.entry_size, &entry, m.entry_size) < 0)
+        if (gmem_entry(g, table + index * m.entry_size, m.entry_size, &entry) < 0)
             return WALK_UNKNOWN; /* tables outside of RAM */
         if (!(entry & PTE_P))
             return WALK_NOT_PRESENT;

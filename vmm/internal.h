@@ -90,6 +90,8 @@ struct Guest {
     uint64_t memsize; /* bytes of RAM */
     uint64_t *ept;    /* root table */
     uint64_t eptp;
+    uint64_t *ept_leaf;       /* table of level 0 that was looked up last; tables stay to the end */
+    uint64_t ept_leaf_region; /* the 2 MiB that it maps */
 
     uint64_t tsc_offset; /* guest TSC - host TSC */
     uint64_t cr2;        /* while not on a CPU */
@@ -169,6 +171,9 @@ int gmem_populate(struct Guest *g, gpa_t gpa);
  * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
 int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
               uint64_t *rights);
+/* Read an aligned entry of 4 or 8 bytes of a table of the guest's; untouched memory reads as
+ * zeroes. -E_INVAL: not in RAM. */
+int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry);
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
 
@@ -231,6 +236,7 @@ void cpuid_init(void);
 void msr_bitmap_init(uint8_t *bitmap);
 /* Which MSRs the MSR areas switch; 0 ends the list. */
 extern const uint32_t switched_msrs[];
+#define SWITCHED_KERNEL_GS_BASE 0 /* its place there */
 /* CR4 bits that a guest may set. */
 uint64_t cr4_allowed(void);
 #define CR0_GUEST_OWNED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG)
