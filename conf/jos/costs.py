@@ -53,7 +53,11 @@ def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> 
     """The BENCH lines of hOS's and the guest's programs."""
     session = booted(f"{name}-{cpus}", Bochs(), images(obj, ips=SHORT_IPS, cpus=cpus), logs)
     try:
-        return bench_lines(session.sh("bench", 120) + session.sh("vmm -k /vmm/guests/bench", 120))
+        return bench_lines(
+            session.sh("bench", 120)
+            + session.sh("vmm -k /vmm/guests/bench", 120)
+            + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+        )
     finally:
         session.drop()
 

@@ -1,17 +1,21 @@
 /*
- * bench: what exits cost, in TSC ticks, seen from inside. Prints a line `BENCH name MIN MEDIAN MAX`
+ * bench: what exits cost, in TSC ticks, seen from inside. With `vmm -p` page-fault is that of a
+ * fault which the VMM intercepts, verifies and injects. Prints a line `BENCH name MIN MEDIAN MAX`
  * for each operation, out of 1000 samples; the cost of reading the TSC twice is taken off.
  */
 #include "rt.h"
 
 const char guest_name[] = "bench";
 
-#define SAMPLES    1000
-#define VEC        0x41
-#define IDLE_PORT  0x80  /* answered by the VMM itself */
-#define FREE_PORT  0x180 /* the monitor finds no device there */
-#define TOUCH_FROM 0x800000ul
-#define EXIT_STEP  0x10000ul /* larger than what the VMM populates at a time */
+#define SAMPLES     1000
+#define VEC         0x41
+#define IDLE_PORT   0x80  /* answered by the VMM itself */
+#define FREE_PORT   0x180 /* the monitor finds no device there */
+#define VEC_TIMER   0x42
+#define UNMAPPED_VA 0x40000000ul
+#define STORE_LEN   2
+#define TOUCH_FROM  0x800000ul
+#define EXIT_STEP   0x10000ul /* larger than what the VMM populates at a time */
 
 static uint64_t samples[SAMPLES];
 static uint64_t overhead;
@@ -78,6 +82,24 @@ static void do_self_ipi(void)
 {
     wrmsr(X2APIC_SELF, VEC);
     asm volatile("sti; nop; cli");
+}
+
+/* A deadline in the past: the interrupt comes at once. */
+static void do_timer(void)
+{
+    asm volatile("sti; nop");
+    wrmsr(MSR_TSC_DEADLINE, 1);
+    asm volatile("cli");
+}
+
+static void on_page_fault(struct Trapframe *tf)
+{
+    tf->tf_rip += STORE_LEN;
+}
+
+static void do_page_fault(void)
+{
+    asm volatile("movb %%al, (%%rdi)" : : "D"(UNMAPPED_VA) : "memory"); /* STORE_LEN bytes */
 }
 
 static void touch(uint64_t step)
@@ -150,9 +172,20 @@ static const struct {
     { "out-monitor", do_out, SAMPLES, report },
     { "in-monitor", do_in, SAMPLES, report },
     { "self-ipi", do_self_ipi, SAMPLES, report },
+    { "timer-interrupt", do_timer, SAMPLES, report },
+    { "page-fault", do_page_fault, SAMPLES, report },
     { "ept-violation", do_touch_exit, 400, report },
     { "ept-page", do_touch_page, SAMPLES, report_mean },
 };
+
+/* The command line names what is to be measured; nothing on it means everything but page faults,
+ * which exit with `vmm -p` only. */
+static bool wanted(const char *name)
+{
+    if (cmdline()[0] == '\0')
+        return strcmp(name, "page-fault") != 0;
+    return cmdline_has(name);
+}
 
 int guest_main(const struct MultibootInfo *info)
 {
@@ -160,10 +193,16 @@ int guest_main(const struct MultibootInfo *info)
     if (!on_jos_vmm() || !apic_enable())
         return check_result();
     trap_handlers[VEC] = on_interrupt;
+    trap_handlers[VEC_TIMER] = on_interrupt;
+    trap_handlers[T_PGFLT] = on_page_fault;
+    map_4k(UNMAPPED_VA, 0, 0);
+    wrmsr(X2APIC_LVT_TIMER, VEC_TIMER | LVT_DEADLINE);
     measure(nothing, SAMPLES);
     sort(SAMPLES);
     overhead = samples[0];
     for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
+        if (!wanted(operations[i].name))
+            continue;
         measure(operations[i].op, operations[i].samples);
         operations[i].report(operations[i].name, operations[i].samples);
     }
