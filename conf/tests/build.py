@@ -55,7 +55,7 @@ def clang(bench: Bench) -> None:
 
 
 @check("Build", 1, "a missing tool is named with its package")
-def missing_tool(_: Bench) -> None:
+def missing_tool(bench: Bench) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for tool in ("sh", "awk", "dirname"):
             os.symlink(shutil.which(tool) or tool, Path(folder, tool))
@@ -63,6 +63,10 @@ def missing_tool(_: Bench) -> None:
     check_that(done.returncode != 0, "an error", done.stdout)
     for words in ("gdb is missing: install the package gdb", "package grub-common"):
         check_that(words in done.stdout, repr(words), done.stdout)
+    done = make(bench.obj / "none", "LD=no-such-ld", "all")
+    check_that(done.returncode != 0, "make to fail", done.stdout)
+    check_that("no-such-ld is missing: install" in done.stdout, "the linker by name", done.stdout)
+    check_that("  CC " not in done.stdout, "this before anything is compiled", done.stdout)
 
 
 @check("Build", 1, "conf/setup finds everything in place and does nothing")
