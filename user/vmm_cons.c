@@ -23,6 +23,8 @@ static struct {
     int error;     /* of the first write that failed */
 } text;
 
+#define PIPE_PATIENCE_MS 500
+
 static bool from_console;
 static bool file_ended; /* fd 0 is a file or pipe that has no more */
 static bool file_given; /* it had something */
@@ -34,10 +36,24 @@ void cons_setup(void)
     to_console = iscons(1);
 }
 
+/*
+ * The shell gives a background job a pipe without a writer as fd 0. While the shell, on another CPU
+ * or in the run queue, still closes its own ends, the pipe looks open for a moment; so an empty
+ * pipe gets some time to show its end, or a first byte.
+ */
 bool cons_in_background(void)
 {
     struct Stat st;
-    return fstat(0, &st) < 0 || pipe_at_end(0);
+
+    if (fstat(0, &st) < 0)
+        return true;
+    for (int ms = 0; !iscons(0) && st.st_size == 0 && ms < PIPE_PATIENCE_MS; ms += 5) {
+        if (pipe_at_end(0))
+            return true;
+        sys_sleep_msec(5);
+        fstat(0, &st);
+    }
+    return false;
 }
 
 bool cons_wanted(void)
