@@ -44,7 +44,6 @@ ROWS = (
     Row("CPUID exit, round trip", "cpuid-exit", 100, 982, KVM, 300),
     Row("VMCALL exit, no-op", "vmcall-null", 90, 1_018, KVM, 300),
     Row("RDMSR exit (virtual local APIC)", "rdmsr-apic", 120, 1_042, KVM),
-    Row("RDMSR exit (EFER)", "rdmsr-efer", 120, 1_042, KVM),
     Row("WRMSR exit (EFER)", "wrmsr-efer", 120, 1_128, KVM),
     Row("OUT handled in the kernel", "out-kernel", 150, 1_235, KVM),
     Row("IN handled in the kernel", "in-kernel", 150, 1_268, KVM),
