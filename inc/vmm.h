@@ -94,6 +94,12 @@ struct GuestStats {
     uint64_t ept_pages;               /* frames that hold EPT tables */
     uint64_t start_tsc;               /* host TSC at its first entry */
     uint64_t reasons[GUEST_NREASONS]; /* exits by basic reason */
+    /* TSC ticks by the reason of the last exit: in the VMM, from the exit to the next entry or
+     * until the guest has left its CPU, and from its return there to the entry; and stopped for the
+     * monitor, from the stop to the answer. Not in them: the saving and restoring of registers in
+     * assembly, which is the same for all exits. */
+    uint64_t vmm_ticks[GUEST_NREASONS + 1]; /* the last: before the first entry */
+    uint64_t monitor_ticks[GUEST_NREASONS];
 };
 #endif
 

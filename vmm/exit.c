@@ -98,8 +98,9 @@ static enum ExitAction __attribute__((noinline, cold))
 handle_unexpected(struct Guest *g, uint32_t reason)
 {
     const char *words = reason < GUEST_NREASONS ? reason_words[reason] : NULL;
+    g->clock_reason = GUEST_NREASONS;
     if (reason < GUEST_NREASONS)
-        g->stats.reasons[reason]++;
+        count_exit(g, reason);
     guest_kill(g, "unexpected VM exit %u (%s) at rip 0x%lx, qualification 0x%lx", reason,
                words != NULL ? words : "unknown reason", vmread(VMCS_GUEST_RIP),
                vmread(VMCS_EXIT_QUALIFICATION));
@@ -185,7 +186,7 @@ bool vmexit(struct Guest *g)
     uint64_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
     enum ExitAction act;
     if (__builtin_expect(reason < GUEST_NREASONS && handlers[reason] != NULL, 1)) {
-        g->stats.reasons[reason]++;
+        count_exit(g, reason);
         act = handlers[reason](g);
     } else {
         act = handle_unexpected(g, reason);

@@ -38,6 +38,7 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
     if (g == NULL)
         return -E_NO_MEM;
     g->vmcs_cpu = -1;
+    g->clock_reason = GUEST_NREASONS;
     g->memsize = memsize;
     g->entry = entry;
     g->flags = flags;
@@ -102,6 +103,7 @@ enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
     x->regs.rsp = vmread(VMCS_GUEST_RSP);
     x->regs.rflags = vmread(VMCS_GUEST_RFLAGS);
     x->skip = 0;
+    g->stop_tsc = read_tsc();
     spin_lock(&env_lock);
     g->state = GUEST_EVENT;
     g->doomed = event == GUEST_EV_OFF;
@@ -141,6 +143,7 @@ static void answer_registers(struct Guest *g, const struct GuestExit *x)
 
 void guest_answer(struct Guest *g, const struct GuestExit *x)
 {
+    g->stats.monitor_ticks[g->exit.exit_reason] += read_tsc() - g->stop_tsc;
     if (g->string_io.size != 0)
         answer_string_io(g, x->regs.rax); /* may end the guest */
     else

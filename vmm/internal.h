@@ -113,6 +113,12 @@ struct Guest {
     enum GuestState state;
     struct GuestExit exit; /* the event for the monitor */
     struct GuestStats stats;
+
+    /* Clocks of GuestStats.vmm_ticks and monitor_ticks */
+    uint32_t clock_start;  /* low half of the host TSC at the last exit, or return to a CPU */
+    uint32_t clock_reason; /* basic reason of the last exit; GUEST_NREASONS: none, or unknown */
+    uint64_t stop_tsc;     /* host TSC of the last stop for the monitor */
+
     struct MsrEntry guest_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
     struct MsrEntry host_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
 };
@@ -253,13 +259,42 @@ static inline void guest_attn(struct Guest *g, uint32_t bits)
     __atomic_or_fetch(&g->attn, bits, __ATOMIC_RELAXED);
 }
 
+/* Start the clock of GuestStats.vmm_ticks. Half of the TSC is enough: nothing keeps the VMM for the
+ * second and more in which that wraps. */
+static inline void start_vmm_clock(struct Guest *g)
+{
+    uint32_t low;
+    asm volatile("rdtsc" : "=a"(low) : : "edx");
+    g->clock_start = low;
+}
+
+/* Count the exit that has just happened, of a reason below GUEST_NREASONS. */
+static inline void count_exit(struct Guest *g, uint32_t reason)
+{
+    start_vmm_clock(g);
+    g->clock_reason = reason;
+    g->stats.reasons[reason]++;
+}
+
+/* Charge the ticks since the clock's start to the last exit. */
+static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)
+{
+    g->stats.vmm_ticks[g->clock_reason] += (uint32_t)now - g->clock_start;
+}
+
 /* What has to be done before each entry. false: not now, ask the scheduler. */
 static inline bool ready_to_enter(struct Guest *g)
 {
     uint64_t now = read_tsc();
     if (__builtin_expect(now >= g->deadline, 0) && !look_around(g, now))
         return false;
-    return __builtin_expect(g->attn == 0, 1) || attend(g);
+    if (__builtin_expect(g->attn != 0, 0)) {
+        if (!attend(g))
+            return false;
+        now = read_tsc();
+    }
+    charge_vmm_ticks(g, now);
+    return true;
 }
 
 /* Is the guest in 64-bit mode (not compatibility mode)? */

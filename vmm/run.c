@@ -117,12 +117,14 @@ static void run_loop(struct Guest *g)
 void vmx_vmrun(struct Env *e)
 {
     struct Guest *g = e->env_guest;
+    start_vmm_clock(g);
     if (g->state == GUEST_RUNS && vcpu_enter(g)) {
         run_loop(g);
         vcpu_leave(g);
     }
     if (ncpu > 1)
         vmcs_unload(g); /* its next CPU may be another one */
+    charge_vmm_ticks(g, read_tsc());
     block_if_stopped(g);
     /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
      * CPU; afterwards our caller goes to the scheduler. */
