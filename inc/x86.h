@@ -89,7 +89,7 @@ static inline void wrmsr(uint32_t msr, uint64_t v)
 
 static inline uint64_t read_tsc(void)
 {
-    uint32_t lo, hi;
+    unsigned long lo, hi; /* in 64-bit mode RDTSC clears the upper halves */
     asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return (uint64_t)hi << 32 | lo;
 }

@@ -5,36 +5,36 @@
 #include <vmm/internal.h>
 #include <kern/trap.h>
 
-static enum ExitAction handle_extint(struct Guest *g)
+static bool handle_extint(struct Guest *g)
 {
     uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
     g->deadline = 0; /* the handler may have made somebody runnable */
-    return irq_dispatch(info & INTR_VECTOR) ? ACT_RESCHED : ACT_RESUME;
+    return irq_dispatch(info & INTR_VECTOR) ? leave(g) : resume(g);
 }
 
-static enum ExitAction handle_triple_fault(struct Guest *g)
+static bool handle_triple_fault(struct Guest *g)
 {
     guest_kill(g, "triple fault at rip 0x%lx, rsp 0x%lx, cr2 0x%lx, cr3 0x%lx",
                vmread(VMCS_GUEST_RIP), vmread(VMCS_GUEST_RSP), rcr2(), vmread(VMCS_GUEST_CR3));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
-static enum ExitAction handle_intr_window(struct Guest *g)
+static bool handle_intr_window(struct Guest *g)
 {
     guest_attn(g, ATTN_IRQ);
-    return ACT_RESUME;
+    return resume(g);
 }
 
-static enum ExitAction handle_task_switch(struct Guest *g)
+static bool handle_task_switch(struct Guest *g)
 {
     guest_kill(g, "task switch to selector 0x%lx at rip 0x%lx: hardware tasks are not supported",
                vmread(VMCS_EXIT_QUALIFICATION) & 0xffff, vmread(VMCS_GUEST_RIP));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
 /* NMIs and machine checks are the host's: its handlers run as if the event had come here, and IRET
  * unblocks the next NMI. What else comes is selected by the exception bitmap. */
-static enum ExitAction handle_exception_or_nmi(struct Guest *g)
+static bool handle_exception_or_nmi(struct Guest *g)
 {
     uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
     if ((info & INTR_TYPE) == INTR_TYPE_NMI)
@@ -44,32 +44,31 @@ static enum ExitAction handle_exception_or_nmi(struct Guest *g)
     else
         return handle_exception(g, info);
     keep_vectored_event(g);
-    return ACT_RESUME;
+    return resume(g);
 }
 
 /* HLT ends blocking by STI, so the guest goes on at once if its APIC has something deliverable. */
-static enum ExitAction handle_hlt(struct Guest *g)
+static bool handle_hlt(struct Guest *g)
 {
     skip_instruction();
     g->halted = true;
-    return halt_is_over(g) ? ACT_RESUME : ACT_RESCHED;
+    return halt_is_over(g) ? resume(g) : leave(g);
 }
 
 /* Memory is write-back and nothing else writes to it, so there is nothing to write back. */
-static enum ExitAction handle_cache_flush(struct Guest *g)
+static bool handle_cache_flush(struct Guest *g)
 {
-    (void)g;
-    return ACT_SKIP;
+    return skip(g);
 }
 
 /* The run loop's deadline has come, give or take the timer's grain. */
-static enum ExitAction handle_preempt_timer(struct Guest *g)
+static bool handle_preempt_timer(struct Guest *g)
 {
     g->deadline = MIN(g->deadline, read_tsc());
-    return ACT_RESUME;
+    return resume(g);
 }
 
-static enum ExitAction handle_entry_state(struct Guest *g)
+static bool handle_entry_state(struct Guest *g)
 {
     vmcs_dump_guest();
     guest_kill(
@@ -78,14 +77,14 @@ static enum ExitAction handle_entry_state(struct Guest *g)
         "qualification %lu)",
         vmread(VMCS_GUEST_RIP), vmread(VMCS_GUEST_CR0), vmread(VMCS_GUEST_CR4),
         vmread(VMCS_GUEST_EFER), vmread(VMCS_EXIT_QUALIFICATION));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
-static enum ExitAction handle_entry_msr(struct Guest *g)
+static bool handle_entry_msr(struct Guest *g)
 {
     guest_kill(g, "VM entry refused: entry %lu of the MSR area cannot be loaded",
                vmread(VMCS_EXIT_QUALIFICATION));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
 static const char *const reason_words[GUEST_NREASONS] = {
@@ -94,37 +93,36 @@ static const char *const reason_words[GUEST_NREASONS] = {
 #undef WORDS_ENTRY
 };
 
-static enum ExitAction __attribute__((noinline, cold))
-handle_unexpected(struct Guest *g, uint32_t reason)
+static bool handle_unexpected(struct Guest *g)
 {
+    uint32_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
     const char *words = reason < GUEST_NREASONS ? reason_words[reason] : NULL;
-    g->clock_reason = GUEST_NREASONS;
-    if (reason < GUEST_NREASONS)
-        count_exit(g, reason);
+    if (reason >= GUEST_NREASONS)
+        g->clock_reason = GUEST_NREASONS;
     guest_kill(g, "unexpected VM exit %u (%s) at rip 0x%lx, qualification 0x%lx", reason,
                words != NULL ? words : "unknown reason", vmread(VMCS_GUEST_RIP),
                vmread(VMCS_EXIT_QUALIFICATION));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
-/* Handlers by the names of inc/vmexits.h; NULL ends the guest. */
+/* Handlers by the names of inc/vmexits.h. */
 #define HANDLER_EXCEPTION     handle_exception_or_nmi
 #define HANDLER_EXTINT        handle_extint
 #define HANDLER_TRIPLE_FAULT  handle_triple_fault
-#define HANDLER_INIT          NULL
-#define HANDLER_SIPI          NULL
-#define HANDLER_IO_SMI        NULL
-#define HANDLER_SMI           NULL
+#define HANDLER_INIT          handle_unexpected
+#define HANDLER_SIPI          handle_unexpected
+#define HANDLER_IO_SMI        handle_unexpected
+#define HANDLER_SMI           handle_unexpected
 #define HANDLER_INTR_WINDOW   handle_intr_window
-#define HANDLER_NMI_WINDOW    NULL
+#define HANDLER_NMI_WINDOW    handle_unexpected
 #define HANDLER_TASK_SWITCH   handle_task_switch
 #define HANDLER_CPUID         handle_cpuid
 #define HANDLER_GETSEC        inject_ud
 #define HANDLER_HLT           handle_hlt
 #define HANDLER_INVD          handle_cache_flush
-#define HANDLER_INVLPG        NULL
+#define HANDLER_INVLPG        handle_unexpected
 #define HANDLER_RDPMC         inject_gp
-#define HANDLER_RDTSC         NULL
+#define HANDLER_RDTSC         handle_unexpected
 #define HANDLER_RSM           inject_ud
 #define HANDLER_VMCALL        handle_vmcall
 #define HANDLER_VMCLEAR       inject_ud
@@ -144,15 +142,15 @@ handle_unexpected(struct Guest *g, uint32_t reason)
 #define HANDLER_ENTRY_STATE   handle_entry_state
 #define HANDLER_ENTRY_MSR     handle_entry_msr
 #define HANDLER_MWAIT         inject_ud
-#define HANDLER_MTF           NULL
+#define HANDLER_MTF           handle_unexpected
 #define HANDLER_MONITOR       inject_ud
-#define HANDLER_PAUSE         NULL
-#define HANDLER_ENTRY_MCE     NULL
-#define HANDLER_TPR_BELOW     NULL
-#define HANDLER_APIC_ACCESS   NULL
-#define HANDLER_EOI_INDUCED   NULL
-#define HANDLER_GDTR_IDTR     NULL
-#define HANDLER_LDTR_TR       NULL
+#define HANDLER_PAUSE         handle_unexpected
+#define HANDLER_ENTRY_MCE     handle_unexpected
+#define HANDLER_TPR_BELOW     handle_unexpected
+#define HANDLER_APIC_ACCESS   handle_unexpected
+#define HANDLER_EOI_INDUCED   handle_unexpected
+#define HANDLER_GDTR_IDTR     handle_unexpected
+#define HANDLER_LDTR_TR       handle_unexpected
 #define HANDLER_EPT_VIOLATION handle_eptviolation
 #define HANDLER_EPT_MISCONFIG handle_eptmisconfig
 #define HANDLER_INVEPT        inject_ud
@@ -161,37 +159,38 @@ handle_unexpected(struct Guest *g, uint32_t reason)
 #define HANDLER_INVVPID       inject_ud
 #define HANDLER_WBINVD        handle_cache_flush
 #define HANDLER_XSETBV        inject_gp
-#define HANDLER_APIC_WRITE    NULL
-#define HANDLER_RDRAND        NULL
+#define HANDLER_APIC_WRITE    handle_unexpected
+#define HANDLER_RDRAND        handle_unexpected
 #define HANDLER_INVPCID       inject_ud
 #define HANDLER_VMFUNC        inject_ud
 #define HANDLER_ENCLS         inject_ud
-#define HANDLER_RDSEED        NULL
-#define HANDLER_PML_FULL      NULL
+#define HANDLER_RDSEED        handle_unexpected
+#define HANDLER_PML_FULL      handle_unexpected
 #define HANDLER_XSAVES        inject_ud
 #define HANDLER_XRSTORS       inject_ud
-#define HANDLER_SPP           NULL
+#define HANDLER_SPP           handle_unexpected
 #define HANDLER_UMWAIT        inject_ud
 #define HANDLER_TPAUSE        inject_ud
 #define HANDLER_LOADIWKEY     inject_ud
 
-static enum ExitAction (*const handlers[GUEST_NREASONS])(struct Guest *g) = {
+static bool (*const handlers[GUEST_NREASONS])(struct Guest *g) = {
+    /* Numbers that the manual gives no meaning: */
+    [35] = handle_unexpected,
+    [38] = handle_unexpected,
+    [42] = handle_unexpected,
+    [65] = handle_unexpected,
 #define HANDLER_ENTRY(nr, name, words) [nr] = HANDLER_##name,
     VMX_EXIT_LIST(HANDLER_ENTRY)
 #undef HANDLER_ENTRY
 };
 
+/* The handler is called last, as each of them calls its end, so that all of them return to
+ * asm_vmrun at once. */
 bool vmexit(struct Guest *g)
 {
-    uint64_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
-    enum ExitAction act;
-    if (__builtin_expect(reason < GUEST_NREASONS && handlers[reason] != NULL, 1)) {
-        count_exit(g, reason);
-        act = handlers[reason](g);
-    } else {
-        act = handle_unexpected(g, reason);
-    }
-    if (__builtin_expect(act & ACT_SKIP, 1))
-        skip_instruction();
-    return !(act & ACT_RESCHED) && ready_to_enter(g);
+    uint16_t reason = vmread_known(VMCS_EXIT_REASON); /* the basic reason is bits 15:0 */
+    if (__builtin_expect(reason >= GUEST_NREASONS, 0))
+        return handle_unexpected(g);
+    count_exit(g, reason);
+    return handlers[reason](g);
 }

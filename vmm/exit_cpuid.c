@@ -6,11 +6,11 @@
 #include <vmm/internal.h>
 #include <kern/platform.h>
 
-#define BASIC_MAX     0xb
-#define HAS_SUBLEAVES (BIT(4) | BIT(7) | BIT(BASIC_MAX))
-#define EXT_BASE      0x80000000u
-#define EXT_MAX       8
-#define ALL           0xffffffffu
+#define BASIC_MAX 0xb
+#define PLAIN_MAX 3 /* up to this leaf, answers are rows of the table */
+#define EXT_BASE  0x80000000u
+#define EXT_MAX   8
+#define ALL       0xffffffffu
 
 #define BIT(n) (1u << (n))
 
@@ -149,6 +149,8 @@ static struct CpuidRegs computed_leaf(uint32_t leaf, uint32_t subleaf)
         return topology_leaf(subleaf);
     if (leaf == 7)
         return subleaf == 0 ? basic_leaves[7] : (struct CpuidRegs){ 0, 0, 0, 0 };
+    if (leaf < BASIC_MAX)
+        return basic_leaves[leaf];
     if (leaf - EXT_BASE <= EXT_MAX)
         return ext_leaves[leaf - EXT_BASE];
     return other_leaf(leaf);
@@ -162,19 +164,20 @@ static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
     tf->tf_rdx = r->edx;
 }
 
-static void __attribute__((noinline)) answer_computed(struct Trapframe *tf)
+static bool __attribute__((noinline)) handle_computed(struct Guest *g)
 {
+    struct Trapframe *tf = &g->env->env_tf;
     struct CpuidRegs r = computed_leaf(tf->tf_rax, tf->tf_rcx);
     answer(tf, &r);
+    return skip(g);
 }
 
-enum ExitAction handle_cpuid(struct Guest *g)
+bool handle_cpuid(struct Guest *g)
 {
     struct Trapframe *tf = &g->env->env_tf;
     uint32_t leaf = tf->tf_rax;
-    if (leaf <= BASIC_MAX && !(HAS_SUBLEAVES >> leaf & 1))
-        answer(tf, &basic_leaves[leaf]);
-    else
-        answer_computed(tf);
-    return ACT_SKIP;
+    if (__builtin_expect(leaf > PLAIN_MAX, 0))
+        return handle_computed(g);
+    answer(tf, &basic_leaves[leaf]);
+    return skip(g);
 }

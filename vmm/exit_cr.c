@@ -138,21 +138,21 @@ static bool write_cr8(struct Guest *g, uint64_t v)
 }
 
 /* What the controls do not ask for: CR3, CLTS and LMSW. */
-static enum ExitAction unexpected_access(struct Guest *g, int cr, int type)
+static bool unexpected_access(struct Guest *g, int cr, int type)
 {
     guest_kill(g, "unexpected access to CR%d (type %d) at rip 0x%lx", cr, type,
                vmread(VMCS_GUEST_RIP));
-    return ACT_RESCHED;
+    return leave(g);
 }
 
-enum ExitAction handle_craccess(struct Guest *g)
+bool handle_craccess(struct Guest *g)
 {
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
     int cr = QUAL_CR(qual), type = QUAL_CR_TYPE(qual), reg = QUAL_CR_GPR(qual);
     bool ok = false;
     if (type == CR_MOV_FROM && cr == 8) {
         gpr_write(g, reg, vapic_read_cr8(g));
-        return ACT_SKIP;
+        return skip(g);
     }
     if (type == CR_MOV_TO && cr == 0)
         ok = write_cr0(g, gpr_read(g, reg));
@@ -162,11 +162,11 @@ enum ExitAction handle_craccess(struct Guest *g)
         ok = write_cr8(g, gpr_read(g, reg));
     else
         return unexpected_access(g, cr, type);
-    return ok ? ACT_SKIP : inject_gp(g);
+    return ok ? skip(g) : inject_gp(g);
 }
 
 /* The first access: from now on the debug registers are switched, and accesses do not exit. */
-enum ExitAction handle_movdr(struct Guest *g)
+bool handle_movdr(struct Guest *g)
 {
     if (!g->dr_live) {
         g->dr_live = true;
@@ -178,5 +178,5 @@ enum ExitAction handle_movdr(struct Guest *g)
     }
     g->proc &= ~PROC_MOV_DR;
     vmwrite(VMCS_PROC_CONTROLS, g->proc);
-    return ACT_RESUME;
+    return resume(g);
 }

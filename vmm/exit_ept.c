@@ -11,14 +11,14 @@ static const char *access_words(uint64_t qual)
     return qual & QUAL_EPT_WRITE ? "write" : "read";
 }
 
-static enum ExitAction stop_for_mmio(struct Guest *g, uint64_t qual, gpa_t gpa)
+static bool stop_for_mmio(struct Guest *g, uint64_t qual, gpa_t gpa)
 {
     g->exit.qualification = qual;
     g->exit.gpa = gpa;
     return guest_stop(g, GUEST_EV_MMIO);
 }
 
-enum ExitAction handle_eptviolation(struct Guest *g)
+bool handle_eptviolation(struct Guest *g)
 {
     gpa_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
@@ -34,16 +34,16 @@ enum ExitAction handle_eptviolation(struct Guest *g)
         int r = gmem_populate(g, gpa);
         if (r < 0)
             guest_kill(g, "no host memory for guest page 0x%lx: %s", gpa, strerror(r));
-        return ACT_RESUME;
+        return resume(g);
     }
     if (qual & QUAL_EPT_ACCESS & ~rights)
         guest_kill(g, "forbidden %s at gpa 0x%lx (rights %c%c%c), rip 0x%lx", access_words(qual),
                    gpa, rights & EPTE_R ? 'r' : '-', rights & EPTE_W ? 'w' : '-',
                    rights & EPTE_X ? 'x' : '-', vmread(VMCS_GUEST_RIP));
-    return ACT_RESUME; /* a stale translation, which the exit has dropped */
+    return resume(g); /* a stale translation, which the exit has dropped */
 }
 
-enum ExitAction handle_eptmisconfig(struct Guest *g)
+bool handle_eptmisconfig(struct Guest *g)
 {
     gpa_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
     uint64_t *entry = NULL;
@@ -52,5 +52,5 @@ enum ExitAction handle_eptmisconfig(struct Guest *g)
     uint64_t value = r < 0 ? 0 : *entry;
     spin_unlock(&g->mem_lock);
     guest_kill(g, "EPT misconfiguration at gpa 0x%lx: entry 0x%lx", gpa, value);
-    return ACT_RESCHED;
+    return leave(g);
 }

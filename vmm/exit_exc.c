@@ -9,7 +9,7 @@
 #define DR7_GD     (1ul << 13)
 
 /* The CPU has not yet updated DR6 and DR7 (SDM "Architectural State Before a VM Exit"). */
-static enum ExitAction handle_debug(struct Guest *g, uint32_t info)
+static bool handle_debug(struct Guest *g, uint32_t info)
 {
     uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & (DR6_CAUSES | 1ul << 15);
     if (!g->dr_live)
@@ -23,10 +23,10 @@ static enum ExitAction handle_debug(struct Guest *g, uint32_t info)
         g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,
                                          .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
         guest_attn(g, ATTN_EVENT);
-        return ACT_RESUME;
+        return resume(g);
     }
     inject_exception(g, T_DEBUG, 0);
-    return ACT_RESUME;
+    return resume(g);
 }
 
 /* A fault that the tables in memory do not explain came from a stale translation: drop that and let
@@ -44,23 +44,23 @@ static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
     return true;
 }
 
-static enum ExitAction handle_pagefault(struct Guest *g)
+static bool handle_pagefault(struct Guest *g)
 {
     uint64_t va = vmread(VMCS_EXIT_QUALIFICATION);
     uint32_t error = vmread(VMCS_EXIT_INTR_ERROR);
     if (is_spurious(g, va, error)) {
         g->stats.refused_pf++;
         guest_attn(g, ATTN_TLB_FLUSH);
-        return ACT_RESUME;
+        return resume(g);
     }
     g->spurious_rip = g->spurious_va = 0;
     g->stats.injected_pf++;
     lcr2(va);
     inject_exception(g, T_PGFLT, error);
-    return ACT_RESUME;
+    return resume(g);
 }
 
-enum ExitAction handle_exception(struct Guest *g, uint32_t info)
+bool handle_exception(struct Guest *g, uint32_t info)
 {
     int vector = info & INTR_VECTOR;
     keep_vectored_event(g);
@@ -69,5 +69,5 @@ enum ExitAction handle_exception(struct Guest *g, uint32_t info)
     if (vector == T_DEBUG)
         return handle_debug(g, info);
     inject_exception(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
-    return ACT_RESUME;
+    return resume(g);
 }

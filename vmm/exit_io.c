@@ -22,14 +22,14 @@ static uint64_t ones(uint64_t rax, uint32_t size)
     return size == 4 ? UINT32_MAX : rax | ((1ul << 8 * size) - 1);
 }
 
-enum ExitAction handle_ioinstr(struct Guest *g)
+bool handle_ioinstr(struct Guest *g)
 {
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
     struct Trapframe *tf = &g->env->env_tf;
     if (!(qual & QUAL_IO_STRING) && is_idle_port(QUAL_IO_PORT(qual))) {
         if (qual & QUAL_IO_IN)
             tf->tf_rax = ones(tf->tf_rax, QUAL_IO_SIZE(qual));
-        return ACT_SKIP;
+        return skip(g);
     }
     g->exit.qualification = qual;
     g->exit.io_port = QUAL_IO_PORT(qual);

@@ -54,28 +54,28 @@ static void access_byte(struct Guest *g, gpa_t gpa, uint8_t *byte, bool write)
         *byte = *(uint8_t *)hva;
 }
 
-enum ExitAction handle_string_io(struct Guest *g)
+bool handle_string_io(struct Guest *g)
 {
     struct Trapframe *tf = &g->env->env_tf;
     struct StringIo s = { .size = g->exit.io_size, .rep = g->exit.qualification & QUAL_IO_REP };
     if (!vmx_caps.string_info) {
         guest_kill(g, "string I/O on port 0x%x at rip 0x%lx: this CPU does not report enough",
                    g->exit.io_port, vmread(VMCS_GUEST_RIP));
-        return ACT_RESCHED;
+        return leave(g);
     }
     s.backwards = vmread(VMCS_GUEST_RFLAGS) & FL_DF;
     s.address_mask = address_masks[INFO_ADDRESS_SIZE(vmread(VMCS_EXIT_INSTR_INFO))];
     if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
-        return ACT_SKIP;
+        return skip(g);
     g->string_io = s;
     uint32_t user = AR_DPL(vmread(VMCS_GUEST_SS_AR)) == 3 ? FEC_U : 0;
     if (!translate(g, vmread(VMCS_GUEST_LINEAR_ADDRESS), user | (g->exit.io_in ? FEC_WR : 0))) {
         g->string_io.size = 0;
-        return ACT_RESUME;
+        return resume(g);
     }
     for (uint32_t i = 0; i < s.size && !g->exit.io_in; i++)
         access_byte(g, g->string_io.gpa[i], (uint8_t *)&g->string_io.value + i, false);
-    return g->doomed ? ACT_RESCHED : guest_stop(g, GUEST_EV_IO);
+    return g->doomed ? leave(g) : guest_stop(g, GUEST_EV_IO);
 }
 
 void answer_string_io(struct Guest *g, uint64_t value)

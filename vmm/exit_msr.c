@@ -26,6 +26,12 @@ _Static_assert(ARRAY_SIZE(switched_msrs) == NSWITCHED_MSRS + 1, "size of the MSR
 #define PASS_WRITE               2
 #define PASS                     (PASS_READ | PASS_WRITE)
 
+/* How a WRMSR ends: every write function calls this last. */
+static inline bool end_write(struct Guest *g, bool allowed)
+{
+    return allowed ? skip(g) : inject_gp(g);
+}
+
 static bool read_apic_base(struct Guest *g, uint64_t *v)
 {
     (void)g;
@@ -36,8 +42,7 @@ static bool read_apic_base(struct Guest *g, uint64_t *v)
 /* The local APIC stays where it is, enabled, in x2APIC mode. */
 static bool write_apic_base(struct Guest *g, uint64_t v)
 {
-    (void)g;
-    return v == APIC_BASE_VALUE;
+    return end_write(g, v == APIC_BASE_VALUE);
 }
 
 static bool read_misc_enable(struct Guest *g, uint64_t *v)
@@ -49,9 +54,8 @@ static bool read_misc_enable(struct Guest *g, uint64_t *v)
 
 static bool write_ignored(struct Guest *g, uint64_t v)
 {
-    (void)g;
     (void)v;
-    return true;
+    return end_write(g, true);
 }
 
 static bool read_zero(struct Guest *g, uint64_t *v)
@@ -63,8 +67,7 @@ static bool read_zero(struct Guest *g, uint64_t *v)
 
 static bool write_zero_only(struct Guest *g, uint64_t v)
 {
-    (void)g;
-    return v == 0;
+    return end_write(g, v == 0);
 }
 
 static bool write_tsc(struct Guest *g, uint64_t v)
@@ -74,7 +77,7 @@ static bool write_tsc(struct Guest *g, uint64_t v)
     vmwrite(VMCS_TSC_OFFSET, g->tsc_offset);
     if (deadline != 0)
         vapic_write_deadline(g, deadline); /* stays where it is on the guest's clock */
-    return true;
+    return end_write(g, true);
 }
 
 static bool read_deadline(struct Guest *g, uint64_t *v)
@@ -86,7 +89,7 @@ static bool read_deadline(struct Guest *g, uint64_t *v)
 static bool write_deadline(struct Guest *g, uint64_t v)
 {
     vapic_write_deadline(g, v);
-    return true;
+    return end_write(g, true);
 }
 
 static bool read_pat(struct Guest *g, uint64_t *v)
@@ -101,16 +104,15 @@ static bool read_pat(struct Guest *g, uint64_t *v)
 /* Eight memory types: 2, 3 and those above 7 do not exist. */
 static bool write_pat(struct Guest *g, uint64_t v)
 {
-    (void)g;
     if (!(vmx_caps.entry & ENTRYC_LOAD_PAT))
-        return false;
+        return end_write(g, false);
     for (int i = 0; i < 8; i++) {
         uint8_t type = v >> (8 * i);
         if (type > 7 || type == 2 || type == 3)
-            return false;
+            return end_write(g, false);
     }
     vmwrite(VMCS_GUEST_PAT, v);
-    return true;
+    return end_write(g, true);
 }
 
 static bool read_efer(struct Guest *g, uint64_t *v)
@@ -123,24 +125,24 @@ static bool read_efer(struct Guest *g, uint64_t *v)
 /* LMA is the CPU's; LME must not change while paging is on (SDM "Initializing IA-32e Mode"). */
 static bool write_efer(struct Guest *g, uint64_t v)
 {
-    uint64_t old = vmread(VMCS_GUEST_EFER);
+    uint64_t old = vmread_known(VMCS_GUEST_EFER);
     if (v & ~(uint64_t)EFER_GUEST)
-        return false;
+        return end_write(g, false);
     if ((v & EFER_NXE) && !cpu_features.nx)
-        return false;
-    if (((v ^ old) & EFER_LME) && (vmread(VMCS_GUEST_CR0) & CR0_PG))
-        return false;
-    vmwrite(VMCS_GUEST_EFER, (v & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
+        return end_write(g, false);
+    if (((v ^ old) & EFER_LME) && (vmread_known(VMCS_GUEST_CR0) & CR0_PG))
+        return end_write(g, false);
+    vmwrite_known(VMCS_GUEST_EFER, (v & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
     if ((v ^ old) & EFER_NXE)
         guest_attn(g, ATTN_TLB_FLUSH);
-    return true;
+    return end_write(g, true);
 }
 
 static const struct MsrRule {
     uint32_t msr;
     uint32_t pass; /* PASS_*: no exit */
     bool (*read)(struct Guest *g, uint64_t *v);
-    bool (*write)(struct Guest *g, uint64_t v);
+    bool (*write)(struct Guest *g, uint64_t v); /* returns what its end_write does */
 } rules[] = {
     { MSR_EFER, PASS_READ, read_efer, write_efer },
     { MSR_TSC_DEADLINE, 0, read_deadline, write_deadline },
@@ -205,7 +207,7 @@ static bool is_x2apic(uint32_t msr)
     return msr - MSR_X2APIC < 0x100;
 }
 
-enum ExitAction handle_rdmsr(struct Guest *g)
+bool handle_rdmsr(struct Guest *g)
 {
     struct Trapframe *tf = &g->env->env_tf;
     uint32_t msr = tf->tf_rcx;
@@ -221,20 +223,23 @@ enum ExitAction handle_rdmsr(struct Guest *g)
         return inject_gp(g);
     tf->tf_rax = (uint32_t)v;
     tf->tf_rdx = v >> 32;
-    return ACT_SKIP;
+    return skip(g);
 }
 
-enum ExitAction handle_wrmsr(struct Guest *g)
+static bool __attribute__((noinline)) write_x2apic(struct Guest *g, uint32_t msr, uint64_t v)
 {
-    struct Trapframe *tf = &g->env->env_tf;
+    return end_write(g, vapic_write(g, msr, v));
+}
+
+bool handle_wrmsr(struct Guest *g)
+{
+    const struct Trapframe *tf = &g->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t v = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    bool ok;
-    if (is_x2apic(msr)) {
-        ok = vapic_write(g, msr, v);
-    } else {
-        const struct MsrRule *rule = rule_for(msr);
-        ok = rule != NULL && rule->write != NULL && rule->write(g, v);
-    }
-    return ok ? ACT_SKIP : inject_gp(g);
+    if (is_x2apic(msr))
+        return write_x2apic(g, msr, v);
+    const struct MsrRule *rule = rule_for(msr);
+    if (rule == NULL || rule->write == NULL)
+        return inject_gp(g);
+    return rule->write(g, v);
 }

@@ -89,7 +89,7 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     spin_unlock(&env_lock);
 }
 
-enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
+bool guest_stop(struct Guest *g, enum GuestEvent event)
 {
     struct GuestExit *x = &g->exit;
     x->event = event;
@@ -110,7 +110,7 @@ enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event)
     sched_block(WAIT_MONITOR, 0);
     guest_wake_monitor(g);
     spin_unlock(&env_lock);
-    return ACT_RESCHED;
+    return leave(g);
 }
 
 /* The result of IN replaces as much of RAX as the operand size says. */

@@ -21,19 +21,19 @@ static struct HvArgs arguments(const struct Guest *g)
 }
 
 /* The call is done, with this result. */
-static enum ExitAction result(struct Guest *g, int64_t r)
+static bool result(struct Guest *g, int64_t r)
 {
     g->env->env_tf.tf_rax = r;
-    return ACT_SKIP;
+    return skip(g);
 }
 
-static enum ExitAction hv_mbmap(struct Guest *g)
+static bool hv_mbmap(struct Guest *g)
 {
     g->env->env_tf.tf_rbx = g->mbi;
     return result(g, 0);
 }
 
-static enum ExitAction hv_null(struct Guest *g)
+static bool hv_null(struct Guest *g)
 {
     return result(g, 0);
 }
@@ -65,7 +65,7 @@ static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageIn
     return -E_INVAL;
 }
 
-static enum ExitAction hv_ipcsend(struct Guest *g)
+static bool hv_ipcsend(struct Guest *g)
 {
     struct HvArgs a = arguments(g);
     struct Env *fs = file_server();
@@ -80,7 +80,7 @@ static enum ExitAction hv_ipcsend(struct Guest *g)
         page_decref(pp);
     g->deadline = 0;
     if (r == 1) /* queued; guest_ipc_sent brings the result */
-        return ACT_SKIP | ACT_RESCHED;
+        return skip_and_leave(g);
     return result(g, r);
 }
 
@@ -98,8 +98,8 @@ static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageI
     return 0;
 }
 
-/* Take the message that is there, or wait for one. env_lock is held. */
-static enum ExitAction receive(struct Guest *g, struct Env *fs, gpa_t gpa)
+/* Take the message that is there (0, or -E_*), or wait for one (1). env_lock is held. */
+static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
 {
     if (g->msg_full) {
         int r = take_message(g, gpa, g->msg_value, g->msg_page, g->msg_perm);
@@ -107,26 +107,26 @@ static enum ExitAction receive(struct Guest *g, struct Env *fs, gpa_t gpa)
             page_decref(g->msg_page);
         g->msg_page = NULL;
         g->msg_full = false;
-        return result(g, r);
+        return r;
     }
     if (fs == NULL)
-        return result(g, -E_BAD_ENV);
+        return -E_BAD_ENV;
     g->recv_gpa = gpa;
     sched_block(WAIT_HOSTRECV, 0);
     envlist_append(&fs->env_waiters, g->env); /* the server's end wakes it with -E_BAD_ENV */
-    return ACT_SKIP | ACT_RESCHED;
+    return 1;
 }
 
-static enum ExitAction hv_ipcrecv(struct Guest *g)
+static bool hv_ipcrecv(struct Guest *g)
 {
     gpa_t gpa = arguments(g).rbx;
     struct Env *fs = file_server();
     if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
         return result(g, -E_INVAL);
     spin_lock(&env_lock);
-    enum ExitAction act = receive(g, fs, gpa);
+    int r = receive(g, fs, gpa);
     spin_unlock(&env_lock);
-    return act;
+    return r == 1 ? skip_and_leave(g) : result(g, r);
 }
 
 void guest_ipc_sent(struct Env *e, int result)
@@ -153,7 +153,7 @@ int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64
 }
 
 /* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest. */
-static enum ExitAction hv_console(struct Guest *g)
+static bool hv_console(struct Guest *g)
 {
     struct HvArgs a = arguments(g);
     if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(g, a.rbx, a.rcx))
@@ -161,27 +161,42 @@ static enum ExitAction hv_console(struct Guest *g)
     return guest_stop(g, GUEST_EV_VMCALL);
 }
 
-static enum ExitAction hv_poweroff(struct Guest *g)
+static bool hv_poweroff(struct Guest *g)
 {
     g->exit.code = arguments(g).rbx & 0xff;
     return guest_stop(g, GUEST_EV_OFF);
 }
 
-static enum ExitAction (*const hypercalls[])(struct Guest *g) = {
-    [VMX_VMCALL_MBMAP] = hv_mbmap,       [VMX_VMCALL_IPCSEND] = hv_ipcsend,
-    [VMX_VMCALL_IPCRECV] = hv_ipcrecv,   [VMX_VMCALL_CONS_WRITE] = hv_console,
-    [VMX_VMCALL_CONS_READ] = hv_console, [VMX_VMCALL_POWEROFF] = hv_poweroff,
+static bool hv_unknown(struct Guest *g)
+{
+    return result(g, -E_NO_SYS);
+}
+
+static bool (*const hypercalls[])(struct Guest *g) = {
+    [0] = hv_unknown,
+    [VMX_VMCALL_MBMAP] = hv_mbmap,
+    [VMX_VMCALL_IPCSEND] = hv_ipcsend,
+    [VMX_VMCALL_IPCRECV] = hv_ipcrecv,
+    [VMX_VMCALL_CONS_WRITE] = hv_console,
+    [VMX_VMCALL_CONS_READ] = hv_console,
+    [VMX_VMCALL_POWEROFF] = hv_poweroff,
     [VMX_VMCALL_NULL] = hv_null,
 };
 
-enum ExitAction handle_vmcall(struct Guest *g)
+/* Outside of 64-bit mode only the lower half of RAX is the number. */
+static bool __attribute__((noinline, cold)) handle_high_number(struct Guest *g, uint64_t nr)
+{
+    if (!guest_in_64bit() && (uint32_t)nr < ARRAY_SIZE(hypercalls))
+        return hypercalls[(uint32_t)nr](g);
+    return hv_unknown(g);
+}
+
+bool handle_vmcall(struct Guest *g)
 {
     uint64_t nr = g->env->env_tf.tf_rax;
-    if (AR_DPL(vmread(VMCS_GUEST_SS_AR)) != 0)
+    if (__builtin_expect(AR_DPL(vmread_known(VMCS_GUEST_SS_AR)) != 0, 0))
         return result(g, -E_PERM);
-    if (nr >= ARRAY_SIZE(hypercalls) && !guest_in_64bit())
-        nr = (uint32_t)nr;
-    if (nr >= ARRAY_SIZE(hypercalls) || hypercalls[nr] == NULL)
-        return result(g, -E_NO_SYS);
+    if (__builtin_expect(nr >= ARRAY_SIZE(hypercalls), 0))
+        return handle_high_number(g, nr);
     return hypercalls[nr](g);
 }

@@ -53,16 +53,16 @@ void inject_exception(struct Guest *g, int vector, uint32_t error)
     set_exception(g, vector, error);
 }
 
-enum ExitAction inject_ud(struct Guest *g)
+bool inject_ud(struct Guest *g)
 {
     inject_exception(g, T_ILLOP, 0);
-    return ACT_RESUME;
+    return resume(g);
 }
 
-enum ExitAction inject_gp(struct Guest *g)
+bool inject_gp(struct Guest *g)
 {
     inject_exception(g, T_GPFLT, 0);
-    return ACT_RESUME;
+    return resume(g);
 }
 
 void keep_vectored_event(struct Guest *g)
@@ -142,12 +142,4 @@ bool attend(struct Guest *g)
     if (attn & (ATTN_EVENT | ATTN_IRQ))
         deliver(g);
     return !g->doomed;
-}
-
-void end_traced(uint64_t flags)
-{
-    if (flags & FL_RF)
-        vmwrite(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
-    if (flags & FL_TF) /* the single-step trap behind this instruction */
-        vmwrite(VMCS_GUEST_PENDING_DBG, vmread(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
 }

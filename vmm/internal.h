@@ -18,14 +18,6 @@
 #include <vmm/vapic.h>
 #include <vmm/vmcs.h>
 
-/* What the exit path does next; bits, so that "past the instruction, then the scheduler" is both.
- */
-enum ExitAction {
-    ACT_RESUME = 0,
-    ACT_SKIP = 1,    /* go on behind the instruction */
-    ACT_RESCHED = 2, /* leave the guest, ask the scheduler */
-};
-
 /* Where a guest stands towards its monitor. */
 enum GuestState {
     GUEST_RUNS = 0,  /* not stopped for the monitor */
@@ -133,7 +125,7 @@ void guest_drop(struct Guest *g);
 void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 /* Stop the guest that runs here for its monitor, with g->exit.event and what belongs to it filled
  * in. */
-enum ExitAction guest_stop(struct Guest *g, enum GuestEvent event);
+bool guest_stop(struct Guest *g, enum GuestEvent event);
 /* The monitor's answer in x: registers, and whether to go on behind the instruction. */
 void guest_answer(struct Guest *g, const struct GuestExit *x);
 void guest_wake_monitor(struct Guest *g);
@@ -202,8 +194,8 @@ bool guest_load_pdptes(struct Guest *g, uint64_t cr3);
  * 8-Double Fault Exception"). */
 void inject_exception(struct Guest *g, int vector, uint32_t error);
 /* #UD, or #GP(0), for the instruction that exited. */
-enum ExitAction inject_ud(struct Guest *g);
-enum ExitAction inject_gp(struct Guest *g);
+bool inject_ud(struct Guest *g);
+bool inject_gp(struct Guest *g);
 /* Keep the event whose delivery this exit interrupted. */
 void keep_vectored_event(struct Guest *g);
 /* Do what Guest.attn asks for, before an entry. false: the guest has ended. */
@@ -212,8 +204,17 @@ bool attend(struct Guest *g);
 bool interrupts_open(void);
 
 /* ---- run.c ---- */
-/* The run loop's deadline has come: raise the guest's timer. false: the host wants the CPU. */
-bool look_around(struct Guest *g, uint64_t now);
+/*
+ * What comes after an exit. A handler's last act is to call one of these, and to return what it
+ * returns: true: enter the guest again; false: leave it, and ask the scheduler. resume goes on at
+ * the instruction that exited, skip behind it. Both may find that the host wants the CPU.
+ */
+bool resume(struct Guest *g);
+bool skip(struct Guest *g);
+bool leave(struct Guest *g);
+bool skip_and_leave(struct Guest *g);
+/* Go on behind the instruction that exited, whatever comes next. */
+void skip_instruction(void);
 /* A guest in HLT goes on only with an interrupt that it can take. true: it has one; false: it has
  * been put to sleep. */
 bool halt_is_over(struct Guest *g);
@@ -222,19 +223,19 @@ bool halt_is_over(struct Guest *g);
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
 bool vmexit(struct Guest *g);
 /* An intercepted exception; info is the VM-exit interruption information. */
-enum ExitAction handle_exception(struct Guest *g, uint32_t info);
-enum ExitAction handle_cpuid(struct Guest *g);
-enum ExitAction handle_vmcall(struct Guest *g);
-enum ExitAction handle_craccess(struct Guest *g);
-enum ExitAction handle_movdr(struct Guest *g);
-enum ExitAction handle_ioinstr(struct Guest *g);
+bool handle_exception(struct Guest *g, uint32_t info);
+bool handle_cpuid(struct Guest *g);
+bool handle_vmcall(struct Guest *g);
+bool handle_craccess(struct Guest *g);
+bool handle_movdr(struct Guest *g);
+bool handle_ioinstr(struct Guest *g);
 /* exit_ios.c: INS and OUTS, one element an exit, and the monitor's answer to it. */
-enum ExitAction handle_string_io(struct Guest *g);
+bool handle_string_io(struct Guest *g);
 void answer_string_io(struct Guest *g, uint64_t value);
-enum ExitAction handle_rdmsr(struct Guest *g);
-enum ExitAction handle_wrmsr(struct Guest *g);
-enum ExitAction handle_eptviolation(struct Guest *g);
-enum ExitAction handle_eptmisconfig(struct Guest *g);
+bool handle_rdmsr(struct Guest *g);
+bool handle_wrmsr(struct Guest *g);
+bool handle_eptviolation(struct Guest *g);
+bool handle_eptmisconfig(struct Guest *g);
 
 /* exit_cpuid.c: fill the table of leaves from this CPU's. */
 void cpuid_init(void);
@@ -282,44 +283,10 @@ static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)
     g->stats.vmm_ticks[g->clock_reason] += (uint32_t)now - g->clock_start;
 }
 
-/* What has to be done before each entry. false: not now, ask the scheduler. */
-static inline bool ready_to_enter(struct Guest *g)
-{
-    uint64_t now = read_tsc();
-    if (__builtin_expect(now >= g->deadline, 0) && !look_around(g, now))
-        return false;
-    if (__builtin_expect(g->attn != 0, 0)) {
-        if (!attend(g))
-            return false;
-        now = read_tsc();
-    }
-    charge_vmm_ticks(g, now);
-    return true;
-}
-
 /* Is the guest in 64-bit mode (not compatibility mode)? */
 static inline bool guest_in_64bit(void)
 {
     return (vmread(VMCS_GUEST_CS_AR) & AR_L) && (vmread(VMCS_GUEST_EFER) & EFER_LMA);
-}
-
-/* inject.c: an instruction ends whose RFLAGS had TF or RF set. */
-void end_traced(uint64_t flags);
-
-/* Go on behind the instruction that exited. */
-static inline void skip_instruction(void)
-{
-    uint32_t length = vmread(VMCS_EXIT_INSTR_LENGTH);
-    uint64_t rip = vmread(VMCS_GUEST_RIP) + length;
-    if (__builtin_expect((uint32_t)rip < length, 0) && !guest_in_64bit())
-        rip = (uint32_t)rip; /* beyond 4 GiB */
-    vmwrite(VMCS_GUEST_RIP, rip);
-    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    if (__builtin_expect(block & (BLOCK_STI | BLOCK_MOV_SS), 0))
-        vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
-    uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
-    if (__builtin_expect(flags & (FL_TF | FL_RF), 0))
-        end_traced(flags);
 }
 
 #endif

@@ -21,13 +21,92 @@ static void arm_deadline(struct Guest *g, uint64_t now)
 
 /* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
  * CPU. */
-bool look_around(struct Guest *g, uint64_t now)
+static bool look_around(struct Guest *g, uint64_t now)
 {
     if (now >= g->stay_until || now >= sched_deadline())
         return false;
     vapic_timer_check(g, now);
     arm_deadline(g, now);
     return true;
+}
+
+/* There is something to do before the next entry. false: not now, ask the scheduler. */
+static bool __attribute__((noinline)) prepare_entry(struct Guest *g, uint64_t now)
+{
+    if (now >= g->deadline && !look_around(g, now))
+        return false;
+    if (g->attn != 0 && !attend(g))
+        return false;
+    charge_vmm_ticks(g, read_tsc());
+    return true;
+}
+
+/* Go on behind the instruction if that only means another RIP. false, and nothing is changed:
+ * special_step has to do it. */
+static inline bool plain_step(void)
+{
+    uint32_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    uint64_t rip = vmread_known(VMCS_GUEST_RIP) + length;
+    if (__builtin_expect((uint32_t)rip < length, 0) ||
+        __builtin_expect(vmread_known(VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_INSTRUCTION, 0) ||
+        __builtin_expect(vmread_known(VMCS_GUEST_RFLAGS) & (FL_TF | FL_RF), 0))
+        return false;
+    vmwrite_known(VMCS_GUEST_RIP, rip);
+    return true;
+}
+
+/* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was blocked
+ * by STI or MOV SS, which ends with it; it ran with RF, which ends too, or with TF, and the
+ * single-step trap comes behind it. */
+static void __attribute__((noinline, cold)) special_step(void)
+{
+    uint64_t rip = vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTR_LENGTH);
+    vmwrite(VMCS_GUEST_RIP, guest_in_64bit() ? rip : (uint32_t)rip);
+    uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY), flags = vmread(VMCS_GUEST_RFLAGS);
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(uint64_t)BLOCK_INSTRUCTION);
+    vmwrite(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
+    if (flags & FL_TF)
+        vmwrite(VMCS_GUEST_PENDING_DBG, vmread(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
+}
+
+void skip_instruction(void)
+{
+    if (!plain_step())
+        special_step();
+}
+
+static bool __attribute__((noinline, cold)) special_skip(struct Guest *g)
+{
+    special_step();
+    return resume(g);
+}
+
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then
+ * the compiler needs no stack frame here. */
+bool resume(struct Guest *g)
+{
+    uint64_t now = read_tsc();
+    if (__builtin_expect(now >= g->deadline || g->attn != 0, 0))
+        return prepare_entry(g, now);
+    charge_vmm_ticks(g, now);
+    return true;
+}
+
+bool skip(struct Guest *g)
+{
+    return __builtin_expect(plain_step(), 1) ? resume(g) : special_skip(g);
+}
+
+bool leave(struct Guest *g)
+{
+    (void)g;
+    return false;
+}
+
+bool skip_and_leave(struct Guest *g)
+{
+    skip_instruction();
+    return leave(g);
 }
 
 bool halt_is_over(struct Guest *g)
@@ -105,7 +184,7 @@ static void block_if_stopped(struct Guest *g)
 
 static void run_loop(struct Guest *g)
 {
-    if (!ready_to_enter(g))
+    if (!resume(g))
         return;
     enum VmxResult r = asm_vmrun(&g->env->env_tf, g, g->launched, &g->host_rsp);
     if (r == VMX_OK)

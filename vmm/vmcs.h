@@ -41,6 +41,24 @@ static inline void vmwrite(enum VmcsField field, uint64_t v)
         vmcs_access_failed("VMWRITE", field);
 }
 
+/*
+ * The same for the exit path itself: each exit reads half a dozen fields. These accesses cannot
+ * fail: the exit has just come by the current VMCS, so there is one, and every CPU on which
+ * vmx_init_vmxon succeeds has these fields and lets this kind of access through (SDM "VMREAD",
+ * "VMWRITE"). Fields that a CPU may lack need vmread and vmwrite.
+ */
+static inline uint64_t vmread_known(enum VmcsField field)
+{
+    uint64_t v;
+    asm volatile("vmread %1, %0" : "=r"(v) : "r"((uint64_t)field) : "cc");
+    return v;
+}
+
+static inline void vmwrite_known(enum VmcsField field, uint64_t v)
+{
+    asm volatile("vmwrite %0, %1" : : "r"(v), "r"((uint64_t)field) : "cc");
+}
+
 /* VMXON, VMCLEAR and VMPTRLD take the address of a variable that holds a physical address. */
 #define VMX_POINTER_INSN(name)                                                          \
     static inline enum VmxResult name(physaddr_t pa)                                    \

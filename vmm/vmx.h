@@ -112,9 +112,10 @@
 #define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
 
 /* Guest interruptibility state and pending debug exceptions */
-#define BLOCK_STI      (1u << 0)
-#define BLOCK_MOV_SS   (1u << 1)
-#define PENDING_DBG_BS (1ul << 14)
+#define BLOCK_STI         (1u << 0)
+#define BLOCK_MOV_SS      (1u << 1)
+#define BLOCK_INSTRUCTION (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
+#define PENDING_DBG_BS    (1ul << 14)
 
 /* Segment access rights in the VMCS */
 #define AR_CODE32   0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
