@@ -91,7 +91,10 @@ struct Env {
     uintptr_t env_ipc_dstva;   /* where to map a page; >= UTOP: nowhere */
     envid_t env_ipc_recv_from; /* accept only this sender; 0: any */
     uint32_t env_wait;         /* what it waits for: enum EnvWait */
-    uint8_t env_paused;        /* guest: is not given a CPU until this is false */
+    /* What the scheduler has to look at when the env leaves its CPU, in one byte: */
+    uint8_t env_paused : 1; /* guest: is not given a CPU until this is false */
+    uint8_t env_killed : 1; /* to be ended, with env_exit, when it leaves its CPU */
+    uint8_t env_stop : 1;   /* to be stopped when it leaves its CPU */
 
     /* Kernel only from here on: kernel addresses, of no use to user code */
     uint64_t *env_pml4;
@@ -110,12 +113,11 @@ struct Env {
     struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
     uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
     uint8_t env_freed;                  /* ENV_DYING: its memory has been given back */
-    uint8_t env_killed;                 /* to be ended, with env_exit, when it leaves its CPU */
-    uint8_t env_stop;                   /* to be stopped when it leaves its CPU */
     uint8_t env_timer_cpu;              /* whose cpu_timers it is in */
     uint64_t env_call_done;             /* bytes that a long system call under way has done */
     uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
-    struct Env *env_timer_next;         /* list of deadlines, earliest first */
+    /* Its place among those with a deadline (kern/timerq.c): first child, neighbours. */
+    struct Env *env_timer_child, *env_timer_next, *env_timer_prev;
 } __attribute__((aligned(1024)));
 _Static_assert(sizeof(struct Env) == 1024, "a power of two makes ids and indices cheap");
 #endif

@@ -30,6 +30,9 @@ typedef int32_t envid_t;     /* environment id: 0 = "myself", negative = error *
         max_a_ >= max_b_ ? max_a_ : max_b_; \
     })
 
+/* For the few functions on the shortest paths, which the compiler would not expand by itself. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* Round to a multiple of n, which is a power of two. */
 #define ROUNDDOWN(a, n)       ((typeof(a))((uint64_t)(a) & ~((uint64_t)(n)-1)))
 #define ROUNDUP(a, n)         ((typeof(a))(((uint64_t)(a) + (uint64_t)(n)-1) & ~((uint64_t)(n)-1)))

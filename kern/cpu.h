@@ -13,11 +13,10 @@
 #define KSTACK_SIZE 20480 /* its lowest page is a guard and never mapped */
 
 struct Cpu {
-    struct Cpu *cpu_self;              /* GS:0 */
-    uint64_t cpu_kstack_top;           /* GS:8, of this CPU's kernel stack */
-    struct Trapframe *cpu_user_tf_end; /* GS:16, end of curenv's env_tf: SYSCALL saves below it */
-    uint64_t cpu_scratch;              /* GS:24, user RSP during SYSCALL entry */
-    struct Env *cpu_env;               /* env running here, NULL when idle */
+    struct Cpu *cpu_self;    /* GS:0 */
+    uint64_t cpu_kstack_top; /* GS:8, of this CPU's kernel stack */
+    uint64_t cpu_scratch;    /* GS:16, user RSP during SYSCALL entry */
+    struct Env *cpu_env;     /* env running here, NULL when idle */
     uint32_t cpu_num;
     uint32_t cpu_apicid;
     volatile bool cpu_started;        /* runs kernel code of its own */
@@ -26,10 +25,10 @@ struct Cpu {
     volatile uint32_t cpu_flush_req;  /* TLB flushes that other CPUs asked for, */
     volatile uint32_t cpu_flush_done; /* and that were done */
     struct Env *cpu_timers;           /* envs with a deadline that blocked here, earliest first */
-    struct Taskstate cpu_tss;
+    struct Taskstate cpu_tss; /* rsp[0]: end of curenv's env_tf; traps and SYSCALL save below it */
     uint64_t cpu_gdt[8] __attribute__((aligned(16)));
     uint64_t cpu_env_since;      /* TSC when cpu_env got the CPU */
-    uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; 0: not */
+    uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; ~0: not */
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
@@ -59,11 +58,16 @@ void cpu_init(struct Cpu *c);
  * 0xffff (SDM "Loading Host Segment and Descriptor-Table Registers"), beyond the tables. */
 void cpu_load_tables(const struct Cpu *c);
 
-/* Load an address space on this CPU. */
+/* Load an address space on this CPU, c. */
+static inline void cpu_set_cr3(struct Cpu *c, physaddr_t cr3)
+{
+    c->cpu_cr3 = cr3;
+    lcr3(cr3);
+}
+
 static inline void cpu_load_cr3(physaddr_t cr3)
 {
-    this_cpu()->cpu_cr3 = cr3;
-    lcr3(cr3);
+    cpu_set_cr3(this_cpu(), cr3);
 }
 
 /* ---- kern/mp.c ---- */

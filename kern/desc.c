@@ -120,6 +120,7 @@ void cpu_init(struct Cpu *c)
 {
     c->cpu_self = c;
     c->cpu_num = c - cpus;
+    c->cpu_timer_deadline = ~0ul;
     c->cpu_kstack_top = (uint64_t)kstacks[c->cpu_num] + KSTACK_SIZE;
     gdt_init(c);
     control_init();

@@ -48,6 +48,9 @@ int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
 /* The frame at page-aligned va of e, to be mapped elsewhere with perm (as system calls take it),
  * with a reference for the caller. Takes env_mem. -E_INVAL. */
 int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp);
+/* The other half: map pp at page-aligned va of e. The mapping takes over the caller's reference,
+ * unless the result is an error. Takes env_mem. -E_NO_MEM. */
+int env_page_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
 /* Look an id up. 0 is the current env. With checkperm: only the current env or its direct child.
  * -E_BAD_ENV. */
 int envid2env(envid_t id, struct Env **store, bool checkperm);
@@ -84,18 +87,20 @@ void sched_wait_console(struct Env *e);
 /* Note e's deadline on this CPU; forget the one that it has. */
 void sched_timer_insert(struct Env *e, uint64_t deadline);
 void sched_timer_remove(struct Env *e);
-/* Block the current env: ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC
+/* Block the current env (e): ENV_NOT_RUNNABLE, with the reason, until sched_wake or until the TSC
  * reaches deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
-static inline void sched_block(enum EnvWait why, uint64_t deadline)
+ALWAYS_INLINE void sched_block_env(struct Env *e, enum EnvWait why, uint64_t deadline)
 {
-    struct Env *e = curenv;
-
     e->env_status = ENV_NOT_RUNNABLE;
     e->env_wait = why;
     if (why == WAIT_CONS || (why == WAIT_GUEST && e->env_wait_arg))
         sched_wait_console(e);
     if (deadline)
         sched_timer_insert(e, deadline);
+}
+static inline void sched_block(enum EnvWait why, uint64_t deadline)
+{
+    sched_block_env(curenv, why, deadline);
 }
 /* Let the current env execute its SYSCALL instruction again, with the same arguments, when it
  * wakes. */
@@ -133,6 +138,11 @@ void sched_remove(struct Env *e);
  * ENV_RUNNING, goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest.
  * Does not return. */
 void sched_yield(void) __attribute__((noreturn));
+/* The body of sched_yield, which has emptied the kernel stack before; a system call that has used
+ * next to none of it may come here directly. */
+void sched_next(void) __attribute__((noreturn));
+/* Before the first env: take over the clock's rate. */
+void sched_init(void);
 /* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the
  * CPU. */
 bool sched_timer(void);

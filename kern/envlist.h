@@ -18,6 +18,20 @@ static inline void envlist_append(struct EnvList *l, struct Env *e)
     l->tail = e;
 }
 
+/* Take the first env off a list that is not empty. */
+static inline struct Env *envlist_take(struct EnvList *l)
+{
+    struct Env *e = l->head;
+
+    l->head = e->env_next;
+    if (l->head)
+        l->head->env_prev = NULL;
+    else
+        l->tail = NULL;
+    e->env_on = NULL;
+    return e;
+}
+
 /* Take e off the list it is on, if any. */
 static inline void envlist_remove(struct Env *e)
 {

@@ -201,17 +201,6 @@ void page_free(struct PageInfo *pp)
     spin_unlock(&page_lock);
 }
 
-void page_incref(struct PageInfo *pp)
-{
-    __atomic_add_fetch(&pp->pp_ref, 1, __ATOMIC_RELAXED);
-}
-
-void page_decref(struct PageInfo *pp)
-{
-    if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
-        page_free(pp);
-}
-
 size_t page_nfree(void)
 {
     return nfree;

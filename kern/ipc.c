@@ -16,7 +16,7 @@
 struct Message {
     struct Env *from;
     uint64_t value;
-    struct PageInfo *page; /* NULL: none; else with a reference */
+    struct PageInfo *page; /* NULL: none, or delivered; else with a reference */
     uint64_t perm;
 };
 
@@ -26,21 +26,31 @@ static inline bool is_receiving(const struct Env *to, envid_t from)
            (to->env_ipc_recv_from == 0 || to->env_ipc_recv_from == from);
 }
 
-/* Hand m to a receiver that has stated in env_ipc_dstva where it wants a page. */
-static inline int deliver(struct Env *to, const struct Message *m)
+/* Give the page of m to a receiver that wants one. */
+ALWAYS_INLINE int deliver_page(struct Env *to, struct Message *m)
 {
-    bool map = m->page && to->env_ipc_dstva < UTOP;
+    int r;
 
-    if (map) {
-        spin_lock(env_mem(to));
-        int r = env_map(to, m->page, to->env_ipc_dstva, m->perm);
-        spin_unlock(env_mem(to));
-        if (r < 0)
-            return r;
-    }
+    if (to->env_ipc_dstva >= UTOP)
+        return 0;
+    r = env_page_give(to, m->page, to->env_ipc_dstva, m->perm);
+    if (r < 0)
+        return r;
+    m->page = NULL;
+    to->env_ipc_perm = m->perm;
+    return 0;
+}
+
+/* Hand m to a receiver that has stated in env_ipc_dstva where it wants a page. */
+ALWAYS_INLINE int deliver(struct Env *to, struct Message *m)
+{
+    int r;
+
+    to->env_ipc_perm = 0;
+    if (m->page && (r = deliver_page(to, m)) < 0)
+        return r;
     to->env_ipc_value = m->value;
     to->env_ipc_from = m->from->env_id;
-    to->env_ipc_perm = map ? m->perm : 0;
     to->env_tf.tf_rax = 0;
     return 0;
 }
@@ -57,53 +67,64 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
     return r;
 }
 
-/* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not. A receiver that could run here
- * right away goes to *next instead of the run queue, and the caller has to see to it. */
-static inline int try_deliver(struct Env *to, const struct Message *m, struct Env **next)
+/* A living env other than the current one; NULL: there is none of this id. */
+static struct Env *peer(envid_t id)
 {
+    struct Env *e = &envs[ENVX(id)];
+
+    return id > 0 && e->env_id == id && env_is_alive(e) && e != curenv ? e : NULL;
+}
+
+/* The rest of try_deliver, if `id` is no env that waits for a message of this sender. */
+static int __attribute__((noinline)) not_receiving(envid_t id, const struct Message *m)
+{
+    struct Env *to = peer(id);
+
+    if (!to)
+        return -E_BAD_ENV;
+    return to->env_type == ENV_TYPE_GUEST ? deliver_to_guest(to, m) : -E_IPC_NOT_RECV;
+}
+
+/* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not; -E_BAD_ENV: no such env, or the
+ * sender itself. A receiver that could run here right away goes to *next instead of the run queue,
+ * and the caller has to see to it. */
+ALWAYS_INLINE int try_deliver(envid_t id, struct Message *m, struct Env **next)
+{
+    struct Env *to = &envs[ENVX(id)];
     int r;
 
     *next = NULL;
-    if (to->env_type == ENV_TYPE_GUEST)
-        return deliver_to_guest(to, m);
-    if (!is_receiving(to, m->from->env_id))
-        return -E_IPC_NOT_RECV;
+    if (to->env_id != id || !is_receiving(to, m->from->env_id))
+        return not_receiving(id, m);
     if ((r = deliver(to, m)) == 0 && sched_unblock(to))
         *next = to;
     return r;
 }
 
 /* The page at srcva of e for a message; NULL for srcva >= UTOP. -E_INVAL. */
-static inline int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
+ALWAYS_INLINE int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
 {
     *pp = NULL;
     return srcva < UTOP ? env_page_take(e, srcva, perm, pp) : 0;
 }
 
-static inline int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
+ALWAYS_INLINE int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
     m->from = curenv;
     m->value = value;
     m->perm = perm;
-    return message_page(curenv, srcva, perm, &m->page);
+    return message_page(m->from, srcva, perm, &m->page);
 }
 
-static inline void message_drop(struct Message *m)
+ALWAYS_INLINE void message_drop(struct Message *m)
 {
     if (m->page)
         page_decref(m->page);
 }
 
-static inline int find_target(envid_t id, struct Env **to)
-{
-    struct Env *e = *to = &envs[ENVX(id)];
-
-    return id > 0 && e->env_id == id && env_is_alive(e) && e != curenv ? 0 : -E_BAD_ENV;
-}
-
 /* Release env_lock and, if the current env was blocked, leave it: for next if there is one, which
  * then runs on in the same time slice. Returns to an env that goes on. */
-static inline void depart(struct Env *next, bool blocked)
+ALWAYS_INLINE void depart(struct Env *next, bool blocked)
 {
     if (next && blocked)
         sched_handoff(next);
@@ -116,15 +137,14 @@ static inline void depart(struct Env *next, bool blocked)
 
 int64_t sys_ipc_try_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
-    struct Env *to, *next = NULL;
+    struct Env *next;
     struct Message m;
     int r;
 
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
-    if ((r = find_target(id, &to)) == 0)
-        r = try_deliver(to, &m, &next);
+    r = try_deliver(id, &m, &next);
     message_drop(&m);
     depart(next, false);
     return r;
@@ -145,15 +165,12 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
 
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
  * message queued; -E_*. env_lock is held. */
-static inline int send_or_queue(envid_t id, const struct Message *m, uintptr_t srcva,
-                                enum EnvWait why, struct Env **next)
+ALWAYS_INLINE int send_or_queue(envid_t id, struct Message *m, uintptr_t srcva, enum EnvWait why,
+                                struct Env **next)
 {
-    struct Env *to;
-    int r;
+    struct Env *to = &envs[ENVX(id)];
+    int r = try_deliver(id, m, next);
 
-    if ((r = find_target(id, &to)) < 0)
-        return r;
-    r = try_deliver(to, m, next);
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
         return r;
     curenv->env_ipc_send_srcva = srcva;
@@ -163,7 +180,7 @@ static inline int send_or_queue(envid_t id, const struct Message *m, uintptr_t s
 
 int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
-    struct Env *next = NULL;
+    struct Env *next;
     struct Message m;
     int r;
 
@@ -183,17 +200,19 @@ int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInf
     struct Env *next = NULL;
     int r;
 
+    if (pp)
+        page_incref(pp);
     spin_lock(&env_lock);
-    r = to->env_type == ENV_TYPE_FS ? try_deliver(to, &m, &next) : -E_BAD_ENV;
+    r = to->env_type == ENV_TYPE_FS ? try_deliver(to->env_id, &m, &next) : -E_BAD_ENV;
     if (next)
         sched_ready(next);
     if (r == -E_IPC_NOT_RECV) {
-        if (pp)
-            page_incref(pp);
-        g->env_ipc_send_page = pp;
+        g->env_ipc_send_page = m.page;
+        m.page = NULL;
         queue_sender(to, WAIT_HOSTSEND, value, perm);
         r = 1;
     }
+    message_drop(&m);
     spin_unlock(&env_lock);
     return r;
 }
@@ -230,12 +249,12 @@ static int take_from(struct Env *s)
     struct Message m = { s, s->env_ipc_send_value, s->env_ipc_send_page, s->env_ipc_send_perm };
     int r = 0;
 
+    s->env_ipc_send_page = NULL;
     if (s->env_wait != WAIT_HOSTSEND)
         r = message_page(s, s->env_ipc_send_srcva, m.perm, &m.page);
     if (r == 0)
         r = deliver(curenv, &m);
-    if (s->env_wait != WAIT_HOSTSEND)
-        message_drop(&m);
+    message_drop(&m);
     sender_done(s, r);
     return r;
 }
@@ -252,31 +271,29 @@ static bool take_queued(envid_t from)
     return false;
 }
 
-/* Block until a message comes from `sender` (NULL: from anybody). env_lock is held. */
-static inline void await_message(uintptr_t dstva, struct Env *sender)
+/* The current env e blocks until a message comes from `sender` (NULL: from anybody). env_lock is
+ * held. */
+ALWAYS_INLINE void await_message(struct Env *e, uintptr_t dstva, struct Env *sender)
 {
-    struct Env *e = curenv;
-
     e->env_ipc_dstva = dstva;
     e->env_ipc_recv_from = e->env_wait_id = sender ? sender->env_id : 0;
-    sched_block(WAIT_RECV, 0);
+    sched_block_env(e, WAIT_RECV, 0);
     if (sender)
         envlist_append(&sender->env_waiters, e);
 }
 
-/* Take a message or block for one. 0: taken; 1: the current env is blocked; -E_*. env_lock is held.
- */
-static int receive(uintptr_t dstva, envid_t from)
+/* Take a message for the current env e or block it. 0: taken; 1: it is blocked; -E_*. env_lock is
+ * held. */
+ALWAYS_INLINE int receive(struct Env *e, uintptr_t dstva, envid_t from)
 {
     struct Env *sender = NULL;
-    int r;
 
-    if (from != 0 && (r = find_target(from, &sender)) < 0)
-        return r;
-    curenv->env_ipc_dstva = dstva;
-    if (curenv->env_senders.head && take_queued(from))
+    if (from != 0 && !(sender = peer(from)))
+        return -E_BAD_ENV;
+    e->env_ipc_dstva = dstva;
+    if (e->env_senders.head && take_queued(from))
         return 0;
-    await_message(dstva, sender);
+    await_message(e, dstva, sender);
     return 1;
 }
 
@@ -292,7 +309,7 @@ int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
     if (!dstva_valid(dstva))
         return -E_INVAL;
     spin_lock(&env_lock);
-    r = receive(dstva, from);
+    r = receive(curenv, dstva, from);
     depart(NULL, r == 1);
     return r;
 }
@@ -314,7 +331,7 @@ int64_t sys_ipc_try_recv(uintptr_t dstva)
  * (await_answer). */
 int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm, uintptr_t dstva)
 {
-    struct Env *next = NULL;
+    struct Env *next;
     struct Message m;
     int r;
 
@@ -323,13 +340,13 @@ int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
-    curenv->env_ipc_dstva = dstva;
+    m.from->env_ipc_dstva = dstva;
     r = send_or_queue(id, &m, srcva, WAIT_CALL, &next);
     if (r == 0 && next) {
-        await_message(dstva, next); /* it was receiving, so it has no message queued here */
+        await_message(m.from, dstva, next); /* it was receiving, so it has no message queued here */
         r = 1;
     } else if (r == 0) {
-        r = receive(dstva, id);
+        r = receive(m.from, dstva, id);
     }
     message_drop(&m);
     depart(next, r == 1);
@@ -339,7 +356,7 @@ int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
 int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
                            uintptr_t dstva)
 {
-    struct Env *to, *next = NULL;
+    struct Env *next;
     struct Message m;
     int r;
 
@@ -348,9 +365,8 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
-    if (find_target(id, &to) == 0)
-        try_deliver(to, &m, &next); /* nobody there, or not receiving: the answer is dropped */
-    r = receive(dstva, 0);
+    try_deliver(id, &m, &next); /* nobody there, or not receiving: the answer is dropped */
+    r = receive(m.from, dstva, 0);
     message_drop(&m);
     depart(next, r == 1);
     return r;

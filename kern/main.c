@@ -24,6 +24,7 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     trap_init();
     cpu_init(&cpus[0]);
     platform_intr_init();
+    sched_init();
     cons_intr_enable();
     if (!is_guest)
         mp_init();

@@ -115,10 +115,10 @@ void cpu_kick(struct Cpu *c)
         lapic_send_ipi(c->cpu_apicid, T_IPI_KICK);
 }
 
-void spin_wait(struct spinlock *l)
+void spin_lock_wait(struct spinlock *l)
 {
-    while (l->locked) {
+    do {
         cpu_flush_poll();
         cpu_pause();
-    }
+    } while (l->locked || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
 }

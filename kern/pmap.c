@@ -19,22 +19,7 @@ static uint64_t user_info_pdpt; /* PML4 entry of UPAGES and UENVS, the same in e
 extern const char text_start[], text_end[], rodata_start[], data_start[], kernel_end[];
 extern uint64_t boot_pml4[];
 
-/*
- * The walk that all page tables of this format share:
- *
- *      va:  |  47-39 |  38-30 |  29-21 |  20-12 |  11-0  |
- *              PML4     PDPT      PD       PT     offset
- */
-static inline bool descend(uint64_t **table, uintptr_t va, int level)
-{
-    uint64_t pte = (*table)[PTX(va, level)];
-
-    *table = KADDR(PTE_ADDR(pte));
-    return (pte & (PTE_P | PTE_PS)) == PTE_P;
-}
-
-/* The rare walk, which makes the tables that are missing. */
-static uint64_t *__attribute__((noinline)) walk_create(uint64_t *table, uintptr_t va)
+uint64_t *pml4_walk_create(uint64_t *table, uintptr_t va)
 {
     for (int level = 3; level > 0; level--) {
         uint64_t *pte = &table[PTX(va, level)];
@@ -45,19 +30,9 @@ static uint64_t *__attribute__((noinline)) walk_create(uint64_t *table, uintptr_
             page_incref(pp);
             *pte = page2pa(pp) | PTE_P | PTE_W | PTE_U;
         }
-        if (!descend(&table, va, level))
-            return NULL;
+        pml4_descend(&table, va, level);
     }
     return &table[PTX(va, 0)];
-}
-
-uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
-{
-    uint64_t *table = pml4;
-
-    if (descend(&table, va, 3) && descend(&table, va, 2) && descend(&table, va, 1))
-        return &table[PTX(va, 0)];
-    return create ? walk_create(pml4, va) : NULL;
 }
 
 static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
@@ -71,16 +46,14 @@ static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
 /* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
 static inline void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
 {
-    physaddr_t cr3 = PADDR(pml4);
-
-    if (this_cpu()->cpu_cr3 == cr3)
+    if (KADDR(this_cpu()->cpu_cr3) == pml4)
         invlpg((void *)va);
     if (ncpu > 1)
-        tlb_invalidate_remote(cr3);
+        tlb_invalidate_remote(PADDR(pml4));
 }
 
 /* Unmap va, which this entry maps. */
-static void entry_clear(uint64_t *pml4, uint64_t *pte, uintptr_t va)
+static inline void entry_clear(uint64_t *pml4, uint64_t *pte, uintptr_t va)
 {
     struct PageInfo *pp = pa2page(PTE_ADDR(*pte));
 
@@ -89,20 +62,31 @@ static void entry_clear(uint64_t *pml4, uint64_t *pte, uintptr_t va)
     page_decref(pp);
 }
 
-int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+int page_give(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
-    uint64_t *pte = pml4_walk(pml4, va, true);
-    bool replaces;
+    uint64_t old, *pte = pml4_walk(pml4, va, true);
 
     if (!pte)
         return -E_NO_MEM;
-    page_incref(pp); /* first, in case pp is what is mapped there now */
-    if ((replaces = *pte & PTE_P))
-        entry_clear(pml4, pte, va);
     if (!cpu_features.nx)
         perm &= ~PTE_NX;
+    old = *pte;
     *pte = page2pa(pp) | perm | PTE_P;
-    return replaces;
+    if (!(old & PTE_P))
+        return 0;
+    tlb_invalidate(pml4, va);
+    page_decref(pa2page(PTE_ADDR(old)));
+    return 1;
+}
+
+int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+{
+    int r;
+
+    page_incref(pp); /* first, in case pp is what is mapped there now */
+    if ((r = page_give(pml4, pp, va, perm)) < 0)
+        page_decref(pp);
+    return r;
 }
 
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)

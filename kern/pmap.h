@@ -52,19 +52,55 @@ void mem_init(void);
 struct PageInfo *page_alloc(int flags);
 /* Give back a frame that never got a reference. */
 void page_free(struct PageInfo *pp);
-void page_incref(struct PageInfo *pp);
+static inline void page_incref(struct PageInfo *pp)
+{
+    __atomic_add_fetch(&pp->pp_ref, 1, __ATOMIC_RELAXED);
+}
 /* Drop one reference; the last one frees the frame. */
-void page_decref(struct PageInfo *pp);
+static inline void page_decref(struct PageInfo *pp)
+{
+    if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
+        page_free(pp);
+}
 /* Free frames right now. */
 size_t page_nfree(void);
 size_t page_ntotal(void);
 
-/* The page-table entry of va, for 4 KiB pages; with create, missing tables are allocated (user-
- * accessible, writable: the last level decides). NULL: none and !create, or no memory. */
-uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create);
+/*
+ * The walk that all page tables of this format share:
+ *
+ *      va:  |  47-39 |  38-30 |  29-21 |  20-12 |  11-0  |
+ *              PML4     PDPT      PD       PT     offset
+ *
+ * One step: from the table of this level to the next one. false: there is none.
+ */
+ALWAYS_INLINE bool pml4_descend(uint64_t **table, uintptr_t va, int level)
+{
+    uint64_t pte = (*table)[PTX(va, level)];
+
+    *table = KADDR(PTE_ADDR(pte));
+    return pte & PTE_P;
+}
+
+/* The rare walk, which makes the tables that are missing. NULL: no memory. */
+uint64_t *pml4_walk_create(uint64_t *pml4, uintptr_t va) __attribute__((cold));
+/* The page-table entry of va, which no large page maps (only the direct map has any); with create,
+ * missing tables are allocated (user-accessible, writable: the last level decides). NULL: none and
+ * !create, or no memory. */
+ALWAYS_INLINE uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
+{
+    uint64_t *table = pml4;
+
+    if (pml4_descend(&table, va, 3) && pml4_descend(&table, va, 2) && pml4_descend(&table, va, 1))
+        return &table[PTX(va, 0)];
+    return create ? pml4_walk_create(pml4, va) : NULL;
+}
 /* Map pp at va with perm | PTE_P, replacing what was there. Takes a reference. Returns 1 if
  * something was there, 0 if not, or -E_NO_MEM. */
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm);
+/* The same, but the mapping takes over a reference of the caller's, unless the result is an error.
+ */
+int page_give(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm);
 /* The frame mapped at va or NULL; *pte gets the entry if pte is not NULL. */
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte);
 /* Unmap va if it is mapped; drops the reference and flushes the TLB entry. Returns

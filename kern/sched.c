@@ -14,6 +14,8 @@
 #include <kern/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
+#include <kern/syscall.h>
+#include <kern/timerq.h>
 #include <kern/trap.h>
 #include <vmm/guest.h>
 
@@ -28,36 +30,34 @@ static struct EnvList console_waiters;
 static struct Env *irq_waiter[NIRQ];
 static bool irq_pending[NIRQ];
 
+static uint64_t slice_ticks; /* a time slice */
+
 /* ---- Deadlines ---- */
+
+void sched_init(void)
+{
+    slice_ticks = SLICE_MS * tsc_khz;
+}
 
 /* Deadlines belong to the CPU where the env blocked, which is the one that wakes it. */
 void sched_timer_insert(struct Env *e, uint64_t deadline)
 {
-    struct Env **p = &this_cpu()->cpu_timers;
+    struct Cpu *c = this_cpu();
 
     e->env_wake_tsc = deadline;
-    e->env_timer_cpu = this_cpu()->cpu_num;
-    while (*p && (*p)->env_wake_tsc <= deadline)
-        p = &(*p)->env_timer_next;
-    e->env_timer_next = *p;
-    *p = e;
+    e->env_timer_cpu = c->cpu_num;
+    timerq_insert(&c->cpu_timers, e);
+    c->cpu_timer_check = 1;
 }
 
 void sched_timer_remove(struct Env *e)
 {
-    struct Env **p = &cpus[e->env_timer_cpu].cpu_timers;
-
-    while (*p != e)
-        p = &(*p)->env_timer_next;
-    *p = e->env_timer_next;
+    timerq_remove(&cpus[e->env_timer_cpu].cpu_timers, e);
     e->env_wake_tsc = 0;
 }
 
-static void timers_expire(struct Cpu *c)
+static inline void timers_expire(struct Cpu *c, uint64_t now)
 {
-    if (!c->cpu_timers)
-        return;
-    uint64_t now = read_tsc();
     while (c->cpu_timers && c->cpu_timers->env_wake_tsc <= now)
         sched_wake(c->cpu_timers);
 }
@@ -73,7 +73,7 @@ uint64_t sched_deadline(void)
     if (!c->cpu_env || (!run_queue.head && ncpu == 1))
         return deadline;
     if (c->cpu_slice_end == 0)
-        c->cpu_slice_end = read_tsc() + SLICE_MS * tsc_khz;
+        c->cpu_slice_end = read_tsc() + slice_ticks;
     return MIN(deadline, c->cpu_slice_end);
 }
 
@@ -87,32 +87,47 @@ void sched_arm_timer(void)
     if (!run_queue.head && !c->cpu_timers && ncpu == 1)
         return;
     deadline = sched_deadline();
-    if (deadline == NEVER || (c->cpu_timer_deadline && c->cpu_timer_deadline <= deadline))
+    if (c->cpu_timer_deadline <= deadline)
         return;
     c->cpu_timer_deadline = deadline;
     lapic_timer_set(deadline);
 }
 
-/* Charge the current env for the CPU time since it was last charged. */
-static inline void account(struct Cpu *c)
+/* Somebody waits for the CPU that now gets a new env: its time slice starts. */
+static inline void slice_start(struct Cpu *c, uint64_t now)
 {
-    uint64_t now = read_tsc();
+    c->cpu_slice_end = 0;
+    if (!run_queue.head && ncpu == 1)
+        return;
+    c->cpu_slice_end = now + slice_ticks;
+    /* An armed timer that is early enough stays, here as in sched_arm_timer. */
+    if (c->cpu_timer_deadline > c->cpu_slice_end)
+        c->cpu_timer_check = 1;
+}
 
-    c->cpu_env->env_ticks += now - c->cpu_env_since;
+/* Charge the current env for the CPU time since it was last charged. */
+static inline void account(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    uint64_t spent = now - c->cpu_env_since;
+
     c->cpu_env_since = now;
+    e->env_ticks += spent;
 }
 
 bool sched_timer(void)
 {
     struct Cpu *c = this_cpu();
+    uint64_t now;
     bool over;
 
     spin_lock(&env_lock);
-    c->cpu_timer_deadline = 0;
-    timers_expire(c);
-    over = c->cpu_slice_end && read_tsc() >= c->cpu_slice_end;
+    c->cpu_timer_deadline = NEVER;
+    c->cpu_timer_check = 1;
+    now = read_tsc();
+    timers_expire(c, now);
+    over = c->cpu_slice_end && now >= c->cpu_slice_end;
     if (over && c->cpu_env) {
-        account(c);
+        account(c, c->cpu_env, now);
         c->cpu_slice_end = 0; /* if nobody waits, the next one starts */
     }
     over = over && run_queue.head;
@@ -131,7 +146,7 @@ bool sched_others_waiting(void)
 }
 
 /* Somebody who sleeps could run what has just become runnable. */
-static void kick_idle_cpu(void)
+static void __attribute__((noinline)) kick_idle_cpu(void)
 {
     for (uint32_t i = 0; i < ncpu; i++) {
         if (!cpus[i].cpu_idle || &cpus[i] == this_cpu())
@@ -142,6 +157,14 @@ static void kick_idle_cpu(void)
     }
 }
 
+ALWAYS_INLINE void queue_up(struct Env *e)
+{
+    e->env_status = ENV_RUNNABLE;
+    envlist_append(&run_queue, e);
+    if (ncpu > 1)
+        kick_idle_cpu();
+}
+
 void sched_ready(struct Env *e)
 {
     if (e->env_paused) {
@@ -149,11 +172,8 @@ void sched_ready(struct Env *e)
         e->env_wait = WAIT_PAUSE;
         return;
     }
-    e->env_status = ENV_RUNNABLE;
-    envlist_append(&run_queue, e);
+    queue_up(e);
     this_cpu()->cpu_timer_check = 1;
-    if (ncpu > 1)
-        kick_idle_cpu();
 }
 
 void sched_wait_console(struct Env *e)
@@ -241,75 +261,126 @@ int sched_wait_irq(int irq, uint64_t deadline)
 
 /* ---- Giving the CPU away: env_lock is held ---- */
 
-static void fpu_load(const struct Env *e)
+/* Go on with e, which has the CPU; env_lock is released. */
+ALWAYS_INLINE void __attribute__((noreturn)) resume(struct Cpu *c, struct Env *e)
 {
-    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
-}
-
-/* Give this CPU to e: its FPU state, its address space, the stack that its traps save to. */
-static inline void env_switch(struct Cpu *c, struct Env *e)
-{
-    e->env_cpunum = c->cpu_num;
-    c->cpu_env = e;
-    e->env_runs++;
-    fpu_load(e);
-    if (e->env_type == ENV_TYPE_GUEST) {
-        /* An address space that this CPU no longer protects must not stay loaded. */
-        if (c->cpu_cr3 != PADDR(kern_pml4))
-            cpu_load_cr3(PADDR(kern_pml4));
-        return;
-    }
-    c->cpu_user_tf_end = &e->env_tf + 1;
-    c->cpu_tss.rsp[0] = (uint64_t)c->cpu_user_tf_end;
-    if (c->cpu_cr3 != e->env_cr3)
-        cpu_load_cr3(e->env_cr3);
-}
-
-/* Run e on this CPU; env_lock is released. */
-static inline void __attribute__((noreturn)) env_run(struct Cpu *c, struct Env *e)
-{
-    e->env_status = ENV_RUNNING;
-    if (c->cpu_env != e)
-        env_switch(c, e);
     spin_unlock(&env_lock);
-    sched_arm_timer();
-    if (e->env_type != ENV_TYPE_GUEST)
-        env_pop_tf(&e->env_tf);
+    if (c->cpu_timer_check)
+        sched_arm_timer();
+    env_pop_tf(&e->env_tf);
+}
+
+/* The same with a guest. An address space that this CPU no longer protects must not stay loaded. */
+static void __attribute__((noreturn)) resume_guest(struct Cpu *c, struct Env *e)
+{
+    if (c->cpu_cr3 != PADDR(kern_pml4))
+        cpu_set_cr3(c, PADDR(kern_pml4));
+    spin_unlock(&env_lock);
+    if (c->cpu_timer_check)
+        sched_arm_timer();
     vmx_vmrun(e);
     sched_yield();
 }
 
-/* The current env leaves the CPU. It stays where it is if it waits or is to stop, and queues up if
- * it could go on. */
-static inline void leave(struct Cpu *c, struct Env *e)
+/* The CPU is e's from now on, and so are its FPU registers. */
+ALWAYS_INLINE void take_cpu(struct Cpu *c, struct Env *e)
 {
-    account(c);
-    env_fpu_save();
-    c->cpu_env = NULL;
-    if (e->env_status == ENV_RUNNING && e->env_stop)
+    e->env_status = ENV_RUNNING;
+    e->env_cpunum = c->cpu_num;
+    e->env_runs++;
+    c->cpu_env = e;
+    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
+}
+
+/* The first guest turns this CPU's kernel into a VMM. A CPU that refuses says so in vmx_init_vmxon,
+ * and the guest ends. */
+static void __attribute__((noreturn, noinline)) run_guest(struct Cpu *c, struct Env *e)
+{
+    if (!c->cpu_vmx_on && vmx_init_vmxon() < 0) {
+        c->cpu_env = NULL;
         e->env_status = ENV_NOT_RUNNABLE;
-    else if (e->env_status == ENV_RUNNING)
-        sched_ready(e);
+        spin_unlock(&env_lock);
+        env_destroy(e, EXIT_FAULT);
+        sched_yield();
+    }
+    take_cpu(c, e);
+    resume_guest(c, e);
+}
+
+/* Run e, which is on no list, on this CPU, whose last env has left it: load its FPU state and its
+ * address space, and let its traps save to its env_tf. */
+ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
+{
+    if (e->env_type == ENV_TYPE_GUEST)
+        run_guest(c, e);
+    take_cpu(c, e);
+    c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
+    if (c->cpu_cr3 != e->env_cr3)
+        cpu_set_cr3(c, e->env_cr3);
+    resume(c, e);
+}
+
+/* The current env e leaves the CPU. It stays where it is if it waits, and queues up if it could go
+ * on. (cpu_env is the caller's to change.) */
+ALWAYS_INLINE void leave(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    bool queues = e->env_status == ENV_RUNNING;
+
+    account(c, e, now);
+    asm volatile("fxsave64 %0" : "=m"(e->env_fpu));
+    if (queues)
+        queue_up(e);
+}
+
+/* Does the scheduler have more to do with e than to let it wait or go on? */
+ALWAYS_INLINE bool is_marked(const struct Env *e)
+{
+    return e->env_paused || e->env_killed || e->env_stop;
+}
+
+/* Do what somebody wanted to be done to the current env e when it comes to the scheduler. */
+static void __attribute__((noinline, cold)) do_marked(struct Env *e)
+{
+    bool running = e->env_status == ENV_RUNNING;
+
+    if (e->env_killed) {
+        spin_unlock(&env_lock);
+        env_destroy(e, e->env_exit); /* does not return */
+    }
+    if (running && (e->env_stop || e->env_paused))
+        e->env_status = ENV_NOT_RUNNABLE;
+    if (running && !e->env_stop && e->env_paused)
+        e->env_wait = WAIT_PAUSE;
     e->env_stop = false;
 }
 
-void sched_handoff(struct Env *e)
+void sched_handoff(struct Env *next)
 {
     struct Cpu *c = this_cpu();
+    struct Env *e = c->cpu_env;
 
-    if (c->cpu_env->env_killed) {
-        sched_ready(e);
+    if (is_marked(e)) {
+        sched_ready(next);
         spin_unlock(&env_lock);
         sched_yield();
     }
-    leave(c, c->cpu_env);
-    env_run(c, e);
+    leave(c, e, read_tsc());
+    run(c, next);
 }
 
-/* Nothing to run: sleep until an interrupt makes an env runnable. An interrupt between the
- * unlocking and HLT waits for STI, so none is missed. */
-static void idle(struct Cpu *c)
+/* Nobody else wants the CPU of e. */
+static void __attribute__((noreturn, noinline)) stay(struct Cpu *c, struct Env *e)
 {
+    if (e->env_type == ENV_TYPE_GUEST)
+        resume_guest(c, e);
+    resume(c, e);
+}
+
+/* Nothing to run: sleep until an interrupt makes an env runnable. Returns the time then.
+ * An interrupt between the unlocking and HLT waits for STI, so none is missed. */
+static uint64_t idle(struct Cpu *c)
+{
+    c->cpu_env = NULL;
     if (c->cpu_cr3 != PADDR(kern_pml4))
         cpu_load_cr3(PADDR(kern_pml4));
     while (!run_queue.head) {
@@ -320,28 +391,9 @@ static void idle(struct Cpu *c)
         cpu_flush_poll();
         spin_lock(&env_lock);
         c->cpu_idle = false;
-        timers_expire(c);
+        timers_expire(c, read_tsc());
     }
-    c->cpu_env_since = read_tsc();
-}
-
-static struct Env *run_queue_take(void)
-{
-    struct Env *e = run_queue.head;
-
-    envlist_remove(e);
-    return e;
-}
-
-/* The first guest turns this CPU's kernel into a VMM. A CPU that refuses says so in vmx_init_vmxon,
- * and the guest ends. */
-static void end_refused_guest(struct Env *e) __attribute__((noreturn));
-static void end_refused_guest(struct Env *e)
-{
-    e->env_status = ENV_NOT_RUNNABLE;
-    spin_unlock(&env_lock);
-    env_destroy(e, EXIT_FAULT);
-    sched_yield();
+    return c->cpu_env_since = read_tsc();
 }
 
 /* sched_yield comes here on an empty kernel stack (kern/trapentry.S). */
@@ -349,22 +401,30 @@ void sched_next(void)
 {
     struct Cpu *c = this_cpu();
     struct Env *e = c->cpu_env;
+    uint64_t now;
 
     spin_lock(&env_lock);
-    timers_expire(c);
-    if (e && e->env_killed) {
-        spin_unlock(&env_lock);
-        env_destroy(e, e->env_exit);
+    now = read_tsc();
+    timers_expire(c, now);
+    if (e) {
+        if (is_marked(e))
+            do_marked(e);
+        if (e->env_status == ENV_RUNNING && !run_queue.head)
+            stay(c, e);
+        leave(c, e, now);
     }
-    if (e && e->env_status == ENV_RUNNING && !e->env_stop && !e->env_paused && !run_queue.head)
-        env_run(c, e);
-    if (e)
-        leave(c, e);
     if (!run_queue.head)
-        idle(c);
-    c->cpu_slice_end = 0;
-    e = run_queue_take();
-    if (e->env_type == ENV_TYPE_GUEST && !c->cpu_vmx_on && vmx_init_vmxon() < 0)
-        end_refused_guest(e);
-    env_run(c, e);
+        now = idle(c);
+    e = envlist_take(&run_queue);
+    slice_start(c, now);
+    run(c, e);
+}
+
+/* A short way into sched_next: if nobody waits, there is nothing to do. */
+int64_t sys_yield(void)
+{
+    if (!run_queue.head)
+        return 0;
+    curenv->env_tf.tf_rax = 0;
+    sched_next();
 }

@@ -18,14 +18,14 @@ struct spinlock {
         .locked = 0, .name = (n) \
     }
 
-/* kern/mp.c: wait until the lock looks free; serves other CPUs' flush requests meanwhile, since
- * their senders may hold the lock. */
-void spin_wait(struct spinlock *l);
+/* kern/mp.c: take a lock that somebody holds; serves other CPUs' flush requests meanwhile, since
+ * their senders may be the holder. */
+void spin_lock_wait(struct spinlock *l) __attribute__((cold));
 
-static inline void spin_lock(struct spinlock *l)
+ALWAYS_INLINE void spin_lock(struct spinlock *l)
 {
-    while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
-        spin_wait(l);
+    if (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+        spin_lock_wait(l);
 }
 
 static inline void spin_unlock(struct spinlock *l)

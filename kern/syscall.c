@@ -54,14 +54,6 @@ static int64_t sys_cgetc(bool wait)
     return c;
 }
 
-static int64_t sys_yield(void)
-{
-    if (!sched_others_waiting())
-        return 0;
-    curenv->env_tf.tf_rax = 0;
-    sched_yield();
-}
-
 static uint64_t uptime_ms(void)
 {
     return (read_tsc() - boot_tsc) / tsc_khz;

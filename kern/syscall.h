@@ -11,7 +11,10 @@
 
 /* May a user ask for a mapping with these bits? PTE_P and PTE_U must be there, and nothing unknown.
  * (What is writable is never executable: env_map sees to that.) */
-bool perm_valid(uint64_t perm);
+static inline bool perm_valid(uint64_t perm)
+{
+    return (perm & (PTE_P | PTE_U)) == (PTE_P | PTE_U) && !(perm & ~PTE_SYSCALL);
+}
 int64_t sys_ipc_try_send(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm);
 int64_t sys_ipc_send(envid_t to, uint64_t value, uintptr_t srcva, uint64_t perm);
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from);
@@ -27,6 +30,7 @@ int64_t sys_page_unmap(envid_t env, uintptr_t va);
 int64_t sys_page_fork(envid_t child, uintptr_t from, uintptr_t to);
 
 int64_t sys_getenvid(void);
+int64_t sys_yield(void);
 int64_t sys_env_destroy(envid_t env);
 int64_t sys_env_exit(int status);
 int64_t sys_env_wait(envid_t child, uintptr_t status, bool nohang);

@@ -15,26 +15,32 @@
 size_t user_copy(void *dst, const void *src, size_t len);
 ssize_t user_copystr(char *dst, const char *src, size_t size);
 
-bool perm_valid(uint64_t perm)
-{
-    return (perm & (PTE_P | PTE_U)) == (PTE_P | PTE_U) && !(perm & ~PTE_SYSCALL);
-}
-
 static bool va_valid(uintptr_t va)
 {
     return va < UTOP && va % PGSIZE == 0;
+}
+
+/* env_map, but the mapping takes over a reference of the caller's unless the result is an error. */
+static inline int env_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+{
+    int r;
+
+    if (perm & PTE_W)
+        perm |= PTE_NX;
+    if ((r = page_give(e->env_pml4, pp, va, perm)) < 0)
+        return r;
+    e->env_pages += r == 0;
+    return 0;
 }
 
 int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
     int r;
 
-    if (perm & PTE_W)
-        perm |= PTE_NX;
-    if ((r = page_insert(e->env_pml4, pp, va, perm)) < 0)
-        return r;
-    e->env_pages += r == 0;
-    return 0;
+    page_incref(pp); /* first, in case pp is what is mapped there now */
+    if ((r = env_give(e, pp, va, perm)) < 0)
+        page_decref(pp);
+    return r;
 }
 
 static void env_unmap(struct Env *e, uintptr_t va)
@@ -77,24 +83,26 @@ int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
         return -E_NO_MEM;
     page_incref(pp);
     if ((r = memory_open(id, &e)) == 0) {
-        r = env_map(e, pp, va, perm);
+        r = env_give(e, pp, va, perm);
         spin_unlock(env_mem(e));
     }
-    page_decref(pp);
+    if (r < 0)
+        page_decref(pp);
     return r;
 }
 
 /* The frame at va of e, to be mapped elsewhere with perm. env_mem is held. Takes a reference. */
-static int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
+ALWAYS_INLINE int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
 {
-    uint64_t *pte;
+    uint64_t *pte, needed = PTE_P | (perm & PTE_W);
 
     *pp = NULL;
     if (va >= UTOP || va % PGSIZE || !perm_valid(perm))
         return -E_INVAL;
-    *pp = page_lookup(e->env_pml4, va, &pte);
-    if (!*pp || ((perm & PTE_W) && !(*pte & PTE_W)))
+    pte = pml4_walk(e->env_pml4, va, false);
+    if (!pte || (*pte & needed) != needed)
         return -E_INVAL;
+    *pp = pa2page(PTE_ADDR(*pte));
     page_incref(*pp);
     return 0;
 }
@@ -106,6 +114,16 @@ int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **
     spin_lock(env_mem(e));
     if (e->env_pml4)
         r = page_take(e, va, perm, pp);
+    spin_unlock(env_mem(e));
+    return r;
+}
+
+int env_page_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+{
+    int r;
+
+    spin_lock(env_mem(e));
+    r = env_give(e, pp, va, perm);
     spin_unlock(env_mem(e));
     return r;
 }
@@ -123,10 +141,11 @@ int64_t sys_page_map(envid_t srcid, uintptr_t srcva, envid_t dstid, uintptr_t ds
     if (r < 0)
         return r;
     if ((r = memory_open(dstid, &dst)) == 0) {
-        r = env_map(dst, pp, dstva, perm);
+        r = env_give(dst, pp, dstva, perm);
         spin_unlock(env_mem(dst));
     }
-    page_decref(pp);
+    if (r < 0)
+        page_decref(pp);
     return r;
 }
 

@@ -1,8 +1,8 @@
 /*
  * The ways into the kernel and back: exceptions and interrupts, SYSCALL, and env_pop_tf.
  *
- * Interrupted user code is saved right into its env's env_tf: TSS.RSP0 and cpu_user_tf_end point at
- * its end. Interrupted kernel code (the idle loop, a fault in user-memory access, a bug) is saved
+ * Interrupted user code is saved right into its env's env_tf: TSS.RSP0 (CPU_USER_TF_END) points at its
+ * end. Interrupted kernel code (the idle loop, a fault in user-memory access, a bug) is saved
  * on the kernel stack. The picture is the same, struct Trapframe:
  *
  *      SS              <- end of env_tf, or the interrupted RSP, 16-byte aligned
@@ -135,8 +135,9 @@ trap_paranoid:
     iretq
 
 /*
- * SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP still the user's, interrupts off by SFMASK. The handler
- * preserves RBX, RBP, R12-R15 as every C function does, so the way back reloads only the others. A handler
+ * SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP still the user's, interrupts off by SFMASK. The frame is
+ * written at fixed places instead of pushed: user code's segments are in it from the start and never
+ * change, and what RCX and R11 held before is lost to the instruction anyway. The handler preserves RBX, RBP, R12-R15 as every C function does, so the way back reloads only the others. A handler
  * that blocks, or changes more of the caller's registers, leaves by sched_yield or env_run instead.
  */
 .globl syscall_entry
@@ -144,14 +145,24 @@ syscall_entry:
     swapgs
     movq %rsp, %gs:CPU_SCRATCH
     movq %gs:CPU_USER_TF_END, %rsp
-    pushq $(GD_UD | 3)
-    pushq %gs:CPU_SCRATCH
-    pushq %r11
-    pushq $(GD_UT | 3)
-    pushq %rcx
-    pushq $0
-    pushq $T_SYSCALL
-    PUSH_REGS
+    movq %rcx, (TF_RIP - TF_SIZE)(%rsp)
+    movq %gs:CPU_SCRATCH, %rcx
+    movq %rcx, (TF_RSP - TF_SIZE)(%rsp)
+    movq %r11, (TF_RFLAGS - TF_SIZE)(%rsp)
+    movq $T_SYSCALL, (TF_TRAPNO - TF_SIZE)(%rsp)
+    movq %rax, (TF_RAX - TF_SIZE)(%rsp)
+    movq %rbx, (TF_RBX - TF_SIZE)(%rsp)
+    movq %rdx, (TF_RDX - TF_SIZE)(%rsp)
+    movq %rsi, (TF_RSI - TF_SIZE)(%rsp)
+    movq %rdi, (TF_RDI - TF_SIZE)(%rsp)
+    movq %rbp, (TF_RBP - TF_SIZE)(%rsp)
+    movq %r8, (TF_R8 - TF_SIZE)(%rsp)
+    movq %r9, (TF_R9 - TF_SIZE)(%rsp)
+    movq %r10, (TF_R10 - TF_SIZE)(%rsp)
+    movq %r12, (TF_R12 - TF_SIZE)(%rsp)
+    movq %r13, (TF_R13 - TF_SIZE)(%rsp)
+    movq %r14, (TF_R14 - TF_SIZE)(%rsp)
+    movq %r15, (TF_R15 - TF_SIZE)(%rsp)
     movq %gs:CPU_KSTACK_TOP, %rsp
     cmpq $SYSCALL_COUNT, %rax
     jae bad_syscall
@@ -194,17 +205,29 @@ bad_syscall:
  */
 .globl env_pop_tf
 env_pop_tf:
-    movq %rdi, %rsp
-    cmpq $T_SYSCALL, TF_TRAPNO(%rsp)
+    cmpq $T_SYSCALL, TF_TRAPNO(%rdi)
     je 1f
+    movq %rdi, %rsp
     POP_REGS
     addq $16, %rsp
     swapgs
     iretq
-1:  POP_REGS
-    movq 16(%rsp), %rcx             /* RIP */
-    movq 32(%rsp), %r11             /* RFLAGS */
-    movq 40(%rsp), %rsp
+1:  movq TF_R15(%rdi), %r15
+    movq TF_R14(%rdi), %r14
+    movq TF_R13(%rdi), %r13
+    movq TF_R12(%rdi), %r12
+    movq TF_R10(%rdi), %r10
+    movq TF_R9(%rdi), %r9
+    movq TF_R8(%rdi), %r8
+    movq TF_RBP(%rdi), %rbp
+    movq TF_RSI(%rdi), %rsi
+    movq TF_RDX(%rdi), %rdx
+    movq TF_RBX(%rdi), %rbx
+    movq TF_RAX(%rdi), %rax
+    movq TF_RIP(%rdi), %rcx
+    movq TF_RFLAGS(%rdi), %r11
+    movq TF_RSP(%rdi), %rsp
+    movq TF_RDI(%rdi), %rdi
     swapgs
     sysretq
 
