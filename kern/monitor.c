@@ -11,6 +11,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
+#include <vmm/snapshot.h>
 
 #define MAX_ARGS   8
 #define MAX_FRAMES 32
@@ -160,6 +161,13 @@ static enum Next cmd_regs(int argc, char **argv, struct Trapframe *tf)
     return STAY;
 }
 
+static enum Next cmd_vmcs(int argc, char **argv, struct Trapframe *tf)
+{
+    (void)argc, (void)argv, (void)tf;
+    vmcs_print();
+    return STAY;
+}
+
 /* ---- Control ---- */
 
 static enum Next cmd_poweroff(int argc, char **argv, struct Trapframe *tf)
@@ -182,6 +190,7 @@ static const struct Command commands[] = {
     { "mem", "free and total memory, and the machine's memory map", cmd_mem },
     { "envs", "all environments", cmd_envs },
     { "regs", "registers of what was interrupted, and control registers", cmd_regs },
+    { "vmcs", "all fields of the VMCS that is current on this CPU", cmd_vmcs },
     { "kerninfo", "where the kernel lies, and how it was started", cmd_kerninfo },
     { "poweroff", "[status]: end the machine", cmd_poweroff },
     { "continue", "go on with what was interrupted", cmd_continue },

@@ -1,0 +1,161 @@
+"""What the commands share: their registration, errors in words, the kernel's constants, memory, bits."""
+
+import re
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import gdb
+
+from .mode import LONG, MODE
+
+TOP = Path(__file__).resolve().parent.parent.parent
+# #define NAME 1, UL(1), 1ul, (1u << 2)
+DEFINE = re.compile(
+    r"^#define\s+(\w+)\s+\(?(?:UL\()?(0x[0-9a-fA-F]+|\d+)u?l*\)?(?:\s*<<\s*(\d+)\))?", re.MULTILINE
+)
+PAGE = 4096
+ADDRESS = 0x000FFFFFFFFFF000  # the address in an entry of any page table
+WORD = 8
+MASK64 = 2**64 - 1
+
+
+class Complaint(Exception):
+    """Why a command cannot do it, in words for the user."""
+
+
+def constants(*headers: str) -> Dict[str, int]:
+    """Numbers that these headers of the kernel define."""
+    found = {}
+    for header in headers:
+        for name, number, shift in DEFINE.findall((TOP / header).read_text()):
+            found[name] = int(number, 0) << int(shift or 0)
+    return found
+
+
+KERNEL = constants("inc/memlayout.h", "inc/mmu.h", "vmm/vmx.h")
+
+
+class Command(gdb.Command):
+    """A command NAME, which is also there as `jos NAME`. Its class's text is its help."""
+
+    name = ""
+    completions: Sequence[str] = ()
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name or self.name, gdb.COMMAND_USER)
+
+    @classmethod
+    def register(cls) -> None:
+        cls()
+        cls(f"jos {cls.name}")
+
+    def run(self, arguments: List[str]) -> None:
+        raise NotImplementedError
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        try:
+            self.run(gdb.string_to_argv(argument))
+        except Complaint as complaint:
+            raise gdb.GdbError(f"{self.name}: {complaint}") from None
+        except gdb.error as error:
+            raise gdb.GdbError(f"{self.name}: {error}") from None
+
+    def complete(self, text: str, word: str) -> List[str]:
+        return [choice for choice in self.completions if choice.startswith(word.upper())]
+
+
+class Jos(gdb.Command):
+    """What this project's gdb knows about the kernel, its page tables and its guests.
+
+    The commands below work with and without the word `jos` in front of them, e.g. `envs`, `jos envs`."""
+
+    def __init__(self) -> None:
+        super().__init__("jos", gdb.COMMAND_USER, gdb.COMPLETE_NONE, True)
+
+
+def evaluate(expression: str) -> gdb.Value:
+    """An expression of the kernel's. Raises Complaint when the kernel has no such thing."""
+    try:
+        return gdb.parse_and_eval(expression)
+    except gdb.error as error:
+        raise Complaint(str(error)) from None
+
+
+def number(text: str, what: str) -> int:
+    """An address or a number that the user typed: an expression. Raises Complaint."""
+    try:
+        return int(gdb.parse_and_eval(text).cast(gdb.lookup_type("unsigned long"))) & MASK64
+    except gdb.error as error:
+        raise Complaint(f"{text} is no {what}: {error}") from None
+
+
+def need_machine() -> None:
+    if gdb.selected_thread() is None:
+        raise Complaint("no machine is connected")
+
+
+def need_kernel() -> None:
+    """The kernel's addresses mean something only in 64-bit code."""
+    need_machine()
+    if MODE.current != LONG:
+        raise Complaint("the kernel has not started: this is the boot sector, the loader or the BIOS")
+
+
+def read(address: int, size: int) -> bytes:
+    """The kernel's memory. Raises Complaint."""
+    try:
+        return bytes(gdb.selected_inferior().read_memory(address, size))
+    except gdb.error:
+        raise Complaint(f"the memory at {address:#x} cannot be read") from None
+
+
+def read_physical(pa: int, size: int) -> bytes:
+    """Physical memory, through the kernel's direct map. Raises Complaint."""
+    try:
+        return read(KERNEL["KERNBASE"] + pa, size)
+    except Complaint:
+        raise Complaint(
+            f"physical address {pa:#x} cannot be read: it is not RAM, "
+            "or the kernel has not set up its page tables yet"
+        ) from None
+
+
+def read_entry(table: int, index: int) -> int:
+    """An entry of the table at this physical address."""
+    return int.from_bytes(read_physical(table + index * WORD, WORD), "little")
+
+
+def cpu_number() -> int:
+    """The CPU of the selected thread: threads count from 1 in QEMU and in the kernel's own stub."""
+    need_machine()
+    return gdb.selected_thread().ptid[1] - 1 if gdb.selected_thread().ptid[1] else 0
+
+
+def cpu() -> gdb.Value:
+    """struct Cpu of the selected thread's CPU."""
+    need_kernel()
+    return evaluate(f"cpus[{cpu_number()}]")
+
+
+def envs() -> List[gdb.Value]:
+    """struct Env of every slot in use."""
+    need_kernel()
+    table, free = evaluate("envs"), int(evaluate("(int)ENV_FREE"))
+    slots = int(evaluate("'kern/env.c'::env_mark"))
+    return [table[i] for i in range(slots) if int(table[i]["env_status"]) != free]
+
+
+def words(value: int, names: Sequence[Tuple[int, str]]) -> str:
+    """The names of the bits that are set."""
+    return " ".join(name for bit, name in names if value & bit) or "-"
+
+
+def enum_name(kind: str, value: int, prefix: str) -> str:
+    """The name that the kernel has for a value, without its prefix."""
+    for field in gdb.lookup_type(kind).fields():
+        if field.enumval == value:
+            return field.name[len(prefix) :].lower()
+    return str(value)
+
+
+Jos()
