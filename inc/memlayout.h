@@ -1,6 +1,7 @@
 /*
  * The virtual address space, the same in every environment.
  *
+ *   0xffffffffc0000000  KERNEL_ENVS  the table of envs, read-write where it has frames
  *   0xffffffff80000000  KERNEL_VMA   the kernel image: physical address + KERNEL_VMA,
  *                                    text read-execute, rodata read-only, data read-write
  *   0xffffffff40000000  LAPIC_VA     the local APIC's registers, uncached (hOS without x2APIC)
@@ -36,6 +37,7 @@
 #endif
 
 #define KERNEL_VMA   UL(0xffffffff80000000)
+#define KERNEL_ENVS  UL(0xffffffffc0000000)
 #define KERNEL_LOAD  UL(0x100000) /* physical load address of the kernel image */
 #define KERNBASE     UL(0xffff800000000000)
 #define LAPIC_VA     UL(0xffffffff40000000)

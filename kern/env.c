@@ -15,13 +15,16 @@
 #include <kern/trap.h>
 #include <vmm/guest.h>
 
-struct Env envs[NENV] __attribute__((aligned(PGSIZE)));
+struct Env envs[NENV] __attribute__((section(".bss.envs"), aligned(PGSIZE)));
 struct spinlock env_lock = SPINLOCK_INIT("env");
 struct spinlock env_mem_locks[NENV];
 
-/* Free slots that were used before; from env_mark on they never were. Under env_lock. */
-static struct EnvList env_free_list;
-static uint32_t env_mark;
+#define ENVS_PER_PAGE (PGSIZE / sizeof(struct Env))
+#define WORD_BITS     64
+
+/* Under env_lock: */
+static uint64_t slots_used[NENV / WORD_BITS]; /* a bit for each slot */
+static envid_t last_id[NENV];                 /* of the slot's last owner */
 static uint32_t env_used;
 
 #define GENERATION_STEP NENV
@@ -53,23 +56,43 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
     return 0;
 }
 
-static struct Env *slot_alloc(void)
+/* Are all slots of the page of envs[] free that slot i is in? */
+static bool page_is_free(uint32_t i)
 {
-    struct Env *e = env_free_list.head;
+    uint64_t slots = ((1ul << ENVS_PER_PAGE) - 1) << ROUNDDOWN(i, ENVS_PER_PAGE) % WORD_BITS;
 
-    if (e)
-        envlist_remove(e);
-    else if (env_mark < NENV)
-        e = &envs[env_mark++];
-    env_used += e != NULL;
-    return e;
+    return !(slots_used[i / WORD_BITS] & slots);
+}
+
+/* The lowest free slot, so that the table takes few frames. -E_NO_FREE_ENV, -E_NO_MEM. */
+static int slot_alloc(struct Env **store)
+{
+    uint32_t w = 0, i;
+    int r;
+
+    while (w < NENV / WORD_BITS && slots_used[w] == ~0ul)
+        w++;
+    if (w == NENV / WORD_BITS)
+        return -E_NO_FREE_ENV;
+    i = w * WORD_BITS + __builtin_ctzll(~slots_used[w]);
+    if (page_is_free(i) && (r = envs_back(&envs[i])) < 0)
+        return r;
+    slots_used[w] |= 1ul << i % WORD_BITS;
+    env_used++;
+    *store = &envs[i];
+    return 0;
 }
 
 static void slot_free(struct Env *e)
 {
+    uint32_t i = e - envs;
+
     env_used--;
     e->env_status = ENV_FREE;
-    envlist_append(&env_free_list, e);
+    last_id[i] = e->env_id;
+    slots_used[i / WORD_BITS] &= ~(1ul << i % WORD_BITS);
+    if (page_is_free(i))
+        envs_unback(e);
 }
 
 uint32_t env_nused(void)
@@ -80,11 +103,10 @@ uint32_t env_nused(void)
 /* The id of the slot's next owner: never 0, never negative, never the one before. */
 static envid_t next_id(const struct Env *e)
 {
-    int64_t id = ((int64_t)e->env_id | (NENV - 1)) + 1 + (e - envs);
+    uint32_t i = e - envs;
+    int64_t id = ((int64_t)last_id[i] | (NENV - 1)) + 1 + i;
 
-    if (e->env_id == 0 || id > GENERATION_MAX)
-        id = GENERATION_STEP + (e - envs);
-    return id;
+    return id <= GENERATION_MAX ? id : GENERATION_STEP + i;
 }
 
 static void family_join(struct Env *parent, struct Env *e)
@@ -106,7 +128,7 @@ static void family_leave(struct Env *parent, struct Env *e)
         e->env_sib_next->env_sib_prev = e->env_sib_prev;
 }
 
-/* Everything but env_id starts from zero. */
+/* Everything starts from zero. */
 static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
 {
     envid_t id = next_id(e);
@@ -128,16 +150,16 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
 {
     uint64_t *pml4 = NULL;
     struct Env *e;
+    int r;
 
     if (type != ENV_TYPE_GUEST && !(pml4 = pml4_new()))
         return -E_NO_MEM;
     spin_lock(&env_lock);
-    e = slot_alloc();
-    if (!e) {
+    if ((r = slot_alloc(&e)) < 0) {
         spin_unlock(&env_lock);
         if (pml4)
             pml4_free(pml4);
-        return -E_NO_FREE_ENV;
+        return r;
     }
     env_reset(e, parent, type);
     e->env_pml4 = pml4;

@@ -10,7 +10,8 @@
 #include <kern/envlist.h>
 #include <kern/spinlock.h>
 
-extern struct Env envs[NENV];
+extern struct Env
+    envs[NENV]; /* at KERNEL_ENVS; a slot that is free may have no memory of its own */
 extern struct spinlock env_lock;
 extern struct spinlock env_mem_locks[NENV]; /* not in struct Env: they outlive its owner */
 

@@ -15,9 +15,11 @@
 #define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */
 #define BOOT_MAPPED PGSIZE_1G   /* what kern/entry.S maps */
 #define MIN_MEMORY  0x1000000ul /* 16 MiB */
+#define PAGEINFOS   (PGSIZE / sizeof(struct PageInfo)) /* in a page of pages[] */
 
 struct Region {
     ppn_t start, mark, end; /* free: [mark, end) */
+    ppn_t backed;           /* below it, those that were used are in pages[] (pages_back) */
 };
 
 struct PageInfo *pages;
@@ -44,7 +46,7 @@ static void region_append(ppn_t start, ppn_t end)
                 end << PGSHIFT);
         return;
     }
-    regions[nregions++] = (struct Region){ start, start, end };
+    regions[nregions++] = (struct Region){ .start = start, .mark = start, .end = end };
 }
 
 /* Take [start, end) out of all regions. A region is replaced by what is left of it on both sides.
@@ -161,9 +163,11 @@ static struct PageInfo *frame_carve(void)
     for (; cur_region < nregions; cur_region++) {
         struct Region *r = &regions[cur_region];
         if (r->mark < r->end) {
-            struct PageInfo *pp = &pages[r->mark++];
-            pp->pp_ref = 0;
-            return pp;
+            if (r->mark >= r->backed) {
+                pages_back(r->mark);
+                r->backed = ROUNDDOWN(r->mark, PAGEINFOS) + PAGEINFOS;
+            }
+            return &pages[r->mark++];
         }
     }
     return NULL;

@@ -14,6 +14,7 @@
 #include <kern/pmap.h>
 
 uint64_t *kern_pml4;
+static void *zeroes;            /* a frame of zeroes, mapped where there is nothing to show */
 static uint64_t user_info_pdpt; /* PML4 entry of UPAGES and UENVS, the same in every env */
 
 extern const char text_start[], text_end[], rodata_start[], data_start[], kernel_end[];
@@ -208,13 +209,92 @@ static void guard_stacks(void)
         *pml4_walk(kern_pml4, (uintptr_t)kstacks[i], false) = 0;
 }
 
+/* Fill a window with the frame of zeroes. */
+static void map_zeroes(uintptr_t va, size_t size, uint64_t perm)
+{
+    for (size_t off = 0; off < size; off += PGSIZE)
+        boot_map(va + off, PADDR(zeroes), PGSIZE, perm | PTE_NX);
+}
+
 /* The read-only windows of user space, in tables of their own that all envs share. */
 static void map_user_info(void)
 {
-    boot_map(UPAGES, PADDR(pages), ROUNDUP(npages * sizeof(*pages), PGSIZE), PTE_U | PTE_NX);
-    boot_map(UENVS, PADDR(envs), ROUNDUP(sizeof(envs), PGSIZE), PTE_U | PTE_NX);
+    zeroes = boot_alloc(PGSIZE);
+    memset(zeroes, 0, PGSIZE);
+    map_zeroes(UPAGES, npages * sizeof(*pages), PTE_U);
+    map_zeroes(UENVS, sizeof(envs), PTE_U);
+    map_zeroes(KERNEL_ENVS, sizeof(envs), 0);
     user_info_pdpt = kern_pml4[PTX(UPAGES, 3)];
     kern_pml4[PTX(UPAGES, 3)] = 0;
+}
+
+/* The entry of va in the windows of user space. */
+static uint64_t *user_info_pte(uintptr_t va)
+{
+    uint64_t *table = KADDR(PTE_ADDR(user_info_pdpt));
+
+    pml4_descend(&table, va, 2);
+    pml4_descend(&table, va, 1);
+    return &table[PTX(va, 0)];
+}
+
+/* An entry that is in every address space has changed. */
+static void flush_everywhere(uintptr_t va)
+{
+    invlpg((void *)va);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the entry first */
+    for (uint32_t i = 0; i < ncpu; i++)
+        if (&cpus[i] != this_cpu())
+            cpu_flush_remote(&cpus[i]);
+}
+
+/* Show the frame at pa at this address of a window. */
+static void show(uintptr_t va, physaddr_t pa)
+{
+    uint64_t *pte = user_info_pte(va);
+
+    *pte = pa | PTE_FLAGS(*pte);
+    flush_everywhere(va);
+}
+
+/* Let this page of envs[] be the frame at pa. */
+static void envs_set(const struct Env *e, physaddr_t pa, uint64_t perm)
+{
+    uintptr_t va = ROUNDDOWN((uintptr_t)e, PGSIZE);
+
+    *pml4_walk(kern_pml4, va, false) = pa | perm | PTE_P | (cpu_features.nx ? PTE_NX : 0);
+    invlpg((void *)va);
+    show(UENVS + (va - KERNEL_ENVS), pa); /* which flushes both on other CPUs */
+}
+
+int envs_back(const struct Env *e)
+{
+    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+
+    if (!pp)
+        return -E_NO_MEM;
+    page_incref(pp);
+    envs_set(e, page2pa(pp), PTE_W);
+    return 0;
+}
+
+void envs_unback(const struct Env *e)
+{
+    physaddr_t pa = PTE_ADDR(*pml4_walk(kern_pml4, (uintptr_t)e, false));
+
+    envs_set(e, PADDR(zeroes), 0);
+    page_decref(pa2page(pa));
+}
+
+void pages_back(ppn_t n)
+{
+    char *page = ROUNDDOWN((char *)&pages[n], PGSIZE);
+    uintptr_t va = UPAGES + (page - (char *)pages);
+
+    if (PTE_ADDR(*user_info_pte(va)) != PADDR(zeroes))
+        return;
+    memset(page, 0, PGSIZE);
+    show(va, PADDR(page));
 }
 
 /*

@@ -110,6 +110,18 @@ bool page_remove(uint64_t *pml4, uintptr_t va);
  * memory. */
 void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);
 
+/* Frames for the windows that show what there is (UENVS, UPAGES): a page of envs[] or pages[] that
+ * holds nothing yet is one read-only frame of zeroes, the same for all.
+ *
+ * Give the page of envs[] that has e a frame, so that e can be written to; it is all zeroes. Every
+ * env may be in use on other CPUs. env_lock is held. -E_NO_MEM. */
+int envs_back(const struct Env *e);
+/* No env of this page is in use any more: take its frame away. env_lock is held. */
+void envs_unback(const struct Env *e);
+/* The frame with this number is about to be used: its struct PageInfo, and those beside it that
+ * were not used before, read as zeroes from now on, in pages[] and at UPAGES. */
+void pages_back(ppn_t n);
+
 /* A new address space with the kernel's upper half, UVPT, UPAGES and UENVS. NULL: no memory. */
 uint64_t *pml4_new(void);
 /* Free all user mappings, page tables and the PML4. It must not be loaded in CR3. */
