@@ -142,7 +142,9 @@ int fs_inode(struct Fs *fs, uint32_t inum, struct FsInode **out)
     if (inum < FS_ROOT || inum >= fs->super.ninodes)
         return fs_complain(fs, "no such inode", inum);
     uint32_t block = fs->super.inode_start + inum / FS_INODES_PER_BLOCK;
-    int r = cache_get(&fs->cache, block, CACHE_READ, &p);
+    int r = 0;
+    if (!(p = cache_find(&fs->cache, block)))
+        r = cache_get(&fs->cache, block, CACHE_READ, &p);
     *out = (struct FsInode *)p + inum % FS_INODES_PER_BLOCK;
     return r;
 }

@@ -102,25 +102,42 @@ static uint32_t take_slot(struct Cache *c)
     return NO_SLOT;
 }
 
-int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
+void *cache_find(struct Cache *c, uint32_t block)
+{
+    uint32_t i = find(c, block);
+
+    if (i == NO_SLOT)
+        return NULL;
+    c->slot[i].stamp = ++c->gets;
+    c->slot[i].referenced = true;
+    return slot_data(c, i);
+}
+
+/* Bring in a block that is not in the cache. */
+static int __attribute__((noinline))
+fill(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
 {
     c->gets++;
-    uint32_t i = find(c, block);
-    if (i == NO_SLOT) {
-        i = take_slot(c);
-        if (i == NO_SLOT)
-            return -E_NO_MEM;
-        void *page = slot_data(c, i);
-        if (how == CACHE_READ) {
-            int r = c->disk->read(c->disk, block, 1, &page);
-            if (r < 0)
-                return r; /* the slot stays unused and is found again by the clock */
-        }
-        link_slot(c, i, block);
-    }
-    c->slot[i].stamp = c->gets;
-    c->slot[i].referenced = true;
+    uint32_t i = take_slot(c);
+    if (i == NO_SLOT)
+        return -E_NO_MEM;
     *out = slot_data(c, i);
+    if (how == CACHE_READ) {
+        int r = c->disk->read(c->disk, block, 1, out);
+        if (r < 0)
+            return r; /* the slot stays unused and is found again by the clock */
+    }
+    link_slot(c, i, block);
+    return 0;
+}
+
+int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
+{
+    if (!(*out = cache_find(c, block))) {
+        int r = fill(c, block, how, out);
+        if (r < 0)
+            return r;
+    }
     if (how == CACHE_ZERO)
         memset(*out, 0, BLKSIZE);
     return 0;

@@ -58,6 +58,8 @@ struct Cache {
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots);
 /* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now. */
 int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out);
+/* The memory of a block, as after cache_get; NULL if it is not in the cache. */
+void *cache_find(struct Cache *c, uint32_t block);
 bool cache_has(const struct Cache *c, uint32_t block);
 /* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
  * effort. */

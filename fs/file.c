@@ -37,6 +37,11 @@ static enum BlockClass table_class(const struct BlockPath *path, int level)
     return level == path->depth ? BC_INDIRECT : BC_DINDIRECT;
 }
 
+static int __attribute__((noinline)) bad_pointer(struct Fs *fs, uint32_t block)
+{
+    return fs_complain(fs, "a block pointer is outside of the data area", block);
+}
+
 /* Follow a path as far as it exists. *out: the block, 0 for a hole. Returns how many blocks are
  * missing. */
 static int follow(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
@@ -49,7 +54,7 @@ static int follow(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t
         if (block == 0)
             return path.depth - level + 1;
         if (!fs_block_ok(fs, block))
-            return fs_complain(fs, "a block pointer is outside of the data area", block);
+            return bad_pointer(fs, block);
         if (level == path.depth)
             return 0;
         void *table;
@@ -62,6 +67,10 @@ static int follow(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t
 
 int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
 {
+    if (fb < FS_NDIRECT) { /* what follow does, for most files */
+        *out = ip->i_direct[fb];
+        return *out == 0 || fs_block_ok(fs, *out) ? 0 : bad_pointer(fs, *out);
+    }
     if (fb >= FS_MAXBLOCKS)
         return -E_TOO_BIG;
     int r = follow(fs, ip, fb, out);
@@ -140,10 +149,11 @@ static int read_part(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint3
         memset(buf, 0, len);
         return 0;
     }
-    if (!cache_has(&fs->cache, block))
+    if (!(p = cache_find(&fs->cache, block))) {
         read_ahead(fs, ip, fb, block);
-    if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
-        return r;
+        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+            return r;
+    }
     memcpy(buf, (char *)p + boff, len);
     return 0;
 }
@@ -230,7 +240,7 @@ static int cut_tree(struct Fs *fs, uint32_t block, int depth, uint64_t from)
     int first_error = 0, r;
 
     if (!fs_block_ok(fs, block))
-        return fs_complain(fs, "a block pointer is outside of the data area", block);
+        return bad_pointer(fs, block);
     for (uint32_t i = from / span; depth > 0 && i < FS_NINDIRECT; i++) {
         uint64_t keep = i == from / span ? from % span : 0;
         void *p;

@@ -285,9 +285,6 @@ static void serve_one(struct Request *rq)
     rq->page = (union Fsipc *)REQVA;
     rq->answer_page = NULL;
     rq->answer = dispatch(rq, thisenv->env_ipc_value, perm);
-    /* Before the client goes on, so that it finds its memory as it was. */
-    if (perm & PTE_P)
-        sys_page_unmap(0, rq->page);
 }
 
 /* Answer the last request and take the next one, for ever. */

@@ -88,8 +88,8 @@ int sys_ipc_recv(void *dstva, envid_t from);
 int sys_ipc_try_recv(void *dstva);
 /* sys_ipc_send and sys_ipc_recv(dstva, to) in one. */
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
-/* A server's step: send to `to` if it is receiving (else the answer is dropped; bad arguments are
- * errors), then sys_ipc_recv(dstva, 0). */
+/* A server's step: unmap the last request's page at dstva, send to `to` if it is receiving (else
+ * the answer is dropped; bad arguments are errors), then sys_ipc_recv(dstva, 0). */
 int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);

@@ -52,6 +52,8 @@ int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **
 /* The other half: map pp at page-aligned va of e. The mapping takes over the caller's reference,
  * unless the result is an error. Takes env_mem. -E_NO_MEM. */
 int env_page_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
+/* Unmap page-aligned va of the current env e, if it is mapped. Takes env_mem. */
+void env_page_drop(struct Env *e, uintptr_t va);
 /* Look an id up. 0 is the current env. With checkperm: only the current env or its direct child.
  * -E_BAD_ENV. */
 int envid2env(envid_t id, struct Env **store, bool checkperm);

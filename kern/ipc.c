@@ -365,6 +365,9 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
+    /* Before the client goes on, so that it finds its memory as it was. */
+    if (dstva < UTOP)
+        env_page_drop(m.from, dstva);
     try_deliver(id, &m, &next); /* nobody there, or not receiving: the answer is dropped */
     r = receive(m.from, dstva, 0);
     message_drop(&m);

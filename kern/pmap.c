@@ -101,9 +101,9 @@ struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
 
 bool page_remove(uint64_t *pml4, uintptr_t va)
 {
-    uint64_t *pte;
+    uint64_t *pte = pml4_walk(pml4, va, false);
 
-    if (!page_lookup(pml4, va, &pte))
+    if (!pte || !(*pte & PTE_P))
         return false;
     entry_clear(pml4, pte, va);
     return true;

@@ -48,7 +48,14 @@ static void env_unmap(struct Env *e, uintptr_t va)
     e->env_pages -= page_remove(e->env_pml4, va);
 }
 
-static int child_memory_open(envid_t id, struct Env **e)
+void env_page_drop(struct Env *e, uintptr_t va)
+{
+    spin_lock(env_mem(e));
+    env_unmap(e, va);
+    spin_unlock(env_mem(e));
+}
+
+static int __attribute__((noinline)) child_memory_open(envid_t id, struct Env **e)
 {
     if (envid2env(id, e, true) < 0)
         return -E_BAD_ENV;
@@ -64,7 +71,7 @@ static int child_memory_open(envid_t id, struct Env **e)
  * held. */
 static inline int memory_open(envid_t id, struct Env **e)
 {
-    if (id != 0)
+    if (__builtin_expect(id != 0, 0))
         return child_memory_open(id, e);
     *e = curenv;
     spin_lock(env_mem(*e));

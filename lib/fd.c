@@ -10,7 +10,7 @@ static const struct Dev *const devs[] = { &devfile, &devpipe, &devcons };
 int fd_alloc(struct Fd **store)
 {
     for (int i = 0; i < MAXFD; i++) {
-        if (is_mapped((uintptr_t)fd_page(i)))
+        if (is_mapped_low((uintptr_t)fd_page(i)))
             continue;
         *store = fd_page(i);
         return 0;
@@ -20,7 +20,7 @@ int fd_alloc(struct Fd **store)
 
 int fd_lookup(int fdnum, struct Fd **store)
 {
-    if (fdnum < 0 || fdnum >= MAXFD || !is_mapped((uintptr_t)fd_page(fdnum)))
+    if (fdnum < 0 || fdnum >= MAXFD || !is_mapped_low((uintptr_t)fd_page(fdnum)))
         return -E_INVAL;
     *store = fd_page(fdnum);
     return 0;

@@ -115,15 +115,14 @@ int guest_attach(const char *path, const char *base, envid_t guest, envid_t *hol
  * page, so nothing is copied here; what was in it and is not read over is put back. */
 static ssize_t read_page(struct Fd *fd, union Fsipc *page)
 {
-    char head[sizeof(page->read)];
-    memcpy(head, page, sizeof(head));
+    typeof(page->read) head = page->read;
     page->read.fileid = fd->fd_file.id;
     page->read.n = PGSIZE_FS;
     page->read.offset = fd->fd_offset;
     ssize_t got = fsipc_page(FSREQ_READ, page, NULL);
     size_t done = MAX(got, 0l);
     if (done < sizeof(head))
-        memcpy((char *)page + done, head + done, sizeof(head) - done);
+        memcpy((char *)page + done, (char *)&head + done, sizeof(head) - done);
     fd->fd_offset += done;
     return got;
 }

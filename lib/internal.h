@@ -19,6 +19,13 @@ static inline bool is_mapped(uintptr_t va)
     return uvpt_entry(va) & PTE_P;
 }
 
+/* The same for the windows UTEMP, FDTABLE and FDDATA, whose page table the stack has brought along.
+ */
+static inline bool is_mapped_low(uintptr_t va)
+{
+    return *(const volatile uint64_t *)(UVPT + va / PGSIZE * sizeof(uint64_t)) & PTE_P;
+}
+
 /* References to the frame that is mapped at va; 0 if none is. */
 uint32_t page_refs(uintptr_t va);
 
