@@ -141,8 +141,10 @@ def envs() -> List[gdb.Value]:
     """struct Env of every slot in use."""
     need_kernel()
     table, free = evaluate("envs"), int(evaluate("(int)ENV_FREE"))
-    slots = int(evaluate("'kern/env.c'::env_mark"))
-    return [table[i] for i in range(slots) if int(table[i]["env_status"]) != free]
+    used = evaluate("'kern/env.c'::slots_used")  # a word has the bits of 64 slots
+    words_used = [int(used[w]) for w in range(used.type.range()[1] + 1)]
+    slots = [64 * w + bit for w, word in enumerate(words_used) for bit in range(64) if word >> bit & 1]
+    return [table[i] for i in slots if int(table[i]["env_status"]) != free]
 
 
 def words(value: int, names: Sequence[Tuple[int, str]]) -> str:
