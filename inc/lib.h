@@ -129,6 +129,20 @@ int sys_guest_stats(envid_t guest, struct GuestStats *stats);
  * be inside for the moment that its CPU needs to leave it. Its clock and timers do not stop: what
  * came due meanwhile arrives when it goes on. -E_BAD_ENV: no such guest. */
 int sys_guest_pause(envid_t guest, bool paused);
+/* Debug the caller's guest, which was made with GUEST_DEBUG: it starts stopped, with the event
+ * GUEST_EV_DEBUG, and stops so again as enum GuestDebugStop says, until it is let go on by one of
+ * the operations for that. inc/vmm.h says what each enum GuestDebugOp takes and returns. All but
+ * GUEST_DEBUG_STOP need a guest that is stopped so (-E_AGAIN). -E_BAD_ENV: no such guest of the
+ * caller's; -E_PERM: made without GUEST_DEBUG; -E_FAULT: buf; -E_INVAL. */
+int64_t sys_guest_debug(envid_t guest, enum GuestDebugOp op, uint64_t arg, void *buf);
+/* Take the serial port COM3 until the caller ends. A monitor's sys_guest_run returns when the port
+ * has input. -E_BUSY: another env has it; -E_NOT_SUPP: this machine has none. */
+int sys_serial_open(void);
+/* What has come there, at most size bytes and maybe none; does not wait. Returns how many. -E_PERM:
+ * the caller does not have the port; -E_FAULT. */
+ssize_t sys_serial_read(void *buf, size_t size);
+/* Send len bytes there. Returns len. -E_PERM, -E_FAULT; -E_IO: the port does not send. */
+ssize_t sys_serial_write(const void *buf, size_t len);
 /* gOS's file server only: the hypercalls VMX_VMCALL_IPCSEND and IPCRECV with this env's page. */
 int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm);
 int64_t sys_host_ipc_recv(void *page);

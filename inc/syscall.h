@@ -44,6 +44,10 @@
     X(guest_mem)              \
     X(guest_stats)            \
     X(guest_pause)            \
+    X(guest_debug)            \
+    X(serial_open)            \
+    X(serial_read)            \
+    X(serial_write)           \
     X(host_ipc_send)          \
     X(host_ipc_recv)
 

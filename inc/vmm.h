@@ -45,6 +45,7 @@
 
 /* sys_env_mkguest flags */
 #define GUEST_INTERCEPT_PF 1 /* every guest page fault exits, is verified and injected */
+#define GUEST_DEBUG        2 /* sys_guest_debug works, and the guest starts stopped for it */
 
 #ifndef __ASSEMBLER__
 #include "types.h"
@@ -57,6 +58,8 @@ enum GuestEvent {
     GUEST_EV_VMCALL,  /* stopped at a console hypercall */
     GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
     GUEST_EV_MESSAGE, /* not stopped: an env waits to give the monitor a message */
+    GUEST_EV_SERIAL,  /* not stopped: the serial port that the monitor has opened has input */
+    GUEST_EV_DEBUG,   /* stopped for a debugger; code = enum GuestDebugStop */
     GUEST_EV_OFF,     /* the guest powered itself off; code = status. Destroy it. */
     GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. Destroy it. */
 };
@@ -74,7 +77,7 @@ struct GuestExit {
     uint32_t exit_reason;   /* VMX basic exit reason */
     uint64_t qualification; /* SDM "Exit Qualification" */
     uint64_t gpa;           /* GUEST_EV_MMIO: the address */
-    uint32_t code;          /* GUEST_EV_OFF: status */
+    uint32_t code;          /* GUEST_EV_OFF: status; GUEST_EV_DEBUG: enum GuestDebugStop */
     uint16_t io_port;       /* GUEST_EV_IO, decoded: */
     uint8_t io_size;        /* 1, 2 or 4 bytes */
     uint8_t io_in;          /* 1: IN, result goes to rax (low io_size bytes); 0: OUT */
@@ -82,6 +85,53 @@ struct GuestExit {
     uint8_t pad[7];
     struct GuestRegs regs;
     char why[128]; /* GUEST_EV_DEAD: words */
+};
+
+/* Why a guest is stopped for a debugger. */
+enum GuestDebugStop {
+    DEBUG_ASKED,   /* GUEST_DEBUG_STOP, or this is where it starts */
+    DEBUG_STEPPED, /* GUEST_DEBUG_STEP has been done */
+    DEBUG_INT3,    /* at an INT3 instruction, whoever has put it there */
+    DEBUG_HW,      /* a debug register; bit n of qualification: register n */
+};
+
+/* What sys_guest_debug does. The operations of the first group let the guest go on. */
+enum GuestDebugOp {
+    GUEST_DEBUG_CONTINUE,
+    GUEST_DEBUG_STEP,   /* for one instruction, or into the handler of the exception it raises;
+                         * interrupts wait */
+    GUEST_DEBUG_PASS,   /* after DEBUG_INT3: with the breakpoint exception, which is its own */
+    GUEST_DEBUG_DETACH, /* without debug registers and stops, until GUEST_DEBUG_STOP */
+
+    GUEST_DEBUG_STOP,      /* stop it soon, wherever it is */
+    GUEST_DEBUG_GET_REGS,  /* buf: struct GuestDebugRegs */
+    GUEST_DEBUG_SET_REGS,  /* the same; its segments and cr0, cr4, cr8 and efer are ignored.
+                            * -E_INVAL:  a base or rip is no canonical address, or cr3 has reserved
+                            * bits */
+    GUEST_DEBUG_TRANSLATE, /* arg: linear address. Returns its gpa; -E_NOT_FOUND: not mapped */
+    GUEST_DEBUG_SET_HW,    /* arg: debug register 0 to 3, buf: struct GuestDebugHw. -E_INVAL. While
+                            * any is set, the guest's own debug registers have no effect. */
+};
+
+struct GuestDebugRegs {
+    struct GuestRegs gpr;
+    uint64_t fs_base, gs_base, kernel_gs_base;
+    uint64_t cr0, cr2, cr3, cr4, cr8, efer;
+    uint16_t cs, ss, ds, es, fs, gs;
+    uint32_t pad;
+    uint8_t fpu[512] __attribute__((aligned(16))); /* as FXSAVE64 writes it */
+};
+
+/* SDM "Debug Control Register (DR7)": the encodings of the R/W fields. */
+enum GuestDebugHwKind {
+    DEBUG_HW_EXEC = 0,
+    DEBUG_HW_WRITE = 1,
+    DEBUG_HW_ACCESS = 3,
+};
+struct GuestDebugHw {
+    uint64_t va;
+    uint32_t kind; /* enum GuestDebugHwKind */
+    uint32_t size; /* 1, 2, 4 or 8 bytes, to which va is aligned; 1 for DEBUG_HW_EXEC; 0: off */
 };
 
 /* Counters of a guest: sys_guest_stats. */

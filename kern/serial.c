@@ -6,37 +6,8 @@
 #include <inc/x86.h>
 #include <kern/consdev.h>
 #include <kern/pic.h>
+#include <kern/uart.h>
 
-#define COM1 0x3f8
-
-/* Register offsets; the first two are the divisor while LCR_DLAB is set. */
-#define UART_DATA 0
-#define UART_DLL  0
-#define UART_IER  1
-#define UART_DLM  1
-#define UART_IIR  2
-#define UART_FCR  2
-#define UART_LCR  3
-#define UART_MCR  4
-#define UART_LSR  5
-
-#define IER_RX        0x01
-#define IER_THRE      0x02 /* the transmit FIFO is empty, which it soon is */
-#define IIR_FIFOS     0xc0 /* both bits: the FIFOs work */
-#define FCR_ENABLE    0x01
-#define FCR_CLEAR     0x06 /* both FIFOs */
-#define LCR_8N1       0x03
-#define LCR_DLAB      0x80
-#define MCR_DTR       0x01
-#define MCR_RTS       0x02
-#define MCR_OUT2      0x08 /* connects the interrupt line on a PC */
-#define LSR_DATA      0x01
-#define LSR_THRE      0x20 /* transmit FIFO empty */
-#define LSR_TEMT      0x40 /* and the shift register, too */
-#define LSR_NO_DEVICE 0xff
-
-#define DIVISOR_115200 1
-#define FIFO_DEPTH     16
 /* Reads of LSR, each about a microsecond on a real machine, before a UART counts as stuck; 16
  * characters take 1.4 ms. From then on it gets one look a character, until it moves again. */
 #define MAX_POLLS 400000
@@ -52,17 +23,8 @@ static uint32_t tx_room;         /* of these, still free for sure */
 
 static bool serial_init(void)
 {
-    if (inb(COM1 + UART_LSR) == LSR_NO_DEVICE)
-        return false;
-    outb(COM1 + UART_IER, 0);
-    outb(COM1 + UART_LCR, LCR_DLAB);
-    outb(COM1 + UART_DLL, DIVISOR_115200);
-    outb(COM1 + UART_DLM, 0);
-    outb(COM1 + UART_LCR, LCR_8N1);
-    outb(COM1 + UART_FCR, FCR_ENABLE | FCR_CLEAR);
-    outb(COM1 + UART_MCR, MCR_DTR | MCR_RTS | MCR_OUT2);
-    tx_depth = (inb(COM1 + UART_IIR) & IIR_FIFOS) == IIR_FIFOS ? FIFO_DEPTH : 1;
-    return true;
+    tx_depth = uart_init(COM1);
+    return tx_depth != 0;
 }
 
 /* Wait until all these LSR bits are set, or it is clear that they never will be. Input that comes

@@ -11,6 +11,7 @@
 #include <kern/pic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
+#include <kern/serport.h>
 #include <kern/syscall.h>
 #include <kern/trap.h>
 #include <vmm/guest.h>

@@ -13,6 +13,7 @@
 #include <kern/lapic.h>
 #include <kern/pic.h>
 #include <kern/pmap.h>
+#include <kern/serport.h>
 #include <kern/trap.h>
 
 #define GATE_INTERRUPT 0x8e /* present, DPL 0, 64-bit interrupt gate */
@@ -185,7 +186,9 @@ bool irq_dispatch(int vector)
     if (irq < 0 || irq > IRQ_IDE2 || pic_is_spurious(irq))
         return false;
     if (irq == IRQ_KBD || irq == IRQ_SERIAL)
-        cons_intr();
+        do
+            cons_intr();
+        while (irq == IRQ_SERIAL && serport_intr());
     else if (irq == IRQ_IDE || irq == IRQ_IDE2)
         sched_wake_irq(irq);
     pic_eoi(irq);

@@ -222,6 +222,26 @@ int sys_guest_pause(envid_t guest, bool paused)
     return call2(SYS_guest_pause, guest, paused);
 }
 
+int64_t sys_guest_debug(envid_t guest, enum GuestDebugOp op, uint64_t arg, void *buf)
+{
+    return call5(SYS_guest_debug, guest, op, arg, (uintptr_t)buf, 0);
+}
+
+int sys_serial_open(void)
+{
+    return call0(SYS_serial_open);
+}
+
+ssize_t sys_serial_read(void *buf, size_t size)
+{
+    return call2(SYS_serial_read, (uintptr_t)buf, size);
+}
+
+ssize_t sys_serial_write(const void *buf, size_t len)
+{
+    return call2(SYS_serial_write, (uintptr_t)buf, len);
+}
+
 int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm)
 {
     return call3(SYS_host_ipc_send, value, (uintptr_t)page, perm);

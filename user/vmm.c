@@ -25,7 +25,7 @@ static int usage(void)
     fprintf(
         2,
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... "
-        "[-p] [-s] [&]\n"
+        "[-p] [-s] [-g] [&]\n"
         "       vmm attach|pause|resume|kill NAME\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
@@ -36,6 +36,7 @@ static int usage(void)
         "  -i MODULE  load a file for the kernel (up to %u times)\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -s         print statistics when the guest has ended\n"
+        "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
         "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
@@ -101,6 +102,9 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 's':
         o->stats = true;
         return 0;
+    case 'g':
+        o->flags |= GUEST_DEBUG;
+        return 0;
     default:
         return usage();
     }
@@ -110,7 +114,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
 static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
 {
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:a:i:ps")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:a:i:psg")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
@@ -283,7 +287,8 @@ static int run(const struct Options *o, struct Boot *b)
     envid_t guest = make_guest(o, b);
     if (guest < 0)
         goto out;
-    if (take_name(guest, o->name) == 0 && attach_disk(guest, o) == 0 && load(guest, b) == 0) {
+    if (take_name(guest, o->name) == 0 && attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
+        (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);
         status = start_and_run(guest, o);
     }

@@ -186,6 +186,16 @@ int run_guest(envid_t guest, const char *name);
  * explain: it powered off with status, or a sentence was printed. */
 void end_guest(int status, const char *why, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- vmm_gdb.c: a debugger for the guest (-g) ---- */
+
+/* Take the serial port for the guest's debugger. 0, or -E_* after a sentence. */
+int gdb_open(envid_t guest, const char *name);
+/* GUEST_EV_SERIAL and GUEST_EV_DEBUG. */
+void gdb_input(void);
+void gdb_stopped(const struct GuestExit *x);
+/* The guest has ended, and if not with a status of its own, badly. */
+void gdb_ended(int status, bool badly);
+
 /* ---- vmm_stats.c ---- */
 
 /* Print the counters (-s). */

@@ -116,10 +116,23 @@ static void on_dead(struct GuestExit *x)
     end_guest(1, "%.*s", (int)sizeof(x->why), x->why);
 }
 
+static void on_serial(struct GuestExit *x)
+{
+    (void)x;
+    cons_flush();
+    gdb_input();
+}
+
+static void on_debug(struct GuestExit *x)
+{
+    cons_flush();
+    gdb_stopped(x);
+}
+
 static void (*const handlers[])(struct GuestExit *x) = {
     [GUEST_EV_IO] = ports_io,        [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall,
     [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,
-    [GUEST_EV_DEAD] = on_dead,
+    [GUEST_EV_DEAD] = on_dead,       [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
 };
 
 static void handle(struct GuestExit *x)
@@ -146,6 +159,7 @@ int run_guest(envid_t guest, const char *name)
         else
             handle(&x);
     }
+    gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
     if (run.why[0] && attached())
         complain("guest ended: %s", run.why);

@@ -51,6 +51,8 @@ static bool handle_exception_or_nmi(struct Guest *g)
 static bool handle_hlt(struct Guest *g)
 {
     skip_instruction();
+    if (vmread(VMCS_GUEST_PENDING_DBG) & PENDING_DBG_BS)
+        return resume(g); /* a debug exception ends HLT, and single-stepping raises one now */
     g->halted = true;
     return halt_is_over(g) ? resume(g) : leave(g);
 }

@@ -4,6 +4,7 @@
  * host-owned bit, and then the whole instruction is done here, by the rules of SDM "MOV-Move
  * to/from Control Registers".
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 
 #define CR0_DEFINED                                                                            \
@@ -49,13 +50,13 @@ static uint64_t *gpr(struct Guest *g, int n)
     return (uint64_t *)((char *)&g->env->env_tf + gpr_offset[n]);
 }
 
-static uint64_t gpr_read(struct Guest *g, int n)
+uint64_t gpr_read(struct Guest *g, int n)
 {
     uint64_t v = n == GPR_RSP ? vmread(VMCS_GUEST_RSP) : *gpr(g, n);
     return guest_in_64bit() ? v : (uint32_t)v;
 }
 
-static void gpr_write(struct Guest *g, int n, uint64_t v)
+void gpr_write(struct Guest *g, int n, uint64_t v)
 {
     if (n == GPR_RSP)
         vmwrite(VMCS_GUEST_RSP, v);
@@ -165,18 +166,21 @@ bool handle_craccess(struct Guest *g)
     return ok ? skip(g) : inject_gp(g);
 }
 
-/* The first access: from now on the debug registers are switched, and accesses do not exit. */
-bool handle_movdr(struct Guest *g)
+void use_debug_registers(struct Guest *g)
 {
     if (!g->dr_live) {
         g->dr_live = true;
-        ldr0(g->dr[0]);
-        ldr1(g->dr[1]);
-        ldr2(g->dr[2]);
-        ldr3(g->dr[3]);
-        ldr6(g->dr6);
+        load_debug_registers(g);
     }
     g->proc &= ~PROC_MOV_DR;
     vmwrite(VMCS_PROC_CONTROLS, g->proc);
+}
+
+/* The first access to a debug register, or one while they are a debugger's. */
+bool handle_movdr(struct Guest *g)
+{
+    if (debug_owns_drs(g))
+        return debug_movdr(g);
+    use_debug_registers(g);
     return resume(g);
 }

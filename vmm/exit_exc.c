@@ -2,31 +2,47 @@
  * Intercepted exceptions: #DB and #AC, which are passed on, and page faults if the monitor asked
  * for them, which are verified by a walk of the guest's own page tables before they are injected.
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 
-#define DR6_INIT   0xffff0ff0ul
-#define DR6_CAUSES 0x600ful /* B0-B3, BD, BS: exit qualification of #DB */
-#define DR7_GD     (1ul << 13)
-
 /* The CPU has not yet updated DR6 and DR7 (SDM "Architectural State Before a VM Exit"). */
-static bool handle_debug(struct Guest *g, uint32_t info)
+static void set_debug_status(struct Guest *g, uint64_t causes)
 {
-    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & (DR6_CAUSES | 1ul << 15);
-    if (!g->dr_live)
-        handle_movdr(g);
-    ldr6(((rdr6() | DR6_INIT) & ~0xful) | causes);
-    /* An entry with TF and a blocking by STI needs a pending single step, but this one is here. */
+    if (debug_owns_drs(g)) {
+        debug_set_status(g, causes);
+        return;
+    }
+    use_debug_registers(g);
+    ldr6(((rdr6() | DR6_INIT) & ~DR6_BREAKPOINTS) | causes);
+    vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
+/* An entry with TF and a blocking by STI needs a pending single step, but this one is here. */
+static void unblock(void)
+{
     uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
     vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
-    vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
-    if ((info & INTR_TYPE) == INTR_TYPE_PRIVEXC) { /* INT1: a trap, which needs its length */
-        g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,
-                                         .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
-        guest_attn(g, ATTN_EVENT);
-        return resume(g);
-    }
+}
+
+void inject_debug_trap(struct Guest *g, uint64_t causes)
+{
+    set_debug_status(g, causes);
+    unblock();
     inject_exception(g, T_DEBUG, 0);
-    return resume(g);
+}
+
+static void pass_debug(struct Guest *g, uint32_t info)
+{
+    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
+    if ((info & INTR_TYPE) != INTR_TYPE_PRIVEXC) {
+        inject_debug_trap(g, causes);
+        return;
+    }
+    set_debug_status(g, causes); /* INT1: a trap, which needs its length */
+    unblock();
+    g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,
+                                     .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
+    guest_attn(g, ATTN_EVENT);
 }
 
 /* A fault that the tables in memory do not explain came from a stale translation: drop that and let
@@ -44,30 +60,37 @@ static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
     return true;
 }
 
-static bool handle_pagefault(struct Guest *g)
+static void pass_pagefault(struct Guest *g)
 {
     uint64_t va = vmread(VMCS_EXIT_QUALIFICATION);
     uint32_t error = vmread(VMCS_EXIT_INTR_ERROR);
     if (is_spurious(g, va, error)) {
         g->stats.refused_pf++;
         guest_attn(g, ATTN_TLB_FLUSH);
-        return resume(g);
+        return;
     }
     g->spurious_rip = g->spurious_va = 0;
     g->stats.injected_pf++;
     lcr2(va);
     inject_exception(g, T_PGFLT, error);
-    return resume(g);
+}
+
+void pass_exception(struct Guest *g, uint32_t info)
+{
+    int vector = info & INTR_VECTOR;
+    if (vector == T_PGFLT)
+        pass_pagefault(g);
+    else if (vector == T_DEBUG)
+        pass_debug(g, info);
+    else
+        inject_exception(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
 }
 
 bool handle_exception(struct Guest *g, uint32_t info)
 {
-    int vector = info & INTR_VECTOR;
     keep_vectored_event(g);
-    if (vector == T_PGFLT)
-        return handle_pagefault(g);
-    if (vector == T_DEBUG)
-        return handle_debug(g, info);
-    inject_exception(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
+    if (g->debug != NULL)
+        return debug_exception(g, info);
+    pass_exception(g, info);
     return resume(g);
 }

@@ -2,6 +2,7 @@
  * A guest's life: its pages, its stops for the monitor, its end. What ends a guest never ends
  * anything else: the reason is kept in words until the monitor asks.
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <inc/multiboot.h>
 
@@ -29,6 +30,7 @@ void guest_drop(struct Guest *g)
         page_decref(g->msg_page);
     page_drop(g->msr_bitmap);
     page_drop(g->vmcs);
+    page_drop(g->debug);
     page_drop(g);
 }
 
@@ -48,11 +50,16 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
     vapic_init(&g->vapic);
     g->vmcs = page_new();
     g->msr_bitmap = page_new();
-    if (g->vmcs == NULL || g->msr_bitmap == NULL || ept_init(g) < 0) {
+    if (flags & GUEST_DEBUG)
+        g->debug = page_new();
+    if (g->vmcs == NULL || g->msr_bitmap == NULL || (!g->debug && flags & GUEST_DEBUG) ||
+        ept_init(g) < 0) {
         guest_drop(g);
         return -E_NO_MEM;
     }
     msr_bitmap_init(g->msr_bitmap);
+    if (g->debug != NULL)
+        debug_ask(g, DEBUG_REQ_STOP);
     *store = g;
     return 0;
 }

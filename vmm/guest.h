@@ -36,6 +36,7 @@ int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);
 int64_t sys_guest_pause(envid_t guest, bool paused);
+int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf);
 /* sys_env_set_trapframe on a guest. */
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);
 

@@ -2,9 +2,11 @@
  * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
  * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <inc/multiboot.h>
 #include <kern/console.h>
+#include <kern/serport.h>
 #include <kern/trap.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */
@@ -40,7 +42,7 @@ static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
     if (memsize < GUEST_MEM_MIN || memsize > GUEST_MEM_MAX || memsize % PGSIZE != 0)
         return false;
     return entry <= UINT32_MAX && gmem_would_be_ram(memsize, entry, 1) &&
-           !(flags & ~GUEST_INTERCEPT_PF);
+           !(flags & ~(GUEST_INTERCEPT_PF | GUEST_DEBUG));
 }
 
 /* Join the new env and its machine, unless somebody has ended the env already. */
@@ -141,6 +143,8 @@ static enum GuestEvent next_event(struct Guest *g, bool console)
         event = g->exit.event;
     } else if (console && cons_has_input()) {
         event = GUEST_EV_CONSOLE;
+    } else if (serport_has_input(curenv->env_id)) {
+        event = GUEST_EV_SERIAL;
     } else {
         curenv->env_wait_id = g->env->env_id;
         curenv->env_wait_arg = console;
@@ -156,7 +160,7 @@ static int64_t run_guest(struct Guest *g, uintptr_t x, bool console, bool *block
 {
     if (g->state == GUEST_DELIVERED && g->doomed)
         return -E_BAD_ENV;
-    if (g->state == GUEST_DELIVERED) {
+    if (g->state == GUEST_DELIVERED && !debug_holds(g)) {
         struct GuestExit answer;
         if (copyin(&answer, x, offsetof(struct GuestExit, why)) < 0)
             return -E_FAULT;
@@ -164,7 +168,7 @@ static int64_t run_guest(struct Guest *g, uintptr_t x, bool console, bool *block
     }
     enum GuestEvent event = next_event(g, console);
     *blocked = event == GUEST_EV_NONE;
-    if (event == GUEST_EV_CONSOLE || event == GUEST_EV_MESSAGE)
+    if (event == GUEST_EV_CONSOLE || event == GUEST_EV_MESSAGE || event == GUEST_EV_SERIAL)
         return other_event(event, x);
     return *blocked ? 0 : deliver_event(g, x);
 }
@@ -273,4 +277,14 @@ int64_t sys_guest_pause(envid_t guest, bool paused)
     spin_unlock(&env_lock);
     guest_close(g);
     return 0;
+}
+
+int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf)
+{
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    int64_t r = g->debug != NULL ? debug_command(g, op, arg, buf) : -E_PERM;
+    guest_close(g);
+    return r;
 }

@@ -9,13 +9,7 @@
 #define PAE_CR3_MASK   0xffffffe0ul
 #define PAE_PDPTES     4
 
-/* What decides about an access besides the tables. */
-struct PagingMode {
-    int levels, entry_size, index_bits;
-    bool paging, pae_tops, nx, wp, smep, smap, pse;
-};
-
-static struct PagingMode paging_mode(void)
+struct PagingMode paging_mode(void)
 {
     uint64_t cr0 = vmread(VMCS_GUEST_CR0), cr4 = vmread(VMCS_GUEST_CR4);
     uint64_t efer = vmread(VMCS_GUEST_EFER);
@@ -31,7 +25,10 @@ static struct PagingMode paging_mode(void)
         .smep = cr4 & CR4_SMEP,
         .smap = (cr4 & CR4_SMAP) && !(vmread(VMCS_GUEST_RFLAGS) & FL_AC),
         .pse = pae || (cr4 & CR4_PSE),
+        .cr3 = vmread(VMCS_GUEST_CR3),
     };
+    for (int i = 0; m.pae_tops && i < PAE_PDPTES; i++)
+        m.pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
     return m;
 }
 
@@ -76,25 +73,31 @@ static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32
 enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
 {
     struct PagingMode m = paging_mode();
-    uint64_t reserved = reserved_bits(&m);
+    return guest_walk_in(g, &m, va, access, gpa);
+}
+
+enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                              uint32_t access, gpa_t *gpa)
+{
+    uint64_t reserved = reserved_bits(m);
     uint64_t rights = PTE_W | PTE_U;
     uint64_t page = (1ul << PGSHIFT) - 1; /* the offset in the page that maps va */
-    gpa_t table = vmread(VMCS_GUEST_CR3);
-    if (!m.paging) {
+    gpa_t table = m->cr3;
+    if (!m->paging) {
         *gpa = va;
         return WALK_OK;
     }
-    if (m.pae_tops) { /* the CPU walks from the PDPTEs it loaded with CR3 */
-        table = vmread(VMCS_GUEST_PDPTE0 + 2 * ((va >> 30) & (PAE_PDPTES - 1)));
+    if (m->pae_tops) { /* the CPU walks from the PDPTEs it loaded with CR3 */
+        table = m->pdpte[(va >> 30) & (PAE_PDPTES - 1)];
         if (!(table & PTE_P))
             return WALK_NOT_PRESENT;
     }
     table = PTE_ADDR(table);
-    for (int level = m.levels - 1; level >= 0; level--) {
+    for (int level = m->levels - 1; level >= 0; level--) {
         uint64_t entry = 0;
-        int shift = PGSHIFT + m.index_bits * level;
-        uint64_t index = va >> shift & ((1u << m.index_bits) - 1);
-        if (gmem_entry(g, table + index * m.entry_size, m.entry_size, &entry) < 0)
+        int shift = PGSHIFT + m->index_bits * level;
+        uint64_t index = va >> shift & ((1u << m->index_bits) - 1);
+        if (gmem_entry(g, table + index * m->entry_size, m->entry_size, &entry) < 0)
             return WALK_UNKNOWN; /* tables outside of RAM */
         if (!(entry & PTE_P))
             return WALK_NOT_PRESENT;
@@ -103,15 +106,15 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t 
         rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
         rights |= entry & PTE_NX;
         table = PTE_ADDR(entry);
-        if (level > 0 && (entry & PTE_PS) && m.pse) {
-            if (m.entry_size == 8 && (entry & large_page_reserved(level)))
+        if (level > 0 && (entry & PTE_PS) && m->pse) {
+            if (m->entry_size == 8 && (entry & large_page_reserved(level)))
                 return WALK_RESERVED;
             page = (1ul << shift) - 1;
             break;
         }
     }
     *gpa = (table & ~page) | (va & page);
-    return judge(&m, rights, access);
+    return judge(m, rights, access);
 }
 
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3)

@@ -3,6 +3,7 @@
  * an exit interrupted (SDM "Event Injection", "Information for VM Exits That Occur During Event
  * Delivery").
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 
 /* Exceptions by class for the double-fault rules, and those that push an error code; one bit a
@@ -111,7 +112,7 @@ static void enter_with_event(struct Guest *g)
  * wait asks for an exit at the next instruction boundary that is open for interrupts. */
 static void deliver(struct Guest *g)
 {
-    int vector = vapic_deliverable(&g->vapic);
+    int vector = debug_steps(g) ? -1 : vapic_deliverable(&g->vapic);
     if (!(g->event.info & INTR_VALID) && vector >= 0 && interrupts_open()) {
         vapic_ack(&g->vapic, vector);
         g->event = (struct InjectEvent){ .info = INTR_VALID | INTR_TYPE_EXTINT | vector };
@@ -137,6 +138,15 @@ bool attend(struct Guest *g)
     uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
     if (attn & ATTN_SKIP)
         skip_instruction();
+    if (attn & ATTN_DEBUG) {
+        bool enter = debug_attend(g);
+        attn = (attn & ~(ATTN_SKIP | ATTN_DEBUG)) |
+               __atomic_fetch_and(&g->attn, ATTN_DEBUG, __ATOMIC_RELAXED);
+        if (!enter) {
+            guest_attn(g, attn);
+            return false;
+        }
+    }
     if (attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
         flush(g, attn);
     if (attn & (ATTN_EVENT | ATTN_IRQ))

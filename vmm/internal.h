@@ -32,6 +32,7 @@ enum GuestState {
 #define ATTN_EPT_FLUSH (1u << 3) /* EPT entries have shrunk */
 #define ATTN_TLB_FLUSH (1u << 4) /* the guest's own translations are to be dropped */
 #define ATTN_END       (1u << 5) /* the guest has ended */
+#define ATTN_DEBUG     (1u << 6) /* its debugger wants something: debug_attend */
 
 /* An event to inject, as the VM-entry fields want it. */
 struct InjectEvent {
@@ -101,6 +102,7 @@ struct Guest {
     /* Last page fault found spurious (GUEST_INTERCEPT_PF) */
     uint64_t spurious_rip, spurious_va;
 
+    struct GuestDebug *debug; /* one page; NULL: made without GUEST_DEBUG */
     struct StringIo string_io;
     enum GuestState state;
     struct GuestExit exit; /* the event for the monitor */
@@ -176,6 +178,14 @@ int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry);
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
 
 /* ---- gwalk.c: the guest's own page tables ---- */
+/* What decides about an access besides the tables. */
+struct PagingMode {
+    int levels, entry_size, index_bits;
+    bool paging, pae_tops, nx, wp, smep, smap, pse;
+    uint64_t cr3, pdpte[4]; /* of pae_tops */
+};
+/* The mode that the guest on this CPU is in. */
+struct PagingMode paging_mode(void);
 enum WalkResult {
     WALK_OK,
     WALK_NOT_PRESENT,
@@ -186,6 +196,9 @@ enum WalkResult {
 /* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
  * If so, *gpa is what it reaches. */
 enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa);
+/* The same in another mode than that of this moment. After WALK_FORBIDDEN, *gpa is valid too. */
+enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                              uint32_t access, gpa_t *gpa);
 /* Load the four PDPTEs of PAE paging from cr3 into the VMCS. false: reserved bits are set, #GP. */
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3);
 
@@ -219,15 +232,30 @@ void skip_instruction(void);
  * been put to sleep. */
 bool halt_is_over(struct Guest *g);
 
+/* The debug registers of the guest, or of its debugger, to the CPU; the guest's from there. */
+void load_debug_registers(const struct Guest *g);
+void save_debug_registers(struct Guest *g);
+
 /* ---- exit.c and the families of handlers ---- */
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
 bool vmexit(struct Guest *g);
 /* An intercepted exception; info is the VM-exit interruption information. */
 bool handle_exception(struct Guest *g, uint32_t info);
+/* Pass it on to the guest, if it is not the host's after all. */
+void pass_exception(struct Guest *g, uint32_t info);
+/* Give the guest a debug exception with these causes, as DR6 shows them. */
+void inject_debug_trap(struct Guest *g, uint64_t causes);
+/* Exceptions that exit, but for those that a debugger wants; one bit a vector. */
+uint32_t guest_exceptions(const struct Guest *g);
 bool handle_cpuid(struct Guest *g);
 bool handle_vmcall(struct Guest *g);
 bool handle_craccess(struct Guest *g);
 bool handle_movdr(struct Guest *g);
+/* From now on the guest's debug registers are switched, and its accesses do not exit. */
+void use_debug_registers(struct Guest *g);
+/* exit_cr.c: general register n as instructions number them. */
+uint64_t gpr_read(struct Guest *g, int n);
+void gpr_write(struct Guest *g, int n, uint64_t v);
 bool handle_ioinstr(struct Guest *g);
 /* exit_ios.c: INS and OUTS, one element an exit, and the monitor's answer to it. */
 bool handle_string_io(struct Guest *g);

@@ -2,6 +2,7 @@
  * The run loop: enter, exit, handle, enter again. asm_vmrun and vmexit turn it; the scheduler is
  * not on this road unless the host's deadline has come or the guest has nothing to do.
  */
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <kern/platform.h>
 
@@ -125,9 +126,16 @@ bool halt_is_over(struct Guest *g)
     return over;
 }
 
-/* Debug registers are the guest's only while it runs, and only if it uses them. */
-static void load_debug_registers(const struct Guest *g)
+/* Debug registers are the guest's, or its debugger's, only while it runs, and only if it uses them.
+ */
+void load_debug_registers(const struct Guest *g)
 {
+    if (debug_owns_drs(g)) {
+        debug_load_drs(g);
+        return;
+    }
+    if (!g->dr_live)
+        return;
     ldr0(g->dr[0]);
     ldr1(g->dr[1]);
     ldr2(g->dr[2]);
@@ -135,8 +143,10 @@ static void load_debug_registers(const struct Guest *g)
     ldr6(g->dr6);
 }
 
-static void save_debug_registers(struct Guest *g)
+void save_debug_registers(struct Guest *g)
 {
+    if (!g->dr_live || debug_owns_drs(g))
+        return;
     g->dr[0] = rdr0();
     g->dr[1] = rdr1();
     g->dr[2] = rdr2();
@@ -154,12 +164,11 @@ static bool vcpu_enter(struct Guest *g)
         g->started = true;
         g->stats.start_tsc = read_tsc();
     }
-    if (g->halted && !halt_is_over(g))
+    if (g->halted && !(g->attn & ATTN_DEBUG) && !halt_is_over(g))
         return false;
     vmcs_host_refresh(g);
     lcr2(g->cr2);
-    if (g->dr_live)
-        load_debug_registers(g);
+    load_debug_registers(g);
     g->stay_until = read_tsc() + tsc_khz * MAX_STAY_MS;
     g->deadline = 0;
     return true;
@@ -168,8 +177,7 @@ static bool vcpu_enter(struct Guest *g)
 static void vcpu_leave(struct Guest *g)
 {
     g->cr2 = rcr2();
-    if (g->dr_live)
-        save_debug_registers(g);
+    save_debug_registers(g);
     cpu_load_tables(this_cpu());
 }
 

@@ -88,6 +88,14 @@ static void init_msr_areas(struct Guest *g)
     vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, n);
 }
 
+/* #DB and #AC always exit: their delivery can raise them again without end, and only an exit lets
+ * the host back in. Machine checks are the host's. Page faults exit if the monitor asked for it. */
+uint32_t guest_exceptions(const struct Guest *g)
+{
+    uint32_t page_faults = g->flags & GUEST_INTERCEPT_PF ? 1u << T_PGFLT : 0;
+    return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
+}
+
 static void init_controls(struct Guest *g)
 {
     g->proc = vmx_caps.proc;
@@ -106,14 +114,8 @@ static void init_controls(struct Guest *g)
     if (vmx_caps.proc2 & PROC2_VPID)
         vmwrite(VMCS_VPID, ENVX(g->env->env_id) + 1);
 
-    /* #DB and #AC always exit: their delivery can raise them again without end, and only an exit
-     * lets the host back in. Machine checks are the host's. Page faults exit if the monitor asked
-     * for it; mask and match 0 mean all. */
-    uint32_t exceptions = 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK;
-    if (g->flags & GUEST_INTERCEPT_PF)
-        exceptions |= 1u << T_PGFLT;
-    vmwrite(VMCS_EXCEPTION_BITMAP, exceptions);
-    vmwrite(VMCS_PF_ERROR_MASK, 0);
+    vmwrite(VMCS_EXCEPTION_BITMAP, guest_exceptions(g));
+    vmwrite(VMCS_PF_ERROR_MASK, 0); /* mask and match 0: all page faults, if their bit is set */
     vmwrite(VMCS_PF_ERROR_MATCH, 0);
 }
 

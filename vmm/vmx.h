@@ -117,9 +117,25 @@
 #define BLOCK_INSTRUCTION (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
 #define PENDING_DBG_BS    (1ul << 14)
 
+/* Debug registers. The exit qualification of #DB has its causes where DR6 has them. */
+#define DR6_INIT         0xffff0ff0ul
+#define DR6_BREAKPOINTS  0xful
+#define DR6_BD           (1ul << 13)
+#define DR6_BS           (1ul << 14)
+#define DR6_BT           (1ul << 15)
+#define DR6_CAUSES       (DR6_BREAKPOINTS | DR6_BD | DR6_BS | DR6_BT)
+#define DR7_INIT         0x400ul
+#define DR7_ZEROES       0xffffffff0000d800ul /* bits that are always 0 */
+#define DR7_EXACT        0x300ul              /* LE and GE */
+#define DR7_GD           (1ul << 13)
+#define DR7_ENABLE(n)    (1ul << 2 * (n)) /* Ln */
+#define DR7_RW_SHIFT(n)  (16 + 4 * (n))
+#define DR7_LEN_SHIFT(n) (18 + 4 * (n))
+
 /* Segment access rights in the VMCS */
 #define AR_CODE32   0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
 #define AR_DATA32   0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
+#define AR_CODE64   0xa09b /* the same in 64-bit mode */
 #define AR_TSS_BUSY 0x008b
 #define AR_L        (1u << 13)
 #define AR_UNUSABLE (1u << 16)

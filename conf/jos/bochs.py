@@ -7,7 +7,7 @@ when it is interrupted or the machine has ended.
 import signal
 from pathlib import Path
 from string import Template
-from typing import List
+from typing import List, Optional
 
 from .machine import CONF, Config
 
@@ -41,6 +41,7 @@ class Bochs:
                 boot="cdrom" if config.iso else "disk",
                 disks="\n".join(disks),
                 port=port,
+                serial3=serial(3, config.serial3),
                 debug=", serial=report, CPU0=report" if config.trace else "",
                 info=", biosdev=report" if config.trace else "",
             )
@@ -53,6 +54,13 @@ class Bochs:
 
     def logs(self, work: Path) -> List[Path]:
         return [work / "bochs.log"]
+
+
+def serial(number: int, port: Optional[int]) -> str:
+    """A further serial port, connected to a TCP port, or the line that there is none."""
+    if port is None:
+        return f"com{number}: enabled=0"
+    return f"com{number}: enabled=1, mode=socket-client, dev=localhost:{port}"
 
 
 def disk(place: str, image: Path) -> str:

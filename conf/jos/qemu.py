@@ -52,6 +52,9 @@ class Qemu:
         command += ["-display", "gtk" if config.window else "none"]
         command += ["-chardev", f"socket,id=com1,host=127.0.0.1,port={port},server=off"]
         command += ["-serial", "chardev:com1", "-device", EXIT_PORT, "-no-reboot"]
+        if config.serial3 is not None:
+            command += ["-chardev", f"socket,id=com3,host=127.0.0.1,port={config.serial3},server=off"]
+            command += ["-device", "isa-serial,chardev=com3,index=2"]
         for index, image in enumerate((config.kernel, config.fs)):
             if image:
                 command += ["-drive", f"file={image.resolve()},format=raw,if=ide,index={index}"]

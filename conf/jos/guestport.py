@@ -1,0 +1,78 @@
+"""A TCP port at which gdb reaches a guest: what `vmm -g` sends on COM3, and back.
+
+The emulator connects COM3 to a listening socket of ours once, at its start; gdbs come and go. What the
+machine sends while no gdb is there is lost, as on a serial line that nobody listens to.
+"""
+
+import select
+import socket
+import threading
+from typing import Optional
+
+CHUNK = 4096
+
+
+class GuestPort:
+    """Use as a context manager; a thread passes the bytes on. Port 0 is any free one."""
+
+    def __init__(self, port: int = 0) -> None:
+        try:
+            self.gdb = socket.create_server(("127.0.0.1", port), backlog=1)
+        except OSError as error:
+            raise OSError(f"port {port} for gdb: {error.strerror}") from None
+        self.port: int = self.gdb.getsockname()[1]
+        self.machine = socket.create_server(("127.0.0.1", 0), backlog=1)
+        self.machine_port: int = self.machine.getsockname()[1]  # for Config.serial3
+        self.wake, self.woken = socket.socketpair()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self) -> "GuestPort":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wake.close()
+        self.thread.join()
+
+    def run(self) -> None:
+        line: Optional[socket.socket] = None
+        client: Optional[socket.socket] = None
+        while True:
+            watched = [self.woken, line or self.machine]
+            if line:
+                watched.append(client or self.gdb)
+            ready, _, _ = select.select(watched, [], [])
+            if self.woken in ready:
+                break
+            if self.machine in ready:
+                line = accept(self.machine)
+            if self.gdb in ready:
+                client = accept(self.gdb)
+            if line in ready and not copy(line, client):
+                break
+            if client in ready and not copy(client, line):
+                client.close()
+                client = None
+        for end in (line, client, self.machine, self.gdb, self.woken):
+            if end:
+                end.close()
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    end, _ = listener.accept()
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return end
+
+
+def copy(source: socket.socket, target: Optional[socket.socket]) -> bool:
+    """Pass on what is there. False: the source is closed. A target that is closed loses it."""
+    try:
+        data = source.recv(CHUNK)
+    except OSError:
+        return False
+    try:
+        if target and data:
+            target.sendall(data)
+    except OSError:
+        pass
+    return bool(data)

@@ -1,0 +1,88 @@
+/*
+ * The parts of the monitor's gdb server: packets on the serial port (vmm_gdb_packet.c), registers
+ * (vmm_gdb_regs.c), memory and breakpoints (vmm_gdb_mem.c), and the session itself (vmm_gdb.c). The
+ * protocol is described in the manual of gdb, "gdb Remote Serial Protocol".
+ */
+#ifndef JOS_USER_VMM_GDB_H
+#define JOS_USER_VMM_GDB_H
+
+#include "vmm_mon.h"
+
+/* Longest packet that gdb may send, bytes without frame; the kernel's ring of input is longer. */
+#define GDB_PACKET_MAX 2048
+
+/* Error numbers in answers; gdb shows them. */
+#define GDB_E_ARG   0x16 /* bad request */
+#define GDB_E_FAULT 0x14 /* no memory there */
+#define GDB_E_FULL  0x1c /* no free debug register */
+
+/* ---- vmm_gdb_packet.c ---- */
+enum GdbInput {
+    GDB_NOTHING,
+    GDB_INTERRUPT, /* Ctrl-C */
+    GDB_PACKET,    /* gdb_packet has it */
+};
+/* Take the next input: a whole packet whose checksum is right (it has been acknowledged), a Ctrl-C,
+ * or nothing yet. */
+enum GdbInput gdb_next(void);
+/* The last packet, terminated, and its length; escapes are undone. */
+char *gdb_packet(size_t *len);
+/* gdb asks not to have acknowledgements. */
+void gdb_set_acks(bool on);
+/* A gdb that begins anew expects them, for the packet that has just come, too. */
+void gdb_restart_acks(void);
+/* Answers: begun, put together, and sent. */
+void reply_begin(void);
+void reply_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void reply_hex(const void *bytes, size_t n);
+void reply_raw(const char *bytes, size_t n);
+void reply_send(void);
+/* The whole of a short answer. */
+void reply(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void reply_error(int number);
+/* The answer to what is not known here. */
+void reply_nothing(void);
+/* A hexadecimal number at *s, which is moved behind it. false: there is none. */
+bool parse_hex(const char **s, uint64_t *value);
+/* n bytes as 2 * n hexadecimal digits at *s. false: there are fewer. */
+bool parse_bytes(const char **s, void *bytes, size_t n);
+
+/* ---- vmm_gdb_regs.c ---- */
+/* The description of registers that gdb asks for, as XML. */
+const char *regs_description(size_t *len);
+/* Append register n to the answer. false: there is no such register. */
+bool regs_put(const struct GuestDebugRegs *r, unsigned n);
+/* Change register n to the hexadecimal digits at *s. false: bad digits, or not to be changed. */
+bool regs_set(struct GuestDebugRegs *r, unsigned n, const char **s);
+
+/* ---- vmm_gdb_mem.c ---- */
+/* Debugged guest; called before all others. */
+void mem_setup(envid_t guest);
+/* Read at linear address va of the stopped guest, as if no breakpoint were there. Returns the
+ * bytes read before the first that is not memory. */
+size_t mem_read(uint64_t va, void *buf, size_t n);
+/* Write; read-only pages too. Returns how many bytes. */
+size_t mem_write(uint64_t va, const void *buf, size_t n);
+
+/* Kinds of breakpoints, as packets number them. */
+enum GdbBreak {
+    BREAK_SOFT,
+    BREAK_HARD,
+    WATCH_WRITE,
+    WATCH_READ,
+    WATCH_ACCESS,
+};
+/* Set a breakpoint or watchpoint (size: bytes watched), or remove it; twice is once. 0, or a
+ * GDB_E_* number; -1: this kind does not exist here. */
+int break_set(const struct GuestDebugRegs *r, enum GdbBreak kind, uint64_t va, unsigned size);
+int break_clear(enum GdbBreak kind, uint64_t va, unsigned size);
+void break_clear_all(void);
+/* Is an INT3 of ours at va? */
+bool break_is_ours(uint64_t va);
+/* Take the INT3 at va away for a step, and put it back behind it. */
+void break_lift(uint64_t va);
+void break_replant(void);
+/* Of debug register n: its kind, or -1, and address. */
+int break_of_register(unsigned n, uint64_t *va);
+
+#endif
