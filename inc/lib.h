@@ -103,6 +103,9 @@ int sys_poweroff(int status);
  * call, at most timeout_ms. 0: fired, -E_AGAIN: time is up. */
 int sys_irq_wait(int irq, uint64_t timeout_ms);
 int sys_null(void);
+/* Can this machine run guests? 0, or -E_NOT_SUPP with the reason and what to do instead in why
+ * (whysize bytes). */
+int sys_guest_check(char *why, size_t whysize);
 /* A new guest, child of the caller, with memsize bytes of memory (multiple of 4 KiB, GUEST_MEM_MIN
  * to GUEST_MEM_MAX; gpas GUEST_HOLE_START to 4 GiB are skipped) that starts at gpa entry as the
  * Multiboot specification says. ENV_NOT_RUNNABLE. Returns its id. -E_INVAL, -E_NO_MEM,

@@ -37,6 +37,7 @@
     X(poweroff)               \
     X(irq_wait)               \
     X(null)                   \
+    X(guest_check)            \
     X(env_mkguest)            \
     X(ept_map)                \
     X(guest_run)              \

@@ -187,6 +187,11 @@ int sys_null(void)
     return call0(SYS_null);
 }
 
+int sys_guest_check(char *why, size_t whysize)
+{
+    return call2(SYS_guest_check, (uintptr_t)why, whysize);
+}
+
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize)
 {
     return call5(SYS_env_mkguest, memsize, entry, flags, (uintptr_t)why, whysize);

@@ -16,6 +16,7 @@ static int read_all(int fd, void *buf, size_t n)
     return (size_t)r == n ? 0 : -E_EOF;
 }
 
+/* LAB 3 cut */
 /* A new page with n bytes of the file, then zeroes, becomes the guest's page at gpa (page aligned).
  */
 static int give_page(envid_t guest, gpa_t gpa, int fd, size_t n)
@@ -29,8 +30,9 @@ static int give_page(envid_t guest, gpa_t gpa, int fd, size_t n)
     sys_page_unmap(0, SCRATCH);
     return r;
 }
+/* LAB 3 end */
 
-/* The same for a part of a page that may hold something already. */
+/* n bytes of the file into a part of a page that may hold something already. */
 static int copy_part(envid_t guest, gpa_t gpa, int fd, size_t n)
 {
     int r = sys_page_alloc(0, SCRATCH, PTE_P | PTE_U | PTE_W);
@@ -45,6 +47,7 @@ static int copy_part(envid_t guest, gpa_t gpa, int fd, size_t n)
 
 int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, off_t fileoffset)
 {
+    /* LAB 3 begin: map_in_guest */
     if (filesz > memsz)
         return -E_INVAL;
     int r = seek(fd, fileoffset);
@@ -55,10 +58,12 @@ int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, 
         r = PGOFF(at) == 0 ? give_page(guest, at, fd, n) : copy_part(guest, at, fd, n);
     }
     return r < 0 ? r : 0;
+    /* LAB 3 end */
 }
 
 int copy_guest_kern_gpa(envid_t guest, const struct Image *im)
 {
+    /* LAB 3 begin: copy_guest_kern_gpa */
     for (unsigned i = 0; i < im->nsegs; i++) {
         const struct Segment *s = &im->segs[i];
         int r = map_in_guest(guest, s->gpa, s->memsz, im->fd, s->filesz, s->offset);
@@ -66,6 +71,7 @@ int copy_guest_kern_gpa(envid_t guest, const struct Image *im)
             return r;
     }
     return 0;
+    /* LAB 3 end */
 }
 
 int modules_load(envid_t guest, const struct Boot *b)

@@ -45,6 +45,7 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
         return 0;
     }
     uint64_t *table = g->ept;
+    /* LAB 2 begin: ept_lookup_gpa */
     for (int level = EPT_TOP_LEVEL; level > 0; level--) {
         uint64_t *e = &table[PTX(gpa, level)];
         if (*e == 0) {
@@ -57,6 +58,7 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
         }
         table = KADDR(PTE_ADDR(*e));
     }
+    /* LAB 2 end */
     g->ept_leaf = table;
     g->ept_leaf_region = LEAF_REGION(gpa);
     *entry = &table[PTX(gpa, 0)];
@@ -76,6 +78,7 @@ static void flush(struct Guest *g)
 static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights,
                      bool overwrite)
 {
+    /* LAB 2 begin: ept_map_hva2gpa */
     uint64_t *e;
     int r = ept_lookup_gpa(g, gpa, true, &e);
     if (r < 0)
@@ -93,6 +96,7 @@ static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t r
         flush(g);
     page_decref(pa2page(PTE_ADDR(old)));
     return 0;
+    /* LAB 2 end */
 }
 
 int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite)

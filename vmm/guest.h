@@ -29,6 +29,7 @@ void guest_ipc_sent(struct Env *e, int result);
 int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64_t perm);
 
 /* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env. */
+int64_t sys_guest_check(uintptr_t why, size_t whysize);
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize);
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm);
 int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console);

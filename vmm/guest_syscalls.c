@@ -64,19 +64,27 @@ static int64_t guest_adopt(struct Env *e, struct Guest *g)
     return -E_BAD_ENV;
 }
 
-int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize)
+int64_t sys_guest_check(uintptr_t why, size_t whysize)
 {
     char words[256];
-    struct Env *e;
-    struct Guest *g;
+    int r = vmx_check_support(words, sizeof words);
+    if (r == 0)
+        return 0;
+    size_t len = MIN(strlen(words) + 1, whysize);
+    words[len > 0 ? len - 1 : 0] = '\0';
+    return len > 0 && copyout(why, words, len) < 0 ? -E_FAULT : r;
+}
+
+int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize)
+{
     if (!mkguest_args_ok(memsize, entry, flags))
         return -E_INVAL;
-    int r = vmx_check_support(words, sizeof words);
-    if (r < 0) {
-        size_t len = MIN(strlen(words) + 1, whysize);
-        words[len > 0 ? len - 1 : 0] = '\0';
-        return len > 0 && copyout(why, words, len) < 0 ? -E_FAULT : r;
-    }
+    int64_t r = sys_guest_check(why, whysize);
+    if (r < 0)
+        return r;
+    /* LAB 1 begin: sys_env_mkguest */
+    struct Env *e;
+    struct Guest *g;
     r = guest_alloc(&g, memsize, entry, flags);
     if (r < 0)
         return r;
@@ -86,6 +94,7 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
         return r;
     }
     return guest_adopt(e, g);
+    /* LAB 1 end */
 }
 
 static bool ept_perm_ok(uint64_t perm)
@@ -96,6 +105,7 @@ static bool ept_perm_ok(uint64_t perm)
 
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm)
 {
+    /* LAB 3 begin: sys_ept_map */
     struct Guest *g = guest_open(guest);
     struct PageInfo *pp;
     int r = -E_INVAL;
@@ -111,6 +121,7 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     }
     guest_close(g);
     return r;
+    /* LAB 3 end */
 }
 
 /* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so

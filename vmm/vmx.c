@@ -11,6 +11,7 @@ struct VmxCaps vmx_caps;
 
 int vmx_check_ept(char *why, size_t size)
 {
+    /* LAB 0 begin: vmx_check_ept */
     static const struct {
         uint64_t bit;
         const char *name;
@@ -38,6 +39,7 @@ int vmx_check_ept(char *why, size_t size)
         return -E_NOT_SUPP;
     }
     return 0;
+    /* LAB 0 end */
 }
 
 /* Read the capabilities, when the checks have found VT-x and EPT. */
@@ -65,6 +67,7 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
 
 int vmx_check_support(char *why, size_t size)
 {
+    /* LAB 0 begin: vmx_check_support */
     if (!(cpuid(1, 0).ecx & CPUID1_ECX_VMX)) {
         snprintf(why, size, "this CPU has no VT-x (CPUID.1:ECX.VMX is 0); " VMX_ADVICE);
         return -E_NOT_SUPP;
@@ -77,12 +80,12 @@ int vmx_check_support(char *why, size_t size)
                  feature);
         return -E_NOT_SUPP;
     }
-    int r = vmx_check_ept(why, size);
-    if (r < 0)
-        return r;
+    if (vmx_check_ept(why, size) < 0)
+        return -E_NOT_SUPP;
+    /* LAB 0 end */
     /* Other CPUs use vmx_caps while envs ask here: it never holds anything half done. */
     struct VmxCaps caps;
-    r = read_caps(&caps, why, size);
+    int r = read_caps(&caps, why, size);
     if (r == 0)
         vmx_caps = caps;
     return r;
@@ -118,6 +121,7 @@ int vmx_init_vmxon(void)
         cprintf("vmm: no memory for the VMXON region\n");
         return r;
     }
+    /* LAB 0 begin: vmx_init_vmxon */
     uint64_t feature = rdmsr(MSR_FEATURE_CTL);
     if (!(feature & FEATURE_CTL_LOCK))
         wrmsr(MSR_FEATURE_CTL, feature | FEATURE_CTL_VMX | FEATURE_CTL_LOCK);
@@ -130,6 +134,7 @@ int vmx_init_vmxon(void)
         lcr4(rcr4() & ~(uint64_t)CR4_VMXE);
         return -E_NOT_SUPP;
     }
+    /* LAB 0 end */
     cpu->cpu_vmx_on = true;
     invept(INVEPT_ALL, 0);
     if (vmx_caps.proc2 & PROC2_VPID)
