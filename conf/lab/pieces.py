@@ -1,0 +1,236 @@
+"""The exercises: for each piece that a student writes, what stands in the place of the solution."""
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+LAST_EXERCISE = 7
+CHALLENGE = LAST_EXERCISE + 1  # solved only in the complete tree, EX=8
+
+
+@dataclass(frozen=True)
+class Piece:
+    exercise: int  # or CHALLENGE
+    name: str  # as in the marker and in the message
+    task: Tuple[str, ...]  # paragraphs
+    read: Tuple[str, ...] = ()
+    hints: Tuple[str, ...] = ()
+    unused: Tuple[str, ...] = ()  # arguments and static functions that only the solution uses
+
+
+SDM = 'Intel SDM volume 3, "{}"'.format
+
+EXERCISE_0 = (
+    Piece(
+        0,
+        "vmx_check_support",
+        (
+            "Find out whether this CPU has VT-x and whether the firmware allows it; then ask "
+            "vmx_check_ept for the rest. When something is missing, write a sentence into why (at most "
+            "size bytes) that says what it is and what to do instead, and return -E_NOT_SUPP. The code "
+            "below runs when all is there.",
+        ),
+        (
+            SDM("Discovering Support for VMX"),
+            SDM("Enabling and Entering VMX Operation"),
+            "kern/desc.c and inc/x86.h for cpuid and rdmsr",
+        ),
+        (
+            "A CPU without VT-x has no MSR IA32_FEATURE_CONTROL: reading it there is a #GP. Ask CPUID first.",
+            "The MSR matters only when its lock bit is set. An unlocked one is vmx_init_vmxon's to set.",
+            "The sentences have to contain `no VT-x` and `locked off`; VMX_ADVICE has the way out.",
+        ),
+        ("why", "size"),
+    ),
+    Piece(
+        0,
+        "vmx_check_ept",
+        (
+            "VT-x alone is not enough: this VMM needs EPT, unrestricted guests, four-level EPT tables in "
+            "write-back memory, and INVEPT, also of all contexts. Return 0, or -E_NOT_SUPP with a "
+            "sentence in why that names the first thing that is missing.",
+        ),
+        (
+            SDM("VMX Capability Reporting Facility") + ": VM-execution controls, VPID and EPT capabilities",
+        ),
+        (
+            "The capability MSRs of controls have in their high half what may be 1. The secondary "
+            "controls have an MSR only if the primary ones may activate them.",
+            "The bits are named in vmm/vmx.h; a small table of bit and name is shorter than a chain of ifs.",
+        ),
+        ("why", "size"),
+    ),
+    Piece(
+        0,
+        "vmx_init_vmxon",
+        (
+            "Turn VMX operation on for this CPU. The VMXON region is there (cpu_vmxon_region is its "
+            "physical address, its revision is set). Set IA32_FEATURE_CONTROL if the firmware left it "
+            "unlocked, give CR0 and CR4 the values that VMX operation demands, and execute VMXON. If "
+            "that fails, say so with cprintf, clear CR4.VMXE again and return -E_NOT_SUPP.",
+        ),
+        (
+            SDM("Enabling and Entering VMX Operation"),
+            SDM("Restrictions on VMX Operation"),
+            SDM("VMX-Fixed Bits in CR0") + ' and "VMX-Fixed Bits in CR4"',
+            "vmm/vmcs.h for vmxon()",
+        ),
+        (
+            "vmx_caps has the fixed bits: what is 1 in FIXED0 has to be 1, what is 0 in FIXED1 has to be 0.",
+            "IA32_FEATURE_CONTROL can be written once; after the lock bit is set a write is a #GP.",
+        ),
+    ),
+    Piece(
+        0,
+        "sched_yield",
+        (
+            "sched_yield has found a guest to run: this CPU becomes a host. Return 0 when VMX operation "
+            "is on, after turning it on with vmx_init_vmxon if this is the first guest here; -E_* when "
+            "the CPU refuses.",
+        ),
+        ("kern/cpu.h: what the kernel knows of each CPU", "vmm/guest.h: the contract of vmx_init_vmxon"),
+        (),
+        ("c",),
+    ),
+)
+
+EXERCISE_1 = (
+    Piece(
+        1,
+        "sys_env_mkguest",
+        (
+            "Make a guest. The arguments are sound and the machine can run guests (both were checked "
+            "above). A guest is a machine (struct Guest, from guest_alloc) and an env of type "
+            "ENV_TYPE_GUEST, child of the caller; guest_adopt joins the two. Return the env's id, or the "
+            "error; on an error nothing may be left over.",
+        ),
+        (
+            "vmm/internal.h: struct Guest, guest_alloc, guest_drop",
+            "kern/env.h: env_alloc, and how sys_exofork uses it",
+        ),
+        (
+            "Both allocations can fail. guest_drop gives back a machine without an env.",
+            "The env may be destroyed by somebody else as soon as it exists; guest_adopt knows.",
+        ),
+        ("guest_adopt", "memsize", "entry", "flags"),
+    ),
+    Piece(
+        1,
+        "make_guest",
+        (
+            "vmm declares itself the owner of a guest: ask the kernel for a guest with the memory size, "
+            "the entry point and the flags that the user chose. Return the guest's id. When there is "
+            "none, say why with complain() and return the error.",
+        ),
+        ("inc/lib.h: sys_env_mkguest", "struct Options above, struct Boot in user/vmm_mon.h"),
+        ("%e in complain's format prints an error's words.",),
+        ("o", "b"),
+    ),
+)
+
+EXERCISE_2 = (
+    Piece(
+        2,
+        "ept_lookup_gpa",
+        (
+            "Walk the guest's EPT from the root table (level 3) down to the table of level 0 that maps "
+            "gpa, and leave that table in `table`; the lines below take the entry out of it. Where the "
+            "next table is missing, return -E_NOT_FOUND, or with create make it (new_table) and refer to "
+            "it with all rights; -E_NO_MEM when there is no memory.",
+        ),
+        (
+            SDM("The Extended Page Table Mechanism (EPT)") + ": the tables with the formats of entries",
+            "kern/pmap.c: the walk of the host's own page tables has the same shape",
+        ),
+        (
+            "An entry holds the physical address of the next table; the kernel reads it at KADDR of that.",
+            "PTX(gpa, level) is the index in the table of that level, for EPT as for page tables.",
+            "An EPT entry has no present bit: one whose rights are all 0 is not there.",
+        ),
+        ("gpa", "create"),
+    ),
+    Piece(
+        2,
+        "ept_map_hva2gpa",
+        (
+            "Put frame pp at gpa: find the entry (making tables), and write into it the frame's address, "
+            "the rights, memory type write-back, and that the guest's PAT is ignored. If something is "
+            "mapped there, that is -E_BUSY unless overwrite says otherwise. The entry holds a reference "
+            "on its frame, and gives back the one on the frame that it replaces. A page that was not "
+            "mapped before counts in g->stats.pages.",
+            "When what the guest could do there shrinks (another frame, or rights taken away), the CPU "
+            "may still hold the old translation: flush(g) sees to it.",
+        ),
+        (
+            SDM("The Extended Page Table Mechanism (EPT)"),
+            SDM("EPT and Memory Typing"),
+            SDM("Guidelines for Use of the INVEPT Instruction"),
+            "the contract of ept_map_hva2gpa in vmm/internal.h",
+        ),
+        (
+            "Take the new reference before the old one is dropped: the two frames may be the same.",
+            "On an error nothing has changed, reference counts included.",
+        ),
+        ("pp", "gpa", "rights", "overwrite", "flush", "g"),
+    ),
+)
+
+EXERCISE_3 = (
+    Piece(
+        3,
+        "sys_ept_map",
+        (
+            "Give the page at srcva of the caller (srcenv: 0 or its own id) to its guest at gpa. Check "
+            "everything: the guest is the caller's (guest_open), the permissions are allowed "
+            "(ept_perm_ok), gpa is a page of the guest's memory, the caller has the page with these "
+            "rights (env_page_take). The mapping replaces what was there. inc/lib.h lists the errors.",
+        ),
+        (
+            "inc/lib.h: sys_ept_map",
+            "kern/env.h: env_page_take",
+            "vmm/internal.h: gmem_is_ram, ept_page_insert, ept_rights",
+        ),
+        (
+            "guest_open returns with a lock held; every way out goes through guest_close.",
+            "env_page_take hands out a reference, which is yours to give back.",
+        ),
+        ("ept_perm_ok", "srcenv", "srcva", "guest", "gpa", "perm"),
+    ),
+    Piece(
+        3,
+        "copy_guest_kern_gpa",
+        (
+            "Load each of the kernel's segments into guest memory with map_in_guest. Return 0, or the "
+            "first error.",
+        ),
+        ("struct Image and struct Segment in user/vmm_mon.h",),
+        (),
+        ("guest", "im"),
+    ),
+    Piece(
+        3,
+        "map_in_guest",
+        (
+            "Bring filesz bytes of file fd, from fileoffset on, to gpa. A page of the guest that begins "
+            "inside the segment is filled in a fresh page of your own at SCRATCH, handed over with "
+            "sys_ept_map, and taken out of this address space, so that it has one owner. The rest of "
+            "such a page is zero. Where the segment begins in the middle of a page, that page keeps what "
+            "it has: copy_part writes the bytes into it. What the file does not reach (up to memsz) "
+            "stays untouched: the VMM gives zeroed pages when the guest comes there. filesz > memsz is "
+            "-E_INVAL.",
+        ),
+        (
+            "inc/lib.h: sys_page_alloc, sys_ept_map, sys_page_unmap, seek",
+            "user/vmm_mon.h: the contract of map_in_guest",
+        ),
+        (
+            "One loop over pages; PGOFF(gpa) tells the two cases apart. A helper for the whole page, "
+            "beside copy_part, keeps it short.",
+            "read_all takes a file that has become shorter for an error.",
+        ),
+        ("copy_part", "guest", "gpa", "memsz", "fd", "filesz", "fileoffset"),
+    ),
+)
+
+PIECES: Dict[str, Piece] = {
+    piece.name: piece for piece in EXERCISE_0 + EXERCISE_1 + EXERCISE_2 + EXERCISE_3
+}

@@ -1,0 +1,17 @@
+/*
+ * An exercise that a program needs and nobody has solved yet.
+ */
+#include <inc/exercise.h>
+#include <inc/lib.h>
+
+void exercise(int nr, const char *name)
+{
+    cprintf("exercise %d: %s is not implemented yet\n", nr, name);
+    exit(EXERCISE_STATUS + nr);
+}
+
+void challenge(const char *name)
+{
+    cprintf("challenge: %s is not implemented yet\n", name);
+    exit(CHALLENGE_STATUS);
+}
