@@ -9,6 +9,22 @@
 #include <fs/cache.h>
 #include <fs/format.h>
 
+/* Where the entries of large directories are (index.c). */
+struct DirIndex {
+    struct IndexNode {
+        uint32_t hash;  /* of directory and name */
+        uint32_t dir;   /* inode of the directory */
+        uint32_t place; /* of the entry in it */
+        uint32_t next;  /* node of the same bucket; 0: none */
+    } * node;
+    uint32_t *bucket;    /* first node of each */
+    uint8_t *whole;      /* bit for each inode: a directory whose entries are all here */
+    uint32_t nused;      /* nodes below this one have been used */
+    uint32_t ncommitted; /* nodes that have memory */
+    uint32_t free;       /* list of nodes that are free again */
+    uint32_t limit;      /* nodes that there may be; 0: as many as a server should have */
+};
+
 struct Fs {
     struct Disk *disk;
     struct Cache cache;
@@ -22,6 +38,7 @@ struct Fs {
     uint8_t *ipending;
     uint32_t norphans; /* removed files that are still in use */
     uint32_t complaints;
+    struct DirIndex index;
     /* Is this inode open? Set by the owner of the structure; NULL: none ever is. */
     bool (*in_use)(uint32_t inum);
 };
@@ -113,7 +130,27 @@ ssize_t fs_write(struct Fs *fs, uint32_t inum, const void *buf, size_t n, uint64
 int fs_truncate(struct Fs *fs, uint32_t inum, uint64_t size);
 int fs_stat(struct Fs *fs, uint32_t inum, struct FsStat *st);
 
+/* ---- index.c: all but index_build do nothing for a directory that is not in the index ---- */
+
+/* Enter a directory, which has so many entries. -E_NO_MEM: it does not fit; and errors of reading.
+ */
+int index_build(struct Fs *fs, uint32_t dir, uint32_t count);
+bool index_has(const struct Fs *fs, uint32_t dir);
+/* A place where the directory, which is in the index, may have this name: the first one if `after`
+ * is 0, else the one behind that. Returns what to pass as `after`; 0: no more. */
+uint32_t index_find(const struct Fs *fs, uint32_t dir, const char *name, uint32_t after,
+                    uint32_t *place);
+/* An entry has come, has gone, has been moved. */
+void index_add(struct Fs *fs, uint32_t dir, const char *name, uint32_t place);
+void index_remove(struct Fs *fs, uint32_t dir, const char *name, uint32_t place);
+void index_move(struct Fs *fs, uint32_t dir, const char *name, uint32_t from, uint32_t to);
+/* Forget everything, as when an operation on a directory stopped halfway. */
+void index_forget(struct Fs *fs);
+
 /* ---- dir.c ---- */
+
+/* *out: an entry of a directory, in the cache (see CACHE_GRACE). -E_CORRUPT. */
+int fs_dirent(struct Fs *fs, uint32_t dir, uint32_t place, struct FsDirent **out);
 
 /* Paths have components separated by '/'; all start at the root. -E_NOT_FOUND, -E_NOT_DIR,
  * -E_BAD_PATH. */

@@ -14,7 +14,7 @@
 struct Walk {
     uint32_t inum;         /* what it names; 0: there is no such entry in dir */
     uint32_t dir;          /* the directory that has, or would have, the last component */
-    uint32_t index;        /* of the entry in dir, if inum is not 0 */
+    uint32_t place;        /* of the entry in dir, if inum is not 0 */
     bool slash;            /* the path ends with one, so it must be a directory */
     char name[MAXNAMELEN]; /* last component; empty if the path names the root, or ends in "." or
                               ".." */
@@ -29,45 +29,92 @@ bool fs_name_ok(const char *name)
     return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* Look for a name among the n entries of one block; returns its place or n. */
-static uint32_t find_in_block(const struct FsDirent *ent, uint32_t n, const char *name)
+int fs_dirent(struct Fs *fs, uint32_t dir, uint32_t place, struct FsDirent **out)
+{
+    struct FsInode *ip;
+    uint32_t block;
+    void *p;
+    int r;
+
+    if ((r = fs_inode_used(fs, dir, &ip)) < 0 ||
+        (r = fs_bmap(fs, ip, place / FS_DIRENTS, &block)) < 0)
+        return r;
+    if (block == 0)
+        return fs_complain(fs, "a directory has a hole", dir);
+    if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
+        return r;
+    *out = (struct FsDirent *)p + place % FS_DIRENTS;
+    return 0;
+}
+
+static bool has_name(const struct FsDirent *ent, const char *name)
+{
+    return ent->d_name[0] == name[0] && strncmp(ent->d_name, name, MAXNAMELEN) == 0;
+}
+
+/* Look for a name among n entries; returns its place or n. */
+static uint32_t find_among(const struct FsDirent *ent, uint32_t n, const char *name)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (ent[i].d_name[0] == name[0] && strncmp(ent[i].d_name, name, MAXNAMELEN) == 0)
+        if (has_name(&ent[i], name))
             return i;
     return n;
 }
 
-/* Look for a name in a directory. *inum = 0: it is not there. -E_NOT_DIR. */
-static int dir_find(struct Fs *fs, uint32_t dir, const char *name, uint32_t *inum, uint32_t *index)
+/* Look for a name in all blocks of a directory. Returns 1: it is at *place, 0: nowhere. */
+static int find_by_scan(struct Fs *fs, uint32_t dir, uint32_t count, const char *name,
+                        uint32_t *place)
 {
-    *inum = 0;
-    for (uint64_t fb = 0;; fb++) {
-        struct FsInode *ip;
-        uint32_t block;
-        void *p;
-        int r = fs_inode_used(fs, dir, &ip);
+    for (uint32_t first = 0; first < count; first += FS_DIRENTS) {
+        struct FsDirent *ent;
+        int r = fs_dirent(fs, dir, first, &ent);
         if (r < 0)
             return r;
-        if (ip->i_type != FS_DIR)
-            return -E_NOT_DIR;
-        uint64_t count = ip->i_size / ENTSIZE, first = fb * FS_DIRENTS;
-        if (first >= count)
-            return 0;
-        if ((r = fs_bmap(fs, ip, fb, &block)) < 0)
-            return r;
-        if (block == 0)
-            return fs_complain(fs, "a directory has a hole", dir);
-        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
-            return r;
-        const struct FsDirent *ent = p;
-        uint32_t n = MIN(count - first, (uint64_t)FS_DIRENTS), i = find_in_block(ent, n, name);
-        if (i < n) {
-            *inum = ent[i].d_inum;
-            *index = first + i;
-            return *inum ? 0 : fs_complain(fs, "a directory entry names no inode", dir);
-        }
+        uint32_t n = MIN(count - first, (uint32_t)FS_DIRENTS), i = find_among(ent, n, name);
+        *place = first + i;
+        if (i < n)
+            return 1;
     }
+    return 0;
+}
+
+/* The same by the index. */
+static int find_by_index(struct Fs *fs, uint32_t dir, uint32_t count, const char *name,
+                         uint32_t *place)
+{
+    for (uint32_t n = 0; (n = index_find(fs, dir, name, n, place));) {
+        struct FsDirent *ent;
+        int r = *place < count ? fs_dirent(fs, dir, *place, &ent) : -E_CORRUPT;
+        if (r < 0)
+            return r;
+        if (has_name(ent, name))
+            return 1;
+    }
+    return 0;
+}
+
+/* Look for a name in a directory. *inum = 0: it is not there. -E_NOT_DIR. A directory of one block
+ * is not worth an index. */
+static int dir_find(struct Fs *fs, uint32_t dir, const char *name, uint32_t *inum, uint32_t *place)
+{
+    struct FsDirent *ent;
+    struct FsInode *ip;
+    int r = fs_inode_used(fs, dir, &ip);
+
+    *inum = 0;
+    if (r < 0)
+        return r;
+    if (ip->i_type != FS_DIR)
+        return -E_NOT_DIR;
+    uint32_t count = MIN(ip->i_size / ENTSIZE, (uint64_t)UINT32_MAX);
+    if (count > FS_DIRENTS && index_build(fs, dir, count) == 0)
+        r = find_by_index(fs, dir, count, name, place);
+    else
+        r = find_by_scan(fs, dir, count, name, place);
+    if (r <= 0 || (r = fs_dirent(fs, dir, *place, &ent)) < 0)
+        return r;
+    *inum = ent->d_inum;
+    return *inum ? 0 : fs_complain(fs, "a directory entry names no inode", dir);
 }
 
 /* Append an entry. -E_NO_DISK. */
@@ -82,27 +129,43 @@ static int dir_add(struct Fs *fs, uint32_t dir, const char *name, uint32_t inum,
         return r;
     memcpy(ent.d_name, name, strnlen(name, MAXNAMELEN - 1));
     ssize_t n = fs_write(fs, dir, &ent, ENTSIZE, st.size);
-    return n < 0 ? n : 0;
+    if (n < 0)
+        return n;
+    index_add(fs, dir, name, st.size / ENTSIZE);
+    return 0;
 }
 
-/* Remove the entry with this index. */
-static int dir_remove(struct Fs *fs, uint32_t dir, uint32_t index)
+/* Move the last entry, at `from`, to the place of one that goes. */
+static int dir_fill_gap(struct Fs *fs, uint32_t dir, uint32_t from, uint32_t to)
 {
     struct FsDirent last;
+    ssize_t n = fs_read(fs, dir, &last, ENTSIZE, from * ENTSIZE);
+
+    if (n == (ssize_t)ENTSIZE)
+        n = fs_write(fs, dir, &last, ENTSIZE, to * ENTSIZE);
+    if (n != (ssize_t)ENTSIZE)
+        return n < 0 ? n : -E_IO;
+    index_move(fs, dir, last.d_name, from, to);
+    return 0;
+}
+
+/* Remove the entry of this name at this place. */
+static int dir_remove(struct Fs *fs, uint32_t dir, const char *name, uint32_t place)
+{
     struct FsStat st;
     int r = fs_stat(fs, dir, &st);
 
     if (r < 0)
         return r;
-    uint64_t end = st.size - ENTSIZE;
-    if (index * ENTSIZE != end) {
-        ssize_t n = fs_read(fs, dir, &last, ENTSIZE, end);
-        if (n == (ssize_t)ENTSIZE)
-            n = fs_write(fs, dir, &last, ENTSIZE, index * ENTSIZE);
-        if (n != (ssize_t)ENTSIZE)
-            return n < 0 ? n : -E_IO;
-    }
-    return fs_truncate(fs, dir, end);
+    uint32_t last = st.size / ENTSIZE - 1;
+    index_remove(fs, dir, name, place);
+    if (place != last)
+        r = dir_fill_gap(fs, dir, last, place);
+    if (r == 0)
+        r = fs_truncate(fs, dir, last * ENTSIZE);
+    if (r < 0)
+        index_forget(fs);
+    return r;
 }
 
 /* Copy the next component of *path to name and move on behind it. Returns its length, 0 at the end.
@@ -142,7 +205,7 @@ static int step(struct Fs *fs, struct Walk *w, uint32_t *way, uint32_t *depth)
         return 0;
     }
     w->dir = w->inum;
-    if ((r = dir_find(fs, w->dir, w->name, &w->inum, &w->index)) < 0 || w->inum == 0)
+    if ((r = dir_find(fs, w->dir, w->name, &w->inum, &w->place)) < 0 || w->inum == 0)
         return r;
     if (*depth + 1 == MAX_DEPTH)
         return -E_BAD_PATH;
@@ -238,14 +301,14 @@ int fs_remove(struct Fs *fs, const char *path)
     /* An entry whose inode is bad can still be removed; the inode is left to fsck. */
     r = fs_inode_used(fs, w.inum, &ip);
     if (r == -E_CORRUPT)
-        return dir_remove(fs, w.dir, w.index);
+        return dir_remove(fs, w.dir, w.name, w.place);
     if (r < 0)
         return r;
     if (ip->i_type == FS_DIR && ip->i_size > 0)
         return -E_NOT_EMPTY;
     if (ip->i_type != FS_DIR && w.slash)
         return -E_NOT_DIR;
-    r = dir_remove(fs, w.dir, w.index);
+    r = dir_remove(fs, w.dir, w.name, w.place);
     return r < 0 ? r : drop_inode(fs, w.inum);
 }
 

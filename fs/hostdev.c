@@ -145,4 +145,7 @@ void fs_unmount(struct Fs *fs)
     free(fs->cache.data);
     free(fs->pending);
     free(fs->ipending);
+    free(fs->index.node);
+    free(fs->index.bucket);
+    free(fs->index.whole);
 }

@@ -578,6 +578,64 @@ static void test_paths(void)
     printf("hosttest: paths: %zu cases: ok\n", ARRAY_SIZE(cases));
 }
 
+/* ---- Large directories ---- */
+
+#define BIG_DIRS  4
+#define BIG_FILES 700
+
+/* Every name of the directory is found exactly if it exists. */
+static void check_big(int d, const bool *exists)
+{
+    char path[MAXPATHLEN];
+    uint32_t inum;
+
+    for (int i = 0; i < BIG_FILES; i++) {
+        snprintf(path, sizeof(path), "/big%d/file%d", d, i);
+        CHECK(fs_lookup(&fs, path, &inum) == (exists[i] ? 0 : -E_NOT_FOUND));
+    }
+}
+
+/* Files come and go in directories that are in the index, are thrown out of it, and come back. */
+static void test_index(uint32_t limit, int rounds)
+{
+    static bool exists[BIG_DIRS][BIG_FILES];
+    char path[MAXPATHLEN];
+    uint32_t inum;
+
+    fresh_disk(4000 + BIG_DIRS * BIG_FILES * 4);
+    fs.index.limit = limit;
+    memset(exists, 0, sizeof(exists));
+    for (int d = 0; d < BIG_DIRS; d++) {
+        snprintf(path, sizeof(path), "/big%d", d);
+        CHECK(fs_create(&fs, path, FS_DIR, &inum) == 0);
+    }
+    for (int i = 0; i < rounds; i++) {
+        int d = below(BIG_DIRS), f = below(BIG_FILES);
+        snprintf(path, sizeof(path), "/big%d/file%d", d, f);
+        if (exists[d][f] && below(2))
+            CHECK(fs_remove(&fs, path) == 0);
+        else if (!exists[d][f])
+            CHECK(fs_create(&fs, path, FS_FILE, &inum) == 0);
+        else
+            continue;
+        exists[d][f] = !exists[d][f];
+    }
+    for (int d = 0; d < BIG_DIRS; d++)
+        check_big(d, exists[d]);
+    remount();
+    for (int d = 0; d < BIG_DIRS; d++)
+        check_big(d, exists[d]);
+    for (int d = 0; d < BIG_DIRS; d++) /* remove all, and the directory, and use its inode again */
+        for (int f = 0; f < BIG_FILES; f++) {
+            snprintf(path, sizeof(path), "/big%d/file%d", d, f);
+            CHECK(fs_remove(&fs, path) == (exists[d][f] ? 0 : -E_NOT_FOUND));
+        }
+    CHECK(fs_remove(&fs, "/big0") == 0 && fs_sync(&fs) == 0 && fsck(false) == CHECK_CLEAN);
+    fs_unmount(&fs);
+    printf("hosttest: index: %d changes in %d directories, %u nodes: ok\n", rounds, BIG_DIRS,
+           limit);
+}
+
 int main(int argc, char **argv)
 {
     int c;
@@ -592,6 +650,8 @@ int main(int argc, char **argv)
     image = tmpfile();
     CHECK(image);
     test_paths();
+    test_index(0, 6000);
+    test_index(900, 4000); /* one directory fits, or two small ones */
     test_model(6000, 20, 500);
     test_model(200, 30, 400); /* full nearly all the time */
     test_power(240);
