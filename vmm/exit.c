@@ -8,7 +8,7 @@
 static bool handle_extint(struct Guest *g)
 {
     uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
-    g->deadline = 0; /* the handler may have made somebody runnable */
+    look_around_soon(g); /* the handler may have made somebody runnable */
     return irq_dispatch(info & INTR_VECTOR) ? leave(g) : resume(g);
 }
 
@@ -66,7 +66,7 @@ static bool handle_cache_flush(struct Guest *g)
 /* The run loop's deadline has come, give or take the timer's grain. */
 static bool handle_preempt_timer(struct Guest *g)
 {
-    g->deadline = MIN(g->deadline, read_tsc());
+    look_around_soon(g);
     return resume(g);
 }
 
@@ -190,7 +190,7 @@ static bool (*const handlers[GUEST_NREASONS])(struct Guest *g) = {
  * asm_vmrun at once. */
 bool vmexit(struct Guest *g)
 {
-    uint16_t reason = vmread_known(VMCS_EXIT_REASON); /* the basic reason is bits 15:0 */
+    uint64_t reason = (uint16_t)vmread_known(VMCS_EXIT_REASON); /* the basic reason */
     if (__builtin_expect(reason >= GUEST_NREASONS, 0))
         return handle_unexpected(g);
     count_exit(g, reason);

@@ -78,7 +78,7 @@ static bool hv_ipcsend(struct Guest *g)
     r = ipc_guest_send(g->env, fs, a.rcx, pp, a.rsi);
     if (pp != NULL)
         page_decref(pp);
-    g->deadline = 0;
+    look_around_soon(g);
     if (r == 1) /* queued; guest_ipc_sent brings the result */
         return skip_and_leave(g);
     return result(g, r);

@@ -68,7 +68,8 @@ struct Guest {
     bool window;         /* interrupt-window exiting is on */
     bool dr_live;        /* uses debug registers: they are switched */
     bool doomed;         /* ended; only waits for the monitor to hear of it */
-    uint64_t deadline;   /* host TSC at which the run loop looks around; 0: now */
+    uint64_t prepare_at; /* host TSC from which on an entry needs prepare_entry; 0: the next one */
+    uint64_t look_at;    /* host TSC at which that looks around; 0: the next time */
     uint64_t stay_until; /* host TSC at which this stay on the CPU ends */
     uint64_t host_rsp;   /* HOST_RSP as it stands in the VMCS */
     uint32_t proc;       /* primary controls as they stand in the VMCS */
@@ -283,9 +284,18 @@ int asm_vmrun(struct Trapframe *tf, struct Guest *g, bool launched, uint64_t *ho
 /* HOST_RIP; not for calling. */
 extern char asm_vmexit_entry[];
 
+/* Ask for ATTN_* work before the next entry. Another CPU than the guest's interrupts that one
+ * afterwards, so it does not matter if its prepare_at is lost. */
 static inline void guest_attn(struct Guest *g, uint32_t bits)
 {
     __atomic_or_fetch(&g->attn, bits, __ATOMIC_RELAXED);
+    g->prepare_at = 0;
+}
+
+/* The guest's or the host's deadlines may have changed: look at them before the next entry. */
+static inline void look_around_soon(struct Guest *g)
+{
+    g->look_at = g->prepare_at = 0;
 }
 
 /* Start the clock of GuestStats.vmm_ticks. Half of the TSC is enough: nothing keeps the VMM for the
@@ -298,7 +308,7 @@ static inline void start_vmm_clock(struct Guest *g)
 }
 
 /* Count the exit that has just happened, of a reason below GUEST_NREASONS. */
-static inline void count_exit(struct Guest *g, uint32_t reason)
+static inline void count_exit(struct Guest *g, uint64_t reason)
 {
     start_vmm_clock(g);
     g->clock_reason = reason;

@@ -15,7 +15,7 @@ static void arm_deadline(struct Guest *g, uint64_t now)
     uint64_t due = MIN(g->stay_until, sched_deadline());
     if (g->vapic.timer_due != 0)
         due = MIN(due, g->vapic.timer_due);
-    g->deadline = due;
+    g->look_at = due;
     uint64_t ticks = due > now ? ((due - now) >> vmx_caps.timer_shift) + 1 : 0;
     vmwrite(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
 }
@@ -32,12 +32,14 @@ static bool look_around(struct Guest *g, uint64_t now)
 }
 
 /* There is something to do before the next entry. false: not now, ask the scheduler. */
-static bool __attribute__((noinline)) prepare_entry(struct Guest *g, uint64_t now)
+static bool __attribute__((noinline)) prepare_entry(struct Guest *g)
 {
-    if (now >= g->deadline && !look_around(g, now))
+    uint64_t now = read_tsc();
+    if (now >= g->look_at && !look_around(g, now))
         return false;
     if (g->attn != 0 && !attend(g))
         return false;
+    g->prepare_at = g->look_at;
     charge_vmm_ticks(g, read_tsc());
     return true;
 }
@@ -46,7 +48,7 @@ static bool __attribute__((noinline)) prepare_entry(struct Guest *g, uint64_t no
  * special_step has to do it. */
 static inline bool plain_step(void)
 {
-    uint32_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
     uint64_t rip = vmread_known(VMCS_GUEST_RIP) + length;
     if (__builtin_expect((uint32_t)rip < length, 0) ||
         __builtin_expect(vmread_known(VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_INSTRUCTION, 0) ||
@@ -87,8 +89,8 @@ static bool __attribute__((noinline, cold)) special_skip(struct Guest *g)
 bool resume(struct Guest *g)
 {
     uint64_t now = read_tsc();
-    if (__builtin_expect(now >= g->deadline || g->attn != 0, 0))
-        return prepare_entry(g, now);
+    if (__builtin_expect(now >= g->prepare_at, 0))
+        return prepare_entry(g);
     charge_vmm_ticks(g, now);
     return true;
 }
@@ -170,7 +172,7 @@ static bool vcpu_enter(struct Guest *g)
     lcr2(g->cr2);
     load_debug_registers(g);
     g->stay_until = read_tsc() + tsc_khz * MAX_STAY_MS;
-    g->deadline = 0;
+    look_around_soon(g);
     return true;
 }
 

@@ -29,7 +29,7 @@ static uint64_t period(const struct Vapic *v)
 static void set_due(struct Guest *g, uint64_t due)
 {
     g->vapic.timer_due = due;
-    g->deadline = 0;
+    look_around_soon(g);
 }
 
 void vapic_timer_check(struct Guest *g, uint64_t now)
