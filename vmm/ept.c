@@ -10,8 +10,7 @@
  */
 #include <vmm/internal.h>
 
-#define EPT_TOP_LEVEL    3
-#define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
+#define EPT_TOP_LEVEL 3
 
 /* An EPT table is a frame with one reference, held by the entry above it. */
 static uint64_t *new_table(struct Guest *g)
@@ -29,6 +28,7 @@ int ept_init(struct Guest *g)
     g->ept = new_table(g);
     if (g->ept == NULL)
         return -E_NO_MEM;
+    g->ept_leaf_region = NO_REGION;
     g->eptp = PADDR(g->ept) | EPTP_MT_WB | EPTP_WALK4;
     return 0;
 }
@@ -40,7 +40,7 @@ uint64_t ept_rights(uint64_t perm)
 
 int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
 {
-    if (g->ept_leaf != NULL && LEAF_REGION(gpa) == g->ept_leaf_region) {
+    if (LEAF_REGION(gpa) == g->ept_leaf_region) {
         *entry = &g->ept_leaf[PTX(gpa, 0)];
         return 0;
     }
@@ -114,12 +114,12 @@ int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t ri
 
 void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights)
 {
-    uint64_t *e;
-    if (ept_lookup_gpa(g, gpa, false, &e) < 0 || *e == 0)
+    const uint64_t *e = ept_find(g, gpa);
+    if (e == NULL)
         return NULL;
     if (rights != NULL)
         *rights = *e & EPTE_RWX;
-    return (char *)KADDR(PTE_ADDR(*e)) + PGOFF(gpa);
+    return ept_hva(*e, gpa);
 }
 
 /* Drop a table and what it refers to; level 0 refers to guest memory. */
@@ -141,5 +141,5 @@ void ept_free(struct Guest *g)
     if (g->ept != NULL)
         free_table(g->ept, EPT_TOP_LEVEL);
     g->ept = NULL;
-    g->ept_leaf = NULL;
+    g->ept_leaf_region = NO_REGION;
 }

@@ -36,7 +36,7 @@ static bool handle_task_switch(struct Guest *g)
  * unblocks the next NMI. What else comes is selected by the exception bitmap. */
 static bool handle_exception_or_nmi(struct Guest *g)
 {
-    uint32_t info = vmread(VMCS_EXIT_INTR_INFO);
+    uint32_t info = vmread_known(VMCS_EXIT_INTR_INFO);
     if ((info & INTR_TYPE) == INTR_TYPE_NMI)
         asm volatile("int %0" : : "i"(T_NMI) : "memory");
     else if ((info & INTR_VECTOR) == T_MCHK)

@@ -49,10 +49,10 @@ static void pass_debug(struct Guest *g, uint32_t info)
  * the guest try again. When it comes again at once, it is the guest's to judge. */
 static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
 {
-    uint64_t rip = vmread(VMCS_GUEST_RIP);
     gpa_t gpa;
     if (guest_walk(g, va, error & (FEC_WR | FEC_U | FEC_ID), &gpa) != WALK_OK)
         return false;
+    uint64_t rip = vmread_known(VMCS_GUEST_RIP);
     if (g->spurious_rip == rip && g->spurious_va == va)
         return false;
     g->spurious_rip = rip;
@@ -62,8 +62,8 @@ static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
 
 static void pass_pagefault(struct Guest *g)
 {
-    uint64_t va = vmread(VMCS_EXIT_QUALIFICATION);
-    uint32_t error = vmread(VMCS_EXIT_INTR_ERROR);
+    uint64_t va = vmread_known(VMCS_EXIT_QUALIFICATION);
+    uint32_t error = vmread_known(VMCS_EXIT_INTR_ERROR);
     if (is_spurious(g, va, error)) {
         g->stats.refused_pf++;
         guest_attn(g, ATTN_TLB_FLUSH);

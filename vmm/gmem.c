@@ -1,6 +1,7 @@
 /*
  * Guest memory as the host sees it. Every address that comes from a guest or a monitor goes through
- * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only. Memory is taken when it
+ * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the
+ * latter finds nothing but RAM mapped). Memory is taken when it
  * is touched first.
  */
 #include <vmm/internal.h>
@@ -107,18 +108,10 @@ int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInf
     return 0;
 }
 
-int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
+int gmem_untouched_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
 {
-    if (!gmem_is_ram(g, gpa, size))
-        return -E_INVAL;
-    spin_lock(&g->mem_lock);
-    const void *hva = ept_gpa2hva(g, gpa, NULL);
-    spin_unlock(&g->mem_lock);
-    if (hva == NULL)
-        *entry = 0;
-    else
-        *entry = size == 8 ? *(const volatile uint64_t *)hva : *(const volatile uint32_t *)hva;
-    return 0;
+    *entry = 0;
+    return gmem_is_ram(g, gpa, size) ? 0 : -E_INVAL;
 }
 
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len)

@@ -9,42 +9,36 @@
 #define PAE_CR3_MASK   0xffffffe0ul
 #define PAE_PDPTES     4
 
+static inline void read_mode(struct PagingMode *m)
+{
+    m->cr0 = vmread_known(VMCS_GUEST_CR0);
+    m->cr3 = vmread_known(VMCS_GUEST_CR3);
+    m->cr4 = vmread_known(VMCS_GUEST_CR4);
+    m->efer = vmread_known(VMCS_GUEST_EFER);
+    m->rflags = vmread_known(VMCS_GUEST_RFLAGS);
+    for (int i = 0; i < PAE_PDPTES && (m->cr4 & CR4_PAE) && !(m->efer & EFER_LMA); i++)
+        m->pdpte[i] = vmread_known(VMCS_GUEST_PDPTE0 + 2 * i);
+}
+
 struct PagingMode paging_mode(void)
 {
-    uint64_t cr0 = vmread(VMCS_GUEST_CR0), cr4 = vmread(VMCS_GUEST_CR4);
-    uint64_t efer = vmread(VMCS_GUEST_EFER);
-    bool pae = cr4 & CR4_PAE;
-    struct PagingMode m = {
-        .levels = efer & EFER_LMA ? 4 : 2,
-        .entry_size = pae ? 8 : 4,
-        .index_bits = pae ? 9 : 10,
-        .pae_tops = pae && !(efer & EFER_LMA),
-        .nx = pae && (efer & EFER_NXE),
-        .paging = cr0 & CR0_PG,
-        .wp = cr0 & CR0_WP,
-        .smep = cr4 & CR4_SMEP,
-        .smap = (cr4 & CR4_SMAP) && !(vmread(VMCS_GUEST_RFLAGS) & FL_AC),
-        .pse = pae || (cr4 & CR4_PSE),
-        .cr3 = vmread(VMCS_GUEST_CR3),
-    };
-    for (int i = 0; m.pae_tops && i < PAE_PDPTES; i++)
-        m.pdpte[i] = vmread(VMCS_GUEST_PDPTE0 + 2 * i);
+    struct PagingMode m;
+    read_mode(&m);
     return m;
 }
 
-/* Address bits of an 8-byte entry above the CPU's width, which must be zero. */
-static uint64_t above_width(void)
-{
-    return PTE_ADDR(~0ul) & ~((1ul << cpu_features.maxphyaddr) - 1);
-}
+/* The form of the tables. It is constant where walk is called, but for `reserved` and
+ * `large_pages`, so the compiler unrolls the walk. */
+struct TableFormat {
+    int levels, entry_size, index_bits;
+    uint64_t reserved; /* bits that are zero in each present entry */
+    bool large_pages;
+};
 
-/* Bits of an entry that must be zero: the address above the CPU's width, NX while it is off, and
- * with PAE paging what 4-level paging ignores. */
-static uint64_t reserved_bits(const struct PagingMode *m)
+/* Address bits of an 8-byte entry above the CPU's width, which must be zero. */
+static inline uint64_t above_width(void)
 {
-    if (m->entry_size == 4)
-        return 0;
-    return above_width() | (m->nx ? 0 : PTE_NX) | (m->pae_tops ? PAE_RESERVED : 0);
+    return PTE_ADDR(~0ul) & ~0ul << cpu_features.maxphyaddr;
 }
 
 /* Address bits below a large page that must be zero; bit 12 is its PAT bit. */
@@ -59,62 +53,117 @@ static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32
     bool user = access & FEC_U, user_page = rights & PTE_U;
     if (user && !user_page)
         return WALK_FORBIDDEN;
-    if ((access & FEC_WR) && !(rights & PTE_W) && (user || m->wp))
+    if ((access & FEC_WR) && !(rights & PTE_W) && (user || (m->cr0 & CR0_WP)))
         return WALK_FORBIDDEN;
     if ((access & FEC_ID) && (rights & PTE_NX))
         return WALK_FORBIDDEN;
-    if (!user && user_page && (access & FEC_ID) && m->smep)
+    if (!user && user_page && (access & FEC_ID) && (m->cr4 & CR4_SMEP))
         return WALK_FORBIDDEN;
-    if (!user && user_page && !(access & FEC_ID) && m->smap)
+    if (!user && user_page && !(access & FEC_ID) && (m->cr4 & CR4_SMAP) && !(m->rflags & FL_AC))
         return WALK_FORBIDDEN;
+    return WALK_OK;
+}
+
+/* Walk tables of format f from the one that `table`, an entry or CR3, refers to. */
+static inline __attribute__((always_inline)) enum WalkResult
+walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, uint64_t table,
+     uint64_t va, uint32_t access, gpa_t *gpa)
+{
+    uint64_t rights = PTE_W | PTE_U;
+    int shift = 0;
+#pragma GCC unroll 4
+    for (int level = f.levels - 1; level >= 0; level--) {
+        shift = PGSHIFT + f.index_bits * level;
+        uint64_t entry, index = va >> shift & ((1u << f.index_bits) - 1);
+        if (gmem_entry(g, PTE_ADDR(table) + index * f.entry_size, f.entry_size, &entry) < 0)
+            return WALK_UNKNOWN; /* tables outside of RAM */
+        if (!(entry & PTE_P))
+            return WALK_NOT_PRESENT;
+        if ((entry & f.reserved) || (level == 3 && (entry & PTE_PS)))
+            return WALK_RESERVED;
+        rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
+        rights |= entry & PTE_NX;
+        table = entry;
+        if (level > 0 && (entry & PTE_PS) && f.large_pages) {
+            if (f.entry_size == 8 && (entry & large_page_reserved(level)))
+                return WALK_RESERVED;
+            break;
+        }
+    }
+    uint64_t page = (1ul << shift) - 1; /* the offset in the page that maps va */
+    *gpa = (PTE_ADDR(table) & ~page) | (va & page);
+    return judge(m, rights, access);
+}
+
+static enum WalkResult walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                                   uint32_t access, gpa_t *gpa)
+{
+    const struct TableFormat format = {
+        .levels = 4,
+        .entry_size = 8,
+        .index_bits = 9,
+        .reserved = above_width() | (m->efer & EFER_NXE ? 0 : PTE_NX),
+        .large_pages = true,
+    };
+    return walk(g, m, format, m->cr3, va, access, gpa);
+}
+
+/* The CPU walks from the PDPTEs that it loaded with CR3. What 4-level paging ignores must be zero
+ * here. */
+static enum WalkResult walk_pae(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                                uint32_t access, gpa_t *gpa)
+{
+    const struct TableFormat format = {
+        .levels = 2,
+        .entry_size = 8,
+        .index_bits = 9,
+        .reserved = above_width() | PAE_RESERVED | (m->efer & EFER_NXE ? 0 : PTE_NX),
+        .large_pages = true,
+    };
+    uint64_t pdpte = m->pdpte[(va >> 30) & (PAE_PDPTES - 1)];
+    if (!(pdpte & PTE_P))
+        return WALK_NOT_PRESENT;
+    return walk(g, m, format, pdpte, va, access, gpa);
+}
+
+static enum WalkResult walk_32bit(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                                  uint32_t access, gpa_t *gpa)
+{
+    const struct TableFormat format = {
+        .levels = 2,
+        .entry_size = 4,
+        .index_bits = 10,
+        .large_pages = m->cr4 & CR4_PSE,
+    };
+    return walk(g, m, format, m->cr3, va, access, gpa);
+}
+
+/* mem_lock is held. */
+static inline enum WalkResult walk_by_mode(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                                           uint32_t access, gpa_t *gpa)
+{
+    if (m->efer & EFER_LMA)
+        return walk_4level(g, m, va, access, gpa);
+    if (m->cr0 & CR0_PG)
+        return (m->cr4 & CR4_PAE ? walk_pae : walk_32bit)(g, m, va, access, gpa);
+    *gpa = va;
     return WALK_OK;
 }
 
 enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
 {
-    struct PagingMode m = paging_mode();
+    struct PagingMode m;
+    read_mode(&m);
     return guest_walk_in(g, &m, va, access, gpa);
 }
 
 enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
                               uint32_t access, gpa_t *gpa)
 {
-    uint64_t reserved = reserved_bits(m);
-    uint64_t rights = PTE_W | PTE_U;
-    uint64_t page = (1ul << PGSHIFT) - 1; /* the offset in the page that maps va */
-    gpa_t table = m->cr3;
-    if (!m->paging) {
-        *gpa = va;
-        return WALK_OK;
-    }
-    if (m->pae_tops) { /* the CPU walks from the PDPTEs it loaded with CR3 */
-        table = m->pdpte[(va >> 30) & (PAE_PDPTES - 1)];
-        if (!(table & PTE_P))
-            return WALK_NOT_PRESENT;
-    }
-    table = PTE_ADDR(table);
-    for (int level = m->levels - 1; level >= 0; level--) {
-        uint64_t entry = 0;
-        int shift = PGSHIFT + m->index_bits * level;
-        uint64_t index = va >> shift & ((1u << m->index_bits) - 1);
-        if (gmem_entry(g, table + index * m->entry_size, m->entry_size, &entry) < 0)
-            return WALK_UNKNOWN; /* tables outside of RAM */
-        if (!(entry & PTE_P))
-            return WALK_NOT_PRESENT;
-        if ((entry & reserved) || (level == 3 && (entry & PTE_PS)))
-            return WALK_RESERVED;
-        rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
-        rights |= entry & PTE_NX;
-        table = PTE_ADDR(entry);
-        if (level > 0 && (entry & PTE_PS) && m->pse) {
-            if (m->entry_size == 8 && (entry & large_page_reserved(level)))
-                return WALK_RESERVED;
-            page = (1ul << shift) - 1;
-            break;
-        }
-    }
-    *gpa = (table & ~page) | (va & page);
-    return judge(m, rights, access);
+    spin_lock(&g->mem_lock);
+    enum WalkResult r = walk_by_mode(g, m, va, access, gpa);
+    spin_unlock(&g->mem_lock);
+    return r;
 }
 
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3)

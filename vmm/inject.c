@@ -21,7 +21,7 @@ static bool is_one_of(uint32_t set, int vector)
 /* In real mode no exception has an error code, and an entry that wants one fails. */
 static void set_exception(struct Guest *g, int vector, uint32_t error)
 {
-    bool has_error = is_one_of(HAS_ERROR, vector) && (vmread(VMCS_GUEST_CR0) & CR0_PE);
+    bool has_error = is_one_of(HAS_ERROR, vector) && (vmread_known(VMCS_GUEST_CR0) & CR0_PE);
     g->event = (struct InjectEvent){
         .info = INTR_VALID | INTR_TYPE_HARDEXC | vector | (has_error ? INTR_ERROR_VALID : 0),
         .error = error,
@@ -29,11 +29,12 @@ static void set_exception(struct Guest *g, int vector, uint32_t error)
     guest_attn(g, ATTN_EVENT);
 }
 
-void inject_exception(struct Guest *g, int vector, uint32_t error)
+/* The exception came while `old` was delivered. */
+static void __attribute__((noinline))
+merge_exception(struct Guest *g, uint32_t old, int vector, uint32_t error)
 {
-    uint32_t old = g->event.info;
     int first = old & INTR_VECTOR;
-    if ((old & INTR_VALID) && (old & INTR_TYPE) == INTR_TYPE_HARDEXC) {
+    if ((old & INTR_TYPE) == INTR_TYPE_HARDEXC) {
         bool second_bad = is_one_of(CONTRIBUTORY, vector);
         bool second_pf = vector == T_PGFLT;
         if (first == T_DBLFLT && (second_bad || second_pf)) {
@@ -49,9 +50,18 @@ void inject_exception(struct Guest *g, int vector, uint32_t error)
     }
     /* An interrupt waits in the virtual APIC until this exception has been handled. What an
      * instruction raised comes again when it is executed again. */
-    if ((old & INTR_VALID) && (old & INTR_TYPE) == INTR_TYPE_EXTINT)
+    if ((old & INTR_TYPE) == INTR_TYPE_EXTINT)
         vapic_unack(g, first);
     set_exception(g, vector, error);
+}
+
+void inject_exception(struct Guest *g, int vector, uint32_t error)
+{
+    uint32_t old = g->event.info;
+    if (old & INTR_VALID)
+        merge_exception(g, old, vector, error);
+    else
+        set_exception(g, vector, error);
 }
 
 bool inject_ud(struct Guest *g)
@@ -66,11 +76,8 @@ bool inject_gp(struct Guest *g)
     return resume(g);
 }
 
-void keep_vectored_event(struct Guest *g)
+void keep_event(struct Guest *g, uint32_t info)
 {
-    uint32_t info = vmread(VMCS_IDT_VECTORING_INFO);
-    if (!(info & INTR_VALID))
-        return;
     g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK };
     if (info & INTR_ERROR_VALID)
         g->event.error = vmread(VMCS_IDT_VECTORING_ERROR);
@@ -82,8 +89,8 @@ void keep_vectored_event(struct Guest *g)
 
 bool interrupts_open(void)
 {
-    return (vmread(VMCS_GUEST_RFLAGS) & FL_IF) &&
-           !(vmread(VMCS_GUEST_INTERRUPTIBILITY) & (BLOCK_STI | BLOCK_MOV_SS));
+    return (vmread_known(VMCS_GUEST_RFLAGS) & FL_IF) &&
+           !(vmread_known(VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_INSTRUCTION);
 }
 
 static void set_window(struct Guest *g, bool on)
@@ -100,26 +107,26 @@ static void enter_with_event(struct Guest *g)
 {
     struct InjectEvent *ev = &g->event;
     if (ev->info & INTR_ERROR_VALID)
-        vmwrite(VMCS_ENTRY_INTR_ERROR, ev->error);
+        vmwrite_known(VMCS_ENTRY_INTR_ERROR, ev->error);
     if (ev->length != 0)
-        vmwrite(VMCS_ENTRY_INSTR_LENGTH, ev->length);
-    vmwrite(VMCS_ENTRY_INTR_INFO, ev->info);
+        vmwrite_known(VMCS_ENTRY_INSTR_LENGTH, ev->length);
+    vmwrite_known(VMCS_ENTRY_INTR_INFO, ev->info);
     ev->info = 0;
     g->halted = false;
 }
 
-/* One event can enter at a time: a kept one or an exception first, then the APIC's. What has to
- * wait asks for an exit at the next instruction boundary that is open for interrupts. */
-static void deliver(struct Guest *g)
+/* The virtual APIC's state, or the guest's readiness for it, has changed. One event can enter at a
+ * time: a kept one or an exception first, then the APIC's. What has to wait asks for an exit at the
+ * next instruction boundary that is open for interrupts. */
+static void take_interrupt(struct Guest *g)
 {
     int vector = debug_steps(g) ? -1 : vapic_deliverable(&g->vapic);
-    if (!(g->event.info & INTR_VALID) && vector >= 0 && interrupts_open()) {
+    if (vector >= 0 && !(g->event.info & INTR_VALID) && interrupts_open()) {
         vapic_ack(&g->vapic, vector);
-        g->event = (struct InjectEvent){ .info = INTR_VALID | INTR_TYPE_EXTINT | vector };
+        g->event.info = INTR_VALID | INTR_TYPE_EXTINT | vector;
+        g->event.length = 0;
         vector = vapic_deliverable(&g->vapic);
     }
-    if (g->event.info & INTR_VALID)
-        enter_with_event(g);
     set_window(g, vector >= 0);
 }
 
@@ -133,23 +140,33 @@ static void flush(struct Guest *g, uint32_t attn)
     }
 }
 
-bool attend(struct Guest *g)
+/* What is asked for seldom. false: leave the guest. */
+static bool __attribute__((noinline)) attend_rare(struct Guest *g, uint32_t *attn)
 {
-    uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
-    if (attn & ATTN_SKIP)
+    if (*attn & ATTN_SKIP)
         skip_instruction();
-    if (attn & ATTN_DEBUG) {
+    if (*attn & ATTN_DEBUG) {
         bool enter = debug_attend(g);
-        attn = (attn & ~(ATTN_SKIP | ATTN_DEBUG)) |
-               __atomic_fetch_and(&g->attn, ATTN_DEBUG, __ATOMIC_RELAXED);
+        *attn = (*attn & ~(ATTN_SKIP | ATTN_DEBUG)) |
+                __atomic_fetch_and(&g->attn, ATTN_DEBUG, __ATOMIC_RELAXED);
         if (!enter) {
-            guest_attn(g, attn);
+            guest_attn(g, *attn);
             return false;
         }
     }
-    if (attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
-        flush(g, attn);
-    if (attn & (ATTN_EVENT | ATTN_IRQ))
-        deliver(g);
+    if (*attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
+        flush(g, *attn);
+    return true;
+}
+
+bool attend(struct Guest *g)
+{
+    uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
+    if ((attn & ~(ATTN_EVENT | ATTN_IRQ)) && !attend_rare(g, &attn))
+        return false;
+    if (attn & ATTN_IRQ)
+        take_interrupt(g);
+    if (g->event.info & INTR_VALID)
+        enter_with_event(g);
     return !g->doomed;
 }

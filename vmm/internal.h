@@ -85,7 +85,7 @@ struct Guest {
     uint64_t *ept;    /* root table */
     uint64_t eptp;
     uint64_t *ept_leaf;       /* table of level 0 that was looked up last; tables stay to the end */
-    uint64_t ept_leaf_region; /* the 2 MiB that it maps */
+    uint64_t ept_leaf_region; /* the 2 MiB that it maps, LEAF_REGION; NO_REGION: none */
 
     uint64_t tsc_offset; /* guest TSC - host TSC */
     uint64_t cr2;        /* while not on a CPU */
@@ -137,10 +137,27 @@ void guest_wake_monitor(struct Guest *g);
 /* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;
  * -E_NOT_FOUND: no table, and !create. */
 int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry);
+#define NO_REGION        (~0ul)
+#define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
+/* The same, without create; quick where the table is the one that was looked up last. NULL: no
+ * table, or no entry. */
+static inline uint64_t *ept_find(struct Guest *g, gpa_t gpa)
+{
+    uint64_t *e = &g->ept_leaf[PTX(gpa, 0)];
+    if (__builtin_expect(LEAF_REGION(gpa) != g->ept_leaf_region, 0) &&
+        ept_lookup_gpa(g, gpa, false, &e) < 0)
+        return NULL;
+    return *e != 0 ? e : NULL;
+}
 /* Map the page at hva (kernel direct map) at gpa with EPTE_* rights. Takes a reference on the
  * frame, drops the one on what was mapped. With !overwrite, -E_BUSY if something is. -E_NO_MEM. */
 int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite);
-/* The host address of gpa's page and its rights, or NULL. */
+/* The host address that an entry and gpa give. */
+static inline void *ept_hva(uint64_t entry, gpa_t gpa)
+{
+    return (char *)KADDR(PTE_ADDR(entry)) + PGOFF(gpa);
+}
+/* The host address of gpa and the rights of its page, or NULL if nothing is mapped. */
 void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights);
 /* ept_map_hva2gpa of a frame, replacing what was there. */
 int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights);
@@ -172,18 +189,27 @@ int gmem_populate(struct Guest *g, gpa_t gpa);
  * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
 int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
               uint64_t *rights);
+/* gmem_entry where nothing is mapped. */
+int gmem_untouched_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry);
 /* Read an aligned entry of 4 or 8 bytes of a table of the guest's; untouched memory reads as
- * zeroes. -E_INVAL: not in RAM. */
-int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry);
+ * zeroes. -E_INVAL: not in RAM. mem_lock is held. */
+static inline int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
+{
+    const uint64_t *e = ept_find(g, gpa); /* only RAM is ever mapped */
+    if (__builtin_expect(e == NULL, 0))
+        return gmem_untouched_entry(g, gpa, size, entry);
+    const void *hva = ept_hva(*e, gpa);
+    *entry = size == 8 ? *(const volatile uint64_t *)hva : *(const volatile uint32_t *)hva;
+    return 0;
+}
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
 
 /* ---- gwalk.c: the guest's own page tables ---- */
 /* What decides about an access besides the tables. */
 struct PagingMode {
-    int levels, entry_size, index_bits;
-    bool paging, pae_tops, nx, wp, smep, smap, pse;
-    uint64_t cr3, pdpte[4]; /* of pae_tops */
+    uint64_t cr0, cr3, cr4, efer, rflags;
+    uint64_t pdpte[4]; /* of PAE paging */
 };
 /* The mode that the guest on this CPU is in. */
 struct PagingMode paging_mode(void);
@@ -210,8 +236,15 @@ void inject_exception(struct Guest *g, int vector, uint32_t error);
 /* #UD, or #GP(0), for the instruction that exited. */
 bool inject_ud(struct Guest *g);
 bool inject_gp(struct Guest *g);
-/* Keep the event whose delivery this exit interrupted. */
-void keep_vectored_event(struct Guest *g);
+/* Keep the event that info, the IDT-vectoring information, tells of. */
+void keep_event(struct Guest *g, uint32_t info);
+/* Keep the event whose delivery this exit interrupted, if there is one. */
+static inline void keep_vectored_event(struct Guest *g)
+{
+    uint32_t info = vmread_known(VMCS_IDT_VECTORING_INFO);
+    if (__builtin_expect(info & INTR_VALID, 0))
+        keep_event(g, info);
+}
 /* Do what Guest.attn asks for, before an entry. false: the guest has ended. */
 bool attend(struct Guest *g);
 /* Can the guest take an external interrupt between two instructions right now? */

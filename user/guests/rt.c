@@ -207,9 +207,9 @@ void set_ist(int v, int n, void *top)
     rt_idt[v].ist = n;
 }
 
-static void set_gate(int v)
+void set_gate(int v, const void *entry)
 {
-    uint64_t handler = (uint64_t)trap_stubs + v * STUB_SIZE;
+    uint64_t handler = (uint64_t)entry;
     rt_idt[v] = (struct Gatedesc){
         .off_0 = handler,
         .sel = SEL_KCODE,
@@ -228,7 +228,7 @@ static void tables_init(void)
         DESC_TSS | (sizeof(rt_tss) - 1) | (tss & 0xffffff) << 16 | (tss >> 24 & 0xff) << 56;
     rt_gdt[SEL_TSS / 8 + 1] = tss >> 32;
     for (int v = 0; v < 256; v++)
-        set_gate(v);
+        set_gate(v, trap_stubs + v * STUB_SIZE);
     struct Pseudodesc idt = { sizeof(rt_idt) - 1, (uint64_t)rt_idt };
     asm volatile("ltr %w0; lidt %1" : : "r"(SEL_TSS), "m"(idt));
 }

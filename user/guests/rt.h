@@ -56,6 +56,8 @@ uint64_t memory_end(void);
 /* ---- Exceptions and interrupts ---- */
 /* Handlers run with interrupts off, and may change the frame. NULL: unexpected. */
 extern void (*trap_handlers[256])(struct Trapframe *tf);
+/* Let vector v enter at this code of the guest's own, instead of rt.S's. It ends with IRETQ. */
+void set_gate(int v, const void *entry);
 /* Let vector v use interrupt stack n (1 to 7) with this top; n == 0: the current stack. */
 void set_ist(int v, int n, void *top);
 extern struct Gatedesc rt_idt[256];
