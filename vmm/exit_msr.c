@@ -194,8 +194,10 @@ void msr_bitmap_init(uint8_t *bitmap)
     }
 }
 
-static const struct MsrRule *rule_for(uint32_t msr)
+/* Unrolled into comparisons with constants. */
+static inline const struct MsrRule *rule_for(uint32_t msr)
 {
+#pragma GCC unroll 32
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
         if (rules[i].msr == msr)
             return &rules[i];
@@ -226,18 +228,13 @@ bool handle_rdmsr(struct Guest *g)
     return skip(g);
 }
 
-static bool __attribute__((noinline)) write_x2apic(struct Guest *g, uint32_t msr, uint64_t v)
-{
-    return end_write(g, vapic_write(g, msr, v));
-}
-
 bool handle_wrmsr(struct Guest *g)
 {
     const struct Trapframe *tf = &g->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t v = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
     if (is_x2apic(msr))
-        return write_x2apic(g, msr, v);
+        return vapic_write(g, msr, v);
     const struct MsrRule *rule = rule_for(msr);
     if (rule == NULL || rule->write == NULL)
         return inject_gp(g);

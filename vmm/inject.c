@@ -116,16 +116,16 @@ static void enter_with_event(struct Guest *g)
 }
 
 /* The virtual APIC's state, or the guest's readiness for it, has changed. One event can enter at a
- * time: a kept one or an exception first, then the APIC's. What has to wait asks for an exit at the
- * next instruction boundary that is open for interrupts. */
-static void take_interrupt(struct Guest *g)
+ * time, and `busy` says that there is one. What has to wait asks for an exit at the next
+ * instruction boundary that is open for interrupts. */
+static inline void take_interrupt(struct Guest *g, bool busy)
 {
     int vector = debug_steps(g) ? -1 : vapic_deliverable(&g->vapic);
-    if (vector >= 0 && !(g->event.info & INTR_VALID) && interrupts_open()) {
+    if (vector >= 0 && !busy && interrupts_open()) {
         vapic_ack(&g->vapic, vector);
-        g->event.info = INTR_VALID | INTR_TYPE_EXTINT | vector;
-        g->event.length = 0;
-        vector = vapic_deliverable(&g->vapic);
+        vmwrite_known(VMCS_ENTRY_INTR_INFO, INTR_VALID | INTR_TYPE_EXTINT | vector);
+        g->halted = false;
+        vector = vapic_quiet(&g->vapic) ? -1 : vapic_deliverable(&g->vapic);
     }
     set_window(g, vector >= 0);
 }
@@ -164,9 +164,10 @@ bool attend(struct Guest *g)
     uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
     if ((attn & ~(ATTN_EVENT | ATTN_IRQ)) && !attend_rare(g, &attn))
         return false;
-    if (attn & ATTN_IRQ)
-        take_interrupt(g);
-    if (g->event.info & INTR_VALID)
+    bool busy = g->event.info & INTR_VALID;
+    if (busy)
         enter_with_event(g);
+    if (attn & ATTN_IRQ)
+        take_interrupt(g, busy);
     return !g->doomed;
 }

@@ -9,25 +9,26 @@
 /* Longest stay in a guest, ms. Interrupts exit by themselves; this is the net below. */
 #define MAX_STAY_MS 100
 
-/* Tell the preemption timer when to end this stay, and look around no later than that. */
-static void arm_deadline(struct Guest *g, uint64_t now)
+/* Let the preemption timer end this stay at the host's deadline or the guest's, and look around no
+ * later than that. */
+static inline void arm_deadline(struct Guest *g, uint64_t now, uint64_t due)
 {
-    uint64_t due = MIN(g->stay_until, sched_deadline());
     if (g->vapic.timer_due != 0)
         due = MIN(due, g->vapic.timer_due);
     g->look_at = due;
     uint64_t ticks = due > now ? ((due - now) >> vmx_caps.timer_shift) + 1 : 0;
-    vmwrite(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
+    vmwrite_known(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
 }
 
 /* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
  * CPU. */
 static bool look_around(struct Guest *g, uint64_t now)
 {
-    if (now >= g->stay_until || now >= sched_deadline())
+    uint64_t due = MIN(g->stay_until, sched_deadline());
+    if (now >= due)
         return false;
     vapic_timer_check(g, now);
-    arm_deadline(g, now);
+    arm_deadline(g, now, due);
     return true;
 }
 

@@ -59,30 +59,29 @@ void vapic_init(struct Vapic *v)
 
 /* ---- Vectors ---- */
 
-static int highest(const uint64_t *bits)
+/* The highest bit that is set; one is. */
+static inline uint32_t highest(const uint64_t *bits)
 {
-    for (int i = 3; i >= 0; i--)
+#pragma GCC unroll 4
+    for (int i = 3; i > 0; i--)
         if (bits[i] != 0)
             return 64 * i + 63 - __builtin_clzll(bits[i]);
-    return -1;
+    return 63 - __builtin_clzll(bits[0]);
 }
 
-/* SDM "Task and Processor Priorities". */
-static uint32_t processor_priority(const struct Vapic *v)
+/* After a change of TPR, or of what is in service (SDM "Task and Processor Priorities"). */
+static inline void update_ppr(struct Vapic *v)
 {
-    int serving = highest(v->isr);
-    if (serving < 0 || PRIORITY_CLASS(v->tpr) >= PRIORITY_CLASS((uint32_t)serving))
-        return v->tpr;
-    return serving & ~0xfu;
+    uint32_t latest = v->nserving > 0 ? v->serving[v->nserving - 1] : 0;
+    v->ppr = PRIORITY_CLASS(latest) > PRIORITY_CLASS(v->tpr) ? latest & ~0xfu : v->tpr;
 }
 
 int vapic_deliverable(const struct Vapic *v)
 {
-    int vector = highest(v->irr);
-    if (vector < 0 || !(v->svr & SVR_ENABLE) ||
-        PRIORITY_CLASS((uint32_t)vector) <= PRIORITY_CLASS(processor_priority(v)))
+    if (vapic_quiet(v) || !(v->svr & SVR_ENABLE))
         return -1;
-    return vector;
+    int vector = highest(v->irr);
+    return PRIORITY_CLASS((uint32_t)vector) > PRIORITY_CLASS(v->ppr) ? vector : -1;
 }
 
 void vapic_raise(struct Guest *g, int vector)
@@ -93,24 +92,28 @@ void vapic_raise(struct Guest *g, int vector)
 
 void vapic_ack(struct Vapic *v, int vector)
 {
-    __atomic_and_fetch(&v->irr[vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
-    v->isr[vector / 64] |= 1ul << vector % 64;
+    __atomic_and_fetch(&v->irr[(uint32_t)vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
+    v->serving[v->nserving++] = vector;
+    v->ppr = vector & ~0xfu; /* priority has let it through, so its class is the highest */
 }
 
 void vapic_unack(struct Guest *g, int vector)
 {
-    g->vapic.isr[vector / 64] &= ~(1ul << vector % 64);
+    struct Vapic *v = &g->vapic;
+    if (v->nserving > 0 && v->serving[v->nserving - 1] == vector)
+        v->nserving--;
+    update_ppr(v);
     vapic_raise(g, vector);
 }
 
 static void end_of_interrupt(struct Guest *g)
 {
     struct Vapic *v = &g->vapic;
-    int serving = highest(v->isr);
-    if (serving < 0)
+    if (v->nserving == 0)
         return;
-    v->isr[serving / 64] &= ~(1ul << serving % 64);
-    if (highest(v->irr) >= 0)
+    v->nserving--;
+    update_ppr(v);
+    if (!vapic_quiet(v))
         guest_attn(g, ATTN_IRQ);
 }
 
@@ -167,6 +170,7 @@ uint64_t vapic_read_cr8(struct Guest *g)
 static void write_tpr(struct Guest *g, uint64_t tpr)
 {
     g->vapic.tpr = tpr;
+    update_ppr(&g->vapic);
     guest_attn(g, ATTN_IRQ);
 }
 
@@ -175,10 +179,19 @@ void vapic_write_cr8(struct Guest *g, uint64_t class)
     write_tpr(g, class << 4);
 }
 
-/* One 32-bit part of a 256-bit register. */
-static uint32_t part(const uint64_t *bits, uint32_t i)
+/* 32-bit part i of IRR and ISR, one bit a vector. */
+static uint32_t requested(const struct Vapic *v, uint32_t i)
 {
-    return bits[i / 2] >> (32 * (i % 2));
+    return v->irr[i / 2] >> (32 * (i % 2));
+}
+
+static uint32_t in_service(const struct Vapic *v, uint32_t i)
+{
+    uint32_t bits = 0;
+    for (uint32_t n = 0; n < v->nserving; n++)
+        if (v->serving[n] / 32 == i)
+            bits |= 1u << v->serving[n] % 32;
+    return bits;
 }
 
 bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
@@ -197,7 +210,7 @@ bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
         *value = v->tpr;
         return true;
     case X2_PPR:
-        *value = processor_priority(v);
+        *value = v->ppr;
         return true;
     case X2_LDR:
         *value = LDR_VALUE;
@@ -206,10 +219,10 @@ bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
         *value = v->svr;
         return true;
     case X2_ISR ... X2_ISR + 7:
-        *value = part(v->isr, reg - X2_ISR);
+        *value = in_service(v, reg - X2_ISR);
         return true;
     case X2_IRR ... X2_IRR + 7:
-        *value = part(v->irr, reg - X2_IRR);
+        *value = requested(v, reg - X2_IRR);
         return true;
     case X2_ESR:
         *value = v->esr;
@@ -233,6 +246,7 @@ bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
     return false;
 }
 
+/* Each of these ends the exit, with skip or (where the value is reserved) inject_gp. */
 static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
 {
     static const uint32_t valid[NLVT] = {
@@ -241,22 +255,23 @@ static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
         [LVT_LINT1] = LVT_LINT_VALID,  [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
     };
     if (v & ~(uint64_t)valid[n])
-        return false;
+        return inject_gp(g);
     if (!(g->vapic.svr & SVR_ENABLE))
         v |= LVT_MASKED;
     if (n == LVT_TIMER)
         vapic_write_timer_lvt(g, v);
     else
         g->vapic.lvt[n] = v;
-    return true;
+    return skip(g);
 }
 
-static void write_svr(struct Guest *g, uint64_t svr)
+static bool write_svr(struct Guest *g, uint64_t svr)
 {
     g->vapic.svr = svr;
     for (int i = 0; i < NLVT && !(svr & SVR_ENABLE); i++)
         g->vapic.lvt[i] |= LVT_MASKED;
     guest_attn(g, ATTN_IRQ);
+    return skip(g);
 }
 
 static void latch_errors(struct Vapic *v)
@@ -265,41 +280,59 @@ static void latch_errors(struct Vapic *v)
     v->esr_pending = 0;
 }
 
-static void write_eoi(struct Guest *g, uint64_t zero)
+static bool write_eoi(struct Guest *g, uint64_t zero)
 {
     (void)zero;
     end_of_interrupt(g);
+    return skip(g);
 }
 
-static void write_esr(struct Guest *g, uint64_t zero)
+static bool write_esr(struct Guest *g, uint64_t zero)
 {
     (void)zero;
     latch_errors(&g->vapic);
+    return skip(g);
 }
 
-static void write_self_ipi(struct Guest *g, uint64_t vector)
+static bool write_self_ipi(struct Guest *g, uint64_t vector)
 {
     vapic_raise_checked(g, vector, ESR_SEND_ILLEGAL);
+    return skip(g);
 }
 
-static void write_divide(struct Guest *g, uint64_t divide)
+static bool write_divide(struct Guest *g, uint64_t divide)
 {
     g->vapic.timer_divide = divide;
+    return skip(g);
+}
+
+static bool write_task_priority(struct Guest *g, uint64_t tpr)
+{
+    write_tpr(g, tpr);
+    return skip(g);
+}
+
+static bool write_icr(struct Guest *g, uint64_t icr)
+{
+    send_ipi(g, icr);
+    return skip(g);
+}
+
+static bool write_initial(struct Guest *g, uint64_t count)
+{
+    vapic_write_initial(g, count);
+    return skip(g);
 }
 
 /* Writable registers besides the LVT: how, and the bits that they accept. */
 static const struct {
-    void (*write)(struct Guest *g, uint64_t value);
+    bool (*write)(struct Guest *g, uint64_t value);
     uint64_t valid;
 } writable[] = {
-    [X2_TPR] = { write_tpr, 0xff },
-    [X2_EOI] = { write_eoi, 0 },
-    [X2_SVR] = { write_svr, SVR_VALID },
-    [X2_ESR] = { write_esr, 0 },
-    [X2_ICR] = { send_ipi, ICR_VALID },
-    [X2_INITIAL] = { vapic_write_initial, UINT32_MAX },
-    [X2_DIVIDE] = { write_divide, DIVIDE_VALID },
-    [X2_SELF_IPI] = { write_self_ipi, LVT_VECTOR },
+    [X2_TPR] = { write_task_priority, 0xff },     [X2_EOI] = { write_eoi, 0 },
+    [X2_SVR] = { write_svr, SVR_VALID },          [X2_ESR] = { write_esr, 0 },
+    [X2_ICR] = { write_icr, ICR_VALID },          [X2_INITIAL] = { write_initial, UINT32_MAX },
+    [X2_DIVIDE] = { write_divide, DIVIDE_VALID }, [X2_SELF_IPI] = { write_self_ipi, LVT_VECTOR },
 };
 
 bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value)
@@ -309,7 +342,6 @@ bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value)
         return write_lvt(g, reg - X2_LVT, value);
     if (reg >= ARRAY_SIZE(writable) || writable[reg].write == NULL ||
         (value & ~writable[reg].valid))
-        return false;
-    writable[reg].write(g, value);
-    return true;
+        return inject_gp(g);
+    return writable[reg].write(g, value);
 }

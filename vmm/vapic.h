@@ -28,10 +28,13 @@ enum VapicLvt {
 #define ESR_SEND_ILLEGAL    (1u << 5)
 #define ESR_RECEIVE_ILLEGAL (1u << 6)
 #define FIRST_VECTOR        16 /* smaller ones are illegal */
+#define NCLASS              16 /* of priorities: a vector's upper four bits */
 
 struct Vapic {
-    uint64_t irr[4], isr[4]; /* one bit a vector: requested, in service */
-    uint32_t tpr, svr;
+    uint64_t irr[4];         /* one bit a vector: requested */
+    uint8_t serving[NCLASS]; /* vectors in service, the latest last; each is of a higher class */
+    uint32_t nserving;
+    uint32_t tpr, ppr, svr;
     uint32_t lvt[NLVT];
     uint32_t esr, esr_pending; /* as last read out, and collected since */
     uint64_t icr;
@@ -42,8 +45,9 @@ struct Vapic {
 
 /* State after reset, in x2APIC mode. */
 void vapic_init(struct Vapic *v);
-/* RDMSR and WRMSR of 0x800 to 0x8ff. false: #GP. */
+/* RDMSR of 0x800 to 0x8ff. false: #GP. */
 bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value);
+/* WRMSR of them, and the end of that exit: returns what skip or inject_gp does. */
 bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value);
 /* IA32_TSC_DEADLINE, in the guest's TSC. */
 uint64_t vapic_read_deadline(struct Guest *g);
@@ -54,11 +58,16 @@ void vapic_write_cr8(struct Guest *g, uint64_t class);
 
 /* Request an interrupt. Any CPU may do that. */
 void vapic_raise(struct Guest *g, int vector);
+/* Is no interrupt requested? */
+static inline bool vapic_quiet(const struct Vapic *v)
+{
+    return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
+}
 /* The vector that priority rules let through now; -1: none. */
 int vapic_deliverable(const struct Vapic *v);
 /* The CPU takes this vector: requested -> in service. */
 void vapic_ack(struct Vapic *v, int vector);
-/* Undo vapic_ack: the delivery did not come about. */
+/* Undo the last vapic_ack, of this vector: the delivery did not come about. */
 void vapic_unack(struct Guest *g, int vector);
 /* Raise the timer interrupt if it is due at host TSC now. */
 void vapic_timer_check(struct Guest *g, uint64_t now);

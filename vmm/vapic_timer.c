@@ -32,20 +32,25 @@ static void set_due(struct Guest *g, uint64_t due)
     look_around_soon(g);
 }
 
+static void expire(struct Guest *g)
+{
+    uint32_t lvt = g->vapic.lvt[LVT_TIMER];
+    if (!(lvt & LVT_MASKED))
+        vapic_raise_checked(g, lvt & LVT_VECTOR, ESR_RECEIVE_ILLEGAL);
+}
+
 void vapic_timer_check(struct Guest *g, uint64_t now)
 {
     struct Vapic *v = &g->vapic;
     if (v->timer_due == 0 || now < v->timer_due)
         return;
-    uint32_t lvt = v->lvt[LVT_TIMER];
     if (timer_mode(v) == LVT_PERIODIC) {
         uint64_t p = MAX(period(v), (uint64_t)MIN_PERIOD);
         v->timer_due += (now - v->timer_due) / p * p + p;
     } else {
         v->timer_due = 0;
     }
-    if (!(lvt & LVT_MASKED))
-        vapic_raise_checked(g, lvt & LVT_VECTOR, ESR_RECEIVE_ILLEGAL);
+    expire(g);
 }
 
 uint64_t vapic_current_count(struct Guest *g)
@@ -94,7 +99,11 @@ void vapic_write_deadline(struct Guest *g, uint64_t tsc)
         set_due(g, 0);
         return;
     }
-    uint64_t now = read_tsc();
-    uint64_t guest_now = now + g->tsc_offset;
-    set_due(g, tsc <= guest_now ? now : now + MIN(tsc - guest_now, (~0ul >> 1)));
+    uint64_t now = read_tsc(), guest_now = now + g->tsc_offset;
+    if (tsc > guest_now) {
+        set_due(g, now + MIN(tsc - guest_now, (~0ul >> 1)));
+        return;
+    }
+    g->vapic.timer_due = 0; /* at once; the run loop has no deadline to look at */
+    expire(g);
 }

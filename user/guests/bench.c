@@ -100,15 +100,12 @@ static inline void do_in_kernel(void)
 static inline void do_self_ipi(void)
 {
     wrmsr(X2APIC_SELF, VEC);
-    asm volatile("sti; nop; cli");
 }
 
 /* A deadline in the past: the interrupt comes at once. */
 static inline void do_timer(void)
 {
-    asm volatile("sti; nop");
     wrmsr(MSR_TSC_DEADLINE, 1);
-    asm volatile("cli");
 }
 
 static inline void do_page_fault(void)
@@ -226,6 +223,7 @@ int guest_main(const struct MultibootInfo *info)
     set_gate(T_PGFLT, skip_store_handler);
     map_4k(UNMAPPED_VA, 0, 0);
     wrmsr(X2APIC_LVT_TIMER, VEC_TIMER | LVT_DEADLINE);
+    asm volatile("sti");
     measure(nothing, SAMPLES);
     sort(SAMPLES);
     overhead = samples[0];
