@@ -9,14 +9,17 @@
 /* Send one request and wait for the answer. */
 static int64_t ask(uint64_t value, void *page)
 {
+    /* LAB 7 begin: ask */
     int r = ipc_host_send(value, page, PAGE_PERM);
 
     return r < 0 ? r : ipc_host_recv((void *)UTOP);
+    /* LAB 7 end */
 }
 
 /* A run of GDISK_READ or GDISK_WRITE requests. */
 static int transfer(struct Disk *d, int req, uint32_t block, uint32_t n, void *const page[])
 {
+    /* LAB 7 begin: transfer */
     for (uint32_t i = 0; i < n; i++) {
         int r = ask(GDISK_VALUE(req, block + i), page[i]);
         if (r < 0) {
@@ -26,6 +29,7 @@ static int transfer(struct Disk *d, int req, uint32_t block, uint32_t n, void *c
         }
     }
     return 0;
+    /* LAB 7 end */
 }
 
 static int host_read(struct Disk *d, uint32_t block, uint32_t n, void *const page[])

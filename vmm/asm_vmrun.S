@@ -55,6 +55,7 @@ asm_vmrun:
     jbe entry_failed
     movq %rsp, (%rcx)
 1:
+    /* LAB 4 begin: asm_vmrun */
     testb %dl, %dl
     LOAD_GUEST
     jz 2f
@@ -62,6 +63,7 @@ asm_vmrun:
     jmp entry_failed
 2:
     vmlaunch
+    /* LAB 4 end */
 
     /* Behind VMLAUNCH or VMRESUME only when they fail: CF = no current VMCS, ZF = error number. */
 entry_failed:
@@ -81,6 +83,7 @@ leave:
 
 .globl asm_vmexit_entry
 asm_vmexit_entry:
+    /* LAB 4 begin: asm_vmexit_entry */
     pushq %rdi
     movq 8(%rsp), %rdi
     movq %r15, VTF_R15(%rdi)
@@ -108,6 +111,7 @@ asm_vmexit_entry:
     LOAD_GUEST
     vmresume
     jmp entry_failed
+    /* LAB 4 end */
 
 leave_ok:
     xorl %eax, %eax             /* VMX_OK */

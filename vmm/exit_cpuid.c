@@ -14,12 +14,14 @@
 
 #define BIT(n) (1u << (n))
 
+/* LAB 6 cut */
 /* CPUID.1:ECX: SSE3, PCLMUL, SSSE3, CX16, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. Hidden by not
  * being here: MONITOR, VMX, SMX, perfmon, PCID, XSAVE, AVX and what needs it. */
 #define L1_ECX_KEEP \
     (BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
 /* x2APIC, TSC deadline, hypervisor present */
 #define L1_ECX_SET (BIT(21) | BIT(24) | BIT(31))
+/* LAB 6 end */
 /* CPUID.1:EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, CLFLUSH, MMX,
  * FXSR, SSE, SSE2. Hidden: machine check, MTRR, debug store, thermal, HTT. */
 #define L1_EDX_KEEP                                                                              \
@@ -50,8 +52,10 @@ struct LeafMask {
 
 static const struct LeafMask basic_masks[BASIC_MAX + 1] = {
     [0] = { .keep = { 0, ALL, ALL, ALL }, .set = { BASIC_MAX, 0, 0, 0 } },
+    /* LAB 6 begin: cpuid_leaf_1 */
     [1] = { .keep = { ALL, L1_EBX_KEEP, L1_ECX_KEEP, L1_EDX_KEEP },
             .set = { 0, L1_EBX_SET, L1_ECX_SET, L1_EDX_SET } },
+    /* LAB 6 end */
     [2] = { .keep = { ALL, ALL, ALL, ALL } },
     [6] = { .set = { L6_EAX_SET, 0, 0, 0 } },
     [7] = { .keep = { 0, L7_EBX_KEEP, L7_ECX_KEEP, 0 } },
@@ -156,6 +160,7 @@ static struct CpuidRegs computed_leaf(uint32_t leaf, uint32_t subleaf)
     return other_leaf(leaf);
 }
 
+/* LAB 6 cut */
 static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
 {
     tf->tf_rax = r->eax;
@@ -171,13 +176,16 @@ static bool __attribute__((noinline)) handle_computed(struct Guest *g)
     answer(tf, &r);
     return skip(g);
 }
+/* LAB 6 end */
 
 bool handle_cpuid(struct Guest *g)
 {
+    /* LAB 6 begin: handle_cpuid */
     struct Trapframe *tf = &g->env->env_tf;
     uint32_t leaf = tf->tf_rax;
     if (__builtin_expect(leaf > PLAIN_MAX, 0))
         return handle_computed(g);
     answer(tf, &basic_leaves[leaf]);
     return skip(g);
+    /* LAB 6 end */
 }

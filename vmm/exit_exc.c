@@ -45,6 +45,7 @@ static void pass_debug(struct Guest *g, uint32_t info)
     guest_attn(g, ATTN_EVENT);
 }
 
+/* LAB C cut */
 /* A fault that the tables in memory do not explain came from a stale translation: drop that and let
  * the guest try again. When it comes again at once, it is the guest's to judge. */
 static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
@@ -59,9 +60,11 @@ static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
     g->spurious_va = va;
     return true;
 }
+/* LAB C end */
 
 static void pass_pagefault(struct Guest *g)
 {
+    /* LAB C begin: pass_pagefault */
     uint64_t va = vmread_known(VMCS_EXIT_QUALIFICATION);
     uint32_t error = vmread_known(VMCS_EXIT_INTR_ERROR);
     if (is_spurious(g, va, error)) {
@@ -73,6 +76,7 @@ static void pass_pagefault(struct Guest *g)
     g->stats.injected_pf++;
     lcr2(va);
     inject_exception(g, T_PGFLT, error);
+    /* LAB C end */
 }
 
 void pass_exception(struct Guest *g, uint32_t info)

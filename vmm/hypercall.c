@@ -29,8 +29,10 @@ static bool result(struct Guest *g, int64_t r)
 
 static bool hv_mbmap(struct Guest *g)
 {
+    /* LAB 5 begin: hv_mbmap */
     g->env->env_tf.tf_rbx = g->mbi;
     return result(g, 0);
+    /* LAB 5 end */
 }
 
 static bool hv_null(struct Guest *g)
@@ -67,6 +69,7 @@ static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageIn
 
 static bool hv_ipcsend(struct Guest *g)
 {
+    /* LAB 7 begin: hv_ipcsend */
     struct HvArgs a = arguments(g);
     struct Env *fs = file_server();
     struct PageInfo *pp;
@@ -82,6 +85,7 @@ static bool hv_ipcsend(struct Guest *g)
     if (r == 1) /* queued; guest_ipc_sent brings the result */
         return skip_and_leave(g);
     return result(g, r);
+    /* LAB 7 end */
 }
 
 /* Put a message where the guest wants it: the page at gpa, the value in rsi. */
@@ -98,6 +102,7 @@ static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageI
     return 0;
 }
 
+/* LAB 7 cut */
 /* Take the message that is there (0, or -E_*), or wait for one (1). env_lock is held. */
 static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
 {
@@ -116,9 +121,11 @@ static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
     envlist_append(&fs->env_waiters, g->env); /* the server's end wakes it with -E_BAD_ENV */
     return 1;
 }
+/* LAB 7 end */
 
 static bool hv_ipcrecv(struct Guest *g)
 {
+    /* LAB 7 begin: hv_ipcrecv */
     gpa_t gpa = arguments(g).rbx;
     struct Env *fs = file_server();
     if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
@@ -127,6 +134,7 @@ static bool hv_ipcrecv(struct Guest *g)
     int r = receive(g, fs, gpa);
     spin_unlock(&env_lock);
     return r == 1 ? skip_and_leave(g) : result(g, r);
+    /* LAB 7 end */
 }
 
 void guest_ipc_sent(struct Env *e, int result)

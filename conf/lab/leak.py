@@ -4,8 +4,8 @@ The lines of every section that was cut out are looked for in every file of the 
 kind, and in the tarball. White space does not count. Three things are a leak:
 
 - a line that kept code does not have by itself, anywhere, also as a part of a longer line;
-- some lines of a solution in a row, also where each of them alone is common: three, or in code, which may
-  well do the same thing twice, eight;
+- some lines of a solution in a row, also where each of them alone is common: three, or in code,
+  which may well do the same thing twice, eight;
 - a marker, a binary file, or a file that no handout has (.git, objects).
 """
 
@@ -20,7 +20,9 @@ SHORT = 16  # characters: a shorter line says nothing
 SHORT_RUN = 40  # the same for lines together
 RUN, CODE_RUN = 3, 8
 CODE = (".c", ".h", ".S")
-FORBIDDEN = re.compile(r"(^|/)(\.git|\.ci|obj[^/]*|__pycache__)(/|$)|\.(o|a|d|img|iso|log|patch|pyc)$")
+FORBIDDEN = re.compile(
+    r"(^|/)(\.git|\.ci|obj[^/]*|__pycache__)(/|$)|\.(o|a|d|img|iso|log|patch|pyc)$"
+)
 
 
 def normal(line: str) -> str:

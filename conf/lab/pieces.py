@@ -15,6 +15,7 @@ class Piece:
     read: Tuple[str, ...] = ()
     hints: Tuple[str, ...] = ()
     unused: Tuple[str, ...] = ()  # arguments and static functions that only the solution uses
+    stops: bool = True  # False: in the midst of a table nothing can be called
 
 
 SDM = 'Intel SDM volume 3, "{}"'.format
@@ -231,6 +232,219 @@ EXERCISE_3 = (
     ),
 )
 
+EXERCISE_4 = (
+    Piece(
+        4,
+        "asm_vmrun",
+        (
+            "Enter the guest. Load its general registers from tf (LOAD_GUEST; rdi still has tf, and rsi, "
+            "rdx and rcx the other arguments), then VMLAUNCH if this VMCS was not launched yet, VMRESUME "
+            "if it was (`launched`, in dl). Behind an instruction that fails, go on at entry_failed.",
+        ),
+        (
+            SDM("VM Entries"),
+            SDM("VMX Instructions") + ": VMLAUNCH/VMRESUME, and how they report an error",
+            SDM("Life Cycle of a VMM Software"),
+        ),
+        (
+            "LOAD_GUEST overwrites every register, rdx too; it leaves the flags alone.",
+            "After a success the CPU is in the guest, and comes back at asm_vmexit_entry, not behind the "
+            "instruction.",
+        ),
+    ),
+    Piece(
+        4,
+        "asm_vmexit_entry",
+        (
+            "Every VM exit comes here, with rsp as it was at the entry (the stack is drawn above) and "
+            "the guest in all other general registers. Save them into tf, every one where LOAD_GUEST "
+            "finds it. Call vmexit(g). If it returns true, load the guest's registers again and enter "
+            "it; it was launched by now. If false, go to leave_ok.",
+        ),
+        (SDM("VM Exits") + ', "Loading Host State"',),
+        (
+            "No register is free in the beginning. The stack has room below rsp.",
+            "The compiler's code expects a rbp that backtraces can follow: put the caller's there before "
+            "the call.",
+            "A bool comes back in al; the rest of rax is undefined.",
+        ),
+    ),
+)
+
+EXERCISE_5 = (
+    Piece(
+        5,
+        "vmexit",
+        (
+            "An exit has just happened. Read its basic reason out of the VMCS, count it (count_exit), and "
+            "let the handler from the table finish the exit; what it returns is the answer. A reason that "
+            "the table does not have is handle_unexpected's.",
+        ),
+        (
+            SDM("Information for All VM Exits") + ": exit reason; bits 15:0 are the basic reason",
+            'Intel SDM volume 3, appendix "VMX Basic Exit Reasons", and inc/vmexits.h',
+        ),
+        ("The reason comes from the CPU, but the table has an end: compare first.",),
+        ("g", "handlers"),
+    ),
+    Piece(
+        5,
+        "hv_mbmap",
+        (
+            "VMX_VMCALL_MBMAP: a guest's kernel asks where its boot information is. Put its gpa into the "
+            "guest's rbx; the result is 0.",
+        ),
+        ("inc/vmm.h: the hypercalls with their registers", "struct Guest in vmm/internal.h"),
+        ("result() sets rax and goes on behind the instruction.",),
+        ("g",),
+    ),
+)
+
+EXERCISE_6 = (
+    Piece(
+        6,
+        "cpuid_leaf_1",
+        (
+            "The row of leaf 1, features: which bits of the host's answer a guest may see (keep), and "
+            "which it sees in any case (set), in the order EAX, EBX, ECX, EDX. A guest sees what it can "
+            "use without help: no VMX, no MONITOR, nothing of XSAVE or AVX (their state is not "
+            "switched), no PCID. It does see that it is a guest, and the x2APIC and the TSC deadline "
+            "timer, which the VMM emulates. EBX and EDX have masks above, EAX stays; ECX is yours.",
+        ),
+        (
+            'Intel SDM volume 2, "CPUID - CPU Identification": feature information in ECX',
+            "the other rows of this table",
+        ),
+        ("Write down what may be seen, not what is hidden: CPUs get new bits.",),
+        stops=False,
+    ),
+    Piece(
+        6,
+        "handle_cpuid",
+        (
+            "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its eax, ebx, "
+            "ecx and edx, and go on behind the instruction. Leaves up to PLAIN_MAX are rows of "
+            "basic_leaves as they are; the others come from computed_leaf. The table needs its row of "
+            "leaf 1, which is yours, too.",
+        ),
+        (
+            SDM("Instructions That Cause VM Exits Unconditionally"),
+            'Intel SDM volume 2, "CPUID - CPU Identification": the upper halves of the registers',
+            "vmm/internal.h: the ways to end an exit (skip)",
+        ),
+        (
+            "The guest's registers are in g->env->env_tf.",
+            "Only the lower 32 bits of rax are the leaf.",
+        ),
+        ("g", "computed_leaf"),
+    ),
+)
+
+EXERCISE_7 = (
+    Piece(
+        7,
+        "ask",
+        (
+            "gOS's side: send one request to the host's file server, with the page, and wait for the "
+            "answer. Return what the server answers, or the error of sending.",
+        ),
+        ("inc/lib.h: ipc_host_send, ipc_host_recv", "inc/fs.h: GDISK_*"),
+        ("No page comes with the answer: UTOP as the address says so.",),
+        ("value", "page"),
+    ),
+    Piece(
+        7,
+        "transfer",
+        (
+            "Read or write n blocks from `block` on, each from or to its own page: one request a block. "
+            "When one fails, say on the console (os_say) which block of which disk and why, and return "
+            "-E_IO.",
+        ),
+        ("inc/fs.h: GDISK_VALUE makes the word that a request is",),
+        ("The page has the data in both directions: the server writes into it.",),
+        ("d", "req", "block", "n", "page"),
+    ),
+    Piece(
+        7,
+        "hv_ipcsend",
+        (
+            "VMX_VMCALL_IPCSEND: send a value and perhaps a page to the host. Only VMX_HOST_FS_ENV, the "
+            "host's file server, can be reached; otherwise, or when there is none, -E_BAD_ENV. "
+            "message_page finds the page and checks the permission; ipc_guest_send sends. If that "
+            "answers 1, the message waits for its receiver: the guest leaves the CPU behind the "
+            "instruction, and guest_ipc_sent brings the result later. Otherwise the result is known now.",
+        ),
+        ("inc/vmm.h: the hypercall's registers", "kern/ipc.c: ipc_guest_send"),
+        (
+            "message_page hands out a reference on the page, which is yours to give back on every way.",
+            "A message may have made the server runnable: with g->deadline = 0 the run loop looks at once.",
+            "arguments() has the registers as the guest's mode means them.",
+        ),
+        ("g", "file_server", "message_page"),
+    ),
+    Piece(
+        7,
+        "hv_ipcrecv",
+        (
+            "VMX_VMCALL_IPCRECV: take the message that has come for this guest, or wait for one. The "
+            "place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is -E_INVAL. A "
+            "message that is there (g->msg_full) is put in its place by take_message; the page that it "
+            "came with is given back, and there is room for the next one. If there is none: note the "
+            "place in g->recv_gpa, and block as WAIT_HOSTRECV in the list of those who wait for the file "
+            "server (env_waiters), so that they hear of its end; the guest leaves the CPU behind the "
+            "instruction. Without a file server it is -E_BAD_ENV.",
+        ),
+        (
+            "guest_ipc_deliver below: the other half",
+            "kern/env.h: env_lock, sched_block",
+            "kern/envlist.h",
+        ),
+        (
+            "Looking for a message and blocking is one step: hold env_lock, or one could come in between.",
+            "While the guest waits, guest_ipc_deliver sets its registers; nothing is left for you to do then.",
+        ),
+        ("g",),
+    ),
+)
+
+CHALLENGES = (
+    Piece(
+        CHALLENGE,
+        "pass_pagefault",
+        (
+            "`vmm -p` intercepts the guest's page faults. Here is one: verify it, then give it to the "
+            "guest as the CPU would have. It is verified by a walk of the guest's own tables "
+            "(guest_walk): if they allow the access, the fault came from a stale translation; then have "
+            "the translations dropped, count it in stats.refused_pf, and let the guest try again. If the same "
+            "one (instruction and address) comes again at once, inject it all the same. Injected faults "
+            "count in stats.injected_pf.",
+        ),
+        (
+            SDM("Exceptions") + " (bitmap and page-fault error-code mask)",
+            SDM("Information for VM Exits Due to Vectored Events"),
+            SDM("Event Injection"),
+            "vmm/internal.h: guest_walk, inject_exception, ATTN_TLB_FLUSH",
+        ),
+        (
+            "The address that faulted is the exit qualification; the guest expects it in CR2, and an exit "
+            "does not put it there.",
+        ),
+        ("g",),
+    ),
+)
+
 PIECES: Dict[str, Piece] = {
-    piece.name: piece for piece in EXERCISE_0 + EXERCISE_1 + EXERCISE_2 + EXERCISE_3
+    piece.name: piece
+    for exercise in (
+        EXERCISE_0,
+        EXERCISE_1,
+        EXERCISE_2,
+        EXERCISE_3,
+        EXERCISE_4,
+        EXERCISE_5,
+        EXERCISE_6,
+        EXERCISE_7,
+        CHALLENGES,
+    )
+    for piece in exercise
 }

@@ -1,7 +1,7 @@
 """Exercises in the source: comments that the compiler ignores, each on a line of its own.
 
-    /* LAB 2 begin: ept_lookup_gpa */   up to `LAB 2 end`: a solution; pieces.py has the text for its place
-    /* LAB 2 cut */                     likewise, but nothing takes its place: what only the solution uses
+    /* LAB 2 begin: ept_lookup_gpa */   up to `LAB 2 end`: a solution; pieces.py has its stand-in
+    /* LAB 2 cut */                     likewise, without a stand-in: what only the solution uses
     /* LAB C begin: NAME */             a challenge, solved only where everything is
     # LAB project cut                   never handed out
 
@@ -41,7 +41,7 @@ class Section:
     text: List[str] = field(default_factory=list)
 
     def solved(self, ex: int) -> bool:
-        return self.level < ex
+        return self.level < ex or self.level == ex == CHALLENGE
 
     @property
     def piece(self) -> Piece:
@@ -114,8 +114,11 @@ def paragraphs(piece: Piece, width: int) -> List[str]:
 def stub(s: Section) -> List[str]:
     """What a student finds in the place of a solution."""
     piece = s.piece
-    lines = ["/*", *(f" * {line}".rstrip() for line in paragraphs(piece, WIDTH - len(s.indent) - 3))]
-    lines.append(" */")
+    width = WIDTH - len(s.indent) - len(" * ")
+    text = [f" * {line}".rstrip() for line in paragraphs(piece, width)]
+    lines = ["/*", *text, " */"]
+    if not piece.stops:
+        return [s.indent + line for line in lines]
     if PurePath(s.path).suffix == ".S":
         lines += [f"movl ${piece.exercise}, %edi", "leaq 9f(%rip), %rsi", "call exercise"]
         lines.append(f'9: .asciz "{piece.name}"')
@@ -144,5 +147,5 @@ def without_solutions(parts: List[Part], ex: int) -> str:
             out += part.text
         elif part.name:
             out += stub(part)
-            stubs |= not part.path.endswith(".S")
+            stubs |= part.piece.stops and not part.path.endswith(".S")
     return "\n".join(include_exercise(out) if stubs else out)

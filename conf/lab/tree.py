@@ -20,8 +20,8 @@ TOP_FOLDER = "handout"  # in the tarball
 MTIME = 1700000000  # of everything in the tarball: two of them are identical
 SOLVED = 8  # EX of the complete tree
 
-# Tracked files that students get. What is not listed here stays at home: conf/ and doc/ by the file, code
-# by the folder.
+# Tracked files that students get. What is not listed here stays at home: conf/ and doc/ by the file,
+# code by the folder.
 HANDED_OUT = re.compile(
     r"(boot|fs|inc|kern|lib|user|vmm)/.*"
     r"|conf/(Makefrag|bochsrc\.in|gdb|grub\.cfg|kernimg|mksymtab|need|run|setup|tools)"
@@ -109,17 +109,29 @@ def kept_code(files: Dict[str, str], cut: List[Section], ex: int) -> Dict[str, s
     return kept
 
 
+def update_folder(handout: Handout, folder: Path) -> None:
+    """Turn the folder of another handout into this one; what has not changed, and obj/, stays."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not name.startswith("obj") and name not in handout.files:
+            path.unlink()
+    for name, text in handout.files.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() == text.encode():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+        path.chmod(0o755 if name in handout.executable else 0o644)
+
+
 def write_folder(handout: Handout, folder: Path) -> None:
     """Replace the folder, unless somebody works there."""
     if (folder / ".git").exists():
         raise LabError(f"{folder}: somebody works there (it has a .git); move it away first")
     if folder.exists():
         shutil.rmtree(folder)
-    for name, text in handout.files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode())
-        path.chmod(0o755 if name in handout.executable else 0o644)
+    folder.mkdir(parents=True)
+    update_folder(handout, folder)
 
 
 def write_tarball(handout: Handout, tarball: Path) -> None:

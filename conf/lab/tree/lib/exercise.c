@@ -6,12 +6,12 @@
 
 void exercise(int nr, const char *name)
 {
-    cprintf("exercise %d: %s is not implemented yet\n", nr, name);
+    cprintf("\nexercise %d: %s is not implemented yet\n", nr, name);
     exit(EXERCISE_STATUS + nr);
 }
 
 void challenge(const char *name)
 {
-    cprintf("challenge: %s is not implemented yet\n", name);
+    cprintf("\nchallenge: %s is not implemented yet\n", name);
     exit(CHALLENGE_STATUS);
 }
