@@ -105,12 +105,12 @@ static bool ept_perm_ok(uint64_t perm)
 
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm)
 {
-    /* LAB 3 begin: sys_ept_map */
     struct Guest *g = guest_open(guest);
-    struct PageInfo *pp;
-    int r = -E_INVAL;
     if (g == NULL)
         return -E_BAD_ENV;
+    /* LAB 3 begin: sys_ept_map */
+    struct PageInfo *pp;
+    int r = -E_INVAL;
     if (srcenv != 0 && srcenv != curenv->env_id)
         r = -E_BAD_ENV;
     else if (ept_perm_ok(perm) && PGOFF(gpa) == 0 && gmem_is_ram(g, gpa, PGSIZE))

@@ -181,7 +181,7 @@ EXERCISE_3 = (
         "sys_ept_map",
         (
             "Give the page at srcva of the caller (srcenv: 0 or its own id) to its guest at gpa. Check "
-            "everything: the guest is the caller's (guest_open), the permissions are allowed "
+            "everything (that the guest is the caller's was done above): the permissions are allowed "
             "(ept_perm_ok), gpa is a page of the guest's memory, the caller has the page with these "
             "rights (env_page_take). The mapping replaces what was there. inc/lib.h lists the errors.",
         ),
@@ -191,10 +191,10 @@ EXERCISE_3 = (
             "vmm/internal.h: gmem_is_ram, ept_page_insert, ept_rights",
         ),
         (
-            "guest_open returns with a lock held; every way out goes through guest_close.",
+            "guest_open has returned with a lock held; every way out goes through guest_close.",
             "env_page_take hands out a reference, which is yours to give back.",
         ),
-        ("ept_perm_ok", "srcenv", "srcva", "guest", "gpa", "perm"),
+        ("ept_perm_ok", "srcenv", "srcva", "gpa", "perm"),
     ),
     Piece(
         3,
