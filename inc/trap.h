@@ -27,6 +27,7 @@
 /* External interrupts: 8259 lines from IRQ_OFFSET on, then the local APIC's own. */
 #define IRQ_OFFSET   32
 #define IRQ_KBD      1
+#define IRQ_SERIAL2  3 /* COM2, of the gdb stub */
 #define IRQ_SERIAL   4
 #define IRQ_SPURIOUS 7
 #define IRQ_IDE      14

@@ -12,6 +12,9 @@ void cons_init(void);
 void cons_intr_enable(void);
 /* Write text; a newline becomes CR LF on the serial line. Takes cons_lock for the whole text. */
 void cons_write(const char *s, size_t len);
+/* From now on the kernel's formatted output goes to fn, or (NULL) to the console again. Only while
+ * all other CPUs stand still. */
+void cprintf_to(void (*fn)(const char *s, size_t len));
 /* Next input character, 0 if there is none. Polls the devices as well. */
 int cons_getc(void);
 /* Is there input? */

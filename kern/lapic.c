@@ -36,6 +36,7 @@
 #define LVT_EXTINT       (7 << 8)
 #define LVT_MASKED       (1 << 16)
 #define LVT_TSC_DEADLINE (2 << 17) /* else one-shot */
+#define ICR_NMI          (4 << 8)
 #define ICR_INIT         (5 << 8)
 #define ICR_STARTUP      (6 << 8)
 #define ICR_ASSERT       (1 << 14)
@@ -138,6 +139,11 @@ static void send(uint32_t apicid, uint32_t command)
 void lapic_send_ipi(uint32_t apicid, int vector)
 {
     send(apicid, ICR_ASSERT | vector);
+}
+
+void lapic_send_nmi(uint32_t apicid)
+{
+    send(apicid, ICR_ASSERT | ICR_NMI);
 }
 
 void lapic_send_init(uint32_t apicid)

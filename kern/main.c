@@ -7,6 +7,7 @@
 #include <kern/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
+#include <kern/gdbstub.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
@@ -23,9 +24,11 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     mem_init();
     trap_init();
     cpu_init(&cpus[0]);
+    gdb_init();
     platform_intr_init();
     sched_init();
     cons_intr_enable();
+    gdb_intr_enable();
     if (!is_guest)
         mp_init();
     cprintf("%s: %lu MiB of memory, %u CPU%s, %lu MHz\n", is_guest ? "gOS" : "hOS",

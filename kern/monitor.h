@@ -8,6 +8,8 @@
 
 /* Read and run commands until "continue" or "exit". tf: what was interrupted, or NULL. */
 void monitor(struct Trapframe *tf);
+/* Run one command line, which is changed; its output goes where cprintf's does. */
+void monitor_run(char *line, struct Trapframe *tf);
 /* Print the call chain from rbp on: function, file and line. */
 void backtrace(uint64_t rip, uint64_t rbp);
 /* Panic because of an exception in the kernel (kern/panic.c): as panic(), with the registers of the

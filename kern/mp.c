@@ -9,6 +9,7 @@
 #include <kern/clock.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
+#include <kern/gdbstub.h>
 #include <kern/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
@@ -42,6 +43,7 @@ void ap_main(void)
     lcr3(PADDR(kern_pml4));
     cpu_init(c);
     lapic_init(false);
+    gdb_cpu_start();
     cpu_load_cr3(PADDR(kern_pml4));
     c->cpu_started = true;
     sched_yield();

@@ -7,6 +7,7 @@
 #include <inc/x86.h>
 #include <kern/console.h>
 #include <kern/cpu.h>
+#include <kern/gdbstub.h>
 #include <kern/monitor.h>
 #include <kern/platform.h>
 #include <kern/trap.h>
@@ -69,6 +70,7 @@ static void __attribute__((noreturn)) report(const struct Origin *from, const ch
         if (from->tf)
             print_trapframe(from->tf);
         backtrace(from->rip, from->rbp);
+        gdb_panic(from->tf);
     }
     if (depth > 1 || cmdline_word("graded", NULL, 0))
         platform_poweroff(PANIC_STATUS);

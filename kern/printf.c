@@ -6,6 +6,13 @@
 
 #define CHUNK 256
 
+static void (*sink)(const char *s, size_t len) = cons_write;
+
+void cprintf_to(void (*fn)(const char *s, size_t len))
+{
+    sink = fn ? fn : cons_write;
+}
+
 struct Chunk {
     size_t len;
     int total;
@@ -19,7 +26,7 @@ static void put(int c, void *arg)
     ch->buf[ch->len++] = (char)c;
     ch->total++;
     if (ch->len == CHUNK) {
-        cons_write(ch->buf, ch->len);
+        sink(ch->buf, ch->len);
         ch->len = 0;
     }
 }
@@ -31,7 +38,7 @@ int vcprintf(const char *fmt, va_list ap)
 
     vprintfmt(put, &ch, fmt, ap);
     if (ch.len > 0)
-        cons_write(ch.buf, ch.len);
+        sink(ch.buf, ch.len);
     return ch.total;
 }
 

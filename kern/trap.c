@@ -10,6 +10,7 @@
 #include <kern/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
+#include <kern/gdbstub.h>
 #include <kern/lapic.h>
 #include <kern/pic.h>
 #include <kern/pmap.h>
@@ -18,8 +19,6 @@
 
 #define GATE_INTERRUPT 0x8e /* present, DPL 0, 64-bit interrupt gate */
 #define GATE_DPL_USER  0x60
-#define STUB_SIZE      16
-#define IST_NMI        1
 #define IST_DF         2
 
 static struct Gatedesc idt[TRAP_VECTORS];
@@ -60,7 +59,7 @@ const char *trapname(int trapno)
 void trap_init(void)
 {
     for (int v = 0; v < TRAP_VECTORS; v++) {
-        uint64_t stub = (uint64_t)trap_stubs + STUB_SIZE * v;
+        uint64_t stub = (uint64_t)trap_stubs + TRAP_STUB_SIZE * v;
         idt[v] = (struct Gatedesc){
             .off_0 = stub,
             .sel = GD_KT,
@@ -72,6 +71,17 @@ void trap_init(void)
             .off_32 = stub >> 32,
         };
     }
+}
+
+void trap_set_gate(int vector, const char *entry, int ist)
+{
+    uint64_t at = (uint64_t)entry;
+    struct Gatedesc *g = &idt[vector];
+
+    g->ist = ist;
+    g->off_0 = at;
+    g->off_16 = at >> 16;
+    g->off_32 = at >> 32;
 }
 
 void trap_init_percpu(void)
@@ -191,6 +201,8 @@ bool irq_dispatch(int vector)
         while (irq == IRQ_SERIAL && serport_intr());
     else if (irq == IRQ_IDE || irq == IRQ_IDE2)
         sched_wake_irq(irq);
+    else if (irq == IRQ_SERIAL2)
+        return gdb_intr();
     pic_eoi(irq);
     return false;
 }

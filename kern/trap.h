@@ -6,9 +6,15 @@
 
 #include <inc/trap.h>
 
+#define TRAP_STUB_SIZE 16 /* of an entry in kern/trapentry.S */
+#define IST_NMI        1  /* NMI and machine check have this stack */
+
 /* Load the IDT on this CPU. */
 void trap_init_percpu(void);
 void trap_init(void);
+/* Give a vector, while only one CPU runs, another entry and interrupt stack (an index of the TSS's
+ * IST; 0: none). */
+void trap_set_gate(int vector, const char *entry, int ist);
 /* From kern/trapentry.S, with the frame of what was interrupted. Returns only to a kernel frame. */
 void trap(struct Trapframe *tf);
 /* Handle an external interrupt (vector 32 to 255), acknowledged by hardware or by a VM exit.

@@ -112,9 +112,10 @@ trap_from_kernel:
 
 /*
  * NMI, double fault and machine check can strike anywhere, also between SWAPGS and the switch of stacks:
- * they have stacks of their own (IST), and look at the GS base itself: the kernel's is negative.
+ * they have stacks of their own (IST), and look at the GS base itself: the kernel's is negative. The
+ * handler gets the frame, and whether GS held user code's base.
  */
-trap_paranoid:
+.macro PARANOID handler
     PUSH_REGS
     cld
     CLOSE_USER_MEMORY
@@ -126,13 +127,33 @@ trap_paranoid:
     swapgs
     incl %ebx
 1:  movq %rsp, %rdi
-    call trap
+    movl %ebx, %esi
+    call \handler
     testl %ebx, %ebx
     jz 1f
     swapgs
 1:  POP_REGS
     addq $16, %rsp
     iretq
+.endm
+
+trap_paranoid:
+    PARANOID trap
+
+/* With the gdb stub on, its vectors come here (kern/gdbstub.c has the same order). A debug exception or a
+ * breakpoint can strike anywhere, too. */
+.balign 16
+.globl gdb_stubs
+gdb_stubs:
+.irp vec, T_DEBUG, T_NMI, T_BRKPT, (IRQ_OFFSET + IRQ_SERIAL2)
+    .balign 16
+    pushq $0
+    pushq $\vec
+    jmp gdb_paranoid
+.endr
+.balign 16
+gdb_paranoid:
+    PARANOID gdb_trap
 
 /*
  * SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP still the user's, interrupts off by SFMASK. The frame is

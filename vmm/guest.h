@@ -19,6 +19,8 @@ int vmx_init_vmxon(void);
 /* Enter guest env e (already curenv, its FPU state loaded) and handle its exits until the scheduler
  * should be asked. When it returns, the caller calls sched_yield; e may be blocked. */
 void vmx_vmrun(struct Env *e);
+/* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
+bool guest_uses_drs(const struct Guest *g);
 /* Give back everything a guest holds: memory, EPT, VMCS, bitmaps. Called by env_destroy. */
 void guest_free(struct Env *e);
 

@@ -4,6 +4,7 @@
  */
 #include <vmm/debug.h>
 #include <vmm/internal.h>
+#include <kern/gdbstub.h>
 #include <kern/platform.h>
 
 /* Longest stay in a guest, ms. Interrupts exit by themselves; this is the net below. */
@@ -146,15 +147,27 @@ void load_debug_registers(const struct Guest *g)
     ldr6(g->dr6);
 }
 
-void save_debug_registers(struct Guest *g)
+bool guest_uses_drs(const struct Guest *g)
 {
-    if (!g->dr_live || debug_owns_drs(g))
-        return;
+    return g->dr_live || debug_owns_drs(g);
+}
+
+static void keep_debug_registers(struct Guest *g)
+{
     g->dr[0] = rdr0();
     g->dr[1] = rdr1();
     g->dr[2] = rdr2();
     g->dr[3] = rdr3();
     g->dr6 = rdr6();
+}
+
+void save_debug_registers(struct Guest *g)
+{
+    if (!guest_uses_drs(g))
+        return;
+    if (!debug_owns_drs(g))
+        keep_debug_registers(g);
+    gdb_debug_registers();
 }
 
 /* Bring the guest's state onto this CPU. false: it cannot run, and has been ended or put to sleep;

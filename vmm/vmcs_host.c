@@ -3,6 +3,7 @@
  * own state, so it is written again when a VMCS comes to another CPU.
  */
 #include <vmm/internal.h>
+#include <kern/gdbstub.h>
 
 static uint64_t idt_base(void)
 {
@@ -35,7 +36,7 @@ void vmcs_host_init(struct Guest *g)
     vmwrite(VMCS_HOST_SYSENTER_CS, rdmsr(MSR_SYSENTER_CS));
     vmwrite(VMCS_HOST_SYSENTER_ESP, rdmsr(MSR_SYSENTER_ESP));
     vmwrite(VMCS_HOST_SYSENTER_EIP, rdmsr(MSR_SYSENTER_EIP));
-    vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmexit_entry);
+    vmwrite(VMCS_HOST_RIP, (uint64_t)(gdb_on ? gdb_vmexit_entry : asm_vmexit_entry));
     g->host_rsp = 0;
     for (int i = 0; switched_msrs[i] != 0; i++) {
         uint32_t msr = switched_msrs[i];

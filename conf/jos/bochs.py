@@ -41,6 +41,7 @@ class Bochs:
                 boot="cdrom" if config.iso else "disk",
                 disks="\n".join(disks),
                 port=port,
+                serial2=serial(2, config.serial2),
                 serial3=serial(3, config.serial3),
                 debug=", serial=report, CPU0=report" if config.trace else "",
                 info=", biosdev=report" if config.trace else "",

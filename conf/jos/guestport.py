@@ -1,6 +1,6 @@
-"""A TCP port at which gdb reaches a guest: what `vmm -g` sends on COM3, and back.
+"""A TCP port at which gdb reaches a guest (what `vmm -g` sends on COM3, and back) or the kernel (COM2).
 
-The emulator connects COM3 to a listening socket of ours once, at its start; gdbs come and go. What the
+The emulator connects the serial port to a listening socket of ours once, at its start; gdbs come and go. What the
 machine sends while no gdb is there is lost, as on a serial line that nobody listens to.
 """
 
@@ -22,7 +22,7 @@ class GuestPort:
             raise OSError(f"port {port} for gdb: {error.strerror}") from None
         self.port: int = self.gdb.getsockname()[1]
         self.machine = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self.machine_port: int = self.machine.getsockname()[1]  # for Config.serial3
+        self.machine_port: int = self.machine.getsockname()[1]  # for Config.serial2 or serial3
         self.wake, self.woken = socket.socketpair()
         self.thread = threading.Thread(target=self.run, daemon=True)
 

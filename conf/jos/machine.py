@@ -54,7 +54,8 @@ class Config:
     cpu: str = ""  # CPU model, "": the emulator's default for this project
     ips: int = 20_000_000  # Bochs: ticks in an emulated second
     bios: Optional[Path] = None  # Bochs: another BIOS image
-    serial3: Optional[int] = None  # COM3: the emulator connects it to this TCP port
+    serial2: Optional[int] = None  # COM2: the emulator connects it to this TCP port
+    serial3: Optional[int] = None  # COM3: likewise
     trace: bool = False  # Bochs: log serial bytes and VM exits with their ticks, see trace.py
     window: bool = False  # show the VGA screen
     fs_in_place: bool = False  # write to fs itself, not to a copy

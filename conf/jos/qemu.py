@@ -52,9 +52,11 @@ class Qemu:
         command += ["-display", "gtk" if config.window else "none"]
         command += ["-chardev", f"socket,id=com1,host=127.0.0.1,port={port},server=off"]
         command += ["-serial", "chardev:com1", "-device", EXIT_PORT, "-no-reboot"]
-        if config.serial3 is not None:
-            command += ["-chardev", f"socket,id=com3,host=127.0.0.1,port={config.serial3},server=off"]
-            command += ["-device", "isa-serial,chardev=com3,index=2"]
+        for index, to in ((1, config.serial2), (2, config.serial3)):
+            if to is not None:
+                name = f"com{index + 1}"
+                command += ["-chardev", f"socket,id={name},host=127.0.0.1,port={to},server=off"]
+                command += ["-device", f"isa-serial,chardev={name},index={index}"]
         for index, image in enumerate((config.kernel, config.fs)):
             if image:
                 command += ["-drive", f"file={image.resolve()},format=raw,if=ide,index={index}"]
