@@ -102,7 +102,8 @@ struct Env {
     struct Guest *env_guest;         /* ENV_TYPE_GUEST: its virtual machine */
     struct EnvList *env_on;          /* list it is on: run queue, free list or a wait list */
     struct Env *env_next, *env_prev; /* neighbours there */
-    struct Env *env_child;           /* first child */
+    struct Env *env_child;           /* first child that is no zombie, */
+    struct Env *env_zombie;          /* and first one that is */
     struct Env *env_sib_next, *env_sib_prev;
     struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
     struct EnvList env_waiters;  /* envs that wait for a message from this one only */

@@ -109,19 +109,22 @@ static envid_t next_id(const struct Env *e)
     return id <= GENERATION_MAX ? id : GENERATION_STEP + i;
 }
 
-static void family_join(struct Env *parent, struct Env *e)
+/* list: env_child or env_zombie of the parent. */
+static void family_join(struct Env **list, struct Env *e)
 {
     e->env_sib_prev = NULL;
-    e->env_sib_next = parent->env_child;
-    if (parent->env_child)
-        parent->env_child->env_sib_prev = e;
-    parent->env_child = e;
+    e->env_sib_next = *list;
+    if (*list)
+        (*list)->env_sib_prev = e;
+    *list = e;
 }
 
 static void family_leave(struct Env *parent, struct Env *e)
 {
     if (e->env_sib_prev)
         e->env_sib_prev->env_sib_next = e->env_sib_next;
+    else if (parent->env_zombie == e)
+        parent->env_zombie = e->env_sib_next;
     else
         parent->env_child = e->env_sib_next;
     if (e->env_sib_next)
@@ -165,7 +168,7 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
     e->env_pml4 = pml4;
     e->env_cr3 = pml4 ? PADDR(pml4) : 0;
     if (parent)
-        family_join(parent, e);
+        family_join(&parent->env_child, e);
     spin_unlock(&env_lock);
     *store = e;
     return 0;
@@ -229,15 +232,18 @@ static void end_children(struct Env *e, struct EnvList *doomed)
 
     for (struct Env *c = e->env_child; c; c = next) {
         next = c->env_sib_next;
-        if (c->env_status != ENV_ZOMBIE && depends_on_parent(c)) {
+        if (depends_on_parent(c)) {
             end_mark(c, EXIT_KILLED, doomed);
             continue;
         }
         family_leave(e, c);
         c->env_parent_id = 0;
-        if (c->env_status == ENV_ZOMBIE)
-            slot_free(c);
     }
+    for (struct Env *c = e->env_zombie; c; c = next) {
+        next = c->env_sib_next;
+        slot_free(c);
+    }
+    e->env_zombie = NULL;
 }
 
 /* Mark e and all that go with it; parents come before their children. A list and not a recursion,
@@ -279,6 +285,8 @@ static void env_gone(struct Env *e)
         struct Env *parent = parent_of(e);
         if (parent && parent->env_status != ENV_DYING) {
             e->env_status = ENV_ZOMBIE;
+            family_leave(parent, e);
+            family_join(&parent->env_zombie, e);
             if (waits_for(parent, e->env_id))
                 sched_wake(parent);
             return;

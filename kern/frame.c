@@ -15,12 +15,21 @@
 #define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */
 #define BOOT_MAPPED PGSIZE_1G   /* what kern/entry.S maps */
 #define MIN_MEMORY  0x1000000ul /* 16 MiB */
+#define CARVE       16ul        /* frames that go to the free list together; divides PAGEINFOS */
 #define PAGEINFOS   (PGSIZE / sizeof(struct PageInfo)) /* in a page of pages[] */
 
 struct Region {
     ppn_t start, mark, end; /* free: [mark, end) */
     ppn_t backed;           /* below it, those that were used are in pages[] (pages_back) */
 };
+
+/* A call for so little would cost more than it saves. */
+static inline void zero_page(void *page)
+{
+    size_t words = PGSIZE / sizeof(uint64_t);
+
+    asm volatile("rep stosq" : "+D"(page), "+c"(words) : "a"(0ul) : "memory");
+}
 
 struct PageInfo *pages;
 size_t npages;
@@ -157,20 +166,25 @@ void frame_each_ram(void (*fn)(physaddr_t start, physaddr_t end))
 
 /* ---- Allocation ---- */
 
-/* The next frame that was never used, or NULL. page_lock is held. */
-static struct PageInfo *frame_carve(void)
+/* Put some frames that were never used on the free list, which is empty; the lowest comes first.
+ * page_lock is held. */
+static void __attribute__((noinline)) frames_carve(void)
 {
-    for (; cur_region < nregions; cur_region++) {
-        struct Region *r = &regions[cur_region];
-        if (r->mark < r->end) {
-            if (r->mark >= r->backed) {
-                pages_back(r->mark);
-                r->backed = ROUNDDOWN(r->mark, PAGEINFOS) + PAGEINFOS;
-            }
-            return &pages[r->mark++];
-        }
+    while (cur_region < nregions && regions[cur_region].mark == regions[cur_region].end)
+        cur_region++;
+    if (cur_region == nregions)
+        return;
+    struct Region *r = &regions[cur_region];
+    ppn_t end = MIN(r->end, ROUNDDOWN(r->mark, CARVE) + CARVE);
+    if (r->mark >= r->backed) {
+        pages_back(r->mark);
+        r->backed = ROUNDDOWN(r->mark, PAGEINFOS) + PAGEINFOS;
     }
-    return NULL;
+    for (ppn_t n = end; n > r->mark; n--) {
+        pages[n - 1].pp_link = free_list;
+        free_list = &pages[n - 1];
+    }
+    r->mark = end;
 }
 
 struct PageInfo *page_alloc(int flags)
@@ -178,20 +192,20 @@ struct PageInfo *page_alloc(int flags)
     struct PageInfo *pp;
 
     spin_lock(&page_lock);
+    if (!free_list)
+        frames_carve();
     pp = free_list;
-    if (pp)
+    if (pp) {
         free_list = pp->pp_link;
-    else
-        pp = frame_carve();
-    if (pp)
         nfree--;
+    }
     spin_unlock(&page_lock);
 
     if (!pp)
         return NULL;
     pp->pp_link = NULL;
     if (flags & ALLOC_ZERO)
-        memset(page2kva(pp), 0, PGSIZE);
+        zero_page(page2kva(pp));
     return pp;
 }
 

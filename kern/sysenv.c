@@ -27,18 +27,17 @@ int64_t sys_env_exit(int status)
 }
 
 /* A zombie child with this id (0: any), or NULL; *alive tells if a matching child is still alive.
- */
+ * env_lock is held. */
 static struct Env *find_zombie(envid_t id, bool *alive)
 {
-    *alive = false;
-    for (struct Env *c = curenv->env_child; c; c = c->env_sib_next) {
-        if (id != 0 && c->env_id != id)
-            continue;
-        if (c->env_status == ENV_ZOMBIE)
-            return c;
-        *alive = true;
+    struct Env *c = &envs[ENVX(id)];
+
+    if (id == 0) {
+        *alive = curenv->env_child != NULL;
+        return curenv->env_zombie;
     }
-    return NULL;
+    *alive = c->env_id == id && c->env_parent_id == curenv->env_id && c->env_status != ENV_FREE;
+    return *alive && c->env_status == ENV_ZOMBIE ? c : NULL;
 }
 
 int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)

@@ -2,17 +2,19 @@
  * bench: what the kernel's services cost, in TSC ticks, one line a service:
  *     BENCH name min median max
  * conf/bench runs it under Bochs, where a tick is one instruction. `bench NAME...` measures only
- * these.
+ * these. Options, for how costs grow (conf/bench --curves):
+ *     -e N             start N other envs first, which sleep
+ *     -c PROGRAM...    measure a program from its start to its end, name "command"
+ *     -f N             measure opening one of N files of a directory, name "look-up"
+ *     -r BYTES         measure reading a file of this size again, a KiB, name "read"
  */
-#include <inc/lib.h>
-#include <inc/x86.h>
+#include "bench.h"
 
-#define MAX_SAMPLES 1000
 #define NOWHERE     ((void *)UTOP) /* for IPC: no page */
 #define WRITE_SIZE  (1024ul * 1024)
 #define FRESH_PAGES UL(0x40000000) /* nothing is mapped from here on */
 
-static uint64_t samples[MAX_SAMPLES];
+uint64_t samples[MAX_SAMPLES];
 
 /* Insertion sort: the samples are nearly equal, so it is nearly linear. */
 static void sort_samples(size_t n)
@@ -26,7 +28,7 @@ static void sort_samples(size_t n)
     }
 }
 
-static void report(const char *name, size_t n)
+void report(const char *name, size_t n)
 {
     sort_samples(n);
     printf("BENCH %s %lu %lu %lu\n", name, samples[0], samples[n / 2], samples[n - 1]);
@@ -248,9 +250,9 @@ static const struct Service {
     { "ipc-round-trip", MAX_SAMPLES, 1, start_echo, ipc_round_trip, stop_partner },
     { "ipc-page-round-trip", MAX_SAMPLES, 1, start_page_echo, ipc_page_round_trip, stop_page_echo },
     { "page-fault-upcall", MAX_SAMPLES, 1, skip_faults, page_fault_upcall, NULL },
-    { "demand-zero-page", 200, 1, take_faults, demand_zero_page, unmap_fresh_pages },
-    { "user-page-fault", 200, 1, take_faults, user_page_fault, NULL },
-    { "read-cached-4k", 200, 1, NULL, read_cached_block, NULL },
+    { "demand-zero-page", MAX_SAMPLES, 1, take_faults, demand_zero_page, unmap_fresh_pages },
+    { "user-page-fault", MAX_SAMPLES, 1, take_faults, user_page_fault, NULL },
+    { "read-cached-4k", MAX_SAMPLES, 1, NULL, read_cached_block, NULL },
     { "fork-exit-wait", 20, 1, NULL, fork_exit_wait, NULL },
     { "spawn-exit-wait", 20, 1, NULL, spawn_and_wait, NULL },
     { "spawn-echo", 20, 1, NULL, spawn_echo, NULL },
@@ -272,18 +274,97 @@ static void measure(const struct Service *s)
     report(s->name, s->count);
 }
 
-static bool is_wanted(const char *name, int argc, char **argv)
+/* ---- Other envs, which wait for a message that does not come ---- */
+
+static envid_t sleepers[NENV];
+
+static void start_sleepers(uint64_t n)
 {
-    for (int i = 1; i < argc; i++)
-        if (strcmp(name, argv[i]) == 0)
+    if (n > NENV)
+        panic("there are no %lu envs", n);
+    for (uint64_t i = 0; i < n; i++) {
+        envid_t child = fork();
+        if (child < 0)
+            panic("fork: %e", child);
+        if (child == 0)
+            sys_ipc_recv(NOWHERE, 0);
+        sleepers[i] = child;
+    }
+}
+
+static void stop_sleepers(uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        sys_env_destroy(sleepers[i]);
+        wait(sleepers[i]);
+    }
+}
+
+/* ---- What is wanted ---- */
+
+static bool is_wanted(const char *name, char **names)
+{
+    for (char **n = names; *n; n++)
+        if (strcmp(name, *n) == 0)
             return true;
-    return argc < 2;
+    return *names == NULL;
+}
+
+static void measure_services(char **names)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+        if (is_wanted(services[i].name, names))
+            measure(&services[i]);
+}
+
+static void measure_command(char **argv)
+{
+    uint64_t start = read_tsc();
+    envid_t child = spawn(argv[0], (const char **)argv);
+
+    if (child < 0 || wait(child) < 0)
+        panic("%s: %e", argv[0], child);
+    samples[0] = read_tsc() - start;
+    report("command", 1);
+}
+
+/* The number that follows an option. */
+static uint64_t number(const char *option)
+{
+    uint64_t value;
+
+    if (parse_size(optarg, &value) < 0)
+        panic("-%s %s: not a number", option, optarg);
+    return value;
 }
 
 int umain(int argc, char **argv)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-        if (is_wanted(services[i].name, argc, argv))
-            measure(&services[i]);
+    uint64_t envs = 0, files = 0, bytes = 0;
+    bool command = false;
+    int c;
+
+    while (!command && (c = getopt(argc, argv, "e:f:r:c")) != -1) {
+        if (c == 'e')
+            envs = number("e");
+        else if (c == 'f')
+            files = number("f");
+        else if (c == 'r')
+            bytes = number("r");
+        else if (c == 'c')
+            command = true;
+        else
+            return 2;
+    }
+    start_sleepers(envs);
+    if (files)
+        bench_directory(files);
+    if (bytes)
+        bench_read(bytes);
+    if (command && argv[optind])
+        measure_command(argv + optind);
+    else if (!files && !bytes)
+        measure_services(argv + optind);
+    stop_sleepers(envs);
     return 0;
 }

@@ -55,7 +55,7 @@ def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> 
     try:
         return bench_lines(
             session.sh("bench", 120)
-            + session.sh("vmm -k /vmm/guests/bench", 120)
+            + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
         )
     finally:

@@ -182,7 +182,7 @@ static void report_mean(const char *name, unsigned n)
     X("self-ipi", do_self_ipi, SAMPLES, report)     \
     X("timer-interrupt", do_timer, SAMPLES, report) \
     X("page-fault", do_page_fault, SAMPLES, report) \
-    X("ept-violation", do_touch_exit, 400, report)  \
+    X("ept-violation", do_touch_exit, SAMPLES, report)  \
     X("ept-page", do_touch_page, SAMPLES, report_mean)
 
 #define MEASURE(name, op, n, report) \
