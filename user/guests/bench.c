@@ -169,20 +169,20 @@ static void report_mean(const char *name, unsigned n)
 }
 
 /* Name, operation, number of samples, what is printed. */
-#define OPERATIONS(X)                               \
-    X("cpuid-exit", do_cpuid, SAMPLES, report)      \
-    X("vmcall-null", do_vmcall, SAMPLES, report)    \
-    X("rdmsr-efer", do_rdmsr, SAMPLES, report)      \
-    X("wrmsr-efer", do_wrmsr, SAMPLES, report)      \
-    X("rdmsr-apic", do_apic_read, SAMPLES, report)  \
-    X("out-kernel", do_out_kernel, SAMPLES, report) \
-    X("in-kernel", do_in_kernel, SAMPLES, report)   \
-    X("out-monitor", do_out, SAMPLES, report)       \
-    X("in-monitor", do_in, SAMPLES, report)         \
-    X("self-ipi", do_self_ipi, SAMPLES, report)     \
-    X("timer-interrupt", do_timer, SAMPLES, report) \
-    X("page-fault", do_page_fault, SAMPLES, report) \
-    X("ept-violation", do_touch_exit, SAMPLES, report)  \
+#define OPERATIONS(X)                                  \
+    X("cpuid-exit", do_cpuid, SAMPLES, report)         \
+    X("vmcall-null", do_vmcall, SAMPLES, report)       \
+    X("rdmsr-efer", do_rdmsr, SAMPLES, report)         \
+    X("wrmsr-efer", do_wrmsr, SAMPLES, report)         \
+    X("rdmsr-apic", do_apic_read, SAMPLES, report)     \
+    X("out-kernel", do_out_kernel, SAMPLES, report)    \
+    X("in-kernel", do_in_kernel, SAMPLES, report)      \
+    X("out-monitor", do_out, SAMPLES, report)          \
+    X("in-monitor", do_in, SAMPLES, report)            \
+    X("self-ipi", do_self_ipi, SAMPLES, report)        \
+    X("timer-interrupt", do_timer, SAMPLES, report)    \
+    X("page-fault", do_page_fault, SAMPLES, report)    \
+    X("ept-violation", do_touch_exit, SAMPLES, report) \
     X("ept-page", do_touch_page, SAMPLES, report_mean)
 
 #define MEASURE(name, op, n, report) \
