@@ -211,21 +211,14 @@ static bool is_x2apic(uint32_t msr)
 
 bool handle_rdmsr(struct Guest *g)
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    uint32_t msr = tf->tf_rcx;
+    uint32_t msr = g->env->env_tf.tf_rcx;
     uint64_t v = 0;
-    bool ok;
-    if (is_x2apic(msr)) {
-        ok = vapic_read(g, msr, &v);
-    } else {
-        const struct MsrRule *rule = rule_for(msr);
-        ok = rule != NULL && rule->read != NULL && rule->read(g, &v);
-    }
-    if (!ok)
+    if (is_x2apic(msr))
+        return vapic_read(g, msr);
+    const struct MsrRule *rule = rule_for(msr);
+    if (rule == NULL || rule->read == NULL || !rule->read(g, &v))
         return inject_gp(g);
-    tf->tf_rax = (uint32_t)v;
-    tf->tf_rdx = v >> 32;
-    return skip(g);
+    return end_rdmsr(g, v);
 }
 
 bool handle_wrmsr(struct Guest *g)

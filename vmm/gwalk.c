@@ -150,20 +150,26 @@ static inline enum WalkResult walk_by_mode(struct Guest *g, const struct PagingM
     return WALK_OK;
 }
 
-enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
-{
-    struct PagingMode m;
-    read_mode(&m);
-    return guest_walk_in(g, &m, va, access, gpa);
-}
-
-enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                              uint32_t access, gpa_t *gpa)
+static inline enum WalkResult locked_walk(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                                          uint32_t access, gpa_t *gpa)
 {
     spin_lock(&g->mem_lock);
     enum WalkResult r = walk_by_mode(g, m, va, access, gpa);
     spin_unlock(&g->mem_lock);
     return r;
+}
+
+enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
+{
+    struct PagingMode m;
+    read_mode(&m);
+    return locked_walk(g, &m, va, access, gpa);
+}
+
+enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
+                              uint32_t access, gpa_t *gpa)
+{
+    return locked_walk(g, m, va, access, gpa);
 }
 
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3)

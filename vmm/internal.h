@@ -354,6 +354,14 @@ static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)
     g->stats.vmm_ticks[g->clock_reason] += (uint32_t)now - g->clock_start;
 }
 
+/* How a successful RDMSR of this value ends. */
+static inline bool end_rdmsr(struct Guest *g, uint64_t v)
+{
+    g->env->env_tf.tf_rax = (uint32_t)v;
+    g->env->env_tf.tf_rdx = v >> 32;
+    return skip(g);
+}
+
 /* Is the guest in 64-bit mode (not compatibility mode)? */
 static inline bool guest_in_64bit(void)
 {

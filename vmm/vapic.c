@@ -90,13 +90,6 @@ void vapic_raise(struct Guest *g, int vector)
     guest_attn(g, ATTN_IRQ);
 }
 
-void vapic_ack(struct Vapic *v, int vector)
-{
-    __atomic_and_fetch(&v->irr[(uint32_t)vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
-    v->serving[v->nserving++] = vector;
-    v->ppr = vector & ~0xfu; /* priority has let it through, so its class is the highest */
-}
-
 void vapic_unack(struct Guest *g, int vector)
 {
     struct Vapic *v = &g->vapic;
@@ -194,56 +187,42 @@ static uint32_t in_service(const struct Vapic *v, uint32_t i)
     return bits;
 }
 
-bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value)
+bool vapic_read(struct Guest *g, uint32_t msr)
 {
     const struct Vapic *v = &g->vapic;
     uint32_t reg = msr - MSR_X2APIC;
     switch (reg) {
     case X2_ID:
     case X2_TMR ... X2_TMR + 7: /* all interrupts are edge-triggered */
-        *value = 0;
-        return true;
+        return end_rdmsr(g, 0);
     case X2_VERSION:
-        *value = VERSION_VALUE;
-        return true;
+        return end_rdmsr(g, VERSION_VALUE);
     case X2_TPR:
-        *value = v->tpr;
-        return true;
+        return end_rdmsr(g, v->tpr);
     case X2_PPR:
-        *value = v->ppr;
-        return true;
+        return end_rdmsr(g, v->ppr);
     case X2_LDR:
-        *value = LDR_VALUE;
-        return true;
+        return end_rdmsr(g, LDR_VALUE);
     case X2_SVR:
-        *value = v->svr;
-        return true;
+        return end_rdmsr(g, v->svr);
     case X2_ISR ... X2_ISR + 7:
-        *value = in_service(v, reg - X2_ISR);
-        return true;
+        return end_rdmsr(g, in_service(v, reg - X2_ISR));
     case X2_IRR ... X2_IRR + 7:
-        *value = requested(v, reg - X2_IRR);
-        return true;
+        return end_rdmsr(g, requested(v, reg - X2_IRR));
     case X2_ESR:
-        *value = v->esr;
-        return true;
+        return end_rdmsr(g, v->esr);
     case X2_ICR:
-        *value = v->icr;
-        return true;
+        return end_rdmsr(g, v->icr);
     case X2_LVT ... X2_LVT + NLVT - 1:
-        *value = v->lvt[reg - X2_LVT];
-        return true;
+        return end_rdmsr(g, v->lvt[reg - X2_LVT]);
     case X2_INITIAL:
-        *value = v->timer_initial;
-        return true;
+        return end_rdmsr(g, v->timer_initial);
     case X2_CURRENT:
-        *value = vapic_current_count(g);
-        return true;
+        return end_rdmsr(g, vapic_current_count(g));
     case X2_DIVIDE:
-        *value = v->timer_divide;
-        return true;
+        return end_rdmsr(g, v->timer_divide);
     }
-    return false;
+    return inject_gp(g);
 }
 
 /* Each of these ends the exit, with skip or (where the value is reserved) inject_gp. */

@@ -45,9 +45,9 @@ struct Vapic {
 
 /* State after reset, in x2APIC mode. */
 void vapic_init(struct Vapic *v);
-/* RDMSR of 0x800 to 0x8ff. false: #GP. */
-bool vapic_read(struct Guest *g, uint32_t msr, uint64_t *value);
-/* WRMSR of them, and the end of that exit: returns what skip or inject_gp does. */
+/* RDMSR and WRMSR of 0x800 to 0x8ff, to the end of that exit: return what skip or inject_gp does.
+ */
+bool vapic_read(struct Guest *g, uint32_t msr);
 bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value);
 /* IA32_TSC_DEADLINE, in the guest's TSC. */
 uint64_t vapic_read_deadline(struct Guest *g);
@@ -66,7 +66,12 @@ static inline bool vapic_quiet(const struct Vapic *v)
 /* The vector that priority rules let through now; -1: none. */
 int vapic_deliverable(const struct Vapic *v);
 /* The CPU takes this vector: requested -> in service. */
-void vapic_ack(struct Vapic *v, int vector);
+static inline void vapic_ack(struct Vapic *v, uint32_t vector)
+{
+    __atomic_and_fetch(&v->irr[vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
+    v->serving[v->nserving++] = vector;
+    v->ppr = vector & ~0xfu; /* priority has let it through, so its class is the highest */
+}
 /* Undo the last vapic_ack, of this vector: the delivery did not come about. */
 void vapic_unack(struct Guest *g, int vector);
 /* Raise the timer interrupt if it is due at host TSC now. */
