@@ -22,6 +22,7 @@ static struct spinlock cons_lock = SPINLOCK_INIT("console");
 static const struct ConsDev *devs[ARRAY_SIZE(machine_devs)]; /* those that are there */
 static size_t ndevs;
 static bool panic_mode;
+static bool intr_enabled;  /* devices tell by interrupt when they have input */
 static bool break_enabled; /* command-line word `kdb` */
 static bool break_seen;
 
@@ -60,6 +61,7 @@ void cons_intr_enable(void)
     for (size_t i = 0; i < ndevs; i++)
         if (devs[i]->intr_enable)
             devs[i]->intr_enable();
+    intr_enabled = true;
     release();
 }
 
@@ -133,7 +135,7 @@ int cons_getc(void)
 bool cons_has_input(void)
 {
     acquire();
-    bool ready = input_ready(false);
+    bool ready = intr_enabled ? ring.rpos != ring.wpos : input_ready(false);
     release();
     return ready;
 }

@@ -71,12 +71,13 @@ void guest_free(struct Env *e)
     e->env_guest = NULL;
 }
 
-void guest_wake_monitor(struct Guest *g)
+struct Env *guest_waiting_monitor(const struct Guest *g)
 {
     struct Env *monitor = &envs[ENVX(g->env->env_parent_id)];
-    if (monitor->env_id == g->env->env_parent_id && monitor->env_wait == WAIT_GUEST &&
-        monitor->env_wait_id == g->env->env_id)
-        sched_wake(monitor);
+    bool waits = monitor->env_id == g->env->env_parent_id &&
+                 monitor->env_status == ENV_NOT_RUNNABLE && monitor->env_wait == WAIT_GUEST &&
+                 monitor->env_wait_id == g->env->env_id;
+    return waits ? monitor : NULL;
 }
 
 void guest_kill(struct Guest *g, const char *fmt, ...)
@@ -92,7 +93,9 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     g->doomed = true;
     guest_attn(g, ATTN_END);
     g->state = GUEST_EVENT;
-    guest_wake_monitor(g);
+    struct Env *monitor = guest_waiting_monitor(g);
+    if (monitor != NULL)
+        sched_wake(monitor);
     spin_unlock(&env_lock);
 }
 
@@ -114,10 +117,8 @@ bool guest_stop(struct Guest *g, enum GuestEvent event)
     spin_lock(&env_lock);
     g->state = GUEST_EVENT;
     g->doomed = event == GUEST_EV_OFF;
-    sched_block(WAIT_MONITOR, 0);
-    guest_wake_monitor(g);
     spin_unlock(&env_lock);
-    return leave(g);
+    return leave(g); /* vmx_vmrun hands the CPU to the monitor */
 }
 
 /* The result of IN replaces as much of RAX as the operand size says. */
@@ -155,12 +156,20 @@ void guest_answer(struct Guest *g, const struct GuestExit *x)
         answer_string_io(g, x->regs.rax); /* may end the guest */
     else
         answer_registers(g, x);
-    spin_lock(&env_lock);
-    if (!g->doomed) {
-        g->state = GUEST_RUNS;
-        sched_wake(g->env);
-    }
-    spin_unlock(&env_lock);
+}
+
+struct Env *guest_release(struct Guest *g)
+{
+    struct Env *e = g->env;
+    if (g->doomed)
+        return NULL;
+    g->state = GUEST_RUNS;
+    if (e->env_status != ENV_NOT_RUNNABLE || e->env_wait == WAIT_NONE || !sched_unblock(e))
+        return NULL;
+    if (!e->env_paused)
+        return e;
+    sched_ready(e); /* which pauses it */
+    return NULL;
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

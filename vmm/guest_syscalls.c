@@ -141,59 +141,79 @@ static int64_t other_event(uint32_t event, uintptr_t x)
     return copyout(x + offsetof(struct GuestExit, event), &event, sizeof event);
 }
 
-/* What is there for the monitor, an enum GuestEvent; GUEST_EV_NONE: nothing, and the monitor is
- * blocked. The call is executed again after the wake-up; the answer has been applied, which the
- * state says. */
-static enum GuestEvent next_event(struct Guest *g, bool console)
+/* What is there for the monitor; GUEST_EV_NONE: nothing. env_lock is held. */
+static enum GuestEvent next_event(const struct Guest *g, bool console)
 {
-    enum GuestEvent event = GUEST_EV_NONE;
-    spin_lock(&env_lock);
-    if (curenv->env_senders.head != NULL) {
-        event = GUEST_EV_MESSAGE;
-    } else if (g->state == GUEST_EVENT) {
-        event = g->exit.event;
-    } else if (console && cons_has_input()) {
-        event = GUEST_EV_CONSOLE;
-    } else if (serport_has_input(curenv->env_id)) {
-        event = GUEST_EV_SERIAL;
-    } else {
-        curenv->env_wait_id = g->env->env_id;
-        curenv->env_wait_arg = console;
-        sched_restart();
-        sched_block(WAIT_GUEST, 0);
-    }
-    spin_unlock(&env_lock);
-    return event;
+    if (curenv->env_senders.head != NULL)
+        return GUEST_EV_MESSAGE;
+    if (g->state == GUEST_EVENT)
+        return g->exit.event;
+    if (console && cons_has_input())
+        return GUEST_EV_CONSOLE;
+    return serport_has_input(curenv->env_id) ? GUEST_EV_SERIAL : GUEST_EV_NONE;
 }
 
-/* sys_guest_run of an open guest; *blocked: there is no result yet. */
-static int64_t run_guest(struct Guest *g, uintptr_t x, bool console, bool *blocked)
+/* Nothing is there: wait, and leave the CPU to the guest (NULL: to anybody). The call is executed
+ * again after the wake-up; the answer has been applied, which the state says. g and env_lock are
+ * released. */
+static void __attribute__((noreturn)) await_event(struct Guest *g, bool console, struct Env *guest)
 {
-    if (g->state == GUEST_DELIVERED && g->doomed)
+    curenv->env_wait_id = g->env->env_id;
+    curenv->env_wait_arg = console;
+    sched_restart();
+    sched_block(WAIT_GUEST, 0);
+    guest_close(g);
+    if (guest != NULL)
+        sched_handoff(guest);
+    spin_unlock(&env_lock);
+    sched_yield();
+}
+
+/* The monitor's answer to the event that it has, if it owes one. -E_BAD_ENV, -E_FAULT. */
+static int take_answer(struct Guest *g, uintptr_t x, bool *answered)
+{
+    struct GuestExit answer;
+    *answered = false;
+    if (g->state != GUEST_DELIVERED)
+        return 0;
+    if (g->doomed)
         return -E_BAD_ENV;
-    if (g->state == GUEST_DELIVERED && !debug_holds(g)) {
-        struct GuestExit answer;
-        if (copyin(&answer, x, offsetof(struct GuestExit, why)) < 0)
-            return -E_FAULT;
-        guest_answer(g, &answer);
-    }
+    if (debug_holds(g))
+        return 0;
+    if (copyin(&answer, x, offsetof(struct GuestExit, why)) < 0)
+        return -E_FAULT;
+    guest_answer(g, &answer);
+    *answered = true;
+    return 0;
+}
+
+/* sys_guest_run of an open guest. Does not return if there is nothing for the monitor yet. */
+static int64_t run_guest(struct Guest *g, uintptr_t x, bool console)
+{
+    bool answered;
+    int r = take_answer(g, x, &answered);
+    if (r < 0)
+        return r;
+    spin_lock(&env_lock);
+    struct Env *guest = answered ? guest_release(g) : NULL;
     enum GuestEvent event = next_event(g, console);
-    *blocked = event == GUEST_EV_NONE;
+    if (event == GUEST_EV_NONE)
+        await_event(g, console, guest);
+    if (guest != NULL)
+        sched_ready(guest);
+    spin_unlock(&env_lock);
     if (event == GUEST_EV_CONSOLE || event == GUEST_EV_MESSAGE || event == GUEST_EV_SERIAL)
         return other_event(event, x);
-    return *blocked ? 0 : deliver_event(g, x);
+    return deliver_event(g, x);
 }
 
 int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
 {
     struct Guest *g = guest_open(guest);
-    bool blocked = false;
     if (g == NULL)
         return -E_BAD_ENV;
-    int64_t r = run_guest(g, x, console, &blocked);
+    int64_t r = run_guest(g, x, console);
     guest_close(g);
-    if (blocked)
-        sched_yield();
     return r;
 }
 

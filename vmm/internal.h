@@ -129,9 +129,14 @@ void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(pri
 /* Stop the guest that runs here for its monitor, with g->exit.event and what belongs to it filled
  * in. */
 bool guest_stop(struct Guest *g, enum GuestEvent event);
-/* The monitor's answer in x: registers, and whether to go on behind the instruction. */
+/* The monitor's answer in x: registers, and whether to go on behind the instruction. The guest
+ * stays stopped until guest_release. */
 void guest_answer(struct Guest *g, const struct GuestExit *x);
-void guest_wake_monitor(struct Guest *g);
+/* Let the guest go on. Returns its env if it could run here right away, and the caller has to see
+ * to that; else NULL. env_lock is held. */
+struct Env *guest_release(struct Guest *g);
+/* The monitor, if it waits for an event of this guest, else NULL. env_lock is held. */
+struct Env *guest_waiting_monitor(const struct Guest *g);
 
 /* ---- ept.c: entries are found and changed under mem_lock ---- */
 /* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;

@@ -197,12 +197,16 @@ static void vcpu_leave(struct Guest *g)
     cpu_load_tables(this_cpu());
 }
 
-/* A guest that is stopped for its monitor, or has ended, waits until the monitor has answered. */
+/* A guest that is stopped for its monitor, or has ended, waits until the monitor has answered. A
+ * monitor that waits for it gets the CPU, and this does not return. */
 static void block_if_stopped(struct Guest *g)
 {
     spin_lock(&env_lock);
     if (g->state != GUEST_RUNS && g->env->env_status == ENV_RUNNING)
         sched_block(WAIT_MONITOR, 0);
+    struct Env *monitor = g->state == GUEST_EVENT ? guest_waiting_monitor(g) : NULL;
+    if (monitor != NULL && sched_unblock(monitor))
+        sched_handoff(monitor);
     spin_unlock(&env_lock);
 }
 
@@ -228,8 +232,8 @@ void vmx_vmrun(struct Env *e)
     if (ncpu > 1)
         vmcs_unload(g); /* its next CPU may be another one */
     charge_vmm_ticks(g, read_tsc());
-    block_if_stopped(g);
     /* Interrupts that have not caused an exit are taken here, with nothing of the guest left on the
-     * CPU; afterwards our caller goes to the scheduler. */
+     * CPU. */
     asm volatile("sti; nop; cli" : : : "memory");
+    block_if_stopped(g); /* afterwards our caller goes to the scheduler */
 }
