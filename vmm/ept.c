@@ -112,6 +112,12 @@ int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t ri
     return ept_map_hva2gpa(g, page2kva(pp), gpa, rights, true);
 }
 
+uint64_t *ept_find_elsewhere(struct Guest *g, gpa_t gpa)
+{
+    uint64_t *e;
+    return ept_lookup_gpa(g, gpa, false, &e) == 0 && *e != 0 ? e : NULL;
+}
+
 void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights)
 {
     const uint64_t *e = ept_find(g, gpa);

@@ -108,12 +108,6 @@ int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInf
     return 0;
 }
 
-int gmem_untouched_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
-{
-    *entry = 0;
-    return gmem_is_ram(g, gpa, size) ? 0 : -E_INVAL;
-}
-
 int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len)
 {
     void *hva;

@@ -144,14 +144,15 @@ struct Env *guest_waiting_monitor(const struct Guest *g);
 int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry);
 #define NO_REGION        (~0ul)
 #define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
+/* ept_find in another table. */
+uint64_t *ept_find_elsewhere(struct Guest *g, gpa_t gpa);
 /* The same, without create; quick where the table is the one that was looked up last. NULL: no
  * table, or no entry. */
 static inline uint64_t *ept_find(struct Guest *g, gpa_t gpa)
 {
+    if (__builtin_expect(LEAF_REGION(gpa) != g->ept_leaf_region, 0))
+        return ept_find_elsewhere(g, gpa);
     uint64_t *e = &g->ept_leaf[PTX(gpa, 0)];
-    if (__builtin_expect(LEAF_REGION(gpa) != g->ept_leaf_region, 0) &&
-        ept_lookup_gpa(g, gpa, false, &e) < 0)
-        return NULL;
     return *e != 0 ? e : NULL;
 }
 /* Map the page at hva (kernel direct map) at gpa with EPTE_* rights. Takes a reference on the
@@ -194,15 +195,15 @@ int gmem_populate(struct Guest *g, gpa_t gpa);
  * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
 int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
               uint64_t *rights);
-/* gmem_entry where nothing is mapped. */
-int gmem_untouched_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry);
 /* Read an aligned entry of 4 or 8 bytes of a table of the guest's; untouched memory reads as
  * zeroes. -E_INVAL: not in RAM. mem_lock is held. */
 static inline int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
 {
     const uint64_t *e = ept_find(g, gpa); /* only RAM is ever mapped */
-    if (__builtin_expect(e == NULL, 0))
-        return gmem_untouched_entry(g, gpa, size, entry);
+    if (__builtin_expect(e == NULL, 0)) {
+        *entry = 0;
+        return gmem_is_ram(g, gpa, size) ? 0 : -E_INVAL;
+    }
     const void *hva = ept_hva(*e, gpa);
     *entry = size == 8 ? *(const volatile uint64_t *)hva : *(const volatile uint32_t *)hva;
     return 0;
