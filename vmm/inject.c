@@ -169,5 +169,5 @@ bool attend(struct Guest *g)
         enter_with_event(g);
     if (attn & ATTN_IRQ)
         take_interrupt(g, busy);
-    return !g->doomed;
+    return !g->doomed && entry_is_prepared(g);
 }

@@ -251,7 +251,7 @@ static inline void keep_vectored_event(struct Guest *g)
     if (__builtin_expect(info & INTR_VALID, 0))
         keep_event(g, info);
 }
-/* Do what Guest.attn asks for, before an entry. false: the guest has ended. */
+/* Do what Guest.attn asks for, as the last thing before an entry. false: leave the guest. */
 bool attend(struct Guest *g);
 /* Can the guest take an external interrupt between two instructions right now? */
 bool interrupts_open(void);
@@ -358,6 +358,14 @@ static inline void count_exit(struct Guest *g, uint64_t reason)
 static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)
 {
     g->stats.vmm_ticks[g->clock_reason] += (uint32_t)now - g->clock_start;
+}
+
+/* All that had to be done before this entry is done. */
+static inline bool entry_is_prepared(struct Guest *g)
+{
+    g->prepare_at = g->look_at;
+    charge_vmm_ticks(g, read_tsc());
+    return true;
 }
 
 /* How a successful RDMSR of this value ends. */

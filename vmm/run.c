@@ -21,29 +21,29 @@ static inline void arm_deadline(struct Guest *g, uint64_t now, uint64_t due)
     vmwrite_known(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
 }
 
+/* Do what is asked for, and the entry can come. */
+static inline bool attend_and_enter(struct Guest *g)
+{
+    return g->attn != 0 ? attend(g) : entry_is_prepared(g);
+}
+
 /* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
  * CPU. */
-static bool look_around(struct Guest *g, uint64_t now)
+static bool __attribute__((noinline)) look_around(struct Guest *g, uint64_t now)
 {
     uint64_t due = MIN(g->stay_until, sched_deadline());
     if (now >= due)
         return false;
     vapic_timer_check(g, now);
     arm_deadline(g, now, due);
-    return true;
+    return attend_and_enter(g);
 }
 
 /* There is something to do before the next entry. false: not now, ask the scheduler. */
 static bool __attribute__((noinline)) prepare_entry(struct Guest *g)
 {
     uint64_t now = read_tsc();
-    if (now >= g->look_at && !look_around(g, now))
-        return false;
-    if (g->attn != 0 && !attend(g))
-        return false;
-    g->prepare_at = g->look_at;
-    charge_vmm_ticks(g, read_tsc());
-    return true;
+    return now >= g->look_at ? look_around(g, now) : attend_and_enter(g);
 }
 
 /* Go on behind the instruction if that only means another RIP. false, and nothing is changed:
