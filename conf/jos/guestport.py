@@ -4,10 +4,13 @@ The emulator connects the serial port to a listening socket of ours once, at its
 machine sends while no gdb is there is lost, as on a serial line that nobody listens to.
 """
 
+import contextlib
 import select
 import socket
 import threading
-from typing import Optional
+from typing import Iterator, Optional
+
+from .machine import Config
 
 CHUNK = 4096
 
@@ -56,6 +59,18 @@ class GuestPort:
         for end in (line, client, self.machine, self.gdb, self.woken):
             if end:
                 end.close()
+
+
+@contextlib.contextmanager
+def gdb_ports(config: Config, kernel: Optional[int], guest: Optional[int]) -> Iterator[None]:
+    """Let gdb reach the kernel's own stub, and a guest, at these ports, where they are given."""
+    with contextlib.ExitStack() as stack:
+        if kernel:
+            config.serial2 = stack.enter_context(GuestPort(kernel)).machine_port
+            config.word = "gdb"
+        if guest:
+            config.serial3 = stack.enter_context(GuestPort(guest)).machine_port
+        yield
 
 
 def accept(listener: socket.socket) -> socket.socket:

@@ -54,6 +54,7 @@ class Config:
     cpu: str = ""  # CPU model, "": the emulator's default for this project
     ips: int = 20_000_000  # Bochs: ticks in an emulated second
     bios: Optional[Path] = None  # Bochs: another BIOS image
+    word: str = ""  # one more word on the command line, in front
     serial2: Optional[int] = None  # COM2: the emulator connects it to this TCP port
     serial3: Optional[int] = None  # COM3: likewise
     trace: bool = False  # Bochs: log serial bytes and VM exits with their ticks, see trace.py
@@ -106,8 +107,10 @@ class Machine:
         config = self.config
         if config.kernel:
             config.kernel = self.copy(config.kernel)
+            if config.word and config.cmdline is None:
+                config.cmdline = kernimg(config.kernel).strip()
             if config.cmdline is not None:
-                set_cmdline(config.kernel, config.cmdline)
+                kernimg(config.kernel, f"{config.word} {config.cmdline}".strip())
         if config.fs:
             if config.fs_in_place:
                 self.lock_image(config.fs)
@@ -226,13 +229,15 @@ class Machine:
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def set_cmdline(image: Path, text: str) -> None:
-    """Rewrite the kernel command line in a kernel.img. Raises MachineError."""
+def kernimg(image: Path, *text: str) -> str:
+    """Rewrite, or without a text tell, the kernel command line in a kernel.img. Raises
+    MachineError."""
     done = subprocess.run(
-        [sys.executable, CONF / "kernimg", "cmdline", image, text],
+        [sys.executable, CONF / "kernimg", "cmdline", image, *text],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise MachineError(done.stderr.strip() or f"cannot set the command line of {image}")
+        raise MachineError(done.stderr.strip() or f"no access to the command line of {image}")
+    return done.stdout
