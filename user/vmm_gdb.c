@@ -20,7 +20,7 @@ static struct {
     bool asked_to_stop; /* GUEST_DEBUG_STOP is on its way */
     bool packet_waits;  /* a packet came while the guest ran */
     struct GuestDebugRegs regs;
-    char stop[64]; /* the last stop, as gdb wants to hear it */
+    char stop[128]; /* the last stop, as gdb wants to hear it */
 } gdb;
 
 int gdb_open(envid_t guest, const char *name)
@@ -402,7 +402,7 @@ void gdb_input(void)
     }
 }
 
-/* The stop in gdb's words. */
+/* The stop in gdb's words, with the registers that it wants at once. */
 static void describe_stop(const struct GuestExit *x)
 {
     int signal = x->code == DEBUG_ASKED && gdb.asked_to_stop ? SIGINT : SIGTRAP;
@@ -419,7 +419,10 @@ static void describe_stop(const struct GuestExit *x)
         else if (kind == WATCH_WRITE || kind == WATCH_ACCESS)
             snprintf(why, sizeof(why), "%s:%lx;", kind == WATCH_WRITE ? "watch" : "awatch", va);
     }
-    snprintf(gdb.stop, sizeof(gdb.stop), "T%02x%sthread:1;", signal, why);
+    const struct GuestRegs *r = &gdb.regs.gpr;
+    snprintf(gdb.stop, sizeof(gdb.stop), "T%02x%sthread:1;%x:%016lx;%x:%016lx;%x:%016lx;", signal,
+             why, REG_RBP, __builtin_bswap64(r->rbp), REG_RSP, __builtin_bswap64(r->rsp), REG_RIP,
+             __builtin_bswap64(r->rip));
 }
 
 void gdb_stopped(const struct GuestExit *x)

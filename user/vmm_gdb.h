@@ -48,6 +48,10 @@ bool parse_hex(const char **s, uint64_t *value);
 bool parse_bytes(const char **s, void *bytes, size_t n);
 
 /* ---- vmm_gdb_regs.c ---- */
+/* Numbers of some registers. */
+#define REG_RBP 6
+#define REG_RSP 7
+#define REG_RIP 16
 /* The description of registers that gdb asks for, as XML. */
 const char *regs_description(size_t *len);
 /* Append register n to the answer. false: there is no such register. */

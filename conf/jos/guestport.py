@@ -1,6 +1,6 @@
 """A TCP port at which gdb reaches a guest (what `vmm -g` sends on COM3, and back) or the kernel (COM2).
 
-The emulator connects the serial port to a listening socket of ours once, at its start; gdbs come and go. What the
+An emulator connects the serial port to a listening socket of ours at its start; gdbs come and go. What the
 machine sends while no gdb is there is lost, as on a serial line that nobody listens to.
 """
 
@@ -51,11 +51,11 @@ class GuestPort:
                 line = accept(self.machine)
             if self.gdb in ready:
                 client = accept(self.gdb)
-            if line in ready and not copy(line, client):
-                break
-            if client in ready and not copy(client, line):
-                client.close()
-                client = None
+            if line and line in ready and not copy(line, client):
+                line = close(line)
+                client = close(client)
+            if client and client in ready and not copy(client, line):
+                client = close(client)
         for end in (line, client, self.machine, self.gdb, self.woken):
             if end:
                 end.close()
@@ -71,6 +71,11 @@ def gdb_ports(config: Config, kernel: Optional[int], guest: Optional[int]) -> It
         if guest:
             config.serial3 = stack.enter_context(GuestPort(guest)).machine_port
         yield
+
+
+def close(end: Optional[socket.socket]) -> None:
+    if end:
+        end.close()
 
 
 def accept(listener: socket.socket) -> socket.socket:
