@@ -128,6 +128,19 @@ int sys_guest_irq(envid_t guest, int vector);
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
 /* Counters of any guest, whoever owns it. -E_BAD_ENV, -E_FAULT. */
 int sys_guest_stats(envid_t guest, struct GuestStats *stats);
+/* From now on keep the last n exits of the caller's guest, which has not been entered yet.
+ * -E_BAD_ENV; -E_INVAL: n is not 1 to GUEST_TRACE_MAX; -E_BUSY: it has been entered, or is traced
+ * already; -E_NO_MEM. */
+int sys_guest_trace_start(envid_t guest, size_t n);
+/* Exits of any traced guest, whoever owns it: at most n, the oldest first, beginning with number
+ * *first (exits count from 0) or, if that is no longer kept, with the oldest that is; *first
+ * becomes the number of the first one given. Returns how many. -E_BAD_ENV; -E_NOT_FOUND: not
+ * traced; -E_FAULT. */
+int64_t sys_guest_trace(envid_t guest, uint64_t *first, struct GuestTraceEntry *entries, size_t n);
+/* The call chain of any guest that could not go on, innermost frame first: at most n frames.
+ * Returns how many; 0: it has not, or was in user code without frame pointers. -E_BAD_ENV,
+ * -E_FAULT. */
+int64_t sys_guest_backtrace(envid_t guest, struct GuestFrame *frames, size_t n);
 /* Pause any guest, or let it go on. A paused guest is not entered, whatever happens; it may still
  * be inside for the moment that its CPU needs to leave it. Its clock and timers do not stop: what
  * came due meanwhile arrives when it goes on. -E_BAD_ENV: no such guest. */

@@ -45,6 +45,9 @@
     X(guest_mem)              \
     X(guest_stats)            \
     X(guest_pause)            \
+    X(guest_trace_start)      \
+    X(guest_trace)            \
+    X(guest_backtrace)        \
     X(guest_debug)            \
     X(serial_open)            \
     X(serial_read)            \

@@ -80,4 +80,35 @@ enum VmxExitReason {
 #undef VMX_EXIT_ENUM
 };
 
+/* Exit qualification of control-register accesses */
+#define QUAL_CR(q)      ((q)&0xf)
+#define QUAL_CR_TYPE(q) (((q) >> 4) & 3)
+#define QUAL_CR_GPR(q)  (((q) >> 8) & 0xf)
+enum {
+    CR_MOV_TO,
+    CR_MOV_FROM,
+    CR_CLTS,
+    CR_LMSW
+};
+
+/* Exit qualification of I/O instructions */
+#define QUAL_IO_SIZE(q) (((q)&7) + 1)
+#define QUAL_IO_IN      (1u << 3)
+#define QUAL_IO_STRING  (1u << 4)
+#define QUAL_IO_REP     (1u << 5)
+#define QUAL_IO_PORT(q) (((q) >> 16) & 0xffff)
+
+/* Exit qualification of EPT violations */
+#define QUAL_EPT_READ   (1u << 0)
+#define QUAL_EPT_WRITE  (1u << 1)
+#define QUAL_EPT_FETCH  (1u << 2)
+#define QUAL_EPT_ACCESS 7u
+#define QUAL_EPT_MAPPED(q) \
+    (((q) >> 3) & 7) /* rights of the entry, in the order of the bits above */
+
+/* Fields of the VM-exit interruption information */
+#define INFO_VECTOR(i) ((i)&0xff)
+#define INFO_TYPE(i)   (((i) >> 8) & 7)
+#define INFO_TYPE_NMI  2
+
 #endif

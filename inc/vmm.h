@@ -150,7 +150,50 @@ struct GuestStats {
      * assembly, which is the same for all exits. */
     uint64_t vmm_ticks[GUEST_NREASONS + 1]; /* the last: before the first entry */
     uint64_t monitor_ticks[GUEST_NREASONS];
+    uint32_t last_reason; /* of the last exit; GUEST_NREASONS: there was none */
+    uint32_t traced;      /* exits that sys_guest_trace keeps; 0: it was never started */
 };
+
+/* What came after an exit, as a trace tells it: name for programs, words for people. */
+#define GUEST_ACTION_LIST(X)                    \
+    X(RETRY, "goes on at the same instruction") \
+    X(NEXT, "goes on behind it")                \
+    X(INJECT, "goes on with an event injected") \
+    X(MONITOR, "stops for its monitor")         \
+    X(SLEEP, "sleeps until something happens")  \
+    X(YIELD, "leaves the CPU to others")        \
+    X(END, "ends")
+enum GuestAction {
+#define ACTION_ENUM(name, words) ACTION_##name,
+    GUEST_ACTION_LIST(ACTION_ENUM)
+#undef ACTION_ENUM
+};
+
+/* One exit in a trace: sys_guest_trace. */
+struct GuestTraceEntry {
+    uint64_t tsc;           /* host TSC at the exit */
+    uint64_t rip;           /* of the guest, at the exit */
+    uint64_t qualification; /* SDM "Exit Qualification" */
+    uint64_t gpa;           /* EPT violation or misconfiguration: the address */
+    uint64_t detail;        /* MSR number, CPUID leaf, hypercall number, interruption information */
+    uint64_t value;         /* what OUT or WRMSR writes, rbx of a hypercall, ecx of CPUID */
+    uint32_t reason;        /* basic exit reason */
+    uint32_t ticks;         /* in its handler */
+    uint32_t action;        /* enum GuestAction */
+    uint32_t injected;      /* ACTION_INJECT: the event, as VM-entry interruption information */
+};
+#define GUEST_TRACE_DEFAULT 256 /* exits that a trace keeps, unless another number is given */
+#define GUEST_TRACE_MAX     4096
+
+/* One frame of a guest's call chain: sys_guest_backtrace. */
+struct GuestFrame {
+    uint64_t rip;    /* where it is, or where it returns to */
+    uint32_t offset; /* in the function, bytes */
+    uint32_t line;
+    char fn[32]; /* "": not code of a kernel like this one, so nothing is known */
+    char file[32];
+};
+#define GUEST_FRAMES_MAX 16
 #endif
 
 #endif

@@ -11,6 +11,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
+#include <vmm/guest.h>
 #include <vmm/snapshot.h>
 
 #define MAX_ARGS   8
@@ -168,6 +169,13 @@ static enum Next cmd_vmcs(int argc, char **argv, struct Trapframe *tf)
     return STAY;
 }
 
+static enum Next cmd_vmstat(int argc, char **argv, struct Trapframe *tf)
+{
+    (void)tf;
+    guests_print_exits(argc > 1 ? strtol(argv[1], NULL, 0) : 0);
+    return STAY;
+}
+
 /* ---- Control ---- */
 
 static enum Next cmd_poweroff(int argc, char **argv, struct Trapframe *tf)
@@ -191,6 +199,7 @@ static const struct Command commands[] = {
     { "envs", "all environments", cmd_envs },
     { "regs", "registers of what was interrupted, and control registers", cmd_regs },
     { "vmcs", "all fields of the VMCS that is current on this CPU", cmd_vmcs },
+    { "vmstat", "[N]: exits of all guests by reason, and the last N of those traced", cmd_vmstat },
     { "kerninfo", "where the kernel lies, and how it was started", cmd_kerninfo },
     { "poweroff", "[status]: end the machine", cmd_poweroff },
     { "continue", "go on with what was interrupted", cmd_continue },

@@ -227,6 +227,21 @@ int sys_guest_pause(envid_t guest, bool paused)
     return call2(SYS_guest_pause, guest, paused);
 }
 
+int sys_guest_trace_start(envid_t guest, size_t n)
+{
+    return call2(SYS_guest_trace_start, guest, n);
+}
+
+int64_t sys_guest_trace(envid_t guest, uint64_t *first, struct GuestTraceEntry *entries, size_t n)
+{
+    return call5(SYS_guest_trace, guest, (uintptr_t)first, (uintptr_t)entries, n, 0);
+}
+
+int64_t sys_guest_backtrace(envid_t guest, struct GuestFrame *frames, size_t n)
+{
+    return call3(SYS_guest_backtrace, guest, (uintptr_t)frames, n);
+}
+
 int64_t sys_guest_debug(envid_t guest, enum GuestDebugOp op, uint64_t arg, void *buf)
 {
     return call5(SYS_guest_debug, guest, op, arg, (uintptr_t)buf, 0);

@@ -18,6 +18,7 @@ struct Options {
     char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
     int flags;                 /* for sys_env_mkguest */
     bool stats;
+    size_t trace; /* exits to keep; 0: none */
 };
 
 static int usage(void)
@@ -25,7 +26,7 @@ static int usage(void)
     fprintf(
         2,
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... "
-        "[-p] [-s] [-g] [&]\n"
+        "[-p] [-s] [-t] [-T N] [-g] [&]\n"
         "       vmm attach|pause|resume|kill NAME\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
@@ -36,11 +37,14 @@ static int usage(void)
         "  -i MODULE  load a file for the kernel (up to %u times)\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -s         print statistics when the guest has ended\n"
+        "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
+        "ended\n"
+        "  -T N       the same with N exits, at most %u\n"
         "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
         "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
-        GUEST_DISK, MAX_MODULES);
+        GUEST_DISK, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
     return STATUS_USAGE;
 }
 
@@ -78,6 +82,18 @@ static int set_name(struct Options *o, const char *name)
     return 0;
 }
 
+static int set_trace(struct Options *o, const char *arg)
+{
+    char *end;
+    long n = strtol(arg, &end, 10);
+    if (*end != '\0' || n < 1 || n > GUEST_TRACE_MAX) {
+        complain("-T %s: a trace keeps 1 to %u exits", arg, GUEST_TRACE_MAX);
+        return STATUS_USAGE;
+    }
+    o->trace = n;
+    return 0;
+}
+
 static int set_option(int c, struct Options *o, struct Boot *b)
 {
     switch (c) {
@@ -102,6 +118,11 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 's':
         o->stats = true;
         return 0;
+    case 't':
+        o->trace = GUEST_TRACE_DEFAULT;
+        return 0;
+    case 'T':
+        return set_trace(o, optarg);
     case 'g':
         o->flags |= GUEST_DEBUG;
         return 0;
@@ -114,7 +135,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
 static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
 {
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:a:i:psg")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:a:i:pstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
@@ -245,6 +266,14 @@ static int attach_disk(envid_t guest, const struct Options *o)
     return r;
 }
 
+static int start_trace(envid_t guest, const struct Options *o)
+{
+    int r = o->trace > 0 ? sys_guest_trace_start(guest, o->trace) : 0;
+    if (r < 0)
+        complain("cannot keep a trace of %lu exits: %e", o->trace, r);
+    return r;
+}
+
 /* Whatever state the guest is in: end it, and take its exit status out of the kernel. */
 static void discard(envid_t guest)
 {
@@ -296,7 +325,8 @@ static int run(const struct Options *o, struct Boot *b)
     envid_t guest = make_guest(o, b);
     if (guest < 0)
         goto out;
-    if (take_name(guest, o->name) == 0 && attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
+    if (start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
+        attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);
         status = start_and_run(guest, o);

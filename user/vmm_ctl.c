@@ -72,9 +72,10 @@ static bool gone(envid_t id)
     return e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_ZOMBIE;
 }
 
-/* The monitor's death ends its guest. */
+/* The monitor's death ends its guest; its trace, if there is one, is shown before. */
 static int end(const char *name, envid_t guest, envid_t monitor)
 {
+    report_trace(guest);
     int r = sys_env_destroy(monitor);
     while (r == 0 && !(gone(guest) && gone(monitor)))
         sys_sleep_msec(1);

@@ -178,6 +178,13 @@ void ports_io(struct GuestExit *x);
 /* Accesses to ports that no device has. */
 uint64_t ports_unknown(void);
 
+/* ---- vmm_report.c: a guest that was ended ---- */
+
+/* Say on file descriptor 2 where the guest was, and its trace or at least its last exit. */
+void report_end(envid_t guest);
+/* Its trace alone. Returns false, and says nothing, if it is not traced. */
+bool report_trace(envid_t guest);
+
 /* ---- vmm_run.c: the event loop ---- */
 
 /* Run the guest to its end, and print the reason unless it powered off. Returns the exit status. */

@@ -165,5 +165,7 @@ int run_guest(envid_t guest, const char *name)
         complain("guest ended: %s", run.why);
     else if (run.why[0])
         complain("%s: guest ended: %s", name, run.why);
+    if (run.why[0])
+        report_end(guest);
     return run.status;
 }

@@ -31,6 +31,7 @@ void guest_drop(struct Guest *g)
     page_drop(g->msr_bitmap);
     page_drop(g->vmcs);
     page_drop(g->debug);
+    trace_free(g);
     page_drop(g);
 }
 
@@ -41,6 +42,7 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
         return -E_NO_MEM;
     g->vmcs_cpu = -1;
     g->clock_reason = GUEST_NREASONS;
+    g->first_rare_reason = GUEST_NREASONS;
     g->memsize = memsize;
     g->entry = entry;
     g->flags = flags;

@@ -30,6 +30,10 @@ void guest_ipc_sent(struct Env *e, int result);
  * page could not be mapped (the sender gets the error). */
 int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64_t perm);
 
+/* For the kernel monitor and crash reports: counters of all guests by reason on the console, and
+ * with n > 0 the last n exits of those that are traced. Takes no locks. */
+void guests_print_exits(size_t n);
+
 /* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env. */
 int64_t sys_guest_check(uintptr_t why, size_t whysize);
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize);
@@ -39,6 +43,9 @@ int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);
 int64_t sys_guest_pause(envid_t guest, bool paused);
+int64_t sys_guest_trace_start(envid_t guest, size_t n);
+int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_t n);
+int64_t sys_guest_backtrace(envid_t guest, uintptr_t frames, size_t n);
 int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf);
 /* sys_env_set_trapframe on a guest. */
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);

@@ -12,9 +12,7 @@
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul
 
-/* The guest of this id, with `own` only one that the caller has made, or NULL. It cannot go away
- * until guest_close: its slot's lock is held, and an env gives up env_guest under that lock. */
-static struct Guest *guest_find(envid_t id, bool own)
+struct Guest *guest_find(envid_t id, bool own)
 {
     struct Env *e = &envs[ENVX(id)];
     struct spinlock *lock = env_mem(e);
@@ -32,7 +30,7 @@ static struct Guest *guest_open(envid_t id)
     return guest_find(id, true);
 }
 
-static void guest_close(struct Guest *g)
+void guest_close(struct Guest *g)
 {
     spin_unlock(env_mem(g->env));
 }
@@ -293,6 +291,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
     g->stats.exits = 0;
     for (int i = 0; i < GUEST_NREASONS; i++)
         g->stats.exits += g->stats.reasons[i];
+    g->stats.last_reason = g->clock_reason;
     int r = copyout(stats, &g->stats, sizeof g->stats);
     guest_close(g);
     return r;

@@ -114,6 +114,14 @@ struct Guest {
     uint32_t clock_reason; /* basic reason of the last exit; GUEST_NREASONS: none, or unknown */
     uint64_t stop_tsc;     /* host TSC of the last stop for the monitor */
 
+    /* Exits of reasons from here on take the long way through vmexit: NREASONS, or 0 in a traced
+     * guest. */
+    uint64_t first_rare_reason;
+    struct Trace *trace; /* NULL: not traced */
+    unsigned nframes;    /* call chain at the guest's end */
+    uint64_t frames[GUEST_FRAMES_MAX];
+    uint32_t known_frames; /* bit n: frames[n] is code that the guest and this kernel share */
+
     struct MsrEntry guest_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
     struct MsrEntry host_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
 };
@@ -276,6 +284,17 @@ bool halt_is_over(struct Guest *g);
 void load_debug_registers(const struct Guest *g);
 void save_debug_registers(struct Guest *g);
 
+/* ---- trace.c ---- */
+/* Note what is known of the exit that has just happened, and, when its handler has returned
+ * `again`, what became of it: the two together add an entry to the trace. Nothing if the guest is
+ * not traced. */
+void trace_exit(struct Guest *g, uint32_t reason);
+void trace_action(struct Guest *g, bool again);
+void trace_free(struct Guest *g);
+/* If the guest, whose VMCS is current, cannot go on after what it has just done, remember its call
+ * chain. */
+void trace_end(struct Guest *g);
+
 /* ---- exit.c and the families of handlers ---- */
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
 bool vmexit(struct Guest *g);
@@ -353,6 +372,12 @@ static inline void count_exit(struct Guest *g, uint64_t reason)
     g->clock_reason = reason;
     g->stats.reasons[reason]++;
 }
+
+/* ---- guest_syscalls.c ---- */
+/* The guest of this id, with `own` only one that the caller has made, or NULL. It cannot go away
+ * until guest_close: its slot's lock is held, and an env gives up env_guest under that lock. */
+struct Guest *guest_find(envid_t id, bool own);
+void guest_close(struct Guest *g);
 
 /* Charge the ticks since the clock's start to the last exit. */
 static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)

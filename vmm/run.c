@@ -227,6 +227,7 @@ void vmx_vmrun(struct Env *e)
     start_vmm_clock(g);
     if (g->state == GUEST_RUNS && vcpu_enter(g)) {
         run_loop(g);
+        trace_end(g);
         vcpu_leave(g);
     }
     if (ncpu > 1)
