@@ -8,6 +8,7 @@
 #define VMCS_FIELD_LIST(X)                               \
     /* 16 bits: control, guest, host */                  \
     X(VPID, 0x0000)                                      \
+    X(POSTED_VECTOR, 0x0002)                             \
     X(GUEST_ES_SEL, 0x0800)                              \
     X(GUEST_CS_SEL, 0x0802)                              \
     X(GUEST_SS_SEL, 0x0804)                              \
@@ -24,24 +25,38 @@
     X(HOST_GS_SEL, 0x0c0a)                               \
     X(HOST_TR_SEL, 0x0c0c)                               \
     /* 64 bits: control, read-only, guest, host */       \
+    X(IO_BITMAP_A, 0x2000)                               \
+    X(IO_BITMAP_B, 0x2002)                               \
     X(MSR_BITMAP, 0x2004)                                \
     X(EXIT_MSR_STORE_ADDR, 0x2006)                       \
     X(EXIT_MSR_LOAD_ADDR, 0x2008)                        \
     X(ENTRY_MSR_LOAD_ADDR, 0x200a)                       \
+    X(PML_ADDR, 0x200e)                                  \
     X(TSC_OFFSET, 0x2010)                                \
+    X(VIRTUAL_APIC_ADDR, 0x2012)                         \
+    X(APIC_ACCESS_ADDR, 0x2014)                          \
+    X(POSTED_DESC_ADDR, 0x2016)                          \
+    X(VMFUNC_CONTROLS, 0x2018)                           \
     X(EPT_POINTER, 0x201a)                               \
+    X(EPTP_LIST_ADDR, 0x2024)                            \
+    X(VMREAD_BITMAP, 0x2026)                             \
+    X(VMWRITE_BITMAP, 0x2028)                            \
+    X(VE_INFO_ADDR, 0x202a)                              \
     X(ENCLS_BITMAP, 0x202e)                              \
     X(GUEST_PHYSICAL_ADDRESS, 0x2400)                    \
     X(LINK_POINTER, 0x2800)                              \
     X(GUEST_DEBUGCTL, 0x2802)                            \
     X(GUEST_PAT, 0x2804)                                 \
     X(GUEST_EFER, 0x2806)                                \
+    X(GUEST_PERF_CTRL, 0x2808)                           \
     X(GUEST_PDPTE0, 0x280a)                              \
     X(GUEST_PDPTE1, 0x280c)                              \
     X(GUEST_PDPTE2, 0x280e)                              \
     X(GUEST_PDPTE3, 0x2810)                              \
+    X(GUEST_BNDCFGS, 0x2812)                             \
     X(HOST_PAT, 0x2c00)                                  \
     X(HOST_EFER, 0x2c02)                                 \
+    X(HOST_PERF_CTRL, 0x2c04)                            \
     /* 32 bits: control, read-only, guest, host */       \
     X(PIN_CONTROLS, 0x4000)                              \
     X(PROC_CONTROLS, 0x4002)                             \
@@ -57,6 +72,7 @@
     X(ENTRY_INTR_INFO, 0x4016)                           \
     X(ENTRY_INTR_ERROR, 0x4018)                          \
     X(ENTRY_INSTR_LENGTH, 0x401a)                        \
+    X(TPR_THRESHOLD, 0x401c)                             \
     X(PROC2_CONTROLS, 0x401e)                            \
     X(INSTRUCTION_ERROR, 0x4400)                         \
     X(EXIT_REASON, 0x4402)                               \

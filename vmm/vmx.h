@@ -26,17 +26,28 @@
 #define MSR_VMX_TRUE_PROC_CTLS 0x48e
 #define MSR_VMX_TRUE_EXIT_CTLS 0x48f
 #define MSR_VMX_TRUE_ENTRY_CTL 0x490
+#define MSR_VMX_VMFUNC         0x491
 
 #define VMX_BASIC_REVISION    0x7fffffffu
 #define VMX_BASIC_STRING_INFO (1ul << 54) /* exits of INS and OUTS report the instruction */
 #define VMX_BASIC_TRUE_CTLS   (1ul << 55)
+#define VMX_BASIC_ANY_ERROR   (1ul << 56) /* any hardware exception may come with an error code */
 #define VMX_MISC_TIMER_SHIFT  0x1f
+#define VMX_MISC_HLT          (1ul << 6)
+#define VMX_MISC_SHUTDOWN     (1ul << 7)
+#define VMX_MISC_WAIT_SIPI    (1ul << 8)
+#define VMX_MISC_CR3_TARGETS  (0x1fful << 16)
+#define VMX_MISC_LENGTH_0     (1ul << 30) /* events may be injected with instruction length 0 */
 #define FEATURE_CTL_LOCK      (1 << 0)
 #define FEATURE_CTL_VMX       (1 << 2) /* VMXON outside of SMX operation */
 
 #define EPT_CAP_WALK4          (1ul << 6)
+#define EPT_CAP_WALK5          (1ul << 7)
+#define EPT_CAP_UC             (1ul << 8)
 #define EPT_CAP_WB             (1ul << 14)
 #define EPT_CAP_INVEPT         (1ul << 20)
+#define EPT_CAP_AD             (1ul << 21)
+#define EPT_CAP_SHADOW_STACK   (1ul << 23)
 #define EPT_CAP_INVEPT_SINGLE  (1ul << 25)
 #define EPT_CAP_INVEPT_ALL     (1ul << 26)
 #define EPT_CAP_INVVPID        (1ul << 32)
@@ -59,6 +70,7 @@
 #define PIN_NMI         (1u << 3)
 #define PIN_VIRTUAL_NMI (1u << 5)
 #define PIN_TIMER       (1u << 6)
+#define PIN_POSTED      (1u << 7)
 /* SDM "Processor-Based VM-Execution Controls" */
 #define PROC_INTR_WINDOW   (1u << 2)
 #define PROC_TSC_OFFSET    (1u << 3)
@@ -69,20 +81,37 @@
 #define PROC_CR3_STORE     (1u << 16)
 #define PROC_CR8_LOAD      (1u << 19)
 #define PROC_CR8_STORE     (1u << 20)
+#define PROC_TPR_SHADOW    (1u << 21)
+#define PROC_NMI_WINDOW    (1u << 22)
 #define PROC_MOV_DR        (1u << 23)
 #define PROC_IO            (1u << 24)
+#define PROC_IO_BITMAPS    (1u << 25)
+#define PROC_MTF           (1u << 27)
 #define PROC_MSR_BITMAP    (1u << 28)
 #define PROC_MONITOR       (1u << 29)
 #define PROC_SECONDARY     (1u << 31)
+#define PROC2_APIC_ACCESS  (1u << 0)
 #define PROC2_EPT          (1u << 1)
 #define PROC2_RDTSCP       (1u << 3)
+#define PROC2_X2APIC       (1u << 4)
 #define PROC2_VPID         (1u << 5)
 #define PROC2_WBINVD       (1u << 6)
 #define PROC2_UNRESTRICTED (1u << 7)
+#define PROC2_APIC_REGS    (1u << 8)
+#define PROC2_VIRTUAL_INTR (1u << 9)
+#define PROC2_VMFUNC       (1u << 13)
+#define PROC2_SHADOW_VMCS  (1u << 14)
 #define PROC2_ENCLS        (1u << 15)
+#define PROC2_PML          (1u << 17)
+#define PROC2_VE           (1u << 18)
+#define PROC2_MODE_EXEC    (1u << 22)
+#define PROC2_SUB_PAGE     (1u << 23)
+#define PROC2_PT_GPA       (1u << 24)
+#define VMFUNC_EPTP_SWITCH (1ul << 0)
 /* SDM "VM-Exit Controls", "VM-Entry Controls" */
 #define EXITC_SAVE_DEBUG  (1u << 2)
 #define EXITC_HOST_64     (1u << 9)
+#define EXITC_LOAD_PERF   (1u << 12)
 #define EXITC_ACK_INTR    (1u << 15)
 #define EXITC_SAVE_PAT    (1u << 18)
 #define EXITC_LOAD_PAT    (1u << 19)
@@ -91,8 +120,12 @@
 #define EXITC_SAVE_TIMER  (1u << 22)
 #define ENTRYC_LOAD_DEBUG (1u << 2)
 #define ENTRYC_IA32E      (1u << 9)
+#define ENTRYC_SMM        (1u << 10)
+#define ENTRYC_DUAL_MON   (1u << 11)
+#define ENTRYC_LOAD_PERF  (1u << 13)
 #define ENTRYC_LOAD_PAT   (1u << 14)
 #define ENTRYC_LOAD_EFER  (1u << 15)
+#define ENTRYC_LOAD_BND   (1u << 16)
 
 /* Exit-reason field */
 #define EXIT_REASON_BASIC 0xffffu
@@ -107,6 +140,7 @@
 #define INTR_TYPE_SOFTINT  (4u << 8)
 #define INTR_TYPE_PRIVEXC  (5u << 8)
 #define INTR_TYPE_SOFTEXC  (6u << 8)
+#define INTR_TYPE_OTHER    (7u << 8)
 #define INTR_ERROR_VALID   (1u << 11)
 #define INTR_VALID         (1u << 31)
 #define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
@@ -115,6 +149,9 @@
 #define BLOCK_STI         (1u << 0)
 #define BLOCK_MOV_SS      (1u << 1)
 #define BLOCK_INSTRUCTION (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
+#define BLOCK_SMI         (1u << 2)
+#define BLOCK_NMI         (1u << 3)
+#define BLOCK_ENCLAVE     (1u << 4)
 #define PENDING_DBG_BS    (1ul << 14)
 
 /* Debug registers. The exit qualification of #DB has its causes where DR6 has them. */
@@ -132,12 +169,24 @@
 #define DR7_RW_SHIFT(n)  (16 + 4 * (n))
 #define DR7_LEN_SHIFT(n) (18 + 4 * (n))
 
+/* Guest activity state */
+enum {
+    ACTIVITY_ACTIVE,
+    ACTIVITY_HLT,
+    ACTIVITY_SHUTDOWN,
+    ACTIVITY_WAIT_SIPI,
+};
+
 /* Segment access rights in the VMCS */
 #define AR_CODE32   0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
 #define AR_DATA32   0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
 #define AR_CODE64   0xa09b /* the same in 64-bit mode */
 #define AR_TSS_BUSY 0x008b
+#define AR_S        (1u << 4) /* code or data, not system */
+#define AR_P        (1u << 7)
 #define AR_L        (1u << 13)
+#define AR_DB       (1u << 14)
+#define AR_G        (1u << 15)
 #define AR_UNUSABLE (1u << 16)
 #define AR_TYPE(ar) ((ar)&0xf)
 #define AR_TSS      0xb /* type of a busy TSS that is no 16-bit one */
@@ -172,6 +221,19 @@ struct VmxCaps {
     uint64_t cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
 };
 extern struct VmxCaps vmx_caps;
+
+/* The control words, each with a capability MSR of its own. */
+enum CtlWord {
+    CTL_PIN,
+    CTL_PROC,
+    CTL_PROC2,
+    CTL_EXIT,
+    CTL_ENTRY,
+    NCTLS
+};
+/* The capability MSR of a word: bits 0-31 of it must be 1, those that are 0 in bits 32-63 must be
+ * 0. */
+uint64_t vmx_ctl_capability(enum CtlWord word);
 
 /* Compute the control words from the table of wanted bits and the capability MSRs. Returns 0, or
  * -E_NOT_SUPP with the name of the missing bit in why. */

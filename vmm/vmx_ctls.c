@@ -4,14 +4,6 @@
  */
 #include <vmm/internal.h>
 
-enum CtlWord {
-    CTL_PIN,
-    CTL_PROC,
-    CTL_PROC2,
-    CTL_EXIT,
-    CTL_ENTRY,
-    NCTLS
-};
 enum Want {
     REQUIRED,
     OPTIONAL,
@@ -71,11 +63,15 @@ static const struct {
     [CTL_ENTRY] = { MSR_VMX_ENTRY_CTLS, MSR_VMX_TRUE_ENTRY_CTL },
 };
 
-/* Compute one word. Bits 0-31 of a capability MSR must be 1, those that are 0 in bits 32-63 must be
- * 0. */
-static int control_word(enum CtlWord word, bool have_true, uint32_t *value, char *why, size_t size)
+uint64_t vmx_ctl_capability(enum CtlWord word)
 {
-    uint64_t cap = rdmsr(have_true ? capability[word].true_msr : capability[word].msr);
+    bool have_true = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_TRUE_CTLS;
+    return rdmsr(have_true ? capability[word].true_msr : capability[word].msr);
+}
+
+static int control_word(enum CtlWord word, uint32_t *value, char *why, size_t size)
+{
+    uint64_t cap = vmx_ctl_capability(word);
     uint32_t must = (uint32_t)cap, may = (uint32_t)(cap >> 32);
     *value = must;
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -99,11 +95,10 @@ int vmcs_ctls_init(struct VmxCaps *caps, char *why, size_t size)
         [CTL_PIN] = &caps->pin,   [CTL_PROC] = &caps->proc,   [CTL_PROC2] = &caps->proc2,
         [CTL_EXIT] = &caps->exit, [CTL_ENTRY] = &caps->entry,
     };
-    bool have_true = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_TRUE_CTLS;
     for (int w = 0; w < NCTLS; w++) {
         /* Only a CPU that has the secondary controls has their capability MSR; CTL_PROC comes first
          * and requires them. */
-        int r = control_word(w, have_true, words[w], why, size);
+        int r = control_word(w, words[w], why, size);
         if (r < 0)
             return r;
     }
