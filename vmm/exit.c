@@ -2,6 +2,7 @@
  * The exit path: one table of handlers by exit reason, and the handlers that are too short for a
  * file of their own. A reason without a handler ends the guest with the reason's name.
  */
+#include <vmm/check.h>
 #include <vmm/internal.h>
 #include <kern/trap.h>
 
@@ -79,6 +80,7 @@ static bool handle_entry_state(struct Guest *g)
         "qualification %lu)",
         vmread(VMCS_GUEST_RIP), vmread(VMCS_GUEST_CR0), vmread(VMCS_GUEST_CR4),
         vmread(VMCS_GUEST_EFER), vmread(VMCS_EXIT_QUALIFICATION));
+    check_failed_entry(g);
     return leave(g);
 }
 
@@ -86,6 +88,7 @@ static bool handle_entry_msr(struct Guest *g)
 {
     guest_kill(g, "VM entry refused: entry %lu of the MSR area cannot be loaded",
                vmread(VMCS_EXIT_QUALIFICATION));
+    check_failed_entry(g);
     return leave(g);
 }
 

@@ -3,7 +3,7 @@
  * anything else: the reason is kept in words until the monitor asks.
  */
 #include <vmm/debug.h>
-#include <vmm/internal.h>
+#include <vmm/check.h>
 #include <inc/multiboot.h>
 
 /* One zeroed page for a structure of the VMM's, or NULL. */
@@ -60,6 +60,7 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
         return -E_NO_MEM;
     }
     msr_bitmap_init(g->msr_bitmap);
+    check_new_guest(g);
     if (g->debug != NULL)
         debug_ask(g, DEBUG_REQ_STOP);
     *store = g;
@@ -68,8 +69,10 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
 
 void guest_free(struct Env *e)
 {
-    if (e->env_guest != NULL)
+    if (e->env_guest != NULL) {
+        check_summary(e->env_guest);
         guest_drop(e->env_guest);
+    }
     e->env_guest = NULL;
 }
 

@@ -3,6 +3,7 @@
  * an exit interrupted (SDM "Event Injection", "Information for VM Exits That Occur During Event
  * Delivery").
  */
+#include <vmm/check.h>
 #include <vmm/debug.h>
 #include <vmm/internal.h>
 
@@ -140,6 +141,16 @@ static void flush(struct Guest *g, uint32_t attn)
     }
 }
 
+/* Let in what waits. */
+static inline void enter_events(struct Guest *g, uint32_t attn)
+{
+    bool busy = g->event.info & INTR_VALID;
+    if (busy)
+        enter_with_event(g);
+    if (attn & ATTN_IRQ)
+        take_interrupt(g, busy);
+}
+
 /* What is asked for seldom. false: leave the guest. */
 static bool __attribute__((noinline)) attend_rare(struct Guest *g, uint32_t *attn)
 {
@@ -156,6 +167,11 @@ static bool __attribute__((noinline)) attend_rare(struct Guest *g, uint32_t *att
     }
     if (*attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
         flush(g, *attn);
+    if (*attn & ATTN_CHECK) {
+        enter_events(g, *attn);
+        *attn = 0;
+        check_entry(g); /* comes last */
+    }
     return true;
 }
 
@@ -164,10 +180,6 @@ bool attend(struct Guest *g)
     uint32_t attn = __atomic_exchange_n(&g->attn, 0, __ATOMIC_RELAXED);
     if ((attn & ~(ATTN_EVENT | ATTN_IRQ)) && !attend_rare(g, &attn))
         return false;
-    bool busy = g->event.info & INTR_VALID;
-    if (busy)
-        enter_with_event(g);
-    if (attn & ATTN_IRQ)
-        take_interrupt(g, busy);
+    enter_events(g, attn);
     return !g->doomed && entry_is_prepared(g);
 }

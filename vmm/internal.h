@@ -33,6 +33,7 @@ enum GuestState {
 #define ATTN_TLB_FLUSH (1u << 4) /* the guest's own translations are to be dropped */
 #define ATTN_END       (1u << 5) /* the guest has ended */
 #define ATTN_DEBUG     (1u << 6) /* its debugger wants something: debug_attend */
+#define ATTN_CHECK     (1u << 7) /* check the VMCS: check_entry */
 
 /* An event to inject, as the VM-entry fields want it. */
 struct InjectEvent {
@@ -104,6 +105,10 @@ struct Guest {
     uint64_t spurious_rip, spurious_va;
 
     struct GuestDebug *debug; /* one page; NULL: made without GUEST_DEBUG */
+    /* VM-entry checker */
+    uint64_t entries_checked;
+    bool check_reported; /* its violations, and it is done */
+
     struct StringIo string_io;
     enum GuestState state;
     struct GuestExit exit; /* the event for the monitor */

@@ -2,6 +2,7 @@
  * The run loop: enter, exit, handle, enter again. asm_vmrun and vmexit turn it; the scheduler is
  * not on this road unless the host's deadline has come or the guest has nothing to do.
  */
+#include <vmm/check.h>
 #include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <kern/gdbstub.h>
@@ -217,8 +218,10 @@ static void run_loop(struct Guest *g)
     enum VmxResult r = asm_vmrun(&g->env->env_tf, g, g->launched, &g->host_rsp);
     if (r == VMX_OK)
         g->launched = true;
-    else
+    else {
         guest_kill(g, "VM entry failed: %s", vmx_result_words(r));
+        check_failed_entry(g);
+    }
 }
 
 void vmx_vmrun(struct Env *e)
