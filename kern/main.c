@@ -11,6 +11,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
+#include <vmm/check.h>
 
 extern const uint8_t embedded_fs[], embedded_fs_end[], embedded_init[], embedded_init_end[];
 
@@ -34,6 +35,8 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     cprintf("%s: %lu MiB of memory, %u CPU%s, %lu MHz\n", is_guest ? "gOS" : "hOS",
             page_ntotal() >> 8, ncpu, ncpu > 1 ? "s" : "", (tsc_khz + 500) / 1000);
 
+    if (cmdline_word("vmxcheck-test", NULL, 0))
+        check_self_test();
     env_create(embedded_fs, embedded_fs_end - embedded_fs, ENV_TYPE_FS, "fs");
     env_create(embedded_init, embedded_init_end - embedded_init, ENV_TYPE_INIT, "init");
     sched_yield();

@@ -6,12 +6,15 @@
 #include <vmm/check.h>
 #include <kern/platform.h>
 
+#define WORD_CHECK          "vmxcheck"
+#define WORD_BREAK          "vmxcheck-break"
 #define CPUID_PERF          0xa
 #define CPUID_ADDRESS_SIZES 0x80000008
 
 const char *const check_class_words[] = {
-    [CHECK_OK] = "valid",          [CHECK_CONTROL] = "control fields", [CHECK_HOST] = "host state",
-    [CHECK_GUEST] = "guest state", [CHECK_MSR] = "MSR loading",
+    [CHECK_OK] = "valid",        [CHECK_CONTROL] = "control fields",
+    [CHECK_HOST] = "host state", [CHECK_GUEST] = "guest state",
+    [CHECK_MSR] = "MSR loading", [CHECK_OTHER] = "something else",
 };
 
 bool check_read(enum VmcsField field, uint64_t *value)
@@ -35,10 +38,11 @@ bool check_read_physical(physaddr_t pa, void *buf, size_t len)
 void check_violation(struct CheckView *v, const struct CheckSection *s, enum VmcsField field,
                      uint64_t value, const char *words)
 {
-    if (v->violations++ == 0) {
+    if (v->violations == 0)
         v->class = s->class;
-        v->first = field;
-    }
+    if (v->violations < ARRAY_SIZE(v->fields))
+        v->fields[v->violations] = field;
+    v->violations++;
     if (v->print)
         cprintf("vmxcheck: %s = 0x%lx: %s (SDM \"%s\")\n", vmcs_field_name(field), value, words,
                 s->title);
@@ -160,13 +164,18 @@ void vmcs_check(struct CheckView *v, bool print)
 
 void check_new_guest(struct Guest *g)
 {
-    if (cmdline_word("vmxcheck", NULL, 0))
+    if (cmdline_word(WORD_CHECK, NULL, 0) || cmdline_word(WORD_BREAK, NULL, 0))
         guest_attn(g, ATTN_CHECK);
 }
 
 void check_entry(struct Guest *g)
 {
     struct CheckView v;
+    if (!g->started_checks && cmdline_word(WORD_BREAK, NULL, 0))
+        check_break(g);
+    g->started_checks = true;
+    if (!cmdline_word(WORD_CHECK, NULL, 0))
+        return;
     vmcs_check(&v, true);
     g->entries_checked++;
     if (v.violations > 0) {

@@ -20,6 +20,7 @@ enum CheckClass {
     CHECK_HOST,    /* VM-instruction error 8 */
     CHECK_GUEST,   /* exit reason 33 */
     CHECK_MSR,     /* exit reason 34 */
+    CHECK_OTHER,   /* not by the manual: the CPU reports something else */
 };
 extern const char *const check_class_words[];
 
@@ -55,8 +56,8 @@ struct CheckView {
     uint32_t physical_bits, linear_bits; /* widths of the CPU's addresses */
     bool print;
     uint32_t violations;
-    enum CheckClass class; /* of the first violation */
-    enum VmcsField first;  /* field of the first violation */
+    enum CheckClass class;    /* of the first violation */
+    enum VmcsField fields[8]; /* of the first violations */
 };
 
 typedef bool CheckPredicate(const struct CheckView *v, uint64_t value, uint64_t arg);
@@ -97,6 +98,9 @@ void check_summary(const struct Guest *g);
 
 /* With the word vmxcheck-test, at boot: break rules one by one and compare with the CPU. */
 void check_self_test(void);
+/* With the word vmxcheck-break: break in the VMCS of a guest named break-N what case N of the test
+ * breaks, to see what a refused entry looks like. */
+void check_break(struct Guest *g);
 
 /* ---- for the tables ---- */
 /* Read a field quietly. false: this CPU does not have it. */

@@ -207,6 +207,14 @@ static bool single_step_pending(const struct CheckView *v, uint64_t value, uint6
     return !!(value & PENDING_DBG_BS) == traps;
 }
 
+static bool link_elsewhere(const struct CheckView *v, uint64_t value, uint64_t arg)
+{
+    physaddr_t current;
+    (void)v, (void)arg;
+    asm volatile("vmptrst %0" : "=m"(current) : : "memory", "cc");
+    return value != current;
+}
+
 static bool link_revision(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     uint32_t word, shadow = v->word[IN_PROC2] & PROC2_SHADOW_VMCS ? 1u << 31 : 0;
@@ -243,6 +251,8 @@ static const struct CheckRule state_rules[] = {
       "while STI, MOV SS or HLT holds it back, BS must be 1 exactly if TF is (and BTF is not)" },
     { VMCS_LINK_POINTER, IN_MODE, MODE_LINK, check_physical, 0xfff,
       "must be all ones, or aligned to a page within the physical-address width" },
+    { VMCS_LINK_POINTER, IN_MODE, MODE_LINK, link_elsewhere, 0,
+      "must not point to the current VMCS" },
     { VMCS_LINK_POINTER, IN_MODE, MODE_LINK, link_revision, 0xfff,
       "must be all ones, or point to a VMCS with this CPU's revision" },
 };

@@ -5,11 +5,6 @@
  */
 #include <vmm/check.h>
 
-#define MSR_SMM_MONITOR_CTL 0x9b
-#define MSR_BIOS_UPDATE     0x79
-#define X2APIC_MSRS         8 /* numbers 0x800 to 0x8ff, shifted by 8 */
-#define APIC_BASE_X2APIC    (1ul << 10)
-
 struct MsrRule {
     bool (*holds)(const struct CheckView *v, const struct MsrEntry *e);
     const char *words;
@@ -30,14 +25,13 @@ static bool base_elsewhere(const struct CheckView *v, const struct MsrEntry *e)
 static bool not_x2apic(const struct CheckView *v, const struct MsrEntry *e)
 {
     (void)v;
-    return e->index >> 8 != X2APIC_MSRS || !(rdmsr(MSR_APIC_BASE) & APIC_BASE_X2APIC);
+    return e->index >> 8 != MSR_X2APIC >> 8;
 }
 
 static bool loadable(const struct CheckView *v, const struct MsrEntry *e)
 {
     (void)v;
-    return e->index != MSR_SMM_MONITOR_CTL && e->index != MSR_BIOS_UPDATE &&
-           e->index != MSR_BIOS_SIGN_ID;
+    return e->index != MSR_SMM_MONITOR_CTL && e->index != MSR_BIOS_UPDT_TRIG;
 }
 
 static bool address_canonical(const struct CheckView *v, const struct MsrEntry *e)
@@ -60,7 +54,7 @@ static bool value_fits(const struct CheckView *v, const struct MsrEntry *e)
 static const struct MsrRule rules[] = {
     { reserved_zero, "bits 63:32 of an entry of the area must be 0" },
     { base_elsewhere, "FS.base and GS.base are loaded from their fields, not from the area" },
-    { not_x2apic, "x2APIC registers cannot be loaded while the local APIC is in x2APIC mode" },
+    { not_x2apic, "the registers of the local APIC (0x800 to 0x8ff) cannot be loaded" },
     { loadable, "an entry names an MSR that a VM entry cannot load" },
     { address_canonical, "an MSR for an address must be given a canonical one" },
     { value_fits, "an MSR must be given a value without reserved bits" },

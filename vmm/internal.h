@@ -107,6 +107,7 @@ struct Guest {
     struct GuestDebug *debug; /* one page; NULL: made without GUEST_DEBUG */
     /* VM-entry checker */
     uint64_t entries_checked;
+    bool started_checks; /* check_entry has been there */
     bool check_reported; /* its violations, and it is done */
 
     struct StringIo string_io;

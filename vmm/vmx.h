@@ -56,14 +56,16 @@
 #define EPT_CAP_VPID           (EPT_CAP_INVVPID | EPT_CAP_INVVPID_SINGLE | EPT_CAP_INVVPID_ALL)
 
 /* Other MSRs the VMM knows by name */
-#define MSR_BIOS_SIGN_ID 0x8b
-#define MSR_SYSENTER_CS  0x174
-#define MSR_SYSENTER_ESP 0x175
-#define MSR_SYSENTER_EIP 0x176
-#define MSR_MISC_ENABLE  0x1a0
-#define MSR_DEBUGCTL     0x1d9
-#define MSR_PAT          0x277
-#define MSR_TSC_AUX      0xc0000103
+#define MSR_BIOS_UPDT_TRIG  0x79
+#define MSR_BIOS_SIGN_ID    0x8b
+#define MSR_SMM_MONITOR_CTL 0x9b
+#define MSR_SYSENTER_CS     0x174
+#define MSR_SYSENTER_ESP    0x175
+#define MSR_SYSENTER_EIP    0x176
+#define MSR_MISC_ENABLE     0x1a0
+#define MSR_DEBUGCTL        0x1d9
+#define MSR_PAT             0x277
+#define MSR_TSC_AUX         0xc0000103
 
 /* SDM "Pin-Based VM-Execution Controls" */
 #define PIN_EXTINT      (1u << 0)
