@@ -162,6 +162,9 @@ ssize_t sys_serial_write(const void *buf, size_t len);
 /* gOS's file server only: the hypercalls VMX_VMCALL_IPCSEND and IPCRECV with this env's page. */
 int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm);
 int64_t sys_host_ipc_recv(void *page);
+/* Let the kernel crash (CRASH_*), to test its report. -E_PERM without the word `crashtest` on its
+ * command line. */
+int sys_crash(int kind);
 
 static inline envid_t __attribute__((always_inline)) sys_exofork(void)
 {

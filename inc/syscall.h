@@ -53,7 +53,8 @@
     X(serial_read)            \
     X(serial_write)           \
     X(host_ipc_send)          \
-    X(host_ipc_recv)
+    X(host_ipc_recv)          \
+    X(crash)
 
 enum {
 #define SYSCALL_ENUM(name) SYS_##name,
@@ -64,6 +65,12 @@ enum {
 
 #ifndef __ASSEMBLER__
 #include "types.h"
+
+/* What sys_crash does: a failed assertion of the kernel's, or an exception in it. */
+enum {
+    CRASH_PANIC = 1,
+    CRASH_FAULT,
+};
 
 /* sys_sysinfo fills this. */
 struct SysInfo {

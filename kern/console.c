@@ -25,6 +25,7 @@ static bool panic_mode;
 static bool intr_enabled;  /* devices tell by interrupt when they have input */
 static bool break_enabled; /* command-line word `kdb` */
 static bool break_seen;
+static bool typed_at;
 
 static struct {
     char buf[RING_SIZE];
@@ -93,8 +94,14 @@ size_t cons_input_room(void)
     return RING_SIZE - (ring.wpos - ring.rpos);
 }
 
+bool cons_was_typed_at(void)
+{
+    return typed_at;
+}
+
 void cons_input(int c)
 {
+    typed_at = true;
     if (c == BREAK_KEY && break_enabled) {
         break_seen = true;
         return;

@@ -17,6 +17,8 @@ void cons_write(const char *s, size_t len);
 void cprintf_to(void (*fn)(const char *s, size_t len));
 /* Next input character, 0 if there is none. Polls the devices as well. */
 int cons_getc(void);
+/* Has a key ever come, on any device? */
+bool cons_was_typed_at(void);
 /* Is there input? */
 bool cons_has_input(void);
 /* Interrupt handlers: take what the devices have, then wake envs that wait for input. */

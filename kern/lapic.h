@@ -14,6 +14,7 @@ void lapic_eoi(void);
 void lapic_timer_set(uint64_t tsc_deadline);
 uint32_t lapic_id(void);
 void lapic_send_ipi(uint32_t apicid, int vector);
+/* A non-maskable interrupt for one CPU. */
 void lapic_send_nmi(uint32_t apicid);
 /* Reset a CPU to its wait for a start-up IPI; start it in real mode at physical page `page` (0 to
  * 255). */

@@ -5,6 +5,7 @@
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <kern/console.h>
+#include <kern/crash.h>
 #include <kern/env.h>
 #include <kern/kdebug.h>
 #include <kern/monitor.h>
@@ -55,13 +56,33 @@ static void print_frame(uint64_t rip, bool is_return)
             info.line);
 }
 
-void backtrace(uint64_t rip, uint64_t rbp)
+static bool in_text(uint64_t rip)
+{
+    return rip >= (uint64_t)text_start && rip < (uint64_t)text_end;
+}
+
+/* The function that was interrupted may have no frame of its own. */
+static void print_caller_of_leaf(uint64_t rip, uint64_t rsp)
+{
+    struct RipInfo info;
+
+    if (!debuginfo_rip(rip, &info) || *(const uint8_t *)(rip - info.offset) == INSN_PUSH_RBP ||
+        !frame_ok(rsp))
+        return;
+    uint64_t caller = *(const uint64_t *)rsp;
+    if (in_text(caller))
+        print_frame(caller, true);
+}
+
+void backtrace(uint64_t rip, uint64_t rbp, uint64_t rsp)
 {
     cprintf("backtrace:\n");
     print_frame(rip, false);
+    if (rsp)
+        print_caller_of_leaf(rip, rsp);
     for (int i = 0; i < MAX_FRAMES && frame_ok(rbp); i++) {
         const uint64_t *frame = (const uint64_t *)rbp; /* caller's RBP, return address */
-        if (frame[1] < (uint64_t)text_start || frame[1] >= (uint64_t)text_end)
+        if (!in_text(frame[1]))
             return;
         print_frame(frame[1], true);
         if (frame[0] <= rbp)
@@ -74,10 +95,10 @@ static enum Next cmd_backtrace(int argc, char **argv, struct Trapframe *tf)
 {
     (void)argc, (void)argv;
     if (tf) {
-        backtrace(tf->tf_rip, tf->tf_rbp);
+        backtrace(tf->tf_rip, tf->tf_rbp, tf->tf_rsp);
     } else {
         const uint64_t *frame = __builtin_frame_address(0);
-        backtrace(frame[1], frame[0]);
+        backtrace(frame[1], frame[0], 0);
     }
     return STAY;
 }

@@ -7,6 +7,7 @@
 #include <inc/x86.h>
 #include <kern/console.h>
 #include <kern/cpu.h>
+#include <kern/crash.h>
 #include <kern/env.h>
 #include <kern/pic.h>
 #include <kern/platform.h>

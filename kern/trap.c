@@ -9,6 +9,7 @@
 #include <inc/x86.h>
 #include <kern/console.h>
 #include <kern/cpu.h>
+#include <kern/crash.h>
 #include <kern/env.h>
 #include <kern/gdbstub.h>
 #include <kern/lapic.h>
@@ -112,6 +113,9 @@ static void end_env(struct Trapframe *tf, const char *more)
 {
     cprintf("[%08x] %s: %s%s, rip %#lx, rsp %#lx: ended\n", curenv->env_id, curenv->env_name,
             trapname(tf->tf_trapno), more, tf->tf_rip, tf->tf_rsp);
+    spin_lock(env_mem(curenv));
+    user_backtrace(curenv, tf);
+    spin_unlock(env_mem(curenv));
     env_destroy(curenv, EXIT_FAULT);
 }
 
@@ -217,9 +221,12 @@ static void kernel_trap(struct Trapframe *tf)
             tf->tf_rip = (uint64_t)user_access_fault;
         return;
     }
-    /* Ignored without a word: what it has interrupted may hold the console's lock. */
-    if (tf->tf_trapno == T_NMI)
+    /* But for a panic's, ignored without a word: what it has interrupted may hold the console's
+     * lock. */
+    if (tf->tf_trapno == T_NMI) {
+        crash_nmi(tf);
         return;
+    }
     if (tf->tf_trapno == T_PGFLT)
         cprintf("page fault in the kernel at address %#lx\n", va);
     panic_trap(tf, "%s in the kernel at %#lx", trapname(tf->tf_trapno), tf->tf_rip);

@@ -267,6 +267,11 @@ int sys_host_ipc_send(uint64_t value, void *page, uint64_t perm)
     return call3(SYS_host_ipc_send, value, (uintptr_t)page, perm);
 }
 
+int sys_crash(int kind)
+{
+    return call1(SYS_crash, kind);
+}
+
 int64_t sys_host_ipc_recv(void *page)
 {
     return call1(SYS_host_ipc_recv, (uintptr_t)page);

@@ -188,6 +188,7 @@ static void others(void)
     CHECK(sys_host_ipc_send(0, page, PERM_RW) < 0, "a user program asks the host");
     CHECK(sys_host_ipc_recv(page) < 0, "a user program hears the host");
     CHECK_IS(sys_ipc_recv(page + 1, 0), -E_INVAL);
+    CHECK_IS(sys_crash(CRASH_PANIC), -E_PERM);
 }
 
 static const struct Test tests[] = {

@@ -31,5 +31,8 @@ extern struct VmcsSnapshot vmcs_snapshot;
 bool vmcs_take_snapshot(void) __attribute__((used));
 /* Take a snapshot and print it, or say that there is none. */
 void vmcs_print(void);
+/* For crash reports: what the guests did last. Nothing if there is none. Takes no locks: everything
+ * stands. */
+void vmm_report(void);
 
 #endif
