@@ -1,0 +1,76 @@
+"""What is told about exits: counts, traces, reports of ended guests, and the picture made of them."""
+
+import json
+import re
+import xml.dom.minidom
+from pathlib import Path
+
+from jos.grade import Bench, check, check_match, check_that
+from jos.session import GOS
+
+from .common import bochs, host
+
+GUESTS = "/vmm/guests"
+RING = 7
+DETACH_KEY = "\x1d"  # Ctrl-]
+
+
+@check("Traces", 0, "vmstat counts a guest's exits, and names their reasons", lane="bochs")
+def counts(bench: Bench) -> None:
+    session = bochs(bench)
+    text = session.sh(f"vmm -s -k {GUESTS}/triple-fault")
+    exits = int(check_match(r"vmm: (\d+) exits", text).group(1))
+    parts = [int(n) for n in re.findall(r"^  \w+ ?[\w/ ]* {2,}(\d+)$", text.split("exits\n")[1], re.M)]
+    check_that(exits > 0 and parts, "exits by reason", text)
+    last = check_match(r"last exit: (.*); exits: (.*) \(vmm -t", text)
+    check_that(last.group(1) == "triple fault", "the last exit's reason, triple fault", text)
+    total = sum(int(n) for n in re.findall(r"[A-Z_]+ (\d+)", last.group(2)))
+    check_that(total == exits, f"reasons that add up to {exits}", text)
+    check_match("no guests", session.sh("vmstat -1"))
+    check_match("no guest named nobody", session.sh("vmstat -1 nobody"))
+
+
+@check("Traces", 0, "a traced guest that is ended shows its last exits and where it was", lane="bochs")
+def ended(bench: Bench) -> None:
+    session = bochs(bench)
+    text = session.sh(f"vmm -T {RING} -k {GUESTS}/triple-fault")
+    lines = re.findall(r"^ +(\d+) +\d+ [0-9a-f]{16} (.*)$", text, re.M)
+    numbers = [int(number) for number, _ in lines]
+    check_that(len(lines) == RING, f"{RING} exits", text)
+    check_that(numbers == list(range(numbers[0], numbers[0] + RING)), "numbers in a row", text)
+    check_match(r"triple fault; ends, \d+ ticks", lines[-1][1])
+    check_match(r"I/O instruction: out port 0x3f8, 1 byte: 0xa; stops for its monitor", text)
+    rip = check_match(r"triple fault at rip 0x([0-9a-f]+)", text).group(1)
+    check_match(rf"#0 +0*{rip}\n +#1 +[0-9a-f]+", text)
+    check_match("a trace keeps 1 to", session.sh("vmm -T 0"))
+
+
+@check("Traces", 0, "vmtrace tells gOS's exits in words and in JSON, which exitplot draws", lane="bochs")
+def plotted(bench: Bench) -> None:
+    session = bochs(bench)
+    session.sh("vmm -t -n traced", 60, GOS)
+    session.ready().send(DETACH_KEY)
+    check_match("traced goes on in the background", session.until("hOS$ ", 30))
+    try:
+        text = session.sh("vmtrace traced", 60)
+        check_match(r"CPUID instruction: leaf 0x40000000", text)
+        check_match(r"hypercall\): MBMAP", text)
+        check_match(r"EPT violation: write at gpa 0x[0-9a-f]+, not mapped; goes on at the same", text)
+        check_match(r"traced: \d+ exits, last: ", session.sh("vmstat -1 traced"))
+        log = session.sh("vmtrace -json traced", 60)
+    finally:
+        session.sh("vmm kill traced", 60)
+    trace = json.loads(check_match(r"(\{\"guest\".*\]\})", log.replace("\r", "")).group(1))
+    check_that(trace["exits"][0]["n"] == 0 and len(trace["exits"]) > 20, "all exits from 0 on", log)
+    folder = Path(bench.folder)
+    (folder / "trace.log").write_text(log)
+    result = host(["conf/exitplot", folder / "trace.log", "-o", folder / "trace.svg"])
+    check_that(result.returncode == 0, "a picture", result.stdout)
+    svg = (folder / "trace.svg").read_text()
+    xml.dom.minidom.parseString(svg)
+    for name in {item["name"] for item in trace["exits"]}:
+        check_that(f">{name}</text>" in svg, f"the reason {name} in the picture", svg)
+    result = host(["conf/exitplot", "README.md"])
+    check_that(result.returncode == 1, "status 1 for a file without a trace", result.stdout)
+    check_match("README.md: no trace in it", result.stdout)
+    check_match("no guest named nobody", session.sh("vmtrace nobody"))
