@@ -11,7 +11,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
-#include <vmm/check.h>
+#include <vmm/guest.h>
 
 extern const uint8_t embedded_fs[], embedded_fs_end[], embedded_init[], embedded_init_end[];
 

@@ -96,8 +96,6 @@ void check_failed_entry(struct Guest *g);
 /* g ends: how many entries have been checked. */
 void check_summary(const struct Guest *g);
 
-/* With the word vmxcheck-test, at boot: break rules one by one and compare with the CPU. */
-void check_self_test(void);
 /* With the word vmxcheck-break: break in the VMCS of a guest named break-N what case N of the test
  * breaks, to see what a refused entry looks like. */
 void check_break(struct Guest *g);

@@ -326,7 +326,7 @@ const struct CheckCase check_cases[] = {
     KNOWN(WRITES_ALL, MSR, 32, "the microcode update in the MSR area",
           MSR_INDEX(MSR_BIOS_UPDT_TRIG)),
     KNOWN(WRITES_ALL, MSR, 32, "the SMM monitor in the MSR area", MSR_INDEX(MSR_SMM_MONITOR_CTL)),
-    BAD(MSR, 32, "the local APIC's TPR in the MSR area", MSR_INDEX(MSR_X2APIC + 8)),
+    KNOWN(WRITES_ALL, MSR, 32, "the local APIC's TPR in the MSR area", MSR_INDEX(MSR_X2APIC + 8)),
     BAD(MSR, 32, "kernel GS.base not canonical", MSR_VALUE(CROOKED)),
 
     /* ---- valid, though it looks odd ---- */

@@ -95,7 +95,8 @@ static bool blames(const struct CheckView *v, enum VmcsField field)
     for (uint32_t i = 0; i < MIN(v->violations, ARRAY_SIZE(v->fields)); i++)
         if (v->fields[i] == field)
             return true;
-    return false;
+    uint64_t value;
+    return !check_read(field, &value); /* then the control that the CPU lacks, too, is to blame */
 }
 
 /* One word for a case, counted. */

@@ -21,6 +21,9 @@ int vmx_init_vmxon(void);
 void vmx_vmrun(struct Env *e);
 /* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
 bool guest_uses_drs(const struct Guest *g);
+/* With the word vmxcheck-test, at boot: break the rules of VM entry one by one and compare the
+ * verdict of the checker (vmm/check.h) with the CPU's. */
+void check_self_test(void);
 /* Give back everything a guest holds: memory, EPT, VMCS, bitmaps. Called by env_destroy. */
 void guest_free(struct Env *e);
 

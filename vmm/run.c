@@ -216,9 +216,9 @@ static void run_loop(struct Guest *g)
     if (!resume(g))
         return;
     enum VmxResult r = asm_vmrun(&g->env->env_tf, g, g->launched, &g->host_rsp);
-    if (r == VMX_OK)
+    if (r == VMX_OK) {
         g->launched = true;
-    else {
+    } else {
         guest_kill(g, "VM entry failed: %s", vmx_result_words(r));
         check_failed_entry(g);
     }
