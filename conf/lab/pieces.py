@@ -26,9 +26,9 @@ EXERCISE_0 = (
         "vmx_check_support",
         (
             "Find out whether this CPU has VT-x and whether the firmware allows it; then ask "
-            "vmx_check_ept for the rest. When something is missing, write a sentence into why (at most "
-            "size bytes) that says what it is and what to do instead, and return -E_NOT_SUPP. The code "
-            "below runs when all is there.",
+            "vmx_check_ept for the rest. When something is missing, write a sentence into why "
+            "(at most size bytes) that says what it is and what to do instead, and return "
+            "-E_NOT_SUPP. The code below runs when all is there.",
         ),
         (
             SDM("Discovering Support for VMX"),
@@ -36,8 +36,10 @@ EXERCISE_0 = (
             "kern/desc.c and inc/x86.h for cpuid and rdmsr",
         ),
         (
-            "A CPU without VT-x has no MSR IA32_FEATURE_CONTROL: reading it there is a #GP. Ask CPUID first.",
-            "The MSR matters only when its lock bit is set. An unlocked one is vmx_init_vmxon's to set.",
+            "A CPU without VT-x has no MSR IA32_FEATURE_CONTROL: reading it there is a #GP. Ask "
+            "CPUID first.",
+            "The MSR matters only when its lock bit is set. An unlocked one is vmx_init_vmxon's "
+            "to set.",
             "The sentences have to contain `no VT-x` and `locked off`; VMX_ADVICE has the way out.",
         ),
         ("why", "size"),
@@ -46,17 +48,19 @@ EXERCISE_0 = (
         0,
         "vmx_check_ept",
         (
-            "VT-x alone is not enough: this VMM needs EPT, unrestricted guests, four-level EPT tables in "
-            "write-back memory, and INVEPT, also of all contexts. Return 0, or -E_NOT_SUPP with a "
-            "sentence in why that names the first thing that is missing.",
+            "VT-x alone is not enough: this VMM needs EPT, unrestricted guests, four-level EPT "
+            "tables in write-back memory, and INVEPT, also of all contexts. Return 0, or "
+            "-E_NOT_SUPP with a sentence in why that names the first thing that is missing.",
         ),
         (
-            SDM("VMX Capability Reporting Facility") + ": VM-execution controls, VPID and EPT capabilities",
+            'Intel SDM volume 3, "VMX Capability Reporting Facility": VM-execution controls, '
+            "VPID and EPT capabilities",
         ),
         (
-            "The capability MSRs of controls have in their high half what may be 1. The secondary "
-            "controls have an MSR only if the primary ones may activate them.",
-            "The bits are named in vmm/vmx.h; a small table of bit and name is shorter than a chain of ifs.",
+            "The capability MSRs of controls have in their high half what may be 1. The "
+            "secondary controls have an MSR only if the primary ones may activate them.",
+            "The bits are named in vmm/vmx.h; a small table of bit and name is shorter than a "
+            "chain of ifs.",
         ),
         ("why", "size"),
     ),
@@ -64,10 +68,11 @@ EXERCISE_0 = (
         0,
         "vmx_init_vmxon",
         (
-            "Turn VMX operation on for this CPU. The VMXON region is there (cpu_vmxon_region is its "
-            "physical address, its revision is set). Set IA32_FEATURE_CONTROL if the firmware left it "
-            "unlocked, give CR0 and CR4 the values that VMX operation demands, and execute VMXON. If "
-            "that fails, say so with cprintf, clear CR4.VMXE again and return -E_NOT_SUPP.",
+            "Turn VMX operation on for this CPU. The VMXON region is there (cpu_vmxon_region is "
+            "its physical address, its revision is set). Set IA32_FEATURE_CONTROL if the "
+            "firmware left it unlocked, give CR0 and CR4 the values that VMX operation demands, "
+            "and execute VMXON. If that fails, say so with cprintf, clear CR4.VMXE again and "
+            "return -E_NOT_SUPP.",
         ),
         (
             SDM("Enabling and Entering VMX Operation"),
@@ -76,7 +81,8 @@ EXERCISE_0 = (
             "vmm/vmcs.h for vmxon()",
         ),
         (
-            "vmx_caps has the fixed bits: what is 1 in FIXED0 has to be 1, what is 0 in FIXED1 has to be 0.",
+            "vmx_caps has the fixed bits: what is 1 in FIXED0 has to be 1, what is 0 in FIXED1 "
+            "has to be 0.",
             "IA32_FEATURE_CONTROL can be written once; after the lock bit is set a write is a #GP.",
         ),
     ),
@@ -84,11 +90,14 @@ EXERCISE_0 = (
         0,
         "sched_yield",
         (
-            "sched_yield has found a guest to run: this CPU becomes a host. Return 0 when VMX operation "
-            "is on, after turning it on with vmx_init_vmxon if this is the first guest here; -E_* when "
-            "the CPU refuses.",
+            "sched_yield has found a guest to run: this CPU becomes a host. Return 0 when VMX "
+            "operation is on, after turning it on with vmx_init_vmxon if this is the first guest "
+            "here; -E_* when the CPU refuses.",
         ),
-        ("kern/cpu.h: what the kernel knows of each CPU", "vmm/guest.h: the contract of vmx_init_vmxon"),
+        (
+            "kern/cpu.h: what the kernel knows of each CPU",
+            "vmm/guest.h: the contract of vmx_init_vmxon",
+        ),
         (),
         ("c",),
     ),
@@ -99,10 +108,10 @@ EXERCISE_1 = (
         1,
         "sys_env_mkguest",
         (
-            "Make a guest. The arguments are sound and the machine can run guests (both were checked "
-            "above). A guest is a machine (struct Guest, from guest_alloc) and an env of type "
-            "ENV_TYPE_GUEST, child of the caller; guest_adopt joins the two. Return the env's id, or the "
-            "error; on an error nothing may be left over.",
+            "Make a guest. The arguments are sound and the machine can run guests (both were "
+            "checked above). A guest is a machine (struct Guest, from guest_alloc) and an env of "
+            "type ENV_TYPE_GUEST, child of the caller; guest_adopt joins the two. Return the "
+            "env's id, or the error; on an error nothing may be left over.",
         ),
         (
             "vmm/internal.h: struct Guest, guest_alloc, guest_drop",
@@ -118,11 +127,14 @@ EXERCISE_1 = (
         1,
         "make_guest",
         (
-            "vmm declares itself the owner of a guest: ask the kernel for a guest with the memory size, "
-            "the entry point and the flags that the user chose. Return the guest's id. When there is "
-            "none, say why with complain() and return the error.",
+            "vmm declares itself the owner of a guest: ask the kernel for a guest with the "
+            "memory size, the entry point and the flags that the user chose. Return the guest's "
+            "id. When there is none, say why with complain() and return the error.",
         ),
-        ("inc/lib.h: sys_env_mkguest", "struct Options above, struct Boot in user/vmm_mon.h"),
+        (
+            "inc/lib.h: sys_env_mkguest",
+            "struct Options above, struct Boot in user/vmm_mon.h",
+        ),
         ("%e in complain's format prints an error's words.",),
         ("o", "b"),
     ),
@@ -133,17 +145,19 @@ EXERCISE_2 = (
         2,
         "ept_lookup_gpa",
         (
-            "Walk the guest's EPT from the root table (level 3) down to the table of level 0 that maps "
-            "gpa, and leave that table in `table`; the lines below take the entry out of it. Where the "
-            "next table is missing, return -E_NOT_FOUND, or with create make it (new_table) and refer to "
-            "it with all rights; -E_NO_MEM when there is no memory.",
+            "Walk the guest's EPT from the root table (level 3) down to the table of level 0 "
+            "that maps gpa, and leave that table in `table`; the lines below take the entry out "
+            "of it. Where the next table is missing, return -E_NOT_FOUND, or with create make it "
+            "(new_table) and refer to it with all rights; -E_NO_MEM when there is no memory.",
         ),
         (
-            SDM("The Extended Page Table Mechanism (EPT)") + ": the tables with the formats of entries",
+            'Intel SDM volume 3, "The Extended Page Table Mechanism (EPT)": the tables with the '
+            "formats of entries",
             "kern/pmap.c: the walk of the host's own page tables has the same shape",
         ),
         (
-            "An entry holds the physical address of the next table; the kernel reads it at KADDR of that.",
+            "An entry holds the physical address of the next table; the kernel reads it at KADDR "
+            "of that.",
             "PTX(gpa, level) is the index in the table of that level, for EPT as for page tables.",
             "An EPT entry has no present bit: one whose rights are all 0 is not there.",
         ),
@@ -153,13 +167,13 @@ EXERCISE_2 = (
         2,
         "ept_map_hva2gpa",
         (
-            "Put frame pp at gpa: find the entry (making tables), and write into it the frame's address, "
-            "the rights, memory type write-back, and that the guest's PAT is ignored. If something is "
-            "mapped there, that is -E_BUSY unless overwrite says otherwise. The entry holds a reference "
-            "on its frame, and gives back the one on the frame that it replaces. A page that was not "
-            "mapped before counts in g->stats.pages.",
-            "When what the guest could do there shrinks (another frame, or rights taken away), the CPU "
-            "may still hold the old translation: flush(g) sees to it.",
+            "Put frame pp at gpa: find the entry (making tables), and write into it the frame's "
+            "address, the rights, memory type write-back, and that the guest's PAT is ignored. "
+            "If something is mapped there, that is -E_BUSY unless overwrite says otherwise. The "
+            "entry holds a reference on its frame, and gives back the one on the frame that it "
+            "replaces. A page that was not mapped before counts in g->stats.pages.",
+            "When what the guest could do there shrinks (another frame, or rights taken away), "
+            "the CPU may still hold the old translation: flush(g) sees to it.",
         ),
         (
             SDM("The Extended Page Table Mechanism (EPT)"),
@@ -180,10 +194,11 @@ EXERCISE_3 = (
         3,
         "sys_ept_map",
         (
-            "Give the page at srcva of the caller (srcenv: 0 or its own id) to its guest at gpa. Check "
-            "everything (that the guest is the caller's was done above): the permissions are allowed "
-            "(ept_perm_ok), gpa is a page of the guest's memory, the caller has the page with these "
-            "rights (env_page_take). The mapping replaces what was there. inc/lib.h lists the errors.",
+            "Give the page at srcva of the caller (srcenv: 0 or its own id) to its guest at gpa. "
+            "Check everything (that the guest is the caller's was done above): the permissions "
+            "are allowed (ept_perm_ok), gpa is a page of the guest's memory, the caller has the "
+            "page with these rights (env_page_take). The mapping replaces what was there. "
+            "inc/lib.h lists the errors.",
         ),
         (
             "inc/lib.h: sys_ept_map",
@@ -200,8 +215,8 @@ EXERCISE_3 = (
         3,
         "copy_guest_kern_gpa",
         (
-            "Load each of the kernel's segments into guest memory with map_in_guest. Return 0, or the "
-            "first error.",
+            "Load each of the kernel's segments into guest memory with map_in_guest. Return 0, "
+            "or the first error.",
         ),
         ("struct Image and struct Segment in user/vmm_mon.h",),
         (),
@@ -211,21 +226,21 @@ EXERCISE_3 = (
         3,
         "map_in_guest",
         (
-            "Bring filesz bytes of file fd, from fileoffset on, to gpa. A page of the guest that begins "
-            "inside the segment is filled in a fresh page of your own at SCRATCH, handed over with "
-            "sys_ept_map, and taken out of this address space, so that it has one owner. The rest of "
-            "such a page is zero. Where the segment begins in the middle of a page, that page keeps what "
-            "it has: copy_part writes the bytes into it. What the file does not reach (up to memsz) "
-            "stays untouched: the VMM gives zeroed pages when the guest comes there. filesz > memsz is "
-            "-E_INVAL.",
+            "Bring filesz bytes of file fd, from fileoffset on, to gpa. A page of the guest that "
+            "begins inside the segment is filled in a fresh page of your own at SCRATCH, handed "
+            "over with sys_ept_map, and taken out of this address space, so that it has one "
+            "owner. The rest of such a page is zero. Where the segment begins in the middle of a "
+            "page, that page keeps what it has: copy_part writes the bytes into it. What the "
+            "file does not reach (up to memsz) stays untouched: the VMM gives zeroed pages when "
+            "the guest comes there. filesz > memsz is -E_INVAL.",
         ),
         (
             "inc/lib.h: sys_page_alloc, sys_ept_map, sys_page_unmap, seek",
             "user/vmm_mon.h: the contract of map_in_guest",
         ),
         (
-            "One loop over pages; PGOFF(gpa) tells the two cases apart. A helper for the whole page, "
-            "beside copy_part, keeps it short.",
+            "One loop over pages; PGOFF(gpa) tells the two cases apart. A helper for the whole "
+            "page, beside copy_part, keeps it short.",
             "read_all takes a file that has become shorter for an error.",
         ),
         ("copy_part", "guest", "gpa", "memsz", "fd", "filesz", "fileoffset"),
@@ -237,9 +252,10 @@ EXERCISE_4 = (
         4,
         "asm_vmrun",
         (
-            "Enter the guest. Load its general registers from tf (LOAD_GUEST; rdi still has tf, and rsi, "
-            "rdx and rcx the other arguments), then VMLAUNCH if this VMCS was not launched yet, VMRESUME "
-            "if it was (`launched`, in dl). Behind an instruction that fails, go on at entry_failed.",
+            "Enter the guest. Load its general registers from tf (LOAD_GUEST; rdi still has tf, "
+            "and rsi, rdx and rcx the other arguments), then VMLAUNCH if this VMCS was not "
+            "launched yet, VMRESUME if it was (`launched`, in dl). Behind an instruction that "
+            "fails, go on at entry_failed.",
         ),
         (
             SDM("VM Entries"),
@@ -248,24 +264,24 @@ EXERCISE_4 = (
         ),
         (
             "LOAD_GUEST overwrites every register, rdx too; it leaves the flags alone.",
-            "After a success the CPU is in the guest, and comes back at asm_vmexit_entry, not behind the "
-            "instruction.",
+            "After a success the CPU is in the guest, and comes back at asm_vmexit_entry, not "
+            "behind the instruction.",
         ),
     ),
     Piece(
         4,
         "asm_vmexit_entry",
         (
-            "Every VM exit comes here, with rsp as it was at the entry (the stack is drawn above) and "
-            "the guest in all other general registers. Save them into tf, every one where LOAD_GUEST "
-            "finds it. Call vmexit(g). If it returns true, load the guest's registers again and enter "
-            "it; it was launched by now. If false, go to leave_ok.",
+            "Every VM exit comes here, with rsp as it was at the entry (the stack is drawn "
+            "above) and the guest in all other general registers. Save them into tf, every one "
+            "where LOAD_GUEST finds it. Call vmexit(g). If it returns true, load the guest's "
+            "registers again and enter it; it was launched by now. If false, go to leave_ok.",
         ),
         (SDM("VM Exits") + ', "Loading Host State"',),
         (
             "No register is free in the beginning. The stack has room below rsp.",
-            "The compiler's code expects a rbp that backtraces can follow: put the caller's there before "
-            "the call.",
+            "The compiler's code expects a rbp that backtraces can follow: put the caller's "
+            "there before the call.",
             "A bool comes back in al; the rest of rax is undefined.",
         ),
     ),
@@ -276,9 +292,9 @@ EXERCISE_5 = (
         5,
         "vmexit",
         (
-            "An exit has just happened. Read its basic reason out of the VMCS, count it (count_exit), and "
-            "let the handler from the table finish the exit; what it returns is the answer. A reason that "
-            "the table does not have is handle_unexpected's.",
+            "An exit has just happened. Read its basic reason out of the VMCS, count it "
+            "(count_exit), and let the handler from the table finish the exit; what it returns "
+            "is the answer. A reason that the table does not have is handle_unexpected's.",
         ),
         (
             SDM("Information for All VM Exits") + ": exit reason; bits 15:0 are the basic reason",
@@ -291,10 +307,13 @@ EXERCISE_5 = (
         5,
         "hv_mbmap",
         (
-            "VMX_VMCALL_MBMAP: a guest's kernel asks where its boot information is. Put its gpa into the "
-            "guest's rbx; the result is 0.",
+            "VMX_VMCALL_MBMAP: a guest's kernel asks where its boot information is. Put its gpa "
+            "into the guest's rbx; the result is 0.",
         ),
-        ("inc/vmm.h: the hypercalls with their registers", "struct Guest in vmm/internal.h"),
+        (
+            "inc/vmm.h: the hypercalls with their registers",
+            "struct Guest in vmm/internal.h",
+        ),
         ("result() sets rax and goes on behind the instruction.",),
         ("g",),
     ),
@@ -305,11 +324,12 @@ EXERCISE_6 = (
         6,
         "cpuid_leaf_1",
         (
-            "The row of leaf 1, features: which bits of the host's answer a guest may see (keep), and "
-            "which it sees in any case (set), in the order EAX, EBX, ECX, EDX. A guest sees what it can "
-            "use without help: no VMX, no MONITOR, nothing of XSAVE or AVX (their state is not "
-            "switched), no PCID. It does see that it is a guest, and the x2APIC and the TSC deadline "
-            "timer, which the VMM emulates. EBX and EDX have masks above, EAX stays; ECX is yours.",
+            "The row of leaf 1, features: which bits of the host's answer a guest may see "
+            "(keep), and which it sees in any case (set), in the order EAX, EBX, ECX, EDX. A "
+            "guest sees what it can use without help: no VMX, no MONITOR, nothing of XSAVE or "
+            "AVX (their state is not switched), no PCID. It does see that it is a guest, and the "
+            "x2APIC and the TSC deadline timer, which the VMM emulates. EBX and EDX have masks "
+            "above, EAX stays; ECX is yours.",
         ),
         (
             'Intel SDM volume 2, "CPUID - CPU Identification": feature information in ECX',
@@ -322,10 +342,10 @@ EXERCISE_6 = (
         6,
         "handle_cpuid",
         (
-            "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its eax, ebx, "
-            "ecx and edx, and go on behind the instruction. Leaves up to PLAIN_MAX are rows of "
-            "basic_leaves as they are; the others come from computed_leaf. The table needs its row of "
-            "leaf 1, which is yours, too.",
+            "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its "
+            "eax, ebx, ecx and edx, and go on behind the instruction. Leaves up to PLAIN_MAX are "
+            "rows of basic_leaves as they are; the others come from computed_leaf. The table "
+            "needs its row of leaf 1, which is yours, too.",
         ),
         (
             SDM("Instructions That Cause VM Exits Unconditionally"),
@@ -345,10 +365,13 @@ EXERCISE_7 = (
         7,
         "ask",
         (
-            "gOS's side: send one request to the host's file server, with the page, and wait for the "
-            "answer. Return what the server answers, or the error of sending.",
+            "gOS's side: send one request to the host's file server, with the page, and wait for "
+            "the answer. Return what the server answers, or the error of sending.",
         ),
-        ("inc/lib.h: ipc_host_send, ipc_host_recv", "inc/fs.h: GDISK_*"),
+        (
+            "inc/lib.h: ipc_host_send, ipc_host_recv",
+            "inc/fs.h: GDISK_*",
+        ),
         ("No page comes with the answer: UTOP as the address says so.",),
         ("value", "page"),
     ),
@@ -356,9 +379,9 @@ EXERCISE_7 = (
         7,
         "transfer",
         (
-            "Read or write n blocks from `block` on, each from or to its own page: one request a block. "
-            "When one fails, say on the console (os_say) which block of which disk and why, and return "
-            "-E_IO.",
+            "Read or write n blocks from `block` on, each from or to its own page: one request a "
+            "block. When one fails, say on the console (os_say) which block of which disk and "
+            "why, and return -E_IO.",
         ),
         ("inc/fs.h: GDISK_VALUE makes the word that a request is",),
         ("The page has the data in both directions: the server writes into it.",),
@@ -368,16 +391,22 @@ EXERCISE_7 = (
         7,
         "hv_ipcsend",
         (
-            "VMX_VMCALL_IPCSEND: send a value and perhaps a page to the host. Only VMX_HOST_FS_ENV, the "
-            "host's file server, can be reached; otherwise, or when there is none, -E_BAD_ENV. "
-            "message_page finds the page and checks the permission; ipc_guest_send sends. If that "
-            "answers 1, the message waits for its receiver: the guest leaves the CPU behind the "
-            "instruction, and guest_ipc_sent brings the result later. Otherwise the result is known now.",
+            "VMX_VMCALL_IPCSEND: send a value and perhaps a page to the host. Only "
+            "VMX_HOST_FS_ENV, the host's file server, can be reached; otherwise, or when there "
+            "is none, -E_BAD_ENV. message_page finds the page and checks the permission; "
+            "ipc_guest_send sends. If that answers 1, the message waits for its receiver: the "
+            "guest leaves the CPU behind the instruction, and guest_ipc_sent brings the result "
+            "later. Otherwise the result is known now.",
         ),
-        ("inc/vmm.h: the hypercall's registers", "kern/ipc.c: ipc_guest_send"),
         (
-            "message_page hands out a reference on the page, which is yours to give back on every way.",
-            "A message may have made the server runnable: with g->deadline = 0 the run loop looks at once.",
+            "inc/vmm.h: the hypercall's registers",
+            "kern/ipc.c: ipc_guest_send",
+        ),
+        (
+            "message_page hands out a reference on the page, which is yours to give back on "
+            "every way.",
+            "A message may have made the server runnable: with g->deadline = 0 the run loop "
+            "looks at once.",
             "arguments() has the registers as the guest's mode means them.",
         ),
         ("g", "file_server", "message_page"),
@@ -386,13 +415,14 @@ EXERCISE_7 = (
         7,
         "hv_ipcrecv",
         (
-            "VMX_VMCALL_IPCRECV: take the message that has come for this guest, or wait for one. The "
-            "place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is -E_INVAL. A "
-            "message that is there (g->msg_full) is put in its place by take_message; the page that it "
-            "came with is given back, and there is room for the next one. If there is none: note the "
-            "place in g->recv_gpa, and block as WAIT_HOSTRECV in the list of those who wait for the file "
-            "server (env_waiters), so that they hear of its end; the guest leaves the CPU behind the "
-            "instruction. Without a file server it is -E_BAD_ENV.",
+            "VMX_VMCALL_IPCRECV: take the message that has come for this guest, or wait for one. "
+            "The place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is "
+            "-E_INVAL. A message that is there (g->msg_full) is put in its place by "
+            "take_message; the page that it came with is given back, and there is room for the "
+            "next one. If there is none: note the place in g->recv_gpa, and block as "
+            "WAIT_HOSTRECV in the list of those who wait for the file server (env_waiters), so "
+            "that they hear of its end; the guest leaves the CPU behind the instruction. Without "
+            "a file server it is -E_BAD_ENV.",
         ),
         (
             "guest_ipc_deliver below: the other half",
@@ -400,8 +430,10 @@ EXERCISE_7 = (
             "kern/envlist.h",
         ),
         (
-            "Looking for a message and blocking is one step: hold env_lock, or one could come in between.",
-            "While the guest waits, guest_ipc_deliver sets its registers; nothing is left for you to do then.",
+            "Looking for a message and blocking is one step: hold env_lock, or one could come in "
+            "between.",
+            "While the guest waits, guest_ipc_deliver sets its registers; nothing is left for "
+            "you to do then.",
         ),
         ("g",),
     ),
@@ -412,12 +444,12 @@ CHALLENGES = (
         CHALLENGE,
         "pass_pagefault",
         (
-            "`vmm -p` intercepts the guest's page faults. Here is one: verify it, then give it to the "
-            "guest as the CPU would have. It is verified by a walk of the guest's own tables "
-            "(guest_walk): if they allow the access, the fault came from a stale translation; then have "
-            "the translations dropped, count it in stats.refused_pf, and let the guest try again. If the same "
-            "one (instruction and address) comes again at once, inject it all the same. Injected faults "
-            "count in stats.injected_pf.",
+            "`vmm -p` intercepts the guest's page faults. Here is one: verify it, then give it "
+            "to the guest as the CPU would have. It is verified by a walk of the guest's own "
+            "tables (guest_walk): if they allow the access, the fault came from a stale "
+            "translation; then have the translations dropped, count it in stats.refused_pf, and "
+            "let the guest try again. If the same one (instruction and address) comes again at "
+            "once, inject it all the same. Injected faults count in stats.injected_pf.",
         ),
         (
             SDM("Exceptions") + " (bitmap and page-fault error-code mask)",
@@ -426,8 +458,8 @@ CHALLENGES = (
             "vmm/internal.h: guest_walk, inject_exception, ATTN_TLB_FLUSH",
         ),
         (
-            "The address that faulted is the exit qualification; the guest expects it in CR2, and an exit "
-            "does not put it there.",
+            "The address that faulted is the exit qualification; the guest expects it in CR2, "
+            "and an exit does not put it there.",
         ),
         ("g",),
     ),
