@@ -7,6 +7,7 @@
 
 #define LOG2MAXOPEN 10
 #define MAXOPEN     (1 << LOG2MAXOPEN)
+#define MAXOWNED    (MAXOPEN / 8)  /* slots that one env may fill */
 #define FILEVA      UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
 
 static struct OpenFile opentab[MAXOPEN];
@@ -54,14 +55,24 @@ int open_sweep(void)
     return n;
 }
 
-int open_alloc(uint32_t inum, uint32_t mode, struct OpenFile **out)
+/* Slots in use that this env has filled. */
+static uint32_t owned(envid_t owner)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < ntop; i++)
+        n += opentab[i].inum && opentab[i].owner == owner;
+    return n;
+}
+
+int open_alloc(envid_t owner, uint32_t inum, uint32_t mode, struct OpenFile **out)
 {
     uint32_t i = 0;
 
     open_sweep();
     while (i < ntop && opentab[i].inum)
         i++;
-    if (i == MAXOPEN)
+    if (i == MAXOPEN || owned(owner) >= MAXOWNED)
         return -E_MAX_OPEN;
     struct OpenFile *of = &opentab[i];
     of->fd = (struct Fd *)(FILEVA + (uintptr_t)i * PGSIZE);
@@ -72,6 +83,7 @@ int open_alloc(uint32_t inum, uint32_t mode, struct OpenFile **out)
     }
     memset(of->fd, 0, PGSIZE);
     of->id = new_id(i);
+    of->owner = owner;
     of->inum = inum;
     of->mode = mode;
     ntop = MAX(ntop, i + 1);

@@ -114,7 +114,7 @@ static int64_t serve_open(struct Request *rq)
             return r;
         st.size = 0;
     }
-    if ((r = open_alloc(inum, mode, &of)) < 0)
+    if ((r = open_alloc(rq->from, inum, mode, &of)) < 0)
         return r;
     of->fd->fd_dev_id = 'f';
     of->fd->fd_omode = mode & O_ACCMODE;

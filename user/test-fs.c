@@ -4,7 +4,8 @@
  */
 #include "test.h"
 
-#define DIR "/tmp/test-fs"
+#define DIR       "/tmp/test-fs"
+#define RAW_OPENS 1024 /* more than one env may have */
 
 static uint32_t buf[16 * 1024];
 
@@ -245,6 +246,51 @@ static void many_open(void)
         close(i);
 }
 
+/* Ask the server for files without the library's table of descriptors, until it refuses; returns
+ * how many it gave. The answer of the last one is in *r. */
+static int open_raw(int *r)
+{
+    union Fsipc *request = (union Fsipc *)UTEMP;
+    char *fds = (char *)UHEAP;
+    int n = 0;
+
+    CHECK_IS(sys_page_alloc(0, request, PTE_P | PTE_U | PTE_W | PTE_NX), 0);
+    do {
+        strlcpy(request->open.path, "/README", MAXPATHLEN);
+        request->open.mode = O_RDONLY;
+        CHECK_IS(sys_ipc_call(ipc_find_env(ENV_TYPE_FS), FSREQ_OPEN, request,
+                              PTE_P | PTE_U | PTE_W | PTE_NX, fds + n * PGSIZE),
+                 0);
+        *r = thisenv->env_ipc_value;
+    } while (*r == 0 && ++n < RAW_OPENS);
+    return n;
+}
+
+/* One env cannot take all of the server's open files from the others. */
+static void open_share(void)
+{
+    int r, n;
+    envid_t child = fork();
+
+    if (child == 0) {
+        n = open_raw(&r);
+        CHECK(n < RAW_OPENS / 2, "one env has %d files open", n);
+        CHECK_IS(r, -E_MAX_OPEN);
+        child = fork();
+        if (child == 0) {
+            close(open_or_fail("/README", O_RDONLY)); /* another env, while those are open */
+            exit(0);
+        }
+        CHECK_IS(wait(child), 0);
+        exit(0);
+    }
+    CHECK_IS(wait(child), 0);
+    CHECK(open_raw(&r) > 0, "what an ended env had open is still counted");
+    for (char *p = (char *)UHEAP; p < (char *)UHEAP + RAW_OPENS * PGSIZE; p += PGSIZE)
+        sys_page_unmap(0, p);
+    sys_page_unmap(0, (void *)UTEMP);
+}
+
 static void disk_full(void)
 {
     const size_t kept_size = 100000;
@@ -271,7 +317,8 @@ static void disk_full(void)
 static const struct Test tests[] = {
     { "modes", open_modes },    { "offsets", offsets },       { "names", names },
     { "deep-dirs", deep_dirs }, { "many-files", many_files }, { "shared-use", shared_use },
-    { "many-open", many_open }, { "large", large_file },      { "disk-full", disk_full },
+    { "many-open", many_open }, { "open-share", open_share }, { "large", large_file },
+    { "disk-full", disk_full },
 };
 
 int umain(int argc, char **argv)
