@@ -40,6 +40,7 @@ static bool hv_null(struct Guest *g)
     return result(g, 0);
 }
 
+/* env_lock is held. */
 static struct Env *file_server(void)
 {
     for (int i = 0; i < NENV; i++) {
@@ -71,8 +72,10 @@ static bool hv_ipcsend(struct Guest *g)
 {
     /* LAB 7 begin: hv_ipcsend */
     struct HvArgs a = arguments(g);
-    struct Env *fs = file_server();
     struct PageInfo *pp;
+    spin_lock(&env_lock);
+    struct Env *fs = file_server();
+    spin_unlock(&env_lock);
     if (a.rbx != VMX_HOST_FS_ENV || fs == NULL)
         return result(g, -E_BAD_ENV);
     int r = message_page(g, a.rdx, a.rsi, &pp);
@@ -127,11 +130,10 @@ static bool hv_ipcrecv(struct Guest *g)
 {
     /* LAB 7 begin: hv_ipcrecv */
     gpa_t gpa = arguments(g).rbx;
-    struct Env *fs = file_server();
     if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
         return result(g, -E_INVAL);
     spin_lock(&env_lock);
-    int r = receive(g, fs, gpa);
+    int r = receive(g, file_server(), gpa);
     spin_unlock(&env_lock);
     return r == 1 ? skip_and_leave(g) : result(g, r);
     /* LAB 7 end */
