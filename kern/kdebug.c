@@ -186,6 +186,8 @@ static void fetch_name(const struct Names *t, uint32_t offset, char name[NAME_RO
             name[n] = '?';
     }
     name[n] = '\0';
+    if (n == 0)
+        strlcpy(name, "?", NAME_ROOM);
 }
 
 bool debuginfo_user(const struct Env *e, uint64_t rip, struct UserRip *info)

@@ -185,8 +185,11 @@ static enum Next cmd_regs(int argc, char **argv, struct Trapframe *tf)
 
 static enum Next cmd_vmcs(int argc, char **argv, struct Trapframe *tf)
 {
-    (void)argc, (void)argv, (void)tf;
-    vmcs_print();
+    (void)tf;
+    if (argc > 1 && strcmp(argv[1], "copy") == 0)
+        vmcs_take_snapshot();
+    else
+        vmcs_print();
     return STAY;
 }
 
@@ -219,7 +222,7 @@ static const struct Command commands[] = {
     { "mem", "free and total memory, and the machine's memory map", cmd_mem },
     { "envs", "all environments", cmd_envs },
     { "regs", "registers of what was interrupted, and control registers", cmd_regs },
-    { "vmcs", "all fields of the VMCS that is current on this CPU", cmd_vmcs },
+    { "vmcs", "[copy]: all fields of this CPU's current VMCS; copy them for gdb", cmd_vmcs },
     { "vmstat", "[N]: exits of all guests by reason, and the last N of those traced", cmd_vmstat },
     { "kerninfo", "where the kernel lies, and how it was started", cmd_kerninfo },
     { "poweroff", "[status]: end the machine", cmd_poweroff },

@@ -13,10 +13,11 @@
 #include <kern/monitor.h>
 #include <kern/platform.h>
 #include <kern/trap.h>
-#include <vmm/snapshot.h>
+#include <vmm/guest.h>
 
 #define PANIC_STATUS 99 /* of the power-off */
 #define NO_CPU       (~0u)
+#define LAST_EXITS   8 /* of each guest that is traced */
 
 static uint32_t
     depth; /* panics under way; each stage of the report tries less than the one before */
@@ -58,7 +59,7 @@ static void print_surroundings(void)
     if (curenv)
         user_backtrace(curenv, &curenv->env_tf);
     crash_print_cpus();
-    vmm_report();
+    guests_print_exits(LAST_EXITS);
 }
 
 static bool somebody_is_there(void)

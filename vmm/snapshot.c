@@ -1,6 +1,6 @@
 /*
- * The VMM's state for people: a copy of the current VMCS for the monitor's command `vmcs` and for
- * debuggers, which cannot execute VMREAD themselves; and what crash reports say about guests.
+ * A copy of the current VMCS for people: the monitor's command `vmcs`, and debuggers, which cannot
+ * execute VMREAD themselves.
  */
 #include <vmm/internal.h>
 #include <vmm/snapshot.h>
@@ -17,6 +17,15 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(fields) == VMCS_NFIELDS, "one place a field");
 
+static void copy_field(size_t i)
+{
+    bool failed;
+    asm volatile("vmread %2, %0"
+                 : "=r"(vmcs_snapshot.values[i]), "=@ccbe"(failed)
+                 : "r"((uint64_t)fields[i].encoding));
+    vmcs_snapshot.valid[i] = !failed;
+}
+
 bool vmcs_take_snapshot(void)
 {
     struct VmcsSnapshot *s = &vmcs_snapshot;
@@ -27,13 +36,11 @@ bool vmcs_take_snapshot(void)
     if (g == NULL || g->env == NULL)
         return false;
     s->guest = g->env->env_id;
-    for (size_t i = 0; i < VMCS_NFIELDS; i++) {
-        bool failed;
-        asm volatile("vmread %2, %0"
-                     : "=r"(s->values[i]), "=@ccbe"(failed)
-                     : "r"((uint64_t)fields[i].encoding));
-        s->valid[i] = !failed;
-    }
+    /* First, since a VMREAD that fails changes it. */
+    copy_field(VMCS_INDEX_INSTRUCTION_ERROR);
+    for (size_t i = 0; i < VMCS_NFIELDS; i++)
+        if (i != VMCS_INDEX_INSTRUCTION_ERROR)
+            copy_field(i);
     return true;
 }
 
@@ -56,25 +63,4 @@ void vmcs_print(void)
     for (size_t i = 0; i < VMCS_NFIELDS; i++)
         if (!s->valid[i])
             cprintf("%-22s this CPU does not have it\n", fields[i].name);
-}
-
-static const char *const reason_words[GUEST_NREASONS] = {
-#define REASON_WORDS(nr, name, words) [nr] = words,
-    VMX_EXIT_LIST(REASON_WORDS)
-#undef REASON_WORDS
-};
-
-void vmm_report(void)
-{
-    for (const struct Env *e = envs; e < envs + NENV; e++) {
-        const struct Guest *g = e->env_guest;
-        uint64_t exits = 0;
-        if (e->env_type != ENV_TYPE_GUEST || !env_is_alive(e) || g == NULL)
-            continue;
-        for (size_t i = 0; i < GUEST_NREASONS; i++)
-            exits += g->stats.reasons[i];
-        const char *words = g->clock_reason < GUEST_NREASONS ? reason_words[g->clock_reason] : NULL;
-        cprintf("guest %08x (%s): %lu exits, the last: %s\n", e->env_id, e->env_name, exits,
-                words != NULL ? words : "none");
-    }
 }

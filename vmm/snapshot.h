@@ -25,14 +25,11 @@ struct VmcsSnapshot {
 /* The last one that was taken; not locked: everything is stopped when somebody looks. */
 extern struct VmcsSnapshot vmcs_snapshot;
 
-/* Copy all fields of the VMCS that is current on this CPU to vmcs_snapshot. It changes nothing of
- * the guest. false: none is current. A debugger calls it, too: it runs with interrupts off on the
- * stack it is called on. */
+/* Copy all fields of the VMCS that is current on this CPU to vmcs_snapshot. Of the guest it
+ * changes at most INSTRUCTION_ERROR. false: none is current. A debugger calls it, too: it runs with
+ * interrupts off on the stack it is called on. */
 bool vmcs_take_snapshot(void) __attribute__((used));
 /* Take a snapshot and print it, or say that there is none. */
 void vmcs_print(void);
-/* For crash reports: what the guests did last. Nothing if there is none. Takes no locks: everything
- * stands. */
-void vmm_report(void);
 
 #endif

@@ -1,5 +1,6 @@
 """What the commands share: their registration, errors in words, the kernel's constants, memory, bits."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
@@ -53,6 +54,8 @@ class Command(gdb.Command):
         raise NotImplementedError
 
     def invoke(self, argument: str, from_tty: bool) -> None:
+        read_entry.cache_clear()
+        envs.cache_clear()
         try:
             self.run(gdb.string_to_argv(argument))
         except Complaint as complaint:
@@ -120,8 +123,10 @@ def read_physical(pa: int, size: int) -> bytes:
         ) from None
 
 
+@functools.lru_cache(maxsize=None)
 def read_entry(table: int, index: int) -> int:
-    """An entry of the table at this physical address."""
+    """An entry of the table at this physical address; remembered while a command runs, since reading through
+    a serial line takes its time."""
     return int.from_bytes(read_physical(table + index * WORD, WORD), "little")
 
 
@@ -137,14 +142,22 @@ def cpu() -> gdb.Value:
     return evaluate(f"cpus[{cpu_number()}]")
 
 
+def fetched(value: gdb.Value) -> gdb.Value:
+    """The value, read as a whole: a field at a time takes long through a serial line."""
+    value.fetch_lazy()
+    return value
+
+
+@functools.lru_cache(maxsize=None)
 def envs() -> List[gdb.Value]:
-    """struct Env of every slot in use."""
+    """struct Env of every slot in use; remembered while a command runs."""
     need_kernel()
     table, free = evaluate("envs"), int(evaluate("(int)ENV_FREE"))
-    used = evaluate("'kern/env.c'::slots_used")  # a word has the bits of 64 slots
+    used = fetched(evaluate("'kern/env.c'::slots_used"))  # a word has the bits of 64 slots
     words_used = [int(used[w]) for w in range(used.type.range()[1] + 1)]
     slots = [64 * w + bit for w, word in enumerate(words_used) for bit in range(64) if word >> bit & 1]
-    return [table[i] for i in slots if int(table[i]["env_status"]) != free]
+    found = [fetched(table[i]) for i in slots]
+    return [env for env in found if int(env["env_status"]) != free]
 
 
 def words(value: int, names: Sequence[Tuple[int, str]]) -> str:

@@ -1,17 +1,18 @@
 """Commands about guests: vmcs, ept, exits, break-exit, step-exit, guest-bt.
 
 gdb cannot execute VMREAD. The kernel copies the current VMCS to `vmcs_snapshot` (vmm/snapshot.c): its own
-stub does that by `monitor vmcs`; at another stub the CPU is made to call vmcs_take_snapshot and put back
+stub does that by `monitor vmcs copy`; at another stub the CPU is made to call vmcs_take_snapshot and put back
 as it was.
 """
 
+import functools
 import re
 from typing import Dict, List, NamedTuple, Optional
 
 import gdb
 
 from .base import ADDRESS, KERNEL, MASK64, PAGE, TOP, WORD, Command, Complaint, cpu
-from .base import cpu_number, envs, evaluate, need_kernel, number, read, read_entry
+from .base import cpu_number, enum_name, envs, evaluate, need_kernel, number, read, read_entry
 from .base import read_physical, words
 from .mode import register
 
@@ -33,6 +34,8 @@ EPTE_LEAF_WORDS = EPTE_WORDS + [
     (1 << 9, "dirty"),
 ]
 MAX_FRAMES = 32
+COMPARED = 256  # bytes of code that tell whether a guest runs this kernel
+SHOWN_EXITS = 20
 REGISTERS = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", *(f"r{i}" for i in range(8, 16))]
 ROOM = 512  # bytes below the stack pointer left alone by a call
 STACK_ALIGN = 16
@@ -127,6 +130,7 @@ def call(function: str) -> None:
             back.delete()
 
 
+@functools.lru_cache(maxsize=None)
 def stub_has_vmcs() -> bool:
     """Is this the kernel's own stub, whose monitor commands are those of the kernel's monitor?"""
     try:
@@ -143,7 +147,7 @@ def snapshot() -> Dict[str, int]:
     if not int(cpu()["cpu_vmcs_guest"]):
         raise Complaint(f"{here}: no guest is on it now; `break vmexit` waits for one")
     if stub_has_vmcs():
-        gdb.execute("monitor vmcs", to_string=True)
+        gdb.execute("monitor vmcs copy", to_string=True)
     else:
         call("vmcs_take_snapshot")
     copy = evaluate("vmcs_snapshot")
@@ -275,8 +279,7 @@ class GuestMemory:
 def same_kernel(memory: GuestMemory) -> bool:
     """Does the guest have our own kernel's code at our kernel's addresses?"""
     start = int(evaluate("&text_start"))
-    here = read(start, PAGE)
-    return memory.read(start, PAGE) == here
+    return memory.read(start, COMPARED) == read(start, COMPARED)
 
 
 def code_name(rip: int, is_return: bool) -> str:
@@ -331,8 +334,11 @@ class Exits(Command):
         env = guest(*arguments[:1])
         machine = env["env_guest"].dereference()
         counts = machine["stats"]["reasons"]
-        low, high = counts.type.range()
-        rows = [(int(counts[i]), reason_of(i)) for i in range(low, high + 1)]
+        data = read(int(counts.address), counts.type.sizeof)
+        rows = [
+            (int.from_bytes(data[at : at + WORD], "little"), reason_of(at // WORD))
+            for at in range(0, len(data), WORD)
+        ]
         print(f"guest {env['env_name'].string()}: {sum(count for count, _ in rows)} exits")
         for count, reason in sorted(rows, key=lambda row: -row[0]):
             if count:
@@ -340,12 +346,29 @@ class Exits(Command):
         last = last_reason(machine)
         if last is not None:
             print(f"last exit: {last}")
+        if int(machine["trace"]):
+            print_ring(machine["trace"].dereference())
 
 
 def last_reason(machine: gdb.Value) -> Optional[Reason]:
     """The reason of a guest's last exit, as the kernel counted it."""
     value = int(machine["clock_reason"])
     return BY_NUMBER.get(value)
+
+
+def print_ring(trace: gdb.Value) -> None:
+    """The last exits of a guest that is traced (vmm/trace.c)."""
+    end, size = int(trace["next"]), int(trace["size"])
+    a_page = PAGE // trace["now"].type.sizeof
+    print("    exit            TSC rip              qualification    reason; what came next")
+    for index in range(max(0, end - min(size, SHOWN_EXITS)), end):
+        slot = index % size
+        entry = trace["pages"][slot // a_page][slot % a_page]
+        action = enum_name("enum GuestAction", int(entry["action"]), "ACTION_")
+        print(
+            f"{index:8} {int(entry['tsc']):14} {int(entry['rip']):016x} "
+            f"{int(entry['qualification']):016x} {reason_of(int(entry['reason']))}; {action}"
+        )
 
 
 class ExitBreakpoint(gdb.Breakpoint):
@@ -393,8 +416,9 @@ class StepExit(Command):
     def run(self, arguments: List[str]) -> None:
         if not guests():
             raise Complaint("there is no guest; `vmm` in hOS's shell starts one")
-        gdb.Breakpoint("vmexit", internal=True, temporary=True)
+        gdb.Breakpoint("vmexit", internal=True, temporary=True).silent = True
         gdb.execute("continue")
+        envs.cache_clear()
         if gdb.selected_thread() is None or gdb.newest_frame().name() != "vmexit":
             return  # something else came first; gdb has said what
         vmcs = snapshot()
@@ -403,5 +427,6 @@ class StepExit(Command):
               f"rip {vmcs['GUEST_RIP']:#x}, qualification {vmcs['EXIT_QUALIFICATION']:#x}")
 
 
+gdb.events.exited.connect(lambda _: stub_has_vmcs.cache_clear())
 for command in (Vmcs, Ept, Exits, BreakExit, StepExit, GuestBt):
     command.register()

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Dict, List
 
+from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
+from jos.guestport import GuestPort
+from jos.session import GOS
 
-from .common import make
+from .common import TOP, host, make, nonce
 
 PORT = 28412
 PROLOGUE = """\
@@ -19,17 +22,32 @@ def attempt(command):
 """
 
 
-def drive(bench: Bench, name: str, commands: List[str], *arguments: str) -> Dict[str, str]:
-    """Give `make gdb` these commands; what each printed. A command that comes twice: the last time."""
-    script = bench.folder / f"{name}.gdb"
+def write_script(path: Path, commands: List[str]) -> None:
     calls = "".join(f"attempt({command!r})\n" for command in commands)
-    script.write_text(f"{PROLOGUE}{calls}end\n")
+    path.write_text(f"{PROLOGUE}{calls}end\n")
+
+
+def answers(text: str) -> Dict[str, str]:
+    """What each command printed; one that comes twice: the last time."""
+    parts = text.split("\n>>> ")[1:]
+    return {command: said for command, said in (part.split("\n", 1) for part in parts)}
+
+
+def drive(bench: Bench, name: str, commands: List[str], *arguments: str) -> Dict[str, str]:
+    """Give `make gdb` these commands; what each printed."""
+    script = bench.folder / f"{name}.gdb"
+    write_script(script, commands)
     bench.last_log = script.with_suffix(".log")
     flags = f"GDBFLAGS=-batch -x {script}"
     done = make(bench.obj, "gdb", flags, f"GDBPORT={PORT}", *arguments, limit=120)
     Path(bench.last_log).write_text(done.stdout)
-    parts = done.stdout.split("\n>>> ")[1:]
-    return {command: text for command, text in (part.split("\n", 1) for part in parts)}
+    return answers(done.stdout)
+
+
+def start_for(bench: Bench, port: int) -> List[str]:
+    """The lines of .gdbinit.tmpl, for a machine at this port."""
+    text = (TOP / ".gdbinit.tmpl").read_text()
+    return text.replace("@OBJ@", str(bench.obj)).replace("@PORT@", str(port)).split("\n")
 
 
 @check("gdb", 0, "one session goes from the boot sector through 32-bit code into the kernel, each decoded as it is")
@@ -101,3 +119,39 @@ def no_guest(bench: Bench) -> None:
     check_match(r"break-exit EPT_MISCONFIG\n.*break-exit EPT_VIOLATION", said["complete break-exit EPT_"])
     check_that(said["info registers"] == said["info registers "], "the same registers", said["info registers "])
     check_match(r"= 0$", said["print vmcs_snapshot.guest"].strip())
+
+
+GUEST_COMMANDS = [
+    "vmcs", "break-exit ept_violation", "continue", "vmcs EXIT_", "ept 0x100000", "ept 0x3000000", "delete",
+    "break-exit VMCALL", "continue ", "guest-bt", "exits", "delete ", "step-exit", "exits nosuch", "detach",
+]  # fmt: skip
+
+
+@check("gdb", 0, "on the kernel's own stub in Bochs: vmcs, ept, exits, break-exit, step-exit and guest-bt on gOS", lane="bochs")
+def guest(bench: Bench) -> None:
+    script = bench.folder / "gdb-guest.gdb"
+    with GuestPort() as port:
+        settings = {"cmdline": "gdb graded run=vmm -- -T 8", "serial2": port.machine_port}
+        with bench.machine("gdb-guest", Bochs, **settings) as machine:
+            write_script(script, GUEST_COMMANDS)
+            init = script.with_suffix(".init")
+            init.write_text("set remotetimeout 60\n" + "\n".join(start_for(bench, port.port)))
+            done = host(["gdb", "-nx", "-q", "-batch", "-x", init, "-x", script], 120)
+            machine.expect(GOS, 90)
+            word = nonce()
+            machine.sendline(f"echo {word}")
+            machine.expect(f"\n{word}\n")
+    said = answers(done.stdout)
+    for command, pattern in (
+        ("vmcs", r"no VMCS is loaded on CPU 0: there is no guest; `vmm`"),
+        ("continue", r"VM exit: EPT_VIOLATION.*Breakpoint 1, handle_eptviolation \(g=0x"),
+        ("vmcs EXIT_", r"EXIT_REASON +0{14}30  EPT_VIOLATION.*EXIT_QUALIFICATION +0*[1-9a-f]"),
+        ("ept 0x100000", r"level 4 .*level 1 .*read write execute.*write-back\nGuest-physical 0x100000 is physical 0x"),
+        ("ept 0x3000000", r"not present\nGuest-physical 0x3000000 is not mapped: the guest has 0x4000000 bytes"),
+        ("continue ", r"VM exit: VMCALL.*Breakpoint 2, handle_vmcall \(g=0x"),
+        ("guest-bt", r"#0 .* \(kern/platform\.c:\d+\)\n#1 .*kernel_main.* \(kern/main\.c:\d+\)\n#2 .*start64"),
+        ("exits", r"guest gos: \d+ exits\n.*CPUID .*last exit: VMCALL.*\n +\d+ +\d+ \w{16} \w{16} CPUID .*; next"),
+        ("step-exit", r"VM exit of guest gos: \w+ \(.*\), rip 0x\w+, qualification 0x"),
+        ("exits nosuch", r"there is no guest nosuch; there are: \w{8} gos"),
+    ):
+        check_match(pattern, said[command])
