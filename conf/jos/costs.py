@@ -9,7 +9,7 @@ which counts instructions (-icount) as Bochs does.
 import re
 import struct
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Set
 
 from .bochs import Bochs
 from .errors import MachineError
@@ -28,6 +28,8 @@ LOADED = "detaches)"
 BENCH_LINE = re.compile(r"^BENCH (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 FRAMES_LINE = re.compile(r"^HOST frames (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 STOLEN_LINE = re.compile(r"^HOST stolen (\d+) (\d+)$", re.MULTILINE)
+LAUNCH_SOURCES = {"vmm-typed", "launch", "launch-exits", "launch-ept", "boot-sector", "power-on"}
+HOST_SOURCES = {"idle-guests", "memory-fixed", "memory-env", "memory-guest"}
 PAGE_KIB = 4
 PAGEINFO_BYTES = 16  # struct PageInfo
 
@@ -170,14 +172,34 @@ def measure_limits(obj: Path, logs: Path) -> List[Row]:
     return rows
 
 
-def measure(obj: Path, logs: Path) -> List[Row]:
-    """All rows: on one CPU and on two, twice each, and in QEMU. Raises MachineError."""
+def chosen(pattern: str) -> Set[str]:
+    """The sources of the rows whose operation or source has the pattern in it, whatever the case.
+    Raises MachineError if there is none."""
+    text = pattern.lower()
+    found = {row.source for row in ROWS if text in row.operation.lower() or text in row.source}
+    if not found:
+        raise MachineError(f"no row has '{pattern}' in its name")
+    return found
+
+
+def measure(obj: Path, logs: Path, only: str = "") -> List[Row]:
+    """All rows: on one CPU and on two, twice each, and in QEMU. With a pattern in `only` just the
+    rows that have it in their names, and no machine is started for others. Raises MachineError,
+    also when a row is missing."""
     logs.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for cpus in (1, 2):
-        first, second = (short_costs(obj, logs, cpus, f"bench-{n}") for n in ("first", "second"))
-        rows += repeated(first, second, cpus)
-    rows += repeated(launch_costs(obj, logs), launch_costs(obj, logs), 1)
-    rows += fill(host_costs(obj, logs))
-    rows += fill(qemu_costs(obj, logs), emulator="QEMU")
-    return rows
+    wanted, rows = chosen(only), []
+    short = wanted - LAUNCH_SOURCES - HOST_SOURCES
+    if short:
+        for cpus in (1, 2):
+            names = ("bench-first", "bench-second")
+            first, second = (short_costs(obj, logs, cpus, name) for name in names)
+            rows += repeated(first, second, cpus)
+        rows += fill(qemu_costs(obj, logs), emulator="QEMU")
+    if wanted & LAUNCH_SOURCES:
+        rows += repeated(launch_costs(obj, logs), launch_costs(obj, logs), 1)
+    if wanted & HOST_SOURCES:
+        rows += fill(host_costs(obj, logs))
+    absent = wanted - {row.source for row in rows}
+    if absent:
+        raise MachineError("no measurement of " + ", ".join(sorted(absent)))
+    return [row for row in rows if row.source in wanted]

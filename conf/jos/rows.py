@@ -105,10 +105,6 @@ def table(rows: List[Row]) -> str:
         line = f"{name:46} {row.cpus:4} {row.min:11,} {row.median:11,} {row.max:11,} "
         line += f"{number(row.again):>11} {number(row.target):>11}  {reference}"
         lines.append(line + ("  MISSED" if row.missed else ""))
-    measured = {row.source for row in rows}
-    absent = [row.operation for row in ROWS if row.source not in measured]
-    if absent:
-        lines.append("not measured: " + "; ".join(absent))
     return "\n".join(lines)
 
 
