@@ -7,7 +7,12 @@
 #include <vmm/internal.h>
 
 #define INFO_ADDRESS_SIZE(info) (((info) >> 7) & 3)
+#define INFO_SEGMENT(info)      (((info) >> 15) & 7) /* of OUTS; INS always uses ES */
 #define MASK_16BIT              0xfffful
+#define SEG_ES                  0
+#define SEG_SS                  2
+#define SEG_FIELDS              2 /* from one segment's VMCS field to the next's */
+#define CANONICAL_SHIFT         16
 
 static const uint64_t address_masks[4] = { MASK_16BIT, UINT32_MAX, ~0ul, ~0ul };
 
@@ -17,6 +22,29 @@ static void advance(uint64_t *reg, int64_t delta, uint64_t mask)
 {
     uint64_t kept = mask == MASK_16BIT ? *reg & ~mask : 0;
     *reg = kept | ((*reg + delta) & mask);
+}
+
+static bool is_canonical(uint64_t va)
+{
+    return (uint64_t)((int64_t)(va << CANONICAL_SHIFT) >> CANONICAL_SHIFT) == va;
+}
+
+/* Does the segment let an element of this size be at linear address va? SDM "Limit Checking", "Type
+ * Checking"; in 64-bit mode, "Canonical Addressing". */
+static bool segment_allows(int seg, uint64_t va, uint32_t size, bool write)
+{
+    if (guest_in_64bit())
+        return is_canonical(va) && is_canonical(va + size - 1);
+    uint32_t ar = vmread(VMCS_GUEST_ES_AR + SEG_FIELDS * seg);
+    uint32_t limit = vmread(VMCS_GUEST_ES_LIMIT + SEG_FIELDS * seg);
+    uint64_t first = (uint32_t)(va - vmread(VMCS_GUEST_ES_BASE + SEG_FIELDS * seg));
+    uint64_t last = first + size - 1;
+    bool code = ar & AR_CODE, read_write = ar & AR_READ_WRITE;
+    if ((ar & AR_UNUSABLE) || (write ? code || !read_write : code && !read_write))
+        return false;
+    if (!code && (ar & AR_EXPAND_DOWN))
+        return first > limit && last <= (ar & AR_DB ? UINT32_MAX : MASK_16BIT);
+    return last <= limit;
 }
 
 /* Where the bytes of the element are. false: a page fault has been injected, or the guest ended. */
@@ -63,13 +91,20 @@ bool handle_string_io(struct Guest *g)
                    g->exit.io_port, vmread(VMCS_GUEST_RIP));
         return leave(g);
     }
+    uint32_t info = vmread(VMCS_EXIT_INSTR_INFO);
     s.backwards = vmread(VMCS_GUEST_RFLAGS) & FL_DF;
-    s.address_mask = address_masks[INFO_ADDRESS_SIZE(vmread(VMCS_EXIT_INSTR_INFO))];
+    s.address_mask = address_masks[INFO_ADDRESS_SIZE(info)];
     if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
         return skip(g);
+    uint64_t va = vmread(VMCS_GUEST_LINEAR_ADDRESS);
+    int seg = g->exit.io_in ? SEG_ES : (int)INFO_SEGMENT(info);
+    if (!segment_allows(seg, va, s.size, g->exit.io_in)) {
+        inject_exception(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
+        return resume(g);
+    }
     g->string_io = s;
     uint32_t user = AR_DPL(vmread(VMCS_GUEST_SS_AR)) == 3 ? FEC_U : 0;
-    if (!translate(g, vmread(VMCS_GUEST_LINEAR_ADDRESS), user | (g->exit.io_in ? FEC_WR : 0))) {
+    if (!translate(g, va, user | (g->exit.io_in ? FEC_WR : 0))) {
         g->string_io.size = 0;
         return resume(g);
     }

@@ -180,19 +180,22 @@ enum {
 };
 
 /* Segment access rights in the VMCS */
-#define AR_CODE32   0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
-#define AR_DATA32   0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
-#define AR_CODE64   0xa09b /* the same in 64-bit mode */
-#define AR_TSS_BUSY 0x008b
-#define AR_S        (1u << 4) /* code or data, not system */
-#define AR_P        (1u << 7)
-#define AR_L        (1u << 13)
-#define AR_DB       (1u << 14)
-#define AR_G        (1u << 15)
-#define AR_UNUSABLE (1u << 16)
-#define AR_TYPE(ar) ((ar)&0xf)
-#define AR_TSS      0xb /* type of a busy TSS that is no 16-bit one */
-#define AR_DPL(ar)  (((ar) >> 5) & 3)
+#define AR_CODE32      0xc09b /* present, code, execute-read, accessed, 32-bit, 4 KiB granular */
+#define AR_DATA32      0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
+#define AR_CODE64      0xa09b /* the same in 64-bit mode */
+#define AR_TSS_BUSY    0x008b
+#define AR_READ_WRITE  (1u << 1) /* of data: writable; of code: readable */
+#define AR_EXPAND_DOWN (1u << 2) /* of data */
+#define AR_CODE        (1u << 3)
+#define AR_S           (1u << 4) /* code or data, not system */
+#define AR_P           (1u << 7)
+#define AR_L           (1u << 13)
+#define AR_DB          (1u << 14)
+#define AR_G           (1u << 15)
+#define AR_UNUSABLE    (1u << 16)
+#define AR_TYPE(ar)    ((ar)&0xf)
+#define AR_TSS         0xb /* type of a busy TSS that is no 16-bit one */
+#define AR_DPL(ar)     (((ar) >> 5) & 3)
 
 /* EPT entries and EPTP: SDM "The Extended Page Table Mechanism (EPT)" */
 #define EPTE_R     UL(1)

@@ -1,0 +1,147 @@
+"""Guests that try to do harm, one property each, beside one that does nothing wrong."""
+
+import re
+from typing import Tuple
+
+from jos.bochs import Bochs
+from jos.grade import Bench, check, check_match, check_that
+from jos.session import HOS, Session
+
+from .common import nonce
+from .guests import DETACH_KEY, GUESTS
+
+INNOCENT = "good"
+TRIES = 30
+LIMIT = 240  # seconds for one guest
+
+# These check themselves, and end with "NAME: ok": group, then guest and its command line.
+SELF_CHECKED = {
+    "registers": (
+        "cr-bits",
+        "xsetbv",
+        "fpu-state",
+        "debug-regs",
+        "single-step",
+        "align-check",
+        "tsc",
+        "perf",
+    ),
+    "exceptions": ("storm", "bad-idt", "self-map", "real-mode"),
+    "instructions": ("odd-insns", "nmi", "smi", "init-ipi", "irq-flood"),
+    "sweeps": ("msr-sweep", "port-sweep step=61", "port-strings", "random-vmcall seed=7"),
+}
+
+# These cannot go on: what they do, and the words in which the VMM says so.
+KILLED: Tuple[Tuple[str, str], ...] = (
+    ("task-switch", r"task switch to selector 0x30"),
+    ("bad-idt unmapped", r"triple fault at rip 0x"),
+    ("bad-idt nowhere", r"gpa 0xd0000"),
+    ("lost-stack", r"triple fault at rip 0x"),
+    ("lost-stack high", r"triple fault at rip 0x"),
+    ("lost-stack nowhere", r"gpa 0xd000"),
+    ("high-gpa bit=32", r"gpa 0x100000000\b"),
+    ("high-gpa bit=38", r"gpa 0x4000000000\b"),
+)
+RESERVED_BITS = (40, 47, 51)  # above the machine's 39 or 40 address bits: the guest gets #PF
+
+
+def machine_of(bench: Bench) -> Session:
+    """A machine of its own, with the innocent guest running in it."""
+    session = bench.session("bochs-hostile", Bochs)
+    if session.machine is None:
+        session.sh(f"vmm -n {INNOCENT} -m 16M -k {GUESTS}/innocent &", 60)
+        rounds(session)
+    return session
+
+
+def rounds(session: Session) -> int:
+    """Ask the innocent guest how far it is. Fails if it saw anything wrong."""
+    machine, word = session.ready(), nonce()
+    machine.sendline(f"vmm attach {INNOCENT}")
+    machine.sendline(word)
+    found = machine.expect(re.compile(rf"innocent: {word}: (\d+) rounds, (\d+) wrong"), 60)
+    machine.send(DETACH_KEY)
+    session.until(HOS, 60)
+    check_that(found.group(2) == "0", "an innocent guest that sees nothing wrong", found.group(0))
+    return int(found.group(1))
+
+
+def free_now(session: Session) -> int:
+    """Free frames and those of the file server, whose cache grows with what is read."""
+    row = check_match(r"(?m)^\w+ +\w+ +\w+ +fs +(\d+) ", session.sh("ps"))
+    return session.free_pages() + int(row.group(1))
+
+
+def free_pages(session: Session) -> int:
+    """The same when what has just ended is gone: three times alike."""
+    seen = [free_now(session) for _ in range(3)]
+    while len(set(seen[-3:])) > 1 and len(seen) < TRIES:
+        seen.append(free_now(session))
+    return seen[-1]
+
+
+def run(session: Session, words: str) -> str:
+    name, _, args = words.partition(" ")
+    return session.sh(f'vmm -m 16M -k {GUESTS}/{name} -a "{args}"', LIMIT)
+
+
+def self_checked(session: Session, words: str) -> None:
+    name = words.split()[0]
+    text = run(session, words)
+    check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
+    check_that(session.status() == 0, f"exit status 0 from {words}", text)
+
+
+def killed(session: Session, words: str, reason: str) -> None:
+    text = run(session, words)
+    check_match(rf"vmm: guest ended: [^\n]*{reason}", text)
+    check_that(session.status() == 1, f"exit status 1 from {words}", text)
+
+
+def group(bench: Bench, *names: str) -> None:
+    """Run them; the shell answers, the innocent guest goes on, and no page is lost."""
+    session = machine_of(bench)
+    self_checked(session, "xsetbv")  # what the first guest leaves in caches is there now
+    before, pages = rounds(session), free_pages(session)
+    for words in names:
+        self_checked(session, words)
+    unharmed(session, pages, before)
+
+
+def unharmed(session: Session, pages: int, before: int) -> None:
+    after = rounds(session)
+    check_that(after > before, f"more than {before} rounds of the innocent guest", after)
+    left = free_pages(session)
+    check_that(left == pages, f"{pages} free pages, as before", left)
+
+
+@check("Hostile guests", 0, "registers: control, debug, x87, SSE, clock and counters", lane="bochs")
+def registers(bench: Bench) -> None:
+    group(bench, *SELF_CHECKED["registers"])
+
+
+@check("Hostile guests", 0, "storms of exceptions, bad IDTs, moving page tables, real mode", lane="bochs")
+def exceptions(bench: Bench) -> None:
+    group(bench, *SELF_CHECKED["exceptions"])
+
+
+@check("Hostile guests", 0, "odd instructions, NMI, SMI, INIT, floods of interrupts", lane="bochs")
+def instructions(bench: Bench) -> None:
+    group(bench, *SELF_CHECKED["instructions"])
+
+
+@check("Hostile guests", 0, "all MSRs, ports of the whole range, string I/O, random hypercalls", lane="bochs")
+def sweeps(bench: Bench) -> None:
+    group(bench, *SELF_CHECKED["sweeps"])
+
+
+@check("Hostile guests", 0, "what cannot go on ends that guest alone, and the reason names it", lane="bochs")
+def ends(bench: Bench) -> None:
+    session = machine_of(bench)
+    killed(session, *KILLED[0])
+    before, pages = rounds(session), free_pages(session)
+    for words, reason in KILLED:
+        killed(session, words, reason)
+    for bit in RESERVED_BITS:
+        self_checked(session, f"high-gpa bit={bit}")
+    unharmed(session, pages, before)

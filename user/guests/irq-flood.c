@@ -1,0 +1,62 @@
+/*
+ * irq-flood: self-IPIs of all vectors at once, many times, each delivered exactly once; then a
+ * timer so fast that it is always due, with interrupts on and off: the guest still comes to its
+ * end.
+ */
+#include "rt.h"
+
+const char guest_name[] = "irq-flood";
+
+#define FIRST 32
+#define LAPS  20
+#define TIMER 0x40
+#define WORK  2000
+
+static volatile uint64_t count[256];
+
+static void on_irq(struct Trapframe *tf)
+{
+    count[tf->tf_trapno]++;
+    wrmsr(X2APIC_EOI, 0);
+}
+
+static void try_vectors(void)
+{
+    for (unsigned lap = 0; lap < LAPS; lap++) {
+        for (unsigned v = FIRST; v < 256; v++)
+            wrmsr(X2APIC_SELF, v);
+        asm volatile("sti; nop; cli");
+        for (unsigned i = 0; i < 16; i++)
+            asm volatile("sti; nop; nop; cli");
+    }
+    for (unsigned v = FIRST; v < 256; v++)
+        check(count[v] == LAPS, "vector %u came %lu times", v, count[v]);
+}
+
+static void try_timer(void)
+{
+    uint64_t before = count[TIMER];
+    wrmsr(X2APIC_DIVIDE, DIVIDE_BY_1);
+    wrmsr(X2APIC_LVT_TIMER, TIMER | LVT_PERIODIC);
+    wrmsr(X2APIC_INITCNT, 1);
+    for (volatile unsigned i = 0; i < WORK; i++)
+        continue;
+    for (volatile unsigned i = 0; i < 100; i++)
+        asm volatile("sti; nop; cli");
+    wrmsr(X2APIC_LVT_TIMER, LVT_MASKED);
+    check(count[TIMER] > before, "the timer never came");
+}
+
+int guest_main(const struct MultibootInfo *info)
+{
+    (void)info;
+    if (!apic_enable())
+        return check_result();
+    for (unsigned v = FIRST; v < 256; v++)
+        trap_handlers[v] = on_irq;
+    trying("all vectors at once, %u times", LAPS);
+    try_vectors();
+    trying("a timer that is always due");
+    try_timer();
+    return check_result();
+}

@@ -1,0 +1,179 @@
+/*
+ * Ways out of long mode for the guests that try other modes: to 32-bit protected mode without paging, a
+ * hardware task switch there, and real mode. None of them comes back.
+ */
+#include <inc/mmu.h>
+#include "../vmm_uart.h"
+#include "rt.h"
+
+#define SEL_CODE32  0x08
+#define SEL_DATA32  0x10
+#define SEL_CODE16  0x18
+#define SEL_DATA16  0x20
+#define SEL_TASK_A  0x28
+#define SEL_TASK_B  0x30
+#define TSS32_SIZE  104
+#define REAL_BASE   0x8000          /* where real-mode code is copied to */
+#define REAL_STACK  0x7000
+#define IVT_LIMIT   0x3ff
+#define IVT_ENTRY   4
+#define PORT_EXIT   0x501
+#define ADDRESS_SIZE 0x67           /* instruction prefix */
+#define EXPECTED_GP 5
+
+        .text
+        .code64
+/* void leave_long_mode(const void *code): run 32-bit code with flat segments, without paging. */
+        .globl  leave_long_mode
+leave_long_mode:
+        cli
+        movl    $task_b, %eax           /* the base of the second task's segment */
+        movw    %ax, modes_gdt + SEL_TASK_B + 2
+        shrl    $16, %eax
+        movb    %al, modes_gdt + SEL_TASK_B + 4
+        movl    $task_a, %eax
+        movw    %ax, modes_gdt + SEL_TASK_A + 2
+        shrl    $16, %eax
+        movb    %al, modes_gdt + SEL_TASK_A + 4
+        lgdt    modes_gdt_desc
+        pushq   $SEL_CODE32
+        pushq   $1f
+        lretq
+        .code32
+1:      movl    %cr0, %eax
+        andl    $~CR0_PG, %eax
+        movl    %eax, %cr0
+        movl    $MSR_EFER, %ecx
+        rdmsr
+        andl    $~EFER_LME, %eax
+        wrmsr
+        movl    $SEL_DATA32, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %ss
+        jmp     *%edi
+
+/* A far jump to a task-state segment. */
+        .globl  switch_task
+switch_task:
+        movl    $SEL_TASK_A, %eax
+        ltr     %ax
+        ljmp    $SEL_TASK_B, $0
+        movb    $1, %al                 /* it came back: a failure */
+        movw    $PORT_EXIT, %dx
+        outb    %al, %dx
+1:      hlt
+        jmp     1b
+
+/* Copy the code below to where real mode can run it, and go there. */
+        .globl  go_real
+go_real:
+        movl    $real_begin, %esi
+        movl    $REAL_BASE, %edi
+        movl    $(real_end - real_begin), %ecx
+        rep movsb
+        ljmpl   $SEL_CODE16, $(REAL_BASE + pm16 - real_begin)
+
+        .code16
+real_begin:
+#define REAL(label) (REAL_BASE + label - real_begin)
+pm16:   movw    $SEL_DATA16, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %ss
+        movl    %cr0, %eax
+        andb    $~CR0_PE, %al
+        movl    %eax, %cr0
+        ljmp    $0, $REAL(real)
+real:   xorw    %ax, %ax
+        movw    %ax, %ds
+        movw    %ax, %es
+        movw    %ax, %ss
+        movl    $REAL_STACK, %esp
+        lidtl   REAL(ivt_desc)
+        movw    $REAL(on_gp), 13 * IVT_ENTRY
+        movw    $0, 13 * IVT_ENTRY + 2
+
+        movw    $REAL(1f), REAL(resume)
+        movl    $0x10000, %ebx          /* one byte above the limit */
+        movl    (%ebx), %eax
+1:      movw    $REAL(2f), REAL(resume)
+        movl    $0xfffffffc, %ebx       /* the end of 32-bit addresses */
+        movl    (%ebx), %eax
+2:      movw    $REAL(3f), REAL(resume)
+        movw    $0xffff, %bx            /* across the limit */
+        movw    (%bx), %ax
+3:      movw    $REAL(4f), REAL(resume)
+        movw    $0x2f8, %dx
+        movw    $0xffff, %si            /* the same with string I/O */
+        outsw
+4:      movw    $REAL(5f), REAL(resume)
+        movl    $0x10000, %edi
+        .byte   ADDRESS_SIZE            /* of 32 bits */
+        insb
+5:      movw    $REAL(words_ok), %si
+        cmpb    $EXPECTED_GP, REAL(count)
+        je      put
+        movw    $REAL(words_bad), %si
+put:    lodsb
+        testb   %al, %al
+        jz      7f
+        movb    %al, %bl
+        movw    $(COM1 + COM_LSR), %dx
+6:      inb     %dx, %al
+        testb   $LSR_TEMT, %al
+        jz      6b
+        movb    %bl, %al
+        movw    $COM1, %dx
+        outb    %al, %dx
+        jmp     put
+7:      movb    $EXPECTED_GP, %al
+        subb    REAL(count), %al
+        movw    $PORT_EXIT, %dx
+        outb    %al, %dx
+8:      hlt
+        jmp     8b
+
+on_gp:  incb    REAL(count)
+        pushw   %bp
+        movw    %sp, %bp
+        pushw   %ax
+        movw    REAL(resume), %ax
+        movw    %ax, 2(%bp)
+        popw    %ax
+        popw    %bp
+        iretw
+
+        .balign 4
+ivt_desc:
+        .word   IVT_LIMIT
+        .long   0
+resume: .word   0
+count:  .byte   0
+words_ok:
+        .asciz  "real-mode: ok\n"
+words_bad:
+        .asciz  "real-mode: FAILED: not every address above the limit is #GP\n"
+real_end:
+
+        .data
+        .balign 8
+modes_gdt:
+        .quad   0
+        .quad   0x00cf9b000000ffff      /* 32-bit code, 4 GiB */
+        .quad   0x00cf93000000ffff      /* 32-bit data */
+        .quad   0x00009b000000ffff      /* 16-bit code, 64 KiB */
+        .quad   0x000093000000ffff      /* 16-bit data */
+        .quad   0x0000890000000000 + TSS32_SIZE - 1
+        .quad   0x0000890000000000 + TSS32_SIZE - 1
+modes_gdt_desc:
+        .word   . - modes_gdt - 1
+        .quad   modes_gdt
+
+        .bss
+        .balign 16
+task_a: .space  TSS32_SIZE
+        .balign 16
+task_b: .space  TSS32_SIZE
+
+        .section .note.GNU-stack, "", @progbits
