@@ -79,6 +79,8 @@ bool inject_gp(struct Guest *g)
 
 void keep_event(struct Guest *g, uint32_t info)
 {
+    if (!(vmread(VMCS_GUEST_CR0) & CR0_PE)) /* a CPU may say that there was one in real mode */
+        info &= ~INTR_ERROR_VALID;
     g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK };
     if (info & INTR_ERROR_VALID)
         g->event.error = vmread(VMCS_IDT_VECTORING_ERROR);

@@ -18,8 +18,10 @@
 #define IVT_LIMIT   0x3ff
 #define IVT_ENTRY   4
 #define PORT_EXIT   0x501
+#define JMP_REL16   0xe9
+#define COLD_IVT    0x800000        /* in memory that nothing has touched */
 #define ADDRESS_SIZE 0x67           /* instruction prefix */
-#define EXPECTED_GP 5
+#define EXPECTED_GP 6
 
         .text
         .code64
@@ -91,6 +93,8 @@ real:   xorw    %ax, %ax
         movw    %ax, %ss
         movl    $REAL_STACK, %esp
         lidtl   REAL(ivt_desc)
+        cmpb    $0, REAL(real_bytes)
+        jne     8f
         movw    $REAL(on_gp), 13 * IVT_ENTRY
         movw    $0, 13 * IVT_ENTRY + 2
 
@@ -101,8 +105,8 @@ real:   xorw    %ax, %ax
         movl    $0xfffffffc, %ebx       /* the end of 32-bit addresses */
         movl    (%ebx), %eax
 2:      movw    $REAL(3f), REAL(resume)
-        movw    $0xffff, %bx            /* across the limit */
-        movw    (%bx), %ax
+        movw    $0xffff, %si            /* across the limit */
+        movw    (%si), %ax
 3:      movw    $REAL(4f), REAL(resume)
         movw    $0x2f8, %dx
         movw    $0xffff, %si            /* the same with string I/O */
@@ -111,28 +115,35 @@ real:   xorw    %ax, %ax
         movl    $0x10000, %edi
         .byte   ADDRESS_SIZE            /* of 32 bits */
         insb
-5:      movw    $REAL(words_ok), %si
+5:      movw    $REAL(6f), REAL(resume)
+        movb    $JMP_REL16, 0           /* a vector table of zeros leads to address 0 */
+        movw    $(REAL(on_gp) - 3), 1
+        lidtl   REAL(cold_ivt_desc)
+        movl    (%ebx), %eax            /* the table's memory is touched while #GP is delivered */
+6:      lidtl   REAL(ivt_desc)
+        movw    $REAL(words_ok), %si
         cmpb    $EXPECTED_GP, REAL(count)
         je      put
         movw    $REAL(words_bad), %si
 put:    lodsb
         testb   %al, %al
-        jz      7f
+        jz      end
         movb    %al, %bl
         movw    $(COM1 + COM_LSR), %dx
-6:      inb     %dx, %al
+wait:   inb     %dx, %al
         testb   $LSR_TEMT, %al
-        jz      6b
+        jz      wait
         movb    %bl, %al
         movw    $COM1, %dx
         outb    %al, %dx
         jmp     put
-7:      movb    $EXPECTED_GP, %al
+end:    movb    $EXPECTED_GP, %al
         subb    REAL(count), %al
         movw    $PORT_EXIT, %dx
         outb    %al, %dx
-8:      hlt
-        jmp     8b
+9:      hlt
+        jmp     9b
+8:      ljmp    $0, $REAL_BYTES
 
 on_gp:  incb    REAL(count)
         pushw   %bp
@@ -148,8 +159,14 @@ on_gp:  incb    REAL(count)
 ivt_desc:
         .word   IVT_LIMIT
         .long   0
+cold_ivt_desc:
+        .word   IVT_LIMIT
+        .long   COLD_IVT
 resume: .word   0
 count:  .byte   0
+        .globl  real_bytes              /* not 0: go to what is at REAL_BYTES instead */
+real_bytes:
+        .byte   0
 words_ok:
         .asciz  "real-mode: ok\n"
 words_bad:
