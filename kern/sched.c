@@ -97,6 +97,7 @@ void sched_arm_timer(void)
 static inline void slice_start(struct Cpu *c, uint64_t now)
 {
     c->cpu_slice_end = 0;
+    c->cpu_slice_over = false;
     if (!run_queue.head && ncpu == 1)
         return;
     c->cpu_slice_end = now + slice_ticks;
@@ -129,6 +130,7 @@ bool sched_timer(void)
     if (over && c->cpu_env) {
         account(c, c->cpu_env, now);
         c->cpu_slice_end = 0; /* if nobody waits, the next one starts */
+        c->cpu_slice_over = run_queue.head != NULL;
     }
     over = over && run_queue.head;
     spin_unlock(&env_lock);
@@ -367,7 +369,9 @@ void sched_handoff(struct Env *next)
     struct Cpu *c = this_cpu();
     struct Env *e = c->cpu_env;
 
-    if (is_marked(e)) {
+    /* Two who hand the CPU to each other share one time slice. If its end came in the kernel,
+     * between a guest and its monitor, nobody has given the CPU away yet. */
+    if (is_marked(e) || c->cpu_slice_over) {
         sched_ready(next);
         spin_unlock(&env_lock);
         sched_yield();
