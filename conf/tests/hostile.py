@@ -12,6 +12,8 @@ from .guests import DETACH_KEY, GUESTS
 
 INNOCENT = "good"
 TRIES = 30
+SEED = 1001  # of the quick form; the long ones take others
+GUESTS_QUICK = 100
 LIMIT = 240  # seconds for one guest
 
 # These check themselves, and end with "NAME: ok": group, then guest and its command line.
@@ -145,3 +147,29 @@ def ends(bench: Bench) -> None:
     for bit in RESERVED_BITS:
         self_checked(session, f"high-gpa bit={bit}")
     unharmed(session, pages, before)
+
+
+@check("Hostile guests", 0, "who keeps the CPU between guest and monitor does not keep it from others", lane="bochs")
+def shares(bench: Bench) -> None:
+    session = machine_of(bench)
+    for _ in range(4):  # the end of the time slice falls on different moments
+        session.sh(f"vmm -n spin -m 16M -k {GUESTS}/io-spin &", 60)
+        check_match(r"(?m)^spin +(running|stopped|idle)", session.sh("vms", 60))
+        session.sh("vmm kill spin", 60)
+    rounds(session)
+
+
+def fuzz(session: Session, guests: int, seed: int, limit: float) -> str:
+    """Guests of random bytes; what the program counted, which checks pages and envs."""
+    text = session.sh(f"test-fuzz {guests} {seed}", limit)
+    check_that("test-fuzz: ok" in text, f"`test-fuzz: ok` (seed={seed})", text[-2000:])
+    return f"seed: {seed}\n" + text[text.index("guests started:") :].replace("test-fuzz: ok", "").rstrip()
+
+
+@check("Hostile guests", 0, "random bytes as code in real, protected and long mode hurt nobody else", lane="bochs")
+def random_code(bench: Bench) -> str:
+    session = machine_of(bench)
+    before = rounds(session)
+    report = fuzz(session, GUESTS_QUICK, SEED, LIMIT)
+    check_that(rounds(session) > before, "an innocent guest that went on", before)
+    return report

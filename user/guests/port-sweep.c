@@ -1,6 +1,6 @@
 /*
  * port-sweep: IN and OUT of all three widths on ports of the whole range, except the console's and
- * the one that ends the machine. `step=N` on the command line takes each N-th port, else all.
+ * those that reset or end the machine. `step=N` on the command line takes each N-th port, else all.
  */
 #include "../vmm_uart.h"
 #include "rt.h"
@@ -8,7 +8,6 @@
 const char guest_name[] = "port-sweep";
 
 #define NPORTS    65536u
-#define EXIT_PORT 0x501u
 #define DWORD     4u
 #define UART_LAST (COM1 + 7u)
 
@@ -16,6 +15,15 @@ const char guest_name[] = "port-sweep";
 static bool touches(uint32_t port, uint32_t first, uint32_t last)
 {
     return port <= last && port + DWORD > first;
+}
+
+static bool left_out(uint32_t port)
+{
+    static const uint16_t ends[] = { 0x64, 0x92, 0x501, 0x604, 0xcf9 }; /* reset, power off */
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
+        if (touches(port, ends[i], ends[i]))
+            return true;
+    return touches(port, COM1, UART_LAST);
 }
 
 static uint32_t step(void)
@@ -30,7 +38,7 @@ int guest_main(const struct MultibootInfo *info)
     (void)info;
     trying("to use every %u. port", step());
     for (uint32_t port = 0; port < NPORTS; port += step()) {
-        if (touches(port, COM1, UART_LAST) || touches(port, EXIT_PORT, EXIT_PORT))
+        if (left_out(port))
             continue;
         outb(port, 0xa5);
         outw(port, 0xa5a5);

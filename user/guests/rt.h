@@ -16,6 +16,8 @@
 
 #define STUB_SIZE 16
 
+#define REAL_BYTES 0x9000 /* where modes.S's real mode goes on if real_bytes is set */
+
 #ifndef __ASSEMBLER__
 #include <inc/error.h>
 #include <inc/mmu.h>
