@@ -9,6 +9,8 @@
 #define OUTPUT     "/tmp/fuzz.out"
 #define IMAGE      "/vmm/fuzz.img"
 #define LIMIT_MS   150
+#define CPUS_MAX   8u
+#define SPIN_MS    200   /* enough for a guest on every CPU */
 #define RUNS       "100" /* pieces for one guest in long mode */
 #define SEED_MAX   1000000000u
 
@@ -85,6 +87,32 @@ static void one_guest(unsigned long nr)
     count_pieces();
 }
 
+/* Each CPU keeps a page for its VMX operation from its first guest on. */
+static void use_all_cpus(void)
+{
+    char name[ENV_NAME_LEN], image[MAXPATHLEN];
+    envid_t vmm[2 * CPUS_MAX];
+    struct SysInfo info;
+
+    sys_sysinfo(&info);
+    unsigned ncpu = MIN(info.ncpu, CPUS_MAX);
+    redirect();
+    for (unsigned i = 0; i < 2 * ncpu; i++) {
+        snprintf(name, sizeof(name), "spin%u", i);
+        vmm[i] =
+            spawnl("/bin/vmm", "vmm", "-n", name, "-m", "16M", "-k", "/vmm/guests/cli-spin", NULL);
+    }
+    restore_console();
+    sys_sleep_msec(SPIN_MS);
+    for (unsigned i = 0; i < 2 * ncpu; i++) {
+        CHECK(vmm[i] > 0, "spawn vmm: %e", vmm[i]);
+        sys_env_destroy(vmm[i]);
+        sys_env_wait(vmm[i], NULL, false);
+        snprintf(image, sizeof(image), "/vmm/spin%u.img", i);
+        remove(image);
+    }
+}
+
 struct Account {
     uint64_t pages, envs;
 };
@@ -120,6 +148,7 @@ int umain(int argc, char **argv)
     fd_keep(CONSOLE_FD);
     random_state = seed;
     printf("seed: %lu\n", seed);
+    use_all_cpus();
     one_guest(0); /* what the first one leaves in caches is there now */
     sys_sleep_msec(LIMIT_MS);
     struct Account before = account();
