@@ -259,7 +259,8 @@ static bool range_valid(uintptr_t va, size_t len)
     return va <= UTOP && len <= UTOP - va;
 }
 
-/* Give e its own copy of the copy-on-write page at va. 0, -E_FAULT: it is none, -E_NO_MEM. */
+/* Give e its own copy of the copy-on-write page at va. env_mem is held. 0, -E_FAULT: it is none,
+ * -E_NO_MEM. */
 static int cow_resolve(struct Env *e, uintptr_t va)
 {
     uint64_t *pte;
@@ -279,7 +280,15 @@ static int cow_resolve(struct Env *e, uintptr_t va)
 
 bool user_access_recover(uintptr_t va, uint64_t err)
 {
-    return va < UTOP && (err & FEC_WR) && (err & FEC_PR) && curenv && cow_resolve(curenv, va) == 0;
+    struct Env *e = curenv;
+    int r;
+
+    if (va >= UTOP || !(err & FEC_WR) || !(err & FEC_PR) || !e)
+        return false;
+    spin_lock(env_mem(e)); /* its parent may change the same page on another CPU */
+    r = cow_resolve(e, va);
+    spin_unlock(env_mem(e));
+    return r == 0;
 }
 
 /* user_mem_check of one page. env_mem is held. */
