@@ -65,7 +65,7 @@ static uint32_t owned(envid_t owner)
     return n;
 }
 
-int open_alloc(envid_t owner, uint32_t inum, uint32_t mode, struct OpenFile **out)
+int open_alloc(envid_t owner, uint32_t mode, struct OpenFile **out)
 {
     uint32_t i = 0;
 
@@ -84,7 +84,6 @@ int open_alloc(envid_t owner, uint32_t inum, uint32_t mode, struct OpenFile **ou
     memset(of->fd, 0, PGSIZE);
     of->id = new_id(i);
     of->owner = owner;
-    of->inum = inum;
     of->mode = mode;
     ntop = MAX(ntop, i + 1);
     *out = of;

@@ -106,7 +106,8 @@ static int64_t serve_open(struct Request *rq)
         return -E_INVAL;
     if ((mode & O_TRUNC) && (mode & O_ACCMODE) == O_RDONLY)
         return -E_INVAL;
-    if ((r = take_path(rq, rq->page->open.path)) < 0 ||
+    /* The slot first: without one, nothing is created or truncated. */
+    if ((r = take_path(rq, rq->page->open.path)) < 0 || (r = open_alloc(rq->from, mode, &of)) < 0 ||
         (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
         return r;
     if ((mode & O_TRUNC) && st.size > 0) {
@@ -114,8 +115,7 @@ static int64_t serve_open(struct Request *rq)
             return r;
         st.size = 0;
     }
-    if ((r = open_alloc(rq->from, inum, mode, &of)) < 0)
-        return r;
+    of->inum = inum;
     of->fd->fd_dev_id = 'f';
     of->fd->fd_omode = mode & O_ACCMODE;
     of->fd->fd_offset = mode & O_APPEND ? st.size : 0;
