@@ -46,6 +46,8 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
     }
     uint64_t *table = g->ept;
     /* LAB 2 begin: ept_lookup_gpa */
+    if (gpa >> EPT_GPA_BITS != 0)
+        return -E_INVAL;
     for (int level = EPT_TOP_LEVEL; level > 0; level--) {
         uint64_t *e = &table[PTX(gpa, level)];
         if (*e == 0) {
@@ -79,6 +81,8 @@ static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t r
                      bool overwrite)
 {
     /* LAB 2 begin: ept_map_hva2gpa */
+    if (PGOFF(gpa) != 0 || !(rights & EPTE_R))
+        return -E_INVAL;
     uint64_t *e;
     int r = ept_lookup_gpa(g, gpa, true, &e);
     if (r < 0)

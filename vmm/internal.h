@@ -153,8 +153,9 @@ struct Env *guest_release(struct Guest *g);
 struct Env *guest_waiting_monitor(const struct Guest *g);
 
 /* ---- ept.c: entries are found and changed under mem_lock ---- */
+#define EPT_GPA_BITS 48 /* what four levels translate */
 /* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;
- * -E_NOT_FOUND: no table, and !create. */
+ * -E_NOT_FOUND: no table, and !create; -E_INVAL: gpa has more than EPT_GPA_BITS. */
 int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry);
 #define NO_REGION        (~0ul)
 #define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
@@ -170,7 +171,9 @@ static inline uint64_t *ept_find(struct Guest *g, gpa_t gpa)
     return *e != 0 ? e : NULL;
 }
 /* Map the page at hva (kernel direct map) at gpa with EPTE_* rights. Takes a reference on the
- * frame, drops the one on what was mapped. With !overwrite, -E_BUSY if something is. -E_NO_MEM. */
+ * frame, drops the one on what was mapped. With !overwrite, -E_BUSY if something is. -E_NO_MEM.
+ * -E_INVAL: gpa is in the midst of a page or has more than EPT_GPA_BITS, or the rights are without
+ * EPTE_R (SDM "EPT Misconfigurations"). */
 int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite);
 /* The host address that an entry and gpa give. */
 static inline void *ept_hva(uint64_t entry, gpa_t gpa)

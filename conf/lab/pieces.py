@@ -148,7 +148,8 @@ EXERCISE_2 = (
             "Walk the guest's EPT from the root table (level 3) down to the table of level 0 "
             "that maps gpa, and leave that table in `table`; the lines below take the entry out "
             "of it. Where the next table is missing, return -E_NOT_FOUND, or with create make it "
-            "(new_table) and refer to it with all rights; -E_NO_MEM when there is no memory.",
+            "(new_table) and refer to it with all rights; -E_NO_MEM when there is no memory. A gpa "
+            "with more bits than four levels translate (EPT_GPA_BITS) is -E_INVAL.",
         ),
         (
             'Intel SDM volume 3, "The Extended Page Table Mechanism (EPT)": the tables with the '
@@ -169,6 +170,8 @@ EXERCISE_2 = (
         (
             "Put frame pp at gpa: find the entry (making tables), and write into it the frame's "
             "address, the rights, memory type write-back, and that the guest's PAT is ignored. "
+            "A gpa in the midst of a page, and rights that the CPU calls a misconfiguration since "
+            "EPTE_R is not among them, are -E_INVAL. "
             "If something is mapped there, that is -E_BUSY unless overwrite says otherwise. The "
             "entry holds a reference on its frame, and gives back the one on the frame that it "
             "replaces. A page that was not mapped before counts in g->stats.pages.",
@@ -184,6 +187,8 @@ EXERCISE_2 = (
         (
             "Take the new reference before the old one is dropped: the two frames may be the same.",
             "On an error nothing has changed, reference counts included.",
+            "vmm/ept_test.h: the command-line word epttest=NONCE tests every property at boot, in any "
+            "emulator.",
         ),
         ("pp", "gpa", "rights", "overwrite", "flush", "g"),
     ),
