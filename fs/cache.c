@@ -167,16 +167,9 @@ void cache_readahead(struct Cache *c, uint32_t block, uint32_t n)
             unlink_slot(c, slot[got]);
 }
 
-void cache_dirty(struct Cache *c, const void *p, enum BlockClass class)
+static struct CacheSlot *slot_of(const struct Cache *c, const void *p)
 {
-    struct CacheSlot *s = &c->slot[((const char *)p - c->data) / BLKSIZE];
-
-    if (s->dirty)
-        return;
-    s->dirty = true;
-    s->class = class;
-    c->ndirty[class]++;
-    c->ndirty_all++;
+    return &c->slot[((const char *)p - c->data) / BLKSIZE];
 }
 
 static void clean_slot(struct Cache *c, struct CacheSlot *s)
@@ -184,6 +177,26 @@ static void clean_slot(struct Cache *c, struct CacheSlot *s)
     s->dirty = false;
     c->ndirty[s->class]--;
     c->ndirty_all--;
+}
+
+void cache_dirty(struct Cache *c, const void *p, enum BlockClass class)
+{
+    struct CacheSlot *s = slot_of(c, p);
+
+    if (s->dirty && s->class <= class)
+        return;
+    if (s->dirty)
+        clean_slot(c, s);
+    s->dirty = true;
+    s->class = class;
+    c->ndirty[class]++;
+    c->ndirty_all++;
+}
+
+bool cache_is_dirty(const struct Cache *c, const void *p, enum BlockClass class)
+{
+    const struct CacheSlot *s = slot_of(c, p);
+    return s->dirty && s->class == class;
 }
 
 void cache_forget(struct Cache *c, uint32_t block)

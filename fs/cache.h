@@ -14,6 +14,7 @@
  */
 enum BlockClass {
     BC_BITMAP = 0,
+    BC_MOVED, /* of a directory, with an entry that was in another of its blocks before (dir.c) */
     BC_DATA,
     BC_INDIRECT,
     BC_DINDIRECT,
@@ -64,8 +65,11 @@ bool cache_has(const struct Cache *c, uint32_t block);
 /* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
  * effort. */
 void cache_readahead(struct Cache *c, uint32_t block, uint32_t n);
-/* p, inside a block that cache_get returned, was changed. A dirty block keeps its class. */
+/* p, inside a block that cache_get returned, was changed. A block that is dirty already keeps its
+ * class if that is written earlier. */
 void cache_dirty(struct Cache *c, const void *p, enum BlockClass class);
+/* Is the block with p in it dirty, in this class? */
+bool cache_is_dirty(const struct Cache *c, const void *p, enum BlockClass class);
 /* The block was freed: what it held need not be written. */
 void cache_forget(struct Cache *c, uint32_t block);
 /* Write all dirty blocks of a class, contiguous ones together. Returns the number of blocks or

@@ -64,6 +64,8 @@ int fs_mount(struct Fs *fs, struct Disk *disk, uint32_t cache_blocks);
 int fs_sync(struct Fs *fs);
 /* The same without the mark. Makes blocks and inodes that were freed available again. */
 int fs_writeback(struct Fs *fs);
+/* Write the blocks of class BC_MOVED; they are safe on disk when this returns. -E_IO. */
+int fs_write_moved(struct Fs *fs);
 /* Write back if much of the cache is dirty; called between the steps of long operations. */
 int fs_make_room(struct Fs *fs);
 /* Blocks that can be had for new data, now or after a write-back. */
@@ -113,8 +115,8 @@ int fs_inode_free(struct Fs *fs, uint32_t inum);
 /* ---- recover.c ---- */
 
 /* After a run that was cut short: give back the blocks that no file uses, and files that were
- * removed while they were open. Call it before anything is changed. Returns how many blocks;
- * -E_CORRUPT: the disk needs fsck, and nothing was done. */
+ * removed while they were open, and take names out of directories that should have gone. Call it
+ * before anything is changed. Returns how many blocks; -E_CORRUPT: the disk needs fsck. */
 int fs_recover(struct Fs *fs);
 
 /* ---- file.c ---- */
@@ -160,6 +162,8 @@ int fs_create(struct Fs *fs, const char *path, enum FsInodeType type, uint32_t *
 /* Remove a file or an empty directory; one that is in use loses its name now and its blocks at
  * fs_release. -E_NOT_EMPTY, -E_BUSY (the root). */
 int fs_remove(struct Fs *fs, const char *path);
+/* Take the entry at this place out of a directory; the inode stays as it is. */
+int fs_dirent_remove(struct Fs *fs, uint32_t dir, uint32_t place);
 /* Nobody uses this inode any more: if it was removed meanwhile, it goes away now. */
 int fs_release(struct Fs *fs, uint32_t inum);
 /* Is this a name that a directory entry may have? (It is terminated, not empty, and has no '/'.) */

@@ -135,18 +135,50 @@ static int dir_add(struct Fs *fs, uint32_t dir, const char *name, uint32_t inum,
     return 0;
 }
 
+/*
+ * An entry that moves to another block must be there on disk before the block that it leaves is
+ * written without it; else a power failure between the two loses a file that nobody has touched.
+ * Class BC_MOVED is written before BC_DATA. Within the class there is no order, so a block does
+ * not both receive and lose entries in it: what it depends on is written first.
+ */
+static int before_move(struct Fs *fs, uint32_t dir, uint32_t from, uint32_t to)
+{
+    struct FsDirent *source, *target;
+    int r = fs_dirent(fs, dir, from, &source);
+
+    if (r < 0 || (r = fs_dirent(fs, dir, to, &target)) < 0)
+        return r;
+    if (cache_is_dirty(&fs->cache, source, BC_MOVED) || cache_is_dirty(&fs->cache, target, BC_DATA))
+        return fs_write_moved(fs);
+    return 0;
+}
+
+static int after_move(struct Fs *fs, uint32_t dir, uint32_t to)
+{
+    struct FsDirent *target;
+    int r = fs_dirent(fs, dir, to, &target);
+
+    if (r == 0)
+        cache_dirty(&fs->cache, target, BC_MOVED);
+    return r;
+}
+
 /* Move the last entry, at `from`, to the place of one that goes. */
 static int dir_fill_gap(struct Fs *fs, uint32_t dir, uint32_t from, uint32_t to)
 {
+    bool crosses = from / FS_DIRENTS != to / FS_DIRENTS;
     struct FsDirent last;
-    ssize_t n = fs_read(fs, dir, &last, ENTSIZE, from * ENTSIZE);
+    int r = crosses ? before_move(fs, dir, from, to) : 0;
 
+    if (r < 0)
+        return r;
+    ssize_t n = fs_read(fs, dir, &last, ENTSIZE, from * ENTSIZE);
     if (n == (ssize_t)ENTSIZE)
         n = fs_write(fs, dir, &last, ENTSIZE, to * ENTSIZE);
     if (n != (ssize_t)ENTSIZE)
         return n < 0 ? n : -E_IO;
     index_move(fs, dir, last.d_name, from, to);
-    return 0;
+    return crosses ? after_move(fs, dir, to) : 0;
 }
 
 /* Remove the entry of this name at this place. */
@@ -166,6 +198,18 @@ static int dir_remove(struct Fs *fs, uint32_t dir, const char *name, uint32_t pl
     if (r < 0)
         index_forget(fs);
     return r;
+}
+
+int fs_dirent_remove(struct Fs *fs, uint32_t dir, uint32_t place)
+{
+    char name[MAXNAMELEN];
+    struct FsDirent *ent;
+    int r = fs_dirent(fs, dir, place, &ent);
+
+    if (r < 0)
+        return r;
+    memcpy(name, ent->d_name, sizeof(name));
+    return dir_remove(fs, dir, name, place);
 }
 
 /* Copy the next component of *path to name and move on behind it. Returns its length, 0 at the end.

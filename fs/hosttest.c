@@ -8,24 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <fs/check.h>
-#include <fs/hostdev.h>
+#include <fs/hosttest.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS 64 /* small, so that blocks are evicted all the time */
 #define NFILES       24
 #define NDIRS        5
 #define MAX_WRITE    20000
+#define FLIPS_QUICK  1200 /* damaged images */
+#define FLIPS_FULL   20000
+#define HANG_SECONDS 60 /* for one image */
 /* Offsets reach the blocks behind the single and the double indirect tables. */
 #define MAX_OFFSET ((FS_NDIRECT + FS_NINDIRECT + 64) * BLKSIZE)
 
-#define CHECK(x)                                                        \
-    do {                                                                \
-        if (!(x))                                                       \
-            die("seed %lu, line %d: not true: %s", seed, __LINE__, #x); \
-    } while (0)
-
-static unsigned long seed = 1;
+unsigned long seed = 1;
 static uint64_t rng_state;
 static struct Fs fs;
 static struct HostDisk hd;
@@ -49,7 +45,7 @@ static struct ModelDir {
     { "/a/c/d", false, 2 }, { "/e", false, -1 },
 };
 
-static uint64_t rng(void)
+uint64_t rng(void)
 {
     rng_state ^= rng_state << 13;
     rng_state ^= rng_state >> 7;
@@ -57,7 +53,7 @@ static uint64_t rng(void)
     return rng_state * 0x2545f4914f6cdd1dul >> 16;
 }
 
-static uint64_t below(uint64_t n)
+uint64_t below(uint64_t n)
 {
     return rng() % n;
 }
@@ -474,8 +470,34 @@ static void use_everything(void)
     fs_sync(&fs);
 }
 
-/* Flip one to three bits: in the inodes that are in use, anywhere in the tables, in the superblock,
- * or anywhere at all. */
+#define MAX_META 400
+static uint32_t meta[MAX_META], nmeta; /* blocks of directories, and tables of block pointers */
+
+static void note_meta(uint32_t block)
+{
+    if (block && nmeta < MAX_META)
+        meta[nmeta++] = block;
+}
+
+static void find_meta(const struct FsSuper *s, const uint8_t *disk)
+{
+    const struct FsInode *ip = (const void *)(disk + (size_t)s->inode_start * BLKSIZE);
+
+    nmeta = 0;
+    for (uint32_t i = FS_ROOT; i < s->ninodes; i++) {
+        for (int b = 0; ip[i].i_type == FS_DIR && b < FS_NDIRECT; b++)
+            note_meta(ip[i].i_direct[b]);
+        note_meta(ip[i].i_indirect);
+        note_meta(ip[i].i_dindirect);
+        const uint32_t *table = (const void *)(disk + (size_t)ip[i].i_dindirect * BLKSIZE);
+        for (uint32_t t = 0; ip[i].i_dindirect && t < FS_NINDIRECT; t++)
+            note_meta(table[t]);
+    }
+    CHECK(nmeta > 0);
+}
+
+/* Flip one to three bits: in the inodes that are in use, in directories and tables of block
+ * pointers, anywhere in the tables, in the superblock, or anywhere at all. */
 static void flip_bits(const struct FsSuper *s, uint8_t *disk)
 {
     const struct {
@@ -484,7 +506,8 @@ static void flip_bits(const struct FsSuper *s, uint8_t *disk)
         { (uint64_t)s->inode_start * BLKSIZE, 2 * NFILES * sizeof(struct FsInode) },
         { (uint64_t)s->inode_start * BLKSIZE, 2 * NFILES * sizeof(struct FsInode) },
         { 0, (uint64_t)s->data_start * BLKSIZE },
-        { (uint64_t)s->data_start * BLKSIZE, 200 * BLKSIZE },
+        { (uint64_t)meta[below(nmeta)] * BLKSIZE, below(2) ? 256 : BLKSIZE },
+        { (uint64_t)meta[below(nmeta)] * BLKSIZE, below(2) ? 256 : BLKSIZE },
         { 0, (uint64_t)s->nblocks * BLKSIZE },
     };
     for (uint64_t i = 0, n = 1 + below(3); i < n; i++) {
@@ -510,8 +533,10 @@ static void test_flips(int rounds)
     struct FsSuper super = fs.super;
     fs_unmount(&fs);
     CHECK(good && bad && pread(fileno(image), good, size, 0) == (ssize_t)size);
+    find_meta(&super, good);
     quiet = true;
     for (int n = 0; n < rounds; n++) {
+        alarm(HANG_SECONDS);
         memcpy(bad, good, size);
         flip_bits(&super, bad);
         CHECK(pwrite(fileno(image), bad, size, 0) == (ssize_t)size);
@@ -529,6 +554,7 @@ static void test_flips(int rounds)
         refused += r == CHECK_PROBLEMS;
         CHECK(r == CHECK_PROBLEMS || fsck(false) == CHECK_CLEAN);
     }
+    alarm(0);
     quiet = false;
     free(good);
     free(bad);
@@ -638,13 +664,17 @@ static void test_index(uint32_t limit, int rounds)
 
 int main(int argc, char **argv)
 {
+    bool full = false;
     int c;
 
     tool = "hosttest";
-    while ((c = getopt(argc, argv, "s:")) != -1) {
-        if (c != 's')
-            die("usage: hosttest [-s SEED]");
-        seed = strtoul(optarg, NULL, 0);
+    while ((c = getopt(argc, argv, "fs:")) != -1) {
+        if (c == 'f')
+            full = true;
+        else if (c == 's')
+            seed = strtoul(optarg, NULL, 0);
+        else
+            die("usage: hosttest [-f] [-s SEED]; -f: the full form");
     }
     rng_state = seed * 0x9e3779b97f4a7c15ul | 1;
     image = tmpfile();
@@ -655,7 +685,8 @@ int main(int argc, char **argv)
     test_model(6000, 20, 500);
     test_model(200, 30, 400); /* full nearly all the time */
     test_power(240);
-    test_flips(600);
+    test_cuts(full);
+    test_flips(full ? FLIPS_FULL : FLIPS_QUICK);
     model_reset();
     fclose(image);
     return 0;

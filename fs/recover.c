@@ -1,8 +1,9 @@
 /*
  * Quick recovery when a disk was not shut down cleanly. The order of writes (fs/super.c) leaves
- * nothing worse behind than space that is lost, so this only compares the bitmap with what the
- * inodes use. What else may be left half done, such as names of files that never got there, is for
- * fsck.
+ * nothing worse behind than space that is lost, and names: of files that never got there, and
+ * second ones of files whose entry was being moved. So this compares the bitmap with what the
+ * inodes use, and takes those names out, before they can come to mean other files. What is left is
+ * for fsck.
  */
 #include <fs/core.h>
 
@@ -73,6 +74,55 @@ static int correct_bitmap(struct Fs *fs)
     return won;
 }
 
+/* Does an entry name this inode for the first time, and is that in use? Inode 0: the entry was
+ * cleared. fs->ipending is all zeroes now: it holds the bits of the inodes that have been named. */
+static int is_first_name(struct Fs *fs, uint32_t inum)
+{
+    struct FsInode *ip;
+    int r = inum ? fs_inode(fs, inum, &ip) : 0;
+
+    if (r < 0 || inum == 0)
+        return r;
+    if (ip->i_type == FS_FREE || fs_bit_get(fs->ipending, inum))
+        return 0;
+    fs_bit_set(fs->ipending, inum, true);
+    return 1;
+}
+
+/* Take out of a directory what names nothing, or a file that has a name. */
+static int mend_dir(struct Fs *fs, uint32_t dir)
+{
+    uint32_t place = 0;
+
+    for (;;) {
+        struct FsDirent *ent;
+        struct FsInode *ip;
+        int r = fs_inode_used(fs, dir, &ip);
+        if (r < 0 || place >= ip->i_size / sizeof(*ent))
+            return r;
+        if ((r = fs_dirent(fs, dir, place, &ent)) < 0 || (r = is_first_name(fs, ent->d_inum)) < 0)
+            return r;
+        place += r;
+        if (r == 0 && (r = fs_dirent_remove(fs, dir, place)) < 0)
+            return r;
+    }
+}
+
+static int mend_dirs(struct Fs *fs)
+{
+    int r = 0;
+
+    fs_bit_set(fs->ipending, FS_ROOT, true);
+    for (uint32_t inum = FS_ROOT; r == 0 && inum < fs->super.ninodes; inum++) {
+        struct FsInode *ip;
+        r = fs_inode(fs, inum, &ip);
+        if (r == 0 && ip->i_type == FS_DIR)
+            r = mend_dir(fs, inum);
+    }
+    memset(fs->ipending, 0, (fs->super.ninodes + 7) / 8);
+    return r;
+}
+
 /* Free the files that were removed while they were open. Returns how many blocks they had. */
 static int free_orphans(struct Fs *fs)
 {
@@ -98,7 +148,7 @@ int fs_recover(struct Fs *fs)
     memset(fs->pending, 0, (fs->super.nblocks + 7) / 8);
     if (won < 0)
         return won;
-    if ((r = fs_count_free(fs)) < 0 || (orphans = free_orphans(fs)) < 0)
+    if ((r = fs_count_free(fs)) < 0 || (r = mend_dirs(fs)) < 0 || (orphans = free_orphans(fs)) < 0)
         return r < 0 ? r : orphans;
     return won + orphans;
 }

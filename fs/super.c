@@ -191,6 +191,17 @@ static int write_class(struct Fs *fs, enum BlockClass class)
     return r > 0 ? fs->disk->flush(fs->disk) : r;
 }
 
+int fs_write_moved(struct Fs *fs)
+{
+    int r;
+
+    if (!fs->cache.ndirty[BC_MOVED])
+        return 0;
+    if (fs->super.clean && (r = write_super(fs, false)) < 0)
+        return r;
+    return write_class(fs, BC_MOVED);
+}
+
 int fs_writeback(struct Fs *fs)
 {
     int r;
