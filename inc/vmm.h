@@ -140,7 +140,8 @@ struct GuestStats {
     uint64_t exits;                   /* VM exits, the sum of reasons[] */
     uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
     uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
-    uint64_t pages;                   /* 4 KiB frames of guest memory touched */
+    uint64_t pages;                   /* 4 KiB frames that the guest has as its memory */
+    uint64_t large_pages;             /* pages of 2 MiB, whose 512 frames count above, too */
     uint64_t ept_pages;               /* frames that hold EPT tables */
     uint64_t start_tsc;               /* host TSC at its first entry */
     uint64_t reasons[GUEST_NREASONS]; /* exits by basic reason */

@@ -2,7 +2,8 @@
  * The allocator of physical page frames. Frames that were never used are not on any list: each RAM
  * region has a mark, and everything from the mark on is free. So the start takes the same time on
  * every machine, and a guest's untouched memory stays untouched. Frames that came back are on a
- * free list.
+ * free list. Single frames come from the lower end of what was never used, runs for large pages
+ * from the upper end; a run that comes back whole stays whole until single frames run out.
  */
 #include <inc/assert.h>
 #include <inc/error.h>
@@ -36,6 +37,7 @@ size_t npages;
 
 static struct spinlock page_lock = SPINLOCK_INIT("page"); /* protects all below and every pp_link */
 static struct PageInfo *free_list;
+static struct PageInfo *free_runs; /* by their first frames */
 static size_t nfree, ntotal;
 static struct Region regions[MAX_REGIONS];
 static int nregions;
@@ -166,14 +168,30 @@ void frame_each_ram(void (*fn)(physaddr_t start, physaddr_t end))
 
 /* ---- Allocation ---- */
 
-/* Put some frames that were never used on the free list, which is empty; the lowest comes first.
- * page_lock is held. */
+/* Nothing else is left: take a run apart. The free list is empty; page_lock is held. */
+static void run_break(void)
+{
+    struct PageInfo *run = free_runs;
+
+    if (!run)
+        return;
+    free_runs = run->pp_link;
+    for (int i = RUN_FRAMES - 1; i >= 0; i--) {
+        run[i].pp_link = free_list;
+        free_list = &run[i];
+    }
+}
+
+/* Put some frames on the free list, which is empty: the lowest that were never used, or else those
+ * of a run. page_lock is held. */
 static void __attribute__((noinline)) frames_carve(void)
 {
     while (cur_region < nregions && regions[cur_region].mark == regions[cur_region].end)
         cur_region++;
-    if (cur_region == nregions)
+    if (cur_region == nregions) {
+        run_break();
         return;
+    }
     struct Region *r = &regions[cur_region];
     ppn_t end = MIN(r->end, ROUNDDOWN(r->mark, CARVE) + CARVE);
     if (r->mark >= r->backed) {
@@ -217,6 +235,86 @@ void page_free(struct PageInfo *pp)
     free_list = pp;
     nfree++;
     spin_unlock(&page_lock);
+}
+
+/* ---- Runs ---- */
+
+/* Cut the uppermost run that was never used off region r. What lies above it becomes a region of
+ * its own. page_lock is held. NULL: r has none. */
+static struct PageInfo *run_carve(struct Region *r)
+{
+    ppn_t top = ROUNDDOWN(r->end, RUN_FRAMES);
+
+    if (top < r->mark + RUN_FRAMES || (top < r->end && nregions == MAX_REGIONS))
+        return NULL;
+    region_append(top, r->end);
+    r->end = top - RUN_FRAMES;
+    for (ppn_t n = r->end; n < top; n += PAGEINFOS)
+        pages_back(n);
+    return &pages[r->end];
+}
+
+/* A run that is free, now the caller's, or NULL. page_lock is held. */
+static struct PageInfo *run_take(void)
+{
+    struct PageInfo *run = free_runs;
+
+    if (run)
+        free_runs = run->pp_link;
+    for (int i = nregions - 1; i >= cur_region && !run; i--)
+        run = run_carve(&regions[i]);
+    if (run)
+        nfree -= RUN_FRAMES;
+    return run;
+}
+
+struct PageInfo *page_run_alloc(void)
+{
+    spin_lock(&page_lock);
+    struct PageInfo *run = run_take();
+    spin_unlock(&page_lock);
+
+    for (size_t i = 0; run && i < RUN_FRAMES; i++)
+        run[i] = (struct PageInfo){ .pp_ref = 1 };
+    return run;
+}
+
+/* Put n frames, linked from first to last, on the free list. */
+static void free_chain(struct PageInfo *first, struct PageInfo *last, size_t n)
+{
+    spin_lock(&page_lock);
+    last->pp_link = free_list;
+    free_list = first;
+    nfree += n;
+    spin_unlock(&page_lock);
+}
+
+static void free_run(struct PageInfo *run)
+{
+    spin_lock(&page_lock);
+    run->pp_link = free_runs;
+    free_runs = run;
+    nfree += RUN_FRAMES;
+    spin_unlock(&page_lock);
+}
+
+void page_run_decref(struct PageInfo *run)
+{
+    struct PageInfo *first = NULL, *last = NULL;
+    size_t n = 0;
+
+    for (int i = RUN_FRAMES - 1; i >= 0; i--) {
+        if (__atomic_sub_fetch(&run[i].pp_ref, 1, __ATOMIC_ACQ_REL) != 0)
+            continue;
+        run[i].pp_link = first;
+        first = &run[i];
+        last = last ? last : first;
+        n++;
+    }
+    if (n == RUN_FRAMES)
+        free_run(run);
+    else if (n > 0)
+        free_chain(first, last, n);
 }
 
 size_t page_nfree(void)

@@ -62,6 +62,13 @@ static inline void page_decref(struct PageInfo *pp)
     if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
         page_free(pp);
 }
+/* Frames of a run: what a large page of 2 MiB maps. */
+#define RUN_FRAMES (PGSIZE_2M / PGSIZE)
+/* As many free frames in a row, aligned to their size and not cleared, with a reference on each for
+ * the caller, or NULL when there is no such run. */
+struct PageInfo *page_run_alloc(void);
+/* Drop one reference on each frame of a run. If these were the last ones, it stays a run. */
+void page_run_decref(struct PageInfo *run);
 /* Free frames right now. */
 size_t page_nfree(void);
 size_t page_ntotal(void);

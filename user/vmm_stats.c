@@ -24,6 +24,7 @@ void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
     line("page faults injected", st->injected_pf);
     line("page faults found spurious", st->refused_pf);
     line("pages of guest memory", st->pages);
+    line("of these, in pages of 2 MiB", st->large_pages * (PGSIZE_2M / PGSIZE));
     line("pages of EPT tables", st->ept_pages);
     line("accesses to unknown ports", unknown_ports);
 }

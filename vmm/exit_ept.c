@@ -31,6 +31,8 @@ bool handle_eptviolation(struct Guest *g)
     ept_gpa2hva(g, gpa, &rights);
     spin_unlock(&g->mem_lock);
     if (rights == 0) {
+        if (gmem_populate_large(g, gpa) == 0)
+            return leave(g); /* interrupts that came meanwhile may have been for the scheduler */
         int r = gmem_populate(g, gpa);
         if (r < 0)
             guest_kill(g, "no host memory for guest page 0x%lx: %s", gpa, strerror(r));

@@ -10,6 +10,10 @@
  */
 #define AROUND_PAGES 16
 #define PLENTY_PAGES 1024
+/* Frames that a guest has before it gets whole pages of 2 MiB. */
+#define GROWN_PAGES 128
+/* Bytes that are cleared with interrupts off. */
+#define ZERO_CHUNK 0x4000ul
 /* Free frames that guests leave to envs, so that the shell can still end a guest. */
 #define RESERVE_PAGES 512
 
@@ -70,6 +74,55 @@ int gmem_populate(struct Guest *g, gpa_t gpa)
     return 0;
 }
 
+/* Do the 2 MiB around gpa have pages, or did they? */
+static bool had_pages(struct Guest *g, gpa_t gpa)
+{
+    uint64_t *e;
+    spin_lock(&g->mem_lock);
+    bool had = ept_lookup_gpa(g, gpa, false, &e) == 0;
+    spin_unlock(&g->mem_lock);
+    return had;
+}
+
+/*
+ * When a whole page of 2 MiB is given: the 2 MiB are untouched; the guest has memory of its own
+ * already, so that the page is no large part more than a small guest needs; and a quarter of the
+ * host's memory stays free, so that many guests that touch little of theirs do not use it up.
+ */
+static bool large_is_due(struct Guest *g, gpa_t gpa)
+{
+    return !g->small_pages_only && g->stats.pages >= GROWN_PAGES &&
+           page_nfree() >= page_ntotal() / 4 + RUN_FRAMES && !had_pages(g, gpa);
+}
+
+/* Clear a run, in parts: the host's devices do not wait for so long. */
+static void zero_run(char *run)
+{
+    for (size_t done = 0; done < PGSIZE_2M; done += ZERO_CHUNK) {
+        memset(run + done, 0, ZERO_CHUNK);
+        asm volatile("sti; nop; cli" : : : "memory");
+    }
+}
+
+int gmem_populate_large(struct Guest *g, gpa_t gpa)
+{
+    gpa_t first = ROUNDDOWN(gpa, PGSIZE_2M);
+    if (!gmem_is_ram(g, first, PGSIZE_2M))
+        return -E_INVAL;
+    if (!large_is_due(g, gpa))
+        return -E_BUSY;
+    struct PageInfo *run = page_run_alloc();
+    if (run == NULL)
+        return -E_NO_MEM;
+    zero_run(page2kva(run));
+    int r = ept_map_large(g, page2kva(run), first, EPTE_RWX);
+    if (r < 0)
+        page_run_decref(run);
+    if (r == -E_NOT_SUPP)
+        g->small_pages_only = true;
+    return r;
+}
+
 int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva)
 {
     uint64_t rights = 0;
@@ -102,7 +155,7 @@ int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInf
     if (r < 0 || hva == NULL)
         return r;
     spin_lock(&g->mem_lock);
-    *pp = pa2page(PTE_ADDR(PADDR(ept_gpa2hva(g, gpa, rights))));
+    *pp = pa2page(PADDR(ept_gpa2hva(g, gpa, rights)));
     page_incref(*pp);
     spin_unlock(&g->mem_lock);
     return 0;

@@ -59,6 +59,15 @@ struct StringIo {
     gpa_t gpa[4];          /* of each byte of the element */
 };
 
+/* What maps 2 MiB of guest memory: a table of level 0, or the one entry of a large page. Such
+ * tables stay to the guest's end, and a large page is split at most once. */
+struct EptLeaf {
+    uint64_t region;   /* LEAF_REGION of its gpas; NO_REGION: none */
+    uint64_t *entries; /* of 4 KiB; or the large page's */
+    uint64_t index;    /* bits of a gpa's page number that select the entry */
+    uint64_t offset;   /* bits of a gpa that are below what an entry maps */
+};
+
 struct Guest {
     struct Env *env;     /* its registers are in env->env_tf */
     uint32_t attn;       /* ATTN_* */
@@ -85,8 +94,8 @@ struct Guest {
     uint64_t memsize; /* bytes of RAM */
     uint64_t *ept;    /* root table */
     uint64_t eptp;
-    uint64_t *ept_leaf;       /* table of level 0 that was looked up last; tables stay to the end */
-    uint64_t ept_leaf_region; /* the 2 MiB that it maps, LEAF_REGION; NO_REGION: none */
+    struct EptLeaf ept_leaf; /* what was looked up last */
+    bool small_pages_only;   /* ept_map_large has said -E_NOT_SUPP */
 
     uint64_t tsc_offset; /* guest TSC - host TSC */
     uint64_t cr2;        /* while not on a CPU */
@@ -152,105 +161,8 @@ struct Env *guest_release(struct Guest *g);
 /* The monitor, if it waits for an event of this guest, else NULL. env_lock is held. */
 struct Env *guest_waiting_monitor(const struct Guest *g);
 
-/* ---- ept.c: entries are found and changed under mem_lock ---- */
-#define EPT_GPA_BITS 48 /* what four levels translate */
-/* The 4 KiB EPT entry of gpa in *entry; with create, missing tables are allocated. -E_NO_MEM;
- * -E_NOT_FOUND: no table, and !create; -E_INVAL: gpa has more than EPT_GPA_BITS. */
-int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry);
-#define NO_REGION        (~0ul)
-#define LEAF_REGION(gpa) ((gpa) >> (PGSHIFT + 9)) /* what one table of level 0 maps */
-/* ept_find in another table. */
-uint64_t *ept_find_elsewhere(struct Guest *g, gpa_t gpa);
-/* The same, without create; quick where the table is the one that was looked up last. NULL: no
- * table, or no entry. */
-static inline uint64_t *ept_find(struct Guest *g, gpa_t gpa)
-{
-    if (__builtin_expect(LEAF_REGION(gpa) != g->ept_leaf_region, 0))
-        return ept_find_elsewhere(g, gpa);
-    uint64_t *e = &g->ept_leaf[PTX(gpa, 0)];
-    return *e != 0 ? e : NULL;
-}
-/* Map the page at hva (kernel direct map) at gpa with EPTE_* rights. Takes a reference on the
- * frame, drops the one on what was mapped. With !overwrite, -E_BUSY if something is. -E_NO_MEM.
- * -E_INVAL: gpa is in the midst of a page or has more than EPT_GPA_BITS, or the rights are without
- * EPTE_R (SDM "EPT Misconfigurations"). */
-int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite);
-/* The host address that an entry and gpa give. */
-static inline void *ept_hva(uint64_t entry, gpa_t gpa)
-{
-    return (char *)KADDR(PTE_ADDR(entry)) + PGOFF(gpa);
-}
-/* The host address of gpa and the rights of its page, or NULL if nothing is mapped. */
-void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights);
-/* ept_map_hva2gpa of a frame, replacing what was there. */
-int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights);
-/* EPTE_* rights for a user's PTE_* permissions. */
-uint64_t ept_rights(uint64_t perm);
-/* Drop all mappings and tables. */
-void ept_free(struct Guest *g);
-int ept_init(struct Guest *g);
-
-/* ---- gmem.c ---- */
-enum GmemAccess {
-    GMEM_PEEK,  /* look, populate nothing: an untouched page gives a NULL address */
-    GMEM_READ,  /* populate the page if it is untouched */
-    GMEM_WRITE, /* likewise; -E_INVAL if the guest itself may not write there */
-};
-/* Is all of [gpa, gpa + len) RAM? Safe against overflow; an empty range is judged as one byte. */
-bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len);
-/* The same for a guest that would have memsize bytes. */
-bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len);
-/*
- * The one way from guest memory to a host address. All of [gpa, gpa + *len) must be RAM; *hva is
- * the address of its first byte and *len is cut to what lies in the same page. -E_INVAL, -E_NO_MEM.
- */
-int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva);
-/* Give gpa's page, and its neighbours if memory is plenty, zeroed frames. -E_INVAL, -E_NO_MEM. */
-int gmem_populate(struct Guest *g, gpa_t gpa);
-/* The frame at gpa, with a reference for the caller, and its EPT rights. NULL: GMEM_PEEK at an
- * untouched page. Who is not on the guest's CPU needs this, since the guest may at any time put
- * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
-int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
-              uint64_t *rights);
-/* Read an aligned entry of 4 or 8 bytes of a table of the guest's; untouched memory reads as
- * zeroes. -E_INVAL: not in RAM. mem_lock is held. */
-static inline int gmem_entry(struct Guest *g, gpa_t gpa, int size, uint64_t *entry)
-{
-    const uint64_t *e = ept_find(g, gpa); /* only RAM is ever mapped */
-    if (__builtin_expect(e == NULL, 0)) {
-        *entry = 0;
-        return gmem_is_ram(g, gpa, size) ? 0 : -E_INVAL;
-    }
-    const void *hva = ept_hva(*e, gpa);
-    *entry = size == 8 ? *(const volatile uint64_t *)hva : *(const volatile uint32_t *)hva;
-    return 0;
-}
-/* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes. */
-int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len);
-
-/* ---- gwalk.c: the guest's own page tables ---- */
-/* What decides about an access besides the tables. */
-struct PagingMode {
-    uint64_t cr0, cr3, cr4, efer, rflags;
-    uint64_t pdpte[4]; /* of PAE paging */
-};
-/* The mode that the guest on this CPU is in. */
-struct PagingMode paging_mode(void);
-enum WalkResult {
-    WALK_OK,
-    WALK_NOT_PRESENT,
-    WALK_FORBIDDEN,
-    WALK_RESERVED,
-    WALK_UNKNOWN
-};
-/* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
- * If so, *gpa is what it reaches. */
-enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa);
-/* The same in another mode than that of this moment. After WALK_FORBIDDEN, *gpa is valid too. */
-enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                              uint32_t access, gpa_t *gpa);
-/* Load the four PDPTEs of PAE paging from cr3 into the VMCS. false: reserved bits are set, #GP. */
-bool guest_load_pdptes(struct Guest *g, uint64_t cr3);
+/* Guest memory: ept.c, gmem.c, gwalk.c */
+#include <vmm/memory.h>
 
 /* ---- inject.c ---- */
 /* Inject a hardware exception, merged with an event whose delivery it interrupted (SDM "Interrupt

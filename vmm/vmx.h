@@ -45,6 +45,7 @@
 #define EPT_CAP_WALK5          (1ul << 7)
 #define EPT_CAP_UC             (1ul << 8)
 #define EPT_CAP_WB             (1ul << 14)
+#define EPT_CAP_2M             (1ul << 16)
 #define EPT_CAP_INVEPT         (1ul << 20)
 #define EPT_CAP_AD             (1ul << 21)
 #define EPT_CAP_SHADOW_STACK   (1ul << 23)
@@ -204,6 +205,7 @@ enum {
 #define EPTE_RWX   UL(7)
 #define EPTE_MT_WB (UL(6) << 3)
 #define EPTE_IPAT  (UL(1) << 6) /* the guest's PAT does not change the memory type */
+#define EPTE_LARGE (UL(1) << 7) /* in a table of level 1: maps 2 MiB */
 #define EPTP_MT_WB UL(6)
 #define EPTP_WALK4 (UL(3) << 3)
 

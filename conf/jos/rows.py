@@ -51,6 +51,8 @@ ROWS = (
     Row("IN handled by the user-space monitor", "in-monitor", 700, 3_052, KVM),
     Row("EPT violation that populates 16 pages", "ept-violation"),
     Row("fresh zeroed guest page, mean", "ept-page", 1_000, 6_087, KVM),
+    Row("EPT violation that populates 2 MiB", "ept-violation-2m"),
+    Row("the same page, mean, by pages of 2 MiB", "ept-page-2m", 1_000, 6_087, KVM),
     Row("guest page fault intercepted and injected", "page-fault", 400),
     Row("timer interrupt to guest handler, EOI", "timer-interrupt", 400, 4_096, KVM + " (self-IPI)"),
     Row("self-IPI to guest handler, EOI, return", "self-ipi", None, 4_096, KVM),

@@ -150,6 +150,8 @@ EXERCISE_2 = (
             "of it. Where the next table is missing, return -E_NOT_FOUND, or with create make it "
             "(new_table) and refer to it with all rights; -E_NO_MEM when there is no memory. A gpa "
             "with more bits than four levels translate (EPT_GPA_BITS) is -E_INVAL.",
+            "An entry of level 1 with EPTE_LARGE refers to no table: it maps 2 MiB itself. Then it is "
+            "what was looked for: remember it (remember, with `large`) and return it.",
         ),
         (
             'Intel SDM volume 3, "The Extended Page Table Mechanism (EPT)": the tables with the '
@@ -174,7 +176,8 @@ EXERCISE_2 = (
             "EPTE_R is not among them, are -E_INVAL. "
             "If something is mapped there, that is -E_BUSY unless overwrite says otherwise. The "
             "entry holds a reference on its frame, and gives back the one on the frame that it "
-            "replaces. A page that was not mapped before counts in g->stats.pages.",
+            "replaces. A page that was not mapped before counts in g->stats.pages. If a large page "
+            "is in the way, split_large makes 4 KiB pages of it first.",
             "When what the guest could do there shrinks (another frame, or rights taken away), "
             "the CPU may still hold the old translation: flush(g) sees to it.",
         ),
@@ -182,7 +185,7 @@ EXERCISE_2 = (
             SDM("The Extended Page Table Mechanism (EPT)"),
             SDM("EPT and Memory Typing"),
             SDM("Guidelines for Use of the INVEPT Instruction"),
-            "the contract of ept_map_hva2gpa in vmm/internal.h",
+            "the contract of ept_map_hva2gpa in vmm/memory.h",
         ),
         (
             "Take the new reference before the old one is dropped: the two frames may be the same.",
@@ -190,7 +193,7 @@ EXERCISE_2 = (
             "vmm/ept_test.h: the command-line word epttest=NONCE tests every property at boot, in any "
             "emulator.",
         ),
-        ("pp", "gpa", "rights", "overwrite", "flush", "g"),
+        ("pp", "gpa", "rights", "overwrite", "flush", "split_large", "g"),
     ),
 )
 
@@ -208,7 +211,7 @@ EXERCISE_3 = (
         (
             "inc/lib.h: sys_ept_map",
             "kern/env.h: env_page_take",
-            "vmm/internal.h: gmem_is_ram, ept_page_insert, ept_rights",
+            "vmm/memory.h: gmem_is_ram, ept_page_insert, ept_rights",
         ),
         (
             "guest_open has returned with a lock held; every way out goes through guest_close.",
@@ -460,7 +463,7 @@ CHALLENGES = (
             SDM("Exceptions") + " (bitmap and page-fault error-code mask)",
             SDM("Information for VM Exits Due to Vectored Events"),
             SDM("Event Injection"),
-            "vmm/internal.h: guest_walk, inject_exception, ATTN_TLB_FLUSH",
+            "vmm/memory.h: guest_walk; vmm/internal.h: inject_exception, ATTN_TLB_FLUSH",
         ),
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "

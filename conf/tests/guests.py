@@ -5,7 +5,7 @@ import re
 from jos.grade import Bench, check, check_match, check_that
 from jos.session import HOS, Session
 
-from .common import bochs, nonce
+from .common import bochs, nonce, passes
 
 GUESTS = "/vmm/guests"
 DETACH_KEY = "\x1d"  # Ctrl-]
@@ -140,3 +140,8 @@ def cli_hlt(bench: Bench) -> None:
 @check("Guests", 1, "cli; jmp . loses the CPU to the host's timer, and the user can end it", lane="bochs")
 def cli_spin(bench: Bench) -> None:
     held(bench, "cli-spin")
+
+
+@check("Guests", 0, "a guest that touches 64 MiB has it by pages of 2 MiB; one is split; all come back", lane="bochs")
+def large_pages(bench: Bench) -> str:
+    return check_match(r"\d+ KiB touched: [^\n]*", passes(bochs(bench), "test-large")).group()

@@ -14,15 +14,25 @@ const char guest_name[] = "bench";
 #define VEC_TIMER   0x42
 #define UNMAPPED_VA 0x40000000ul
 #define STORE_LEN   2
-#define TOUCH_FROM  0x800000ul
-#define EXIT_STEP   0x10000ul /* larger than what the VMM populates at a time */
+/* Memory that is touched, by regions of 2 MiB: those that have got a small page, since the guest
+ * was small then, which go on by small pages; and those that come whole. */
+#define REGION        PGSIZE_2M
+#define SMALL_FROM    0x800000ul
+#define SMALL_REGIONS 4
+#define SMALL_STEP    0x10000ul /* what the VMM populates there at a time */
+#define SMALL_SAMPLES (REGION / SMALL_STEP - 1)
+#define LARGE_FROM    (SMALL_FROM + SMALL_REGIONS * REGION)
+#define LARGE_SAMPLES 16
 
 #define STRING(x)  STRING_(x)
 #define STRING_(x) #x
 
 static uint64_t samples[SAMPLES];
 static uint64_t overhead;
-static uint64_t touch_at = TOUCH_FROM;
+static uint64_t small_exit_at = SMALL_FROM + SMALL_STEP;
+static uint64_t small_page_at = SMALL_FROM + REGION;
+static uint64_t large_exit_at = LARGE_FROM;
+static uint64_t large_page_at = LARGE_FROM + LARGE_SAMPLES * REGION;
 static uint64_t efer;
 
 /* The shortest handlers that do it, so that the VMM is measured and not them: EOI; and going on
@@ -113,20 +123,30 @@ static inline void do_page_fault(void)
     asm volatile("movb %%al, (%%rdi)" : : "D"(UNMAPPED_VA) : "memory"); /* STORE_LEN bytes */
 }
 
-static inline void touch(uint64_t step)
+static inline void touch(uint64_t *at, uint64_t step)
 {
-    *(volatile uint8_t *)touch_at = 1;
-    touch_at += step;
+    *(volatile uint8_t *)*at = 1;
+    *at += step;
 }
 
-static inline void do_touch_exit(void)
+static inline void do_small_exit(void)
 {
-    touch(EXIT_STEP);
+    touch(&small_exit_at, SMALL_STEP);
 }
 
-static inline void do_touch_page(void)
+static inline void do_small_page(void)
 {
-    touch(PGSIZE);
+    touch(&small_page_at, PGSIZE);
+}
+
+static inline void do_large_exit(void)
+{
+    touch(&large_exit_at, REGION);
+}
+
+static inline void do_large_page(void)
+{
+    touch(&large_page_at, PGSIZE);
 }
 
 /* Sorted in place: shell sort. */
@@ -169,21 +189,23 @@ static void report_mean(const char *name, unsigned n)
 }
 
 /* Name, operation, number of samples, what is printed. */
-#define OPERATIONS(X)                                  \
-    X("cpuid-exit", do_cpuid, SAMPLES, report)         \
-    X("vmcall-null", do_vmcall, SAMPLES, report)       \
-    X("rdmsr-efer", do_rdmsr, SAMPLES, report)         \
-    X("wrmsr-efer", do_wrmsr, SAMPLES, report)         \
-    X("rdmsr-apic", do_apic_read, SAMPLES, report)     \
-    X("out-kernel", do_out_kernel, SAMPLES, report)    \
-    X("in-kernel", do_in_kernel, SAMPLES, report)      \
-    X("out-monitor", do_out, SAMPLES, report)          \
-    X("in-monitor", do_in, SAMPLES, report)            \
-    X("self-ipi", do_self_ipi, SAMPLES, report)        \
-    X("timer-interrupt", do_timer, SAMPLES, report)    \
-    X("page-fault", do_page_fault, SAMPLES, report)    \
-    X("ept-violation", do_touch_exit, SAMPLES, report) \
-    X("ept-page", do_touch_page, SAMPLES, report_mean)
+#define OPERATIONS(X)                                           \
+    X("cpuid-exit", do_cpuid, SAMPLES, report)                  \
+    X("vmcall-null", do_vmcall, SAMPLES, report)                \
+    X("rdmsr-efer", do_rdmsr, SAMPLES, report)                  \
+    X("wrmsr-efer", do_wrmsr, SAMPLES, report)                  \
+    X("rdmsr-apic", do_apic_read, SAMPLES, report)              \
+    X("out-kernel", do_out_kernel, SAMPLES, report)             \
+    X("in-kernel", do_in_kernel, SAMPLES, report)               \
+    X("out-monitor", do_out, SAMPLES, report)                   \
+    X("in-monitor", do_in, SAMPLES, report)                     \
+    X("self-ipi", do_self_ipi, SAMPLES, report)                 \
+    X("timer-interrupt", do_timer, SAMPLES, report)             \
+    X("page-fault", do_page_fault, SAMPLES, report)             \
+    X("ept-violation", do_small_exit, SMALL_SAMPLES, report)    \
+    X("ept-page", do_small_page, SAMPLES, report_mean)          \
+    X("ept-violation-2m", do_large_exit, LARGE_SAMPLES, report) \
+    X("ept-page-2m", do_large_page, SAMPLES, report_mean)
 
 #define MEASURE(name, op, n, report) \
     static void measure_##op(void)   \
@@ -227,6 +249,8 @@ int guest_main(const struct MultibootInfo *info)
     measure(nothing, SAMPLES);
     sort(SAMPLES);
     overhead = samples[0];
+    for (unsigned i = 0; i < SMALL_REGIONS; i++)
+        *(volatile uint8_t *)(SMALL_FROM + i * REGION) = 1;
     for (unsigned i = 0; i < ARRAY_SIZE(operations); i++) {
         if (!wanted(operations[i].name))
             continue;
