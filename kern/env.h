@@ -141,6 +141,9 @@ void sched_remove(struct Env *e);
  * ENV_RUNNING, goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest.
  * Does not return. */
 void sched_yield(void) __attribute__((noreturn));
+/* The first guest that sched_yield runs turns this CPU's kernel into a VMM: 0 when VMX operation is
+ * on. A CPU that refuses says so in vmx_init_vmxon: -E_*. */
+int sched_vmx_on(struct Cpu *c);
 /* The body of sched_yield, which has emptied the kernel stack before; a system call that has used
  * next to none of it may come here directly. */
 void sched_next(void) __attribute__((noreturn));

@@ -37,7 +37,9 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
 
     if (cmdline_word("vmxcheck-test", NULL, 0))
         check_self_test();
+    lab_self_test();
     ept_self_test();
+    vmrun_self_test();
     env_create(embedded_fs, embedded_fs_end - embedded_fs, ENV_TYPE_FS, "fs");
     env_create(embedded_init, embedded_init_end - embedded_init, ENV_TYPE_INIT, "init");
     sched_yield();

@@ -294,9 +294,7 @@ ALWAYS_INLINE void take_cpu(struct Cpu *c, struct Env *e)
     asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
 }
 
-/* The first guest turns this CPU's kernel into a VMM. A CPU that refuses says so in vmx_init_vmxon:
- * -E_*. */
-static int vmx_on(struct Cpu *c)
+int sched_vmx_on(struct Cpu *c)
 {
     /* LAB 0 begin: sched_yield */
     return c->cpu_vmx_on ? 0 : vmx_init_vmxon();
@@ -306,7 +304,7 @@ static int vmx_on(struct Cpu *c)
 /* A guest ends if it cannot run on this CPU. */
 static void __attribute__((noreturn, noinline)) run_guest(struct Cpu *c, struct Env *e)
 {
-    if (vmx_on(c) < 0) {
+    if (sched_vmx_on(c) < 0) {
         c->cpu_env = NULL;
         e->env_status = ENV_NOT_RUNNABLE;
         spin_unlock(&env_lock);

@@ -174,18 +174,6 @@ static int plan(const struct Options *o, struct Boot *b)
     return r;
 }
 
-/* Returns the guest's id, or -E_* after a sentence. */
-static envid_t make_guest(const struct Options *o, const struct Boot *b)
-{
-    /* LAB 1 begin: make_guest */
-    char why[256] = "";
-    envid_t guest = sys_env_mkguest(b->memsize, b->kernel.entry, o->flags, why, sizeof(why));
-    if (guest < 0)
-        complain("cannot make a guest: %e%s%s", guest, why[0] ? ": " : "", why);
-    return guest;
-    /* LAB 1 end */
-}
-
 static uint64_t kernel_bytes(const struct Image *im)
 {
     uint64_t sum = 0;
@@ -322,7 +310,7 @@ static int run(const struct Options *o, struct Boot *b)
 
     if (plan(o, b) < 0)
         goto out;
-    envid_t guest = make_guest(o, b);
+    envid_t guest = make_guest(b, o->flags);
     if (guest < 0)
         goto out;
     if (start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&

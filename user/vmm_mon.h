@@ -96,6 +96,12 @@ int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, 
 /* Close the files that are open. */
 void boot_close(struct Boot *b);
 
+/* ---- vmm_guest.c ---- */
+
+/* Ask the kernel for a guest with b's memory size and entry point, and these GUEST_* flags; this
+ * env is its owner. Returns its id, or -E_* after a sentence. */
+envid_t make_guest(const struct Boot *b, int flags);
+
 /* ---- vmm_mbi.c: multiboot information ---- */
 
 /* Build it and choose its place in b->info. 0, or -E_* after a sentence. */

@@ -7,13 +7,12 @@ cores are busy and never more than one Bochs.
 
 import json
 import re
-import sys
 import threading
 import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, TextIO
 
 from .errors import MachineError, tail
 from .machine import Backend, Config, Machine
@@ -48,7 +47,10 @@ class Check:
     sentence: str
     lane: str
     function: Callable[["Bench"], Optional[str]]
-    order: int = 0
+    exercise: Optional[int] = None  # of the lab
+    name: str = ""  # a check of the lab: its property
+    guide: str = ""  # where the guide tells of it
+    probe: Optional[object] = None  # lab.Probe: what finds out
     note: Optional[str] = None  # what the function returned: lines to print with the result
     error: Optional[str] = None
     seconds: float = 0.0
@@ -62,7 +64,9 @@ class Bench:
     obj: Path
     folder: Path  # for logs
     lane: str
+    items: List[Check] = field(default_factory=list)  # the checks that this lane will run
     sessions: Dict[str, Session] = field(default_factory=dict)
+    lab: Optional[object] = None  # lab.LabRun, when a check of the lab has run
     used: Optional[Session] = None  # the session the running check used last
     last_log: Optional[Path] = None
 
@@ -91,6 +95,8 @@ class Bench:
         return Machine(backend(), config, self.last_log)
 
     def end_sessions(self) -> None:
+        if self.lab is not None:
+            self.lab.close()
         for session in self.sessions.values():
             session.drop()
 
@@ -102,7 +108,7 @@ def check(group: str, points: int, sentence: str, lane: str = "qemu"):
     """Decorator: register a check."""
 
     def register(function: Callable[[Bench], Optional[str]]) -> Callable[[Bench], Optional[str]]:
-        CHECKS.append(Check(group, points, sentence, lane, function, len(CHECKS)))
+        CHECKS.append(Check(group, points, sentence, lane, function))
         return function
 
     return register
@@ -111,26 +117,28 @@ def check(group: str, points: int, sentence: str, lane: str = "qemu"):
 class Report:
     """Prints results as they come, and the sum at the end."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, out: TextIO) -> None:
         self.lock = threading.Lock()
         self.done = 0
         self.total = total
+        self.out = out
 
     def finished(self, item: Check) -> None:
         verdict = "OK  " if item.error is None else "FAIL"
         with self.lock:
             self.done += 1
-            print(
+            points = f"{item.points} point{'s' * (item.points != 1)}, " if item.points else ""
+            lines = [
                 f"[{self.done:2}/{self.total}] {verdict} {item.group}: {item.sentence} "
-                f"({item.points} points, {item.seconds:.1f} s)"
-            )
+                f"({points}{item.seconds:.1f} s)"
+            ]
             if item.note:
-                print("    " + item.note.replace("\n", "\n    "))
+                lines += item.note.split("\n")
             if item.error is not None:
-                print("    " + item.error.replace("\n", "\n    "))
-                if item.log:
-                    print(f"    log: {item.log}")
-            sys.stdout.flush()
+                lines += item.error.split("\n")
+                lines += [f"log: {item.log}"] if item.log else []
+                lines += [f"guide: {item.guide}"] if item.guide else []
+            print("\n    ".join(lines), file=self.out, flush=True)
 
 
 def run_check(item: Check, bench: Bench) -> None:
@@ -160,39 +168,86 @@ def run_lane(items: List[Check], bench: Bench, report: Report) -> None:
         bench.end_sessions()
 
 
-def run_all(items: List[Check], obj: Path) -> None:
-    """Run the checks, one thread a lane."""
+def run_all(items: List[Check], obj: Path, out: TextIO) -> None:
+    """Run the checks, one thread a lane; progress goes to out."""
     folder = obj / "grade"
     folder.mkdir(parents=True, exist_ok=True)
-    report = Report(len(items))
+    report = Report(len(items), out)
     threads = []
     for lane in LANES:
         mine = [item for item in items if item.lane == lane]
-        thread = threading.Thread(target=run_lane, args=(mine, Bench(obj, folder, lane), report))
+        bench = Bench(obj, folder, lane, mine)
+        thread = threading.Thread(target=run_lane, args=(mine, bench, report))
         thread.start()
         threads.append(thread)
     for thread in threads:
         thread.join()
 
 
-def summary(items: List[Check], seconds: float) -> None:
+def score(items: List[Check]) -> int:
+    return sum(item.points for item in items if item.error is None)
+
+
+def full_score(items: List[Check]) -> int:
+    return sum(item.points for item in items)
+
+
+def next_step(items: List[Check]) -> Optional[str]:
+    """The first exercise with a check that failed, and what to do about it."""
+    failed = [item for item in items if item.error is not None and item.exercise is not None]
+    if not failed:
+        return None
+    first = min(failed, key=lambda item: item.exercise)
+    words = (first.error or "").split("\n")[0]
+    return f"Next: exercise {first.exercise}: {words} ({first.guide})"
+
+
+def summary(items: List[Check], seconds: float, out: TextIO) -> None:
     """Points by group, then the score, then the plain count that scripts read."""
-    print()
+    lines = [""]
     for group in dict.fromkeys(item.group for item in items):
         members = [item for item in items if item.group == group]
-        got = sum(item.points for item in members if item.error is None)
-        print(f"{group + ':':24} {got:3}/{sum(item.points for item in members)}")
-    got = sum(item.points for item in items if item.error is None)
+        passed = sum(item.error is None for item in members)
+        if full_score(members):
+            lines.append(f"{group + ':':24} {score(members):3}/{full_score(members)}")
+        else:
+            lines.append(f"{group + ':':24} {passed} of {len(members)} passed")
     failed = sum(item.error is not None for item in items)
-    print(f"Time: {seconds:.0f} s")
-    print(f"Score: {got}/{sum(item.points for item in items)}")
-    print(f"{len(items) - failed} passed, {failed} failed")
+    lines.append(f"Time: {seconds:.0f} s")
+    step = next_step(items)
+    lines += [step] if step else []
+    if full_score(items):
+        lines.append(f"Score: {score(items)}/{full_score(items)}")
+    lines.append(f"{len(items) - failed} passed, {failed} failed")
+    print("\n".join(lines), file=out, flush=True)
+
+
+def check_row(item: Check) -> Dict[str, object]:
+    passed = item.error is None
+    return {
+        "check": item.name,
+        "sentence": item.sentence,
+        "score": item.points if passed else 0,
+        "max": item.points,
+        "passed": passed,
+        "why": item.error or "",
+        "log": str(item.log or ""),
+        "guide": item.guide,
+    }
 
 
 def as_json(items: List[Check]) -> str:
-    keys = ("group", "points", "sentence", "error", "seconds")
-    rows = [{key: getattr(item, key) for key in keys} for item in items]
-    for row in rows:
-        row["seconds"] = round(row["seconds"], 2)
-        row["passed"] = row["error"] is None
-    return json.dumps({"tests": rows}, indent=1)
+    """The lab's checks, for a course's upload system."""
+    rows = []
+    lab = [item for item in items if item.exercise is not None]
+    for exercise in sorted({item.exercise for item in lab}):
+        members = [item for item in lab if item.exercise == exercise]
+        rows.append(
+            {
+                "exercise": exercise,
+                "score": score(members),
+                "max": full_score(members),
+                "checks": [check_row(item) for item in members],
+            }
+        )
+    return json.dumps({"score": score(lab), "max": full_score(lab), "exercises": rows}, indent=1)

@@ -133,10 +133,10 @@ EXERCISE_1 = (
         ),
         (
             "inc/lib.h: sys_env_mkguest",
-            "struct Options above, struct Boot in user/vmm_mon.h",
+            "user/vmm_mon.h: struct Boot, complain()",
         ),
         ("%e in complain's format prints an error's words.",),
-        ("o", "b"),
+        ("b", "flags"),
     ),
 )
 

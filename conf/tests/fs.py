@@ -23,12 +23,12 @@ def copy_of_disk(bench: Bench, name: str) -> Path:
     return image
 
 
-@check("File system", 2, "files of 16 MiB and more, directories, truncation, a full disk: test-fs")
+@check("File system", 0, "files of 16 MiB and more, directories, truncation, a full disk: test-fs")
 def server(bench: Bench) -> None:
     passes(qemu(bench), "test-fs", 240)
 
 
-@check("File system", 2, "what was written survives a reboot, and fsck finds nothing wrong")
+@check("File system", 0, "what was written survives a reboot, and fsck finds nothing wrong")
 def persistence(bench: Bench) -> None:
     image, word = copy_of_disk(bench, "persistence.img"), nonce()
     with bench.machine("fs-write", Tcg, fs=image, fs_in_place=True) as machine:
@@ -44,7 +44,7 @@ def persistence(bench: Bench) -> None:
     image.unlink()
 
 
-@check("File system", 2, "runs killed while they write leave an image that fsck accepts or repairs")
+@check("File system", 0, "runs killed while they write leave an image that fsck accepts or repairs")
 def killed(bench: Bench) -> None:
     image, word = copy_of_disk(bench, "killed.img"), nonce()
     for number, busy_seconds in enumerate((0.1, 0.4, 1.0)):
@@ -65,7 +65,7 @@ def killed(bench: Bench) -> None:
     image.unlink()
 
 
-@check("File system", 1, "the built image is clean, and /vmm/kernel in it is the kernel that hOS boots")
+@check("File system", 0, "the built image is clean, and /vmm/kernel in it is the kernel that hOS boots")
 def built_image(bench: Bench) -> None:
     status, text = fsck(bench, bench.obj / "fs.img")
     check_that(status == CLEAN, "a clean image", text)
@@ -76,7 +76,7 @@ def built_image(bench: Bench) -> None:
     out.unlink()
 
 
-@check("File system", 1, "fsck finds a damaged bitmap, repairs it, and then finds nothing")
+@check("File system", 0, "fsck finds a damaged bitmap, repairs it, and then finds nothing")
 def damaged(bench: Bench) -> None:
     image = copy_of_disk(bench, "damaged-fs.img")
     with open(image, "r+b") as disk:
@@ -92,7 +92,7 @@ def damaged(bench: Bench) -> None:
     image.unlink()
 
 
-@check("File system", 1, "random operations and power cuts on the host leave the core consistent", lane="bochs")
+@check("File system", 0, "random operations and power cuts on the host leave the core consistent", lane="bochs")
 def stress(bench: Bench) -> None:
     done = make(bench.obj, "check-fs", limit=480)
     check_that(done.returncode == 0, "make check-fs to pass", done.stdout)

@@ -1,0 +1,54 @@
+/*
+ * What the guests that test exercises share: the lines that they print, and VMCALL with every
+ * register in sight.
+ */
+#include "lab.h"
+
+static unsigned holds, fails;
+
+static const char *nonce(void)
+{
+    const char *last = cmdline();
+    for (const char *p = last; *p != '\0'; p++)
+        if (p[0] == ' ' && p[1] != '\0' && p[1] != ' ')
+            last = p + 1;
+    return last;
+}
+
+void property(int exercise, const char *name, const char *what, uint64_t expected, uint64_t seen)
+{
+    bool ok = expected == seen;
+    print("%s %s %d %s: ", guest_name, nonce(), exercise, name);
+    *(ok ? &holds : &fails) += 1;
+    if (ok)
+        print("ok\n");
+    else
+        print("FAIL expected 0x%lx as %s; saw 0x%lx\n", expected, what, seen);
+}
+
+void property_sum(int exercise)
+{
+    print("%s %s %d sum: %u ok, %u failed\n", guest_name, nonce(), exercise, holds, fails);
+}
+
+uint64_t *vmcall_at; /* the registers' place while the guest's own are away */
+
+#define MOVE_ALL(op)                                                                      \
+    op(1, rbx) op(2, rcx) op(3, rdx) op(4, rsi) op(5, rdi) op(6, r8) op(7, r9) op(8, r10) \
+        op(9, r11) op(10, r12) op(11, r13) op(12, r14) op(13, r15)
+#define LOAD(i, r)  "movq 8 * " #i "(%%rax), %%" #r "\n\t"
+#define STORE(i, r) "movq %%" #r ", 8 * " #i "(%%rax)\n\t"
+
+void vmcall_regs(uint64_t regs[NREGS])
+{
+    vmcall_at = regs;
+    asm volatile("movq vmcall_at, %%rax\n\t" MOVE_ALL(LOAD) "movq (%%rax), %%rax\n\t"
+                                                            "vmcall\n\t"
+                                                            "pushq %%rax\n\t"
+                                                            "movq vmcall_at, %%rax\n\t" MOVE_ALL(
+                                                                STORE) "popq (%%rax)\n\t"
+                 :
+                 :
+                 : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+                   "r14", "r15", "memory", "cc");
+}
