@@ -1,9 +1,11 @@
 /*
- * Environments: JOS's processes. The array envs[] is mapped read-only in every env at UENVS.
+ * Environments: JOS's processes. The public part of the array envs[] is mapped read-only in every
+ * env at UENVS.
  */
 #ifndef JOS_INC_ENV_H
 #define JOS_INC_ENV_H
 
+#include "memlayout.h"
 #include "trap.h"
 
 /*
@@ -66,61 +68,90 @@ struct EnvList {
     struct Env *head, *tail;
 };
 
+/*
+ * What all envs see of an env, at UENVS. In the kernel, struct Env goes on with what only the
+ * kernel sees, its registers among it. That lies on another page, so that no frame of UENVS has
+ * anything of it. Four envs share two frames, at different places in them:
+ *
+ *      env    page 2 * n           page 2 * n + 1
+ *       0     public  .  .  .      private  .  .  .
+ *       1     .  public  .  .      .  private  .  .
+ *       2     .  .  public  .      .  .  private  .
+ *       3     .  .  .  public      .  .  .  private
+ */
+#define ENV_SLOT 1024 /* of a frame, for each part */
+
 struct Env {
-    struct Trapframe env_tf;                           /* saved registers; first, 16-byte aligned */
-    uint8_t env_fpu[512] __attribute__((aligned(16))); /* FXSAVE area */
+    union {
+        struct {
+            envid_t env_id;
+            envid_t env_parent_id;
+            uint32_t env_type;   /* enum EnvType */
+            uint32_t env_status; /* enum EnvStatus */
+            uint32_t env_runs;   /* times it was given a CPU */
+            uint32_t env_cpunum; /* CPU it runs on, or ran on last */
+            int32_t env_exit;    /* exit status, valid when ENV_ZOMBIE */
+            uint32_t env_pages;  /* frames mapped in user space, page tables not counted */
+            uint64_t env_ticks;  /* TSC ticks spent running */
+            char env_name[ENV_NAME_LEN];
 
-    envid_t env_id;
-    envid_t env_parent_id;
-    uint32_t env_type;   /* enum EnvType */
-    uint32_t env_status; /* enum EnvStatus */
-    uint32_t env_runs;   /* times it was given a CPU */
-    uint32_t env_cpunum; /* CPU it runs on, or ran on last */
-    int32_t env_exit;    /* exit status, valid when ENV_ZOMBIE */
-    uint32_t env_pages;  /* frames mapped in user space, page tables not counted */
-    uint64_t env_ticks;  /* TSC ticks spent running */
-    char env_name[ENV_NAME_LEN];
+            /* The message that came last, for lib/ipc.c: */
+            uint64_t env_ipc_value;
+            envid_t env_ipc_from;
+            uint32_t env_ipc_perm; /* PTE_* of the received page, 0: none came */
 
-    /* Exception handling */
-    uintptr_t env_pgfault_upcall; /* 0: none */
+            uint32_t env_wait; /* what it waits for: enum EnvWait */
+            /* What the scheduler has to look at when the env leaves its CPU, in one byte: */
+            uint8_t env_paused : 1; /* guest: is not given a CPU until this is false */
+            uint8_t env_killed : 1; /* to be ended, with env_exit, when it leaves its CPU */
+            uint8_t env_stop : 1;   /* to be stopped when it leaves its CPU */
+        };
+#ifdef JOS_KERNEL
+        uint8_t env_public_page[PGSIZE];
+#endif
+    };
+#ifdef JOS_KERNEL
+    union {
+        struct {
+            struct Trapframe env_tf; /* saved registers; first, 16-byte aligned */
+            uint8_t env_fpu[512] __attribute__((aligned(16))); /* FXSAVE area */
 
-    /* IPC: results for lib/ipc.c, then the kernel's own state */
-    uint64_t env_ipc_value;
-    envid_t env_ipc_from;
-    uint32_t env_ipc_perm;     /* PTE_* of the received page, 0: none came */
-    uintptr_t env_ipc_dstva;   /* where to map a page; >= UTOP: nowhere */
-    envid_t env_ipc_recv_from; /* accept only this sender; 0: any */
-    uint32_t env_wait;         /* what it waits for: enum EnvWait */
-    /* What the scheduler has to look at when the env leaves its CPU, in one byte: */
-    uint8_t env_paused : 1; /* guest: is not given a CPU until this is false */
-    uint8_t env_killed : 1; /* to be ended, with env_exit, when it leaves its CPU */
-    uint8_t env_stop : 1;   /* to be stopped when it leaves its CPU */
-
-    /* Kernel only from here on: kernel addresses, of no use to user code */
-    uint64_t *env_pml4;
-    physaddr_t env_cr3;
-    struct Guest *env_guest;         /* ENV_TYPE_GUEST: its virtual machine */
-    struct EnvList *env_on;          /* list it is on: run queue, free list or a wait list */
-    struct Env *env_next, *env_prev; /* neighbours there */
-    struct Env *env_child;           /* first child that is no zombie, */
-    struct Env *env_zombie;          /* and first one that is */
-    struct Env *env_sib_next, *env_sib_prev;
-    struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
-    struct EnvList env_waiters;  /* envs that wait for a message from this one only */
-    uint64_t env_ipc_send_value; /* while blocked in sending: */
-    uintptr_t env_ipc_send_srcva;
-    uint64_t env_ipc_send_perm;
-    envid_t env_wait_id;                /* the env it waits for */
-    struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
-    uintptr_t env_wait_arg;             /* argument of the wait: console wanted, interrupt line */
-    uint8_t env_freed;                  /* ENV_DYING: its memory has been given back */
-    uint8_t env_timer_cpu;              /* whose cpu_timers it is in */
-    uint64_t env_call_done;             /* bytes that a long system call under way has done */
-    uint64_t env_wake_tsc;              /* deadline of the wait; 0: none */
-    /* Its place among those with a deadline (kern/timerq.c): first child, neighbours. */
-    struct Env *env_timer_child, *env_timer_next, *env_timer_prev;
-} __attribute__((aligned(1024)));
-_Static_assert(sizeof(struct Env) == 1024, "a power of two makes ids and indices cheap");
+            uintptr_t env_pgfault_upcall; /* 0: none */
+            uint64_t *env_pml4;
+            physaddr_t env_cr3;
+            struct Guest *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
+            struct EnvList *env_on;  /* list it is on: run queue, free list or a wait list */
+            struct Env *env_next, *env_prev; /* neighbours there */
+            struct Env *env_child;           /* first child that is no zombie, */
+            struct Env *env_zombie;          /* and first one that is */
+            struct Env *env_sib_next, *env_sib_prev;
+            uintptr_t env_ipc_dstva;     /* where to map a page; >= UTOP: nowhere */
+            envid_t env_ipc_recv_from;   /* accept only this sender; 0: any */
+            envid_t env_wait_id;         /* the env it waits for */
+            struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
+            struct EnvList env_waiters;  /* envs that wait for a message from this one only */
+            uint64_t env_ipc_send_value; /* while blocked in sending: */
+            uintptr_t env_ipc_send_srcva;
+            uint64_t env_ipc_send_perm;
+            struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
+            uintptr_t env_wait_arg; /* argument of the wait: console wanted, interrupt line */
+            uint8_t env_freed;      /* ENV_DYING: its memory has been given back */
+            uint8_t env_timer_cpu;  /* whose cpu_timers it is in */
+            uint64_t env_call_done; /* bytes that a long system call under way has done */
+            uint64_t env_wake_tsc;  /* deadline of the wait; 0: none */
+            /* Its place among those with a deadline (kern/timerq.c): first child, neighbours. */
+            struct Env *env_timer_child, *env_timer_next, *env_timer_prev;
+        };
+        uint8_t env_private_page[PGSIZE + ENV_SLOT]; /* one slot further for the next env */
+    };
+#endif
+} __attribute__((aligned(ENV_SLOT)));
+#ifdef JOS_KERNEL
+_Static_assert(sizeof(struct Env) == 2 * PGSIZE + ENV_SLOT, "the next env's slots are further on");
+_Static_assert(offsetof(struct Env, env_timer_prev) < PGSIZE + ENV_SLOT, "private parts fit");
+#else
+_Static_assert(sizeof(struct Env) == ENV_SLOT, "the table at UENVS has public parts only");
+#endif
 #endif
 
 #endif

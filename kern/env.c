@@ -19,8 +19,7 @@ struct Env envs[NENV] __attribute__((section(".bss.envs"), aligned(PGSIZE)));
 struct spinlock env_lock = SPINLOCK_INIT("env");
 struct spinlock env_mem_locks[NENV];
 
-#define ENVS_PER_PAGE (PGSIZE / sizeof(struct Env))
-#define WORD_BITS     64
+#define WORD_BITS 64
 
 /* Under env_lock: */
 static uint64_t slots_used[NENV / WORD_BITS]; /* a bit for each slot */
@@ -47,7 +46,7 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
     *store = NULL;
     if (id < 0)
         return -E_BAD_ENV;
-    e = &envs[ENVX(id)];
+    e = env_slot(id);
     if (e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_DYING)
         return -E_BAD_ENV;
     if (checkperm && e != curenv && e->env_parent_id != curenv->env_id)
@@ -56,7 +55,7 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
     return 0;
 }
 
-/* Are all slots of the page of envs[] free that slot i is in? */
+/* Are all slots free that share their frames with slot i? */
 static bool page_is_free(uint32_t i)
 {
     uint64_t slots = ((1ul << ENVS_PER_PAGE) - 1) << ROUNDDOWN(i, ENVS_PER_PAGE) % WORD_BITS;
@@ -136,7 +135,8 @@ static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
 {
     envid_t id = next_id(e);
 
-    memset(e, 0, sizeof(*e));
+    memset(e->env_public_page, 0, ENV_SLOT); /* the rest of each page is other envs' */
+    memset(e->env_private_page, 0, ENV_SLOT);
     e->env_id = id;
     e->env_parent_id = parent ? parent->env_id : 0;
     e->env_type = type;
@@ -177,7 +177,7 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
 /* The parent of e while it holds its slot, else NULL. */
 static struct Env *parent_of(const struct Env *e)
 {
-    struct Env *p = &envs[ENVX(e->env_parent_id)];
+    struct Env *p = env_slot(e->env_parent_id);
 
     return e->env_parent_id != 0 && p->env_id == e->env_parent_id ? p : NULL;
 }

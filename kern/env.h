@@ -10,15 +10,27 @@
 #include <kern/envlist.h>
 #include <kern/spinlock.h>
 
+#define ENVS_PER_PAGE (PGSIZE / ENV_SLOT)
 extern struct Env
     envs[NENV]; /* at KERNEL_ENVS; a slot that is free may have no memory of its own */
 extern struct spinlock env_lock;
 extern struct spinlock env_mem_locks[NENV]; /* not in struct Env: they outlive its owner */
 
+/* The slot that this id has, or had, or would have. (Once and for all: left to itself, the compiler
+ * works the address out again for each use.) */
+static inline struct Env *env_slot(envid_t id)
+{
+    struct Env *e = &envs[ENVX(id)];
+
+    asm("" : "+r"(e));
+    return e;
+}
+
 /* The lock of e's address space: env_pml4 and its tables. Taken after env_lock. */
 static inline struct spinlock *env_mem(const struct Env *e)
 {
-    return &env_mem_locks[e - envs];
+    /* Envs are nine slots apart, and nine is odd: this gives each a lock, without a division. */
+    return &env_mem_locks[(uintptr_t)e / ENV_SLOT % NENV];
 }
 
 /* Has e not ended? */

@@ -70,7 +70,7 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
 /* A living env other than the current one; NULL: there is none of this id. */
 static struct Env *peer(envid_t id)
 {
-    struct Env *e = &envs[ENVX(id)];
+    struct Env *e = env_slot(id);
 
     return id > 0 && e->env_id == id && env_is_alive(e) && e != curenv ? e : NULL;
 }
@@ -90,7 +90,7 @@ static int __attribute__((noinline)) not_receiving(envid_t id, const struct Mess
  * and the caller has to see to it. */
 ALWAYS_INLINE int try_deliver(envid_t id, struct Message *m, struct Env **next)
 {
-    struct Env *to = &envs[ENVX(id)];
+    struct Env *to = env_slot(id);
     int r;
 
     *next = NULL;
@@ -168,7 +168,7 @@ static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint6
 ALWAYS_INLINE int send_or_queue(envid_t id, struct Message *m, uintptr_t srcva, enum EnvWait why,
                                 struct Env **next)
 {
-    struct Env *to = &envs[ENVX(id)];
+    struct Env *to = env_slot(id);
     int r = try_deliver(id, m, next);
 
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)

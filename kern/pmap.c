@@ -161,22 +161,36 @@ static uint64_t *boot_table(uint64_t *entry, uint64_t flags)
     return KADDR(PTE_ADDR(*entry));
 }
 
-static void boot_map_page(uintptr_t va, physaddr_t pa, uint64_t perm, int leaf,
-                          uint64_t table_flags)
+/* The table of this level for va. */
+static uint64_t *boot_tables(uintptr_t va, int leaf, uint64_t flags)
 {
     uint64_t *table = kern_pml4;
 
-    if (!cpu_features.nx)
-        perm &= ~PTE_NX;
     for (int level = 3; level > leaf; level--)
-        table = boot_table(&table[PTX(va, level)], table_flags);
-    table[PTX(va, leaf)] = pa | perm | PTE_P | (leaf ? PTE_PS : 0);
+        table = boot_table(&table[PTX(va, level)], flags);
+    return table;
+}
+
+static uint64_t boot_entry(physaddr_t pa, uint64_t perm)
+{
+    return pa | (cpu_features.nx ? perm : perm & ~PTE_NX) | PTE_P;
+}
+
+/* Map `size` bytes from va on with 4 KiB pages, each of them `step` bytes behind the last. */
+static void boot_map_step(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm, size_t step)
+{
+    uint64_t *table = NULL;
+
+    for (uintptr_t end = va + size; va < end; va += PGSIZE, pa += step) {
+        if (!table || PTX(va, 0) == 0)
+            table = boot_tables(va, 0, PTE_W | (perm & PTE_U));
+        table[PTX(va, 0)] = boot_entry(pa, perm);
+    }
 }
 
 void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm)
 {
-    for (size_t off = 0; off < size; off += PGSIZE)
-        boot_map_page(va + off, pa + off, perm, 0, PTE_W | (perm & PTE_U));
+    boot_map_step(va, pa, size, perm, PGSIZE);
 }
 
 /* All RAM at KERNBASE, with the largest pages that lie in it. */
@@ -189,7 +203,9 @@ static void map_direct(physaddr_t start, physaddr_t end)
         /* Only what is all RAM, so that no other range needs a table there. */
         bool huge =
             cpu_features.page1g && pa % PGSIZE_1G == 0 && pa >= start && end - pa >= PGSIZE_1G;
-        boot_map_page(KERNBASE + pa, pa, perm, huge ? 2 : 1, PTE_W);
+        int level = huge ? 2 : 1;
+        boot_tables(KERNBASE + pa, level, PTE_W)[PTX(KERNBASE + pa, level)] =
+            boot_entry(pa, perm | PTE_PS);
         pa += huge ? PGSIZE_1G : PGSIZE_2M;
     }
 }
@@ -212,8 +228,7 @@ static void guard_stacks(void)
 /* Fill a window with the frame of zeroes. */
 static void map_zeroes(uintptr_t va, size_t size, uint64_t perm)
 {
-    for (size_t off = 0; off < size; off += PGSIZE)
-        boot_map(va + off, PADDR(zeroes), PGSIZE, perm | PTE_NX);
+    boot_map_step(va, PADDR(zeroes), ROUNDUP(size, PGSIZE), perm | PTE_NX, 0);
 }
 
 /* The read-only windows of user space, in tables of their own that all envs share. */
@@ -222,7 +237,7 @@ static void map_user_info(void)
     zeroes = boot_alloc(PGSIZE);
     memset(zeroes, 0, PGSIZE);
     map_zeroes(UPAGES, npages * sizeof(*pages), PTE_U);
-    map_zeroes(UENVS, sizeof(envs), PTE_U);
+    map_zeroes(UENVS, NENV * ENV_SLOT, PTE_U);
     map_zeroes(KERNEL_ENVS, sizeof(envs), 0);
     user_info_pdpt = kern_pml4[PTX(UPAGES, 3)];
     kern_pml4[PTX(UPAGES, 3)] = 0;
@@ -257,33 +272,58 @@ static void show(uintptr_t va, physaddr_t pa)
     flush_everywhere(va);
 }
 
-/* Let this page of envs[] be the frame at pa. */
-static void envs_set(const struct Env *e, physaddr_t pa, uint64_t perm)
+/* Map one page of envs[]. Other CPUs are flushed later (show). */
+static void envs_set_page(const void *page, physaddr_t pa, uint64_t perm)
 {
-    uintptr_t va = ROUNDDOWN((uintptr_t)e, PGSIZE);
+    uintptr_t va = ROUNDDOWN((uintptr_t)page, PGSIZE);
 
-    *pml4_walk(kern_pml4, va, false) = pa | perm | PTE_P | (cpu_features.nx ? PTE_NX : 0);
+    *pml4_walk(kern_pml4, va, false) = boot_entry(pa, perm);
     invlpg((void *)va);
-    show(UENVS + (va - KERNEL_ENVS), pa); /* which flushes both on other CPUs */
+}
+
+/* Let the envs that share frames with e have these two for their public and private parts. */
+static void envs_set(const struct Env *e, physaddr_t public, physaddr_t private, uint64_t perm)
+{
+    uint32_t first = ROUNDDOWN((uint32_t)(e - envs), ENVS_PER_PAGE);
+
+    for (e = &envs[first]; e < &envs[first + ENVS_PER_PAGE]; e++) {
+        envs_set_page(e->env_public_page, public, perm);
+        envs_set_page(e->env_private_page, private, perm);
+    }
+    show(UENVS + first * ENV_SLOT, public); /* which flushes all of them on other CPUs */
 }
 
 int envs_back(const struct Env *e)
 {
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+    /* Nobody looks at the private part of a slot that is free, and who takes it clears it. */
+    struct PageInfo *public = page_alloc(ALLOC_ZERO), *private = page_alloc(0);
 
-    if (!pp)
+    if (!public || !private) {
+        if (public)
+            page_free(public);
+        if (private)
+            page_free(private);
         return -E_NO_MEM;
-    page_incref(pp);
-    envs_set(e, page2pa(pp), PTE_W);
+    }
+    page_incref(public);
+    page_incref(private);
+    envs_set(e, page2pa(public), page2pa(private), PTE_W);
     return 0;
+}
+
+static struct PageInfo *kernel_page(const void *va)
+{
+    return pa2page(PTE_ADDR(*pml4_walk(kern_pml4, (uintptr_t)va, false)));
 }
 
 void envs_unback(const struct Env *e)
 {
-    physaddr_t pa = PTE_ADDR(*pml4_walk(kern_pml4, (uintptr_t)e, false));
+    struct PageInfo *public = kernel_page(e->env_public_page);
+    struct PageInfo *private = kernel_page(e->env_private_page);
 
-    envs_set(e, PADDR(zeroes), 0);
-    page_decref(pa2page(pa));
+    envs_set(e, PADDR(zeroes), PADDR(zeroes), 0);
+    page_decref(public);
+    page_decref(private);
 }
 
 void pages_back(ppn_t n)

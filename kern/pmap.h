@@ -120,10 +120,11 @@ void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);
 /* Frames for the windows that show what there is (UENVS, UPAGES): a page of envs[] or pages[] that
  * holds nothing yet is one read-only frame of zeroes, the same for all.
  *
- * Give the page of envs[] that has e a frame, so that e can be written to; it is all zeroes. Every
- * env may be in use on other CPUs. env_lock is held. -E_NO_MEM. */
+ * Give e, and the envs that share frames with it, a frame for the public parts and one for the
+ * private parts, so that they can be written to; the public parts are zeroes. Every other env may
+ * be in use on other CPUs. env_lock is held. -E_NO_MEM. */
 int envs_back(const struct Env *e);
-/* No env of this page is in use any more: take its frame away. env_lock is held. */
+/* None of these envs is in use any more: take their frames away. env_lock is held. */
 void envs_unback(const struct Env *e);
 /* The frame with this number is about to be used: its struct PageInfo, and those beside it that
  * were not used before, read as zeroes from now on, in pages[] and at UPAGES. */

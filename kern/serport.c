@@ -31,7 +31,7 @@ static struct {
 /* Does the env that opened the port still live? Nothing is done on its account when it ends. */
 static bool is_owned(void)
 {
-    const struct Env *e = &envs[ENVX(port.owner)];
+    const struct Env *e = env_slot(port.owner);
 
     return port.owner != 0 && e->env_id == port.owner && env_is_alive(e);
 }
@@ -53,7 +53,7 @@ static bool take_input(void)
 bool serport_intr(void)
 {
     envid_t owner = port.owner;
-    struct Env *e = &envs[ENVX(owner)];
+    struct Env *e = env_slot(owner);
 
     if (owner == 0)
         return false;

@@ -30,7 +30,7 @@ int64_t sys_env_exit(int status)
  * env_lock is held. */
 static struct Env *find_zombie(envid_t id, bool *alive)
 {
-    struct Env *c = &envs[ENVX(id)];
+    struct Env *c = env_slot(id);
 
     if (id == 0) {
         *alive = curenv->env_child != NULL;

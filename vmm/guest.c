@@ -78,7 +78,7 @@ void guest_free(struct Env *e)
 
 struct Env *guest_waiting_monitor(const struct Guest *g)
 {
-    struct Env *monitor = &envs[ENVX(g->env->env_parent_id)];
+    struct Env *monitor = env_slot(g->env->env_parent_id);
     bool waits = monitor->env_id == g->env->env_parent_id &&
                  monitor->env_status == ENV_NOT_RUNNABLE && monitor->env_wait == WAIT_GUEST &&
                  monitor->env_wait_id == g->env->env_id;

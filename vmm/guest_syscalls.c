@@ -14,7 +14,7 @@
 
 struct Guest *guest_find(envid_t id, bool own)
 {
-    struct Env *e = &envs[ENVX(id)];
+    struct Env *e = env_slot(id);
     struct spinlock *lock = env_mem(e);
     spin_lock(lock);
     if (e->env_id == id && e->env_status != ENV_DYING &&

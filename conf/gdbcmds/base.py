@@ -148,15 +148,30 @@ def fetched(value: gdb.Value) -> gdb.Value:
     return value
 
 
+class Env:
+    """A struct Env, without the gap between its parts."""
+
+    def __init__(self, env: gdb.Value) -> None:
+        self.address = env.address
+        parts = [(page, env[page].type.fields()[0]) for page in env.type.fields()]
+        self.parts = [(part, fetched(env[page][part])) for page, part in parts]
+
+    def __getitem__(self, name: str) -> gdb.Value:
+        for part, value in self.parts:
+            if any(field.name == name for field in part.type.fields()):
+                return value[name]
+        raise KeyError(name)
+
+
 @functools.lru_cache(maxsize=None)
-def envs() -> List[gdb.Value]:
-    """struct Env of every slot in use; remembered while a command runs."""
+def envs() -> List[Env]:
+    """Every slot in use; remembered while a command runs."""
     need_kernel()
     table, free = evaluate("envs"), int(evaluate("(int)ENV_FREE"))
     used = fetched(evaluate("'kern/env.c'::slots_used"))  # a word has the bits of 64 slots
     words_used = [int(used[w]) for w in range(used.type.range()[1] + 1)]
     slots = [64 * w + bit for w, word in enumerate(words_used) for bit in range(64) if word >> bit & 1]
-    found = [fetched(table[i]) for i in slots]
+    found = [Env(table[i]) for i in slots]
     return [env for env in found if int(env["env_status"]) != free]
 
 

@@ -12,7 +12,7 @@ from typing import Dict, List, NamedTuple, Optional
 import gdb
 
 from .base import ADDRESS, KERNEL, MASK64, PAGE, TOP, WORD, Command, Complaint, cpu
-from .base import cpu_number, enum_name, envs, evaluate, need_kernel, number, read, read_entry
+from .base import Env, cpu_number, enum_name, envs, evaluate, need_kernel, number, read, read_entry
 from .base import read_physical, words
 from .mode import register
 
@@ -66,13 +66,13 @@ def reason_of(value: int) -> Reason:
 # ---- Guests
 
 
-def guests() -> List[gdb.Value]:
+def guests() -> List[Env]:
     """struct Env of all guests."""
     kind = int(evaluate("(int)ENV_TYPE_GUEST"))
     return [env for env in envs() if int(env["env_type"]) == kind and int(env["env_guest"])]
 
 
-def guest(name: str = "") -> gdb.Value:
+def guest(name: str = "") -> Env:
     """The guest's env: by name or id; without one, the guest of this CPU, or the only one there is."""
     found = guests()
     names = ", ".join(f"{int(env['env_id']):08x} {env['env_name'].string()}" for env in found)
