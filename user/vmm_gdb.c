@@ -20,7 +20,7 @@ static struct {
     bool asked_to_stop; /* GUEST_DEBUG_STOP is on its way */
     bool packet_waits;  /* a packet came while the guest ran */
     struct GuestDebugRegs regs;
-    char stop[128]; /* the last stop, as gdb wants to hear it */
+    char stop[160]; /* the last stop, as gdb wants to hear it */
 } gdb;
 
 int gdb_open(envid_t guest, const char *name)
@@ -402,7 +402,12 @@ void gdb_input(void)
     }
 }
 
-/* The stop in gdb's words, with the registers that it wants at once. */
+static const char *const watch_words[] = {
+    [WATCH_WRITE] = "watch", [WATCH_READ] = "rwatch", [WATCH_ACCESS] = "awatch"
+};
+
+/* The stop in gdb's words, with the registers that it wants at once; not before long mode, where
+ * conf/gdbcmds numbers them in its own way. */
 static void describe_stop(const struct GuestExit *x)
 {
     int signal = x->code == DEBUG_ASKED && gdb.asked_to_stop ? SIGINT : SIGTRAP;
@@ -416,13 +421,16 @@ static void describe_stop(const struct GuestExit *x)
         int kind = break_of_register(n, &va);
         if (kind == BREAK_HARD)
             strlcpy(why, "hwbreak:;", sizeof(why));
-        else if (kind == WATCH_WRITE || kind == WATCH_ACCESS)
-            snprintf(why, sizeof(why), "%s:%lx;", kind == WATCH_WRITE ? "watch" : "awatch", va);
+        else if (kind >= WATCH_WRITE)
+            snprintf(why, sizeof(why), "%s:%lx;", watch_words[kind], va);
     }
     const struct GuestRegs *r = &gdb.regs.gpr;
-    snprintf(gdb.stop, sizeof(gdb.stop), "T%02x%sthread:1;%x:%016lx;%x:%016lx;%x:%016lx;", signal,
-             why, REG_RBP, __builtin_bswap64(r->rbp), REG_RSP, __builtin_bswap64(r->rsp), REG_RIP,
-             __builtin_bswap64(r->rip));
+    char registers[80] = "";
+    if (gdb.regs.efer & EFER_LMA)
+        snprintf(registers, sizeof(registers), "%x:%016lx;%x:%016lx;%x:%016lx;", REG_RBP,
+                 __builtin_bswap64(r->rbp), REG_RSP, __builtin_bswap64(r->rsp), REG_RIP,
+                 __builtin_bswap64(r->rip));
+    snprintf(gdb.stop, sizeof(gdb.stop), "T%02x%sthread:1;%s", signal, why, registers);
 }
 
 void gdb_stopped(const struct GuestExit *x)

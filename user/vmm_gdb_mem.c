@@ -150,11 +150,13 @@ void break_replant(void)
 
 /* ---- Debug registers ---- */
 
+/* The CPU cannot watch reads alone: gdb passes over stops at which the value has changed. */
 static int write_register(unsigned n)
 {
     static const uint8_t kinds[] = { [BREAK_SOFT] = DEBUG_HW_EXEC,
                                      [BREAK_HARD] = DEBUG_HW_EXEC,
                                      [WATCH_WRITE] = DEBUG_HW_WRITE,
+                                     [WATCH_READ] = DEBUG_HW_ACCESS,
                                      [WATCH_ACCESS] = DEBUG_HW_ACCESS };
     struct GuestDebugHw hw = { 0 };
     if (hard[n].used)
@@ -195,14 +197,14 @@ int break_of_register(unsigned n, uint64_t *va)
 /* Code breakpoints have the size of an instruction in packets, and 1 in a debug register. */
 static unsigned watched(enum GdbBreak kind, unsigned size)
 {
-    return kind == WATCH_WRITE || kind == WATCH_ACCESS ? size : 1;
+    return kind >= WATCH_WRITE ? size : 1;
 }
 
 int break_set(const struct GuestDebugRegs *r, enum GdbBreak kind, uint64_t va, unsigned size)
 {
     bool user = (int64_t)va >= 0 && (r->cr0 & CR0_PG) && (r->efer & EFER_LMA);
     int error = GDB_E_FAULT;
-    if (kind > WATCH_ACCESS || kind == WATCH_READ)
+    if (kind > WATCH_ACCESS)
         return -1;
     size = watched(kind, size);
     if (find_register(kind, va, size) >= 0 || (kind == BREAK_SOFT && soft_at(va)))
@@ -218,7 +220,7 @@ int break_set(const struct GuestDebugRegs *r, enum GdbBreak kind, uint64_t va, u
 
 int break_clear(enum GdbBreak kind, uint64_t va, unsigned size)
 {
-    if (kind > WATCH_ACCESS || kind == WATCH_READ)
+    if (kind > WATCH_ACCESS)
         return -1;
     int n = find_register(kind, va, watched(kind, size));
     struct Soft *b = kind == BREAK_SOFT ? soft_at(va) : NULL;

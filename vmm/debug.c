@@ -159,6 +159,8 @@ bool debug_attend(struct Guest *g)
         done = !go_on(g, request);
     else if (d->mode == STEP_EVENT && !(g->event.info & INTR_VALID))
         done = true; /* it has been delivered */
+    else if (d->mode == STEP_MTF && vmread(VMCS_GUEST_RIP) != d->step_rip)
+        done = true; /* the VMM, or the monitor, has executed the instruction */
     if (done || (request & DEBUG_REQ_STOP)) {
         debug_stop(g, done ? DEBUG_STEPPED : DEBUG_ASKED, 0);
         return false;
@@ -166,6 +168,10 @@ bool debug_attend(struct Guest *g)
     if (d->mode == STEP_EVENT) {
         guest_attn(g, ATTN_DEBUG);
         step_exit_at_once();
+    }
+    if (d->mode == STEP_MTF) { /* look again behind each exit */
+        guest_attn(g, ATTN_DEBUG);
+        g->look_at = 0;
     }
     return !g->halted || halt_is_over(g);
 }

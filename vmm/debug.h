@@ -20,6 +20,7 @@
 /* How the one instruction of a step is bounded. */
 enum StepMode {
     STEP_NONE,
+    STEP_MTF,   /* by the monitor trap flag */
     STEP_TRAP,  /* by RFLAGS.TF; all exceptions exit */
     STEP_EVENT, /* an event is injected, and the guest exits before its handler's first instruction
                  */
@@ -35,13 +36,14 @@ enum StepInsn {
 };
 
 struct GuestDebug {
-    uint32_t request; /* DEBUG_REQ_*; atomic */
-    bool attached;    /* INT3 stops */
-    bool held;        /* stopped until the debugger lets it go on */
-    uint8_t mode;     /* enum StepMode */
-    uint8_t insn;     /* enum StepInsn of the step */
-    bool guest_tf;    /* the guest's own TF, while ours is in RFLAGS */
-    bool owns_drs;    /* the debug registers are the debugger's, and the guest's are shadows */
+    uint32_t request;  /* DEBUG_REQ_*; atomic */
+    bool attached;     /* INT3 stops */
+    bool held;         /* stopped until the debugger lets it go on */
+    uint8_t mode;      /* enum StepMode */
+    uint8_t insn;      /* enum StepInsn of the step */
+    bool guest_tf;     /* the guest's own TF, while ours is in RFLAGS */
+    bool owns_drs;     /* the debug registers are the debugger's, and the guest's are shadows */
+    uint64_t step_rip; /* of STEP_MTF: where the instruction is */
     struct InjectEvent int3; /* of DEBUG_INT3: what to inject if it is the guest's own */
     struct GuestDebugHw hw[NDRS];
     uint64_t guest_dr7; /* while owns_drs */
@@ -84,6 +86,17 @@ void step_end(struct Guest *g, bool done);
 void step_to_handler(struct Guest *g);
 /* Exit before the first instruction that would follow an entry. */
 void step_exit_at_once(void);
+
+/* ---- debug_mtf.c ---- */
+/* Find out, once, whether this machine's monitor trap flag works; on the console if it is there and
+ * does not. */
+void mtf_test(void);
+/* Has the test found that it works? */
+bool mtf_works(void);
+/* Turn it on or off for the guest that runs here. */
+void mtf_set(struct Guest *g, bool on);
+/* Its exit. */
+bool handle_mtf(struct Guest *g);
 
 /* ---- debug_hw.c ---- */
 /* Do the debug registers belong to the debugger? */

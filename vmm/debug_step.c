@@ -1,5 +1,6 @@
 /*
- * Executing one instruction of a guest for its debugger. RFLAGS.TF bounds it, and the guest must
+ * Executing one instruction of a guest for its debugger. Where the monitor trap flag works it
+ * bounds the instruction, and the guest sees nothing. Otherwise RFLAGS.TF does, and the guest must
  * not see that: what would show TF, or would not be bounded by it, is known by its opcode and done
  * in another way. All exceptions exit meanwhile, so that no handler finds TF in its frame; they are
  * injected with the guest's own flags, and the step ends at the handler's first instruction.
@@ -154,6 +155,13 @@ static void begin_trap(struct Guest *g, enum StepInsn insn)
     vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
 }
 
+static void begin_mtf(struct Guest *g)
+{
+    g->debug->mode = STEP_MTF;
+    g->debug->step_rip = vmread(VMCS_GUEST_RIP);
+    mtf_set(g, true);
+}
+
 bool step_begin(struct Guest *g)
 {
     struct GuestDebug *d = g->debug;
@@ -162,14 +170,17 @@ bool step_begin(struct Guest *g)
         struct Insn insn = decode(g);
         bool syscall =
             insn.kind == INSN_SYSCALL && guest_in_64bit() && (vmread(VMCS_GUEST_EFER) & EFER_SCE);
-        if (syscall) {
+        if (insn.kind == INSN_INT) { /* INT3 exits while there is a debugger */
+            inject_software(g, &insn);
+        } else if (mtf_works()) {
+            begin_mtf(g);
+            return true;
+        } else if (syscall) {
             emulate_syscall(g, insn.length);
             return false;
-        }
-        if (insn.kind == INSN_INT)
-            inject_software(g, &insn);
-        else
+        } else {
             begin_trap(g, insn.kind);
+        }
     }
     if (g->event.info & INTR_VALID)
         d->mode = STEP_EVENT;
@@ -195,6 +206,8 @@ void step_end(struct Guest *g, bool done)
     struct GuestDebug *d = g->debug;
     if (d->mode == STEP_NONE)
         return;
+    if (d->mode == STEP_MTF)
+        mtf_set(g, false);
     if (d->mode == STEP_TRAP) {
         if (!(done && d->insn == INSN_LOADS_TF))
             set_tf(d->guest_tf);
@@ -209,9 +222,11 @@ void step_end(struct Guest *g, bool done)
     guest_attn(g, ATTN_IRQ); /* interrupts have waited */
 }
 
+/* The monitor trap flag stops there by itself. */
 void step_to_handler(struct Guest *g)
 {
-    if (g->debug->mode == STEP_NONE || !(g->event.info & INTR_VALID))
+    enum StepMode mode = g->debug->mode;
+    if (mode == STEP_NONE || mode == STEP_MTF || !(g->event.info & INTR_VALID))
         return;
     step_end(g, false);
     g->debug->mode = STEP_EVENT;

@@ -3,6 +3,7 @@
  * file of their own. A reason without a handler ends the guest with the reason's name.
  */
 #include <vmm/check.h>
+#include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <kern/trap.h>
 
@@ -52,7 +53,7 @@ static bool handle_exception_or_nmi(struct Guest *g)
 static bool handle_hlt(struct Guest *g)
 {
     skip_instruction();
-    if (vmread(VMCS_GUEST_PENDING_DBG) & PENDING_DBG_BS)
+    if (debug_steps(g) || (vmread(VMCS_GUEST_PENDING_DBG) & PENDING_DBG_BS))
         return resume(g); /* a debug exception ends HLT, and single-stepping raises one now */
     g->halted = true;
     return halt_is_over(g) ? resume(g) : leave(g);
@@ -147,7 +148,7 @@ static bool handle_unexpected(struct Guest *g)
 #define HANDLER_ENTRY_STATE   handle_entry_state
 #define HANDLER_ENTRY_MSR     handle_entry_msr
 #define HANDLER_MWAIT         inject_ud
-#define HANDLER_MTF           handle_unexpected
+#define HANDLER_MTF           handle_mtf
 #define HANDLER_MONITOR       inject_ud
 #define HANDLER_PAUSE         handle_unexpected
 #define HANDLER_ENTRY_MCE     handle_unexpected

@@ -52,8 +52,10 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
     vapic_init(&g->vapic);
     g->vmcs = page_new();
     g->msr_bitmap = page_new();
-    if (flags & GUEST_DEBUG)
+    if (flags & GUEST_DEBUG) {
+        mtf_test();
         g->debug = page_new();
+    }
     if (g->vmcs == NULL || g->msr_bitmap == NULL || (!g->debug && flags & GUEST_DEBUG) ||
         ept_init(g) < 0) {
         guest_drop(g);

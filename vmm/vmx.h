@@ -149,13 +149,14 @@
 #define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
 
 /* Guest interruptibility state and pending debug exceptions */
-#define BLOCK_STI         (1u << 0)
-#define BLOCK_MOV_SS      (1u << 1)
-#define BLOCK_INSTRUCTION (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
-#define BLOCK_SMI         (1u << 2)
-#define BLOCK_NMI         (1u << 3)
-#define BLOCK_ENCLAVE     (1u << 4)
-#define PENDING_DBG_BS    (1ul << 14)
+#define BLOCK_STI           (1u << 0)
+#define BLOCK_MOV_SS        (1u << 1)
+#define BLOCK_INSTRUCTION   (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
+#define BLOCK_SMI           (1u << 2)
+#define BLOCK_NMI           (1u << 3)
+#define BLOCK_ENCLAVE       (1u << 4)
+#define PENDING_DBG_ENABLED (1ul << 12)
+#define PENDING_DBG_BS      (1ul << 14)
 
 /* Debug registers. The exit qualification of #DB has its causes where DR6 has them. */
 #define DR6_INIT         0xffff0ff0ul

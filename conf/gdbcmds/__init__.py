@@ -10,3 +10,9 @@ Runs inside of gdb, whose Python module `gdb` is there without an import path.
 """
 
 from . import mode, kernel, vmm  # noqa: F401
+from .base import Command
+
+
+def on_guest() -> None:
+    """This gdb is on a guest (`make gdb-guest`)."""
+    Command.on_guest = True

@@ -41,6 +41,8 @@ class Command(gdb.Command):
 
     name = ""
     completions: Sequence[str] = ()
+    not_in_guest = ""  # why it makes no sense in a gdb on a guest, and what to use there
+    on_guest = False  # `make gdb-guest`: this gdb is on a guest
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name or self.name, gdb.COMMAND_USER)
@@ -57,6 +59,8 @@ class Command(gdb.Command):
         read_entry.cache_clear()
         envs.cache_clear()
         try:
+            if Command.on_guest and self.not_in_guest:
+                raise Complaint(f"this gdb is on a guest; {self.not_in_guest}")
             self.run(gdb.string_to_argv(argument))
         except Complaint as complaint:
             raise gdb.GdbError(f"{self.name}: {complaint}") from None

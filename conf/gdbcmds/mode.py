@@ -34,6 +34,7 @@ NAME = re.compile(r'<reg name="(\w+)" bitsize="(\d+)"')
 WIDE = re.compile(r'<reg name="r(ax|bx|cx|dx|si|di|bp|sp|ip)" bitsize="64" type="(\w+)" regnum="\d+"/>')
 NUMBER = re.compile(r' regnum="\d+"')
 FIRST_NUMBER = 4096  # of the registers in a description of ours
+SEGMENTS = "org.gnu.gdb.i386.segments"  # which gdb fails on in 32-bit code
 ARCHITECTURE = re.compile(r"<architecture>[^<]*</architecture>")
 
 
@@ -52,6 +53,7 @@ def narrow(description: str, architecture: str) -> str:
     """The same registers in the same places, for 16-bit or 32-bit code."""
     text = ARCHITECTURE.sub(f"<architecture>{architecture}</architecture>", description)
     text = NUMBER.sub("", WIDE.sub(split_register, text))
+    text = text.replace(SEGMENTS, "org.jos.segments")
     return text.replace("<reg ", f'<reg regnum="{FIRST_NUMBER}" ', 1)
 
 

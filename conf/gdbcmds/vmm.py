@@ -55,6 +55,7 @@ class Reason(NamedTuple):
 
 REASONS = [Reason(int(n), name, text) for n, name, text in EXIT.findall((TOP / "inc/vmexits.h").read_text())]
 FIELDS = FIELD.findall((TOP / "vmm/vmcs_fields.h").read_text())
+HOST = "`make bochs-gdb` is a gdb on it"
 BY_NUMBER = {reason.number: reason for reason in REASONS}
 
 
@@ -167,6 +168,7 @@ class Vmcs(Command):
     """vmcs [WORD]: all fields of the current VMCS by name, or those whose name has the word in it."""
 
     name = "vmcs"
+    not_in_guest = f"its VMCS belongs to hOS: {HOST}. `info registers` shows what the guest sees of it"
 
     def run(self, arguments: List[str]) -> None:
         wanted = arguments[0].upper() if arguments else ""
@@ -213,6 +215,7 @@ class Ept(Command):
     Without a guest's name or id: the guest of this CPU, or the only one."""
 
     name = "ept"
+    not_in_guest = f"its EPT is in hOS's memory: {HOST}. `pt` shows the guest's own page tables"
 
     def run(self, arguments: List[str]) -> None:
         if not 1 <= len(arguments) <= 2:
@@ -299,6 +302,7 @@ class GuestBt(Command):
     knows (gOS) gets names, others addresses; names of its programs come from `add-env`."""
 
     name = "guest-bt"
+    not_in_guest = "`backtrace` shows its calls"
 
     def run(self, arguments: List[str]) -> None:
         vmcs = snapshot()
@@ -329,6 +333,7 @@ class Exits(Command):
     """exits [GUEST]: a guest's exits by reason, and the last ones where the kernel keeps them (vmm -t)."""
 
     name = "exits"
+    not_in_guest = "hOS counts its exits: `vmstat` and `vmtrace` in hOS's shell show them"
 
     def run(self, arguments: List[str]) -> None:
         env = guest(*arguments[:1])
@@ -395,6 +400,7 @@ class BreakExit(Command):
     any breakpoint. Stops the exits of all guests."""
 
     name = "break-exit"
+    not_in_guest = f"its exits are hOS's affair: {HOST}"
     completions = [reason.name for reason in REASONS]
 
     def run(self, arguments: List[str]) -> None:
@@ -412,6 +418,7 @@ class StepExit(Command):
     """step-exit: let everything run until the next VM exit, and say what it was."""
 
     name = "step-exit"
+    not_in_guest = f"its exits are hOS's affair: {HOST}"
 
     def run(self, arguments: List[str]) -> None:
         if not guests():

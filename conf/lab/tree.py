@@ -25,7 +25,7 @@ SOLVED = 8  # EX of the complete tree
 HANDED_OUT = re.compile(
     r"(boot|fs|inc|kern|lib|user|vmm)/.*"
     r"|conf/(Makefrag|bochsrc\.in|gdb|grub\.cfg|kernimg|mksymtab|need|run|setup|tools)"
-    r"|conf/(gdb\w*/\w+\.py|gdb-tmux|exitplot)"
+    r"|conf/(gdb\w*/\w+\.py|gdb-tmux|guest\.gdb|exitplot)"
     r"|conf/jos/(?!costs|rows|bench)\w+\.py"
     r"|conf/tests/(__init__|common|lab\w*)\.py"
     r"|doc/debugging\.md|doc/lab/(?!instructor).*"

@@ -19,6 +19,7 @@ from .guests import fine
 
 PROMPT = "(gdb) "
 MAX_OTHERS = 20
+ALL, FEW = 20, 3  # times five steps
 LIMIT = 240  # seconds by the clock for one command of gdb's
 WAITS = "waits at its entry for gdb on serial port COM3\n"
 
@@ -30,8 +31,8 @@ class Gdb:
 
     def __init__(self, symbols: object) -> None:
         assert port
-        command = ["gdb", "-q", "-nx", "-ex", "set confirm off", "-ex", "set pagination off"]
-        command += ["-ex", "set width 0", "-ex", f"target remote localhost:{port.port}", str(symbols)]
+        command = ["gdb", "-q", "-nx", "-x", "conf/guest.gdb", "-ex", "set width 0"]
+        command += ["-ex", f"target remote localhost:{port.port}", "-s", str(symbols)]
         self.process = subprocess.Popen(
             command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -150,24 +151,80 @@ def programs(bench: Bench) -> None:
     check_match(r"gdb has killed it", session.until(HOS, 60))
 
 
+@check("Guest gdb", 0, "with -t and -p: help jos in gOS from 32-bit code on, watch and rwatch, and the trace at its end", lane="bochs")
+def together(bench: Bench) -> None:
+    session = session_of(bench)
+    begin(session, "-t -p")
+    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+        check_match(r"\[32-bit code\]", gdb.hello)
+        check_match(r"<_start>:\s+cli\s.*mov +%eax,%ebp\s", gdb.do("x/3i $pc"))
+        gdb.do("set var $ecx = 0x1234")
+        gdb.do("stepi")
+        check_match(r"= 0x1234$", gdb.do("print/x $ecx").strip())
+        check_match(r"kernel has not started", gdb.do("envs"))
+        gdb.do("break env_create if $_streq(name, \"init\")")
+        check_match(r"64-bit code.*, env_create \(", gdb.do("continue"))
+        check_match(r"\bfs$", gdb.do("envs").strip())
+        check_match(r"PT .*present.*is physical 0x1\w{5}\.", gdb.do("pt $pc"))
+        for command in ("vmcs", "ept 0", "exits", "guest-bt", "break-exit CPUID", "step-exit"):
+            check_match(rf"{command.split()[0]}: this gdb is on a guest; ", gdb.do(command))
+        gdb.do("delete")
+        gdb.do("watch envs[1].env_type")
+        check_match(r"Old value = 0\nNew value = 2", gdb.do("continue"))
+        gdb.do("delete")
+        gdb.do("rwatch envs[1].env_type")
+        stop = gdb.do("continue")
+        check_match(r"read watchpoint \d+: envs\[1\]\.env_type\s+Value = 2", stop)
+        gdb.do("delete")
+        gdb.do("add-env sh")
+        gdb.do('break umain if $env_is("sh")')
+        check_match(r"umain \(.*user/sh\.c:\d+", gdb.do("continue"))
+        gdb.do("kill")
+    text = session.until(HOS, 60)
+    check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*EPT violation", text)
+
+
+@check("Guest gdb", 0, "a CPU whose monitor trap flag does nothing is found out, and guests are stepped there by TF", lane="bochs")
+def broken_flag(bench: Bench) -> None:
+    global port
+    kept = port
+    with GuestPort() as port:
+        settings = {"cmdline": "graded", "cpu": "corei7_icelake_u", "serial3": port.machine_port}
+        with bench.machine("guestgdb-icelake", Bochs, **settings) as machine:
+            machine.expect(HOS, 60)
+            machine.sendline("vmm -g -k /vmm/guests/stepped")
+            machine.expect("vmm: this CPU's monitor trap flag does not work")
+            machine.expect(WAITS, 60)
+            step_through(bench, FEW)
+            machine.expect("stepped: ok", 60)
+    port = kept
+
+
+def step_through(bench: Bench, parts: int = ALL) -> None:
+    """Step over the instructions of user/guests/stepped.c that see flags, or a part of them, then let it end."""
+    with Gdb(bench.obj / "guests/stepped.sym") as gdb:
+        gdb.do("break step_start")
+        check_match(r"Breakpoint 1, .*step_start", gdb.do("continue"))
+        gdb.do("delete")
+        visited = ""
+        for _ in range(parts):
+            visited += gdb.do("stepi 5")
+            if "step_end" in visited:
+                break
+        check_that(parts < ALL or "step_end" in visited, "steps to step_end", visited)
+        rip = gdb.do("print/x $rip")
+        check_that(gdb.do("stepi") and gdb.do("print/x $rip") != rip, "another rip after stepi", rip)
+        gdb.start("continue")
+        gdb.answer()
+
+
 @check("Guest gdb", 0, "a guest sees its own TF, #DB and INT3 and none of gdb's, stepped over all that shows flags", lane="bochs")
 def unseen(bench: Bench) -> None:
     session = session_of(bench)
     fine(session, "stepped")
     begin(session, "-k /vmm/guests/stepped")
     machine = session.ready()
-    with Gdb(bench.obj / "guests/stepped.sym") as gdb:
-        gdb.do("break step_start")
-        check_match(r"Breakpoint 1, .*step_start", gdb.do("continue"))
-        gdb.do("delete")
-        visited = ""
-        for _ in range(20):
-            visited += gdb.do("stepi 5")
-            if "step_end" in visited:
-                break
-        check_match(r"step_end", visited)
-        gdb.start("continue")
-        gdb.answer()
+    step_through(bench)
     text = session.until(HOS, 60)
     check_that("stepped: ok" in machine.console.text[-400:], "`stepped: ok`", text)
     check_that(session.status() == 0, "exit status 0", text)
