@@ -7,7 +7,8 @@
 
 #define LOG2MAXOPEN 10
 #define MAXOPEN     (1 << LOG2MAXOPEN)
-#define MAXOWNED    (MAXOPEN / 8)  /* slots that one env may fill */
+#define MAXOWNED    (MAXOPEN / 4)  /* slots that one family may fill */
+#define RESERVED    32             /* the last slots: for init and the shell, to start programs */
 #define FILEVA      UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
 
 static struct OpenFile opentab[MAXOPEN];
@@ -55,7 +56,29 @@ int open_sweep(void)
     return n;
 }
 
-/* Slots in use that this env has filled. */
+/* Is it init, or what init has started? */
+static bool is_vital(envid_t id)
+{
+    const volatile struct Env *e = &envs[ENVX(id)];
+    envid_t parent = e->env_parent_id;
+
+    return e->env_type == ENV_TYPE_INIT || (parent && envs[ENVX(parent)].env_type == ENV_TYPE_INIT);
+}
+
+/* Who counts as the owner of what this env opens: the first in the line of its ancestors that the
+ * shell has started, so that children do not multiply an env's share. */
+static envid_t family(envid_t id)
+{
+    for (int i = 0; i < NENV; i++) {
+        envid_t parent = envs[ENVX(id)].env_parent_id;
+        if (parent == 0 || is_vital(parent))
+            break;
+        id = parent;
+    }
+    return id;
+}
+
+/* Slots in use that this family has filled. */
 static uint32_t owned(envid_t owner)
 {
     uint32_t n = 0;
@@ -65,14 +88,15 @@ static uint32_t owned(envid_t owner)
     return n;
 }
 
-int open_alloc(envid_t owner, uint32_t mode, struct OpenFile **out)
+int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
 {
-    uint32_t i = 0;
+    uint32_t i = 0, end = is_vital(client) ? MAXOPEN : MAXOPEN - RESERVED;
+    envid_t owner = family(client);
 
     open_sweep();
     while (i < ntop && opentab[i].inum)
         i++;
-    if (i == MAXOPEN || owned(owner) >= MAXOWNED)
+    if (i >= end || owned(owner) >= MAXOWNED)
         return -E_MAX_OPEN;
     struct OpenFile *of = &opentab[i];
     of->fd = (struct Fd *)(FILEVA + (uintptr_t)i * PGSIZE);

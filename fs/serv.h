@@ -18,15 +18,16 @@ struct Disk *host_disk(void);
 /* ---- open.c: open files ---- */
 struct OpenFile {
     uint32_t id;   /* what clients know it by */
-    envid_t owner; /* the env that opened it */
+    envid_t owner; /* the first of its client's family */
     uint32_t inum; /* 0: the slot is free */
     uint32_t mode; /* O_* */
     struct Fd *fd; /* page shared with the clients; its reference count tells how many there are */
 };
 
-/* A slot for a new open file of this owner, with an fd page of its own; it is taken when the caller
- * sets inum. -E_MAX_OPEN: no slot is free, or the owner has its share of them; -E_NO_MEM. */
-int open_alloc(envid_t owner, uint32_t mode, struct OpenFile **out);
+/* A slot for a new open file of this client, with an fd page of its own; it is taken when the
+ * caller sets inum. -E_MAX_OPEN: no slot is free, or the client's family has its share; -E_NO_MEM.
+ */
+int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out);
 /* The open file with this id, NULL if there is none. */
 struct OpenFile *open_find(uint32_t id);
 /* Is the inode open in a mode that has any of these O_ACCMODE bits (0: at all)? */
