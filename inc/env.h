@@ -135,6 +135,7 @@ struct Env {
             uint64_t env_ipc_send_perm;
             struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
             uintptr_t env_wait_arg; /* argument of the wait: console wanted, interrupt line */
+            bool env_vital;         /* what the machine needs: kern/env.h */
             uint8_t env_freed;      /* ENV_DYING: its memory has been given back */
             uint8_t env_timer_cpu;  /* whose cpu_timers it is in */
             uint64_t env_call_done; /* bytes that a long system call under way has done */

@@ -44,7 +44,8 @@ int sys_cputs(const char *s, size_t len);
 /* Next console character. wait = 0: 0 if there is none; wait = 1: sleeps until there is one. */
 int sys_cgetc(bool wait);
 envid_t sys_getenvid(void);
-/* End an env (status EXIT_KILLED). -E_BAD_ENV; -E_PERM for the file server and init. */
+/* End an env (status EXIT_KILLED), the caller's child or not. -E_BAD_ENV; -E_PERM for the file
+ * server, init, and what init has started (the shell), unless they are the caller or its child. */
 int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);

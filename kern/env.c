@@ -64,10 +64,13 @@ static bool page_is_free(uint32_t i)
 }
 
 /* The lowest free slot, so that the table takes few frames. -E_NO_FREE_ENV, -E_NO_MEM. */
-static int slot_alloc(struct Env **store)
+static int slot_alloc(struct Env **store, const struct Env *parent)
 {
     uint32_t w = 0, i;
     int r;
+
+    if (env_used >= NENV - RESERVED_ENVS && parent && !parent->env_vital)
+        return -E_NO_FREE_ENV;
 
     while (w < NENV / WORD_BITS && slots_used[w] == ~0ul)
         w++;
@@ -140,6 +143,8 @@ static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
     e->env_id = id;
     e->env_parent_id = parent ? parent->env_id : 0;
     e->env_type = type;
+    e->env_vital = type == ENV_TYPE_FS || type == ENV_TYPE_INIT ||
+                   (parent && parent->env_type == ENV_TYPE_INIT);
     e->env_status = ENV_NOT_RUNNABLE;
     e->env_tf.tf_cs = GD_UT | 3;
     e->env_tf.tf_ss = GD_UD | 3;
@@ -158,7 +163,7 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
     if (type != ENV_TYPE_GUEST && !(pml4 = pml4_new()))
         return -E_NO_MEM;
     spin_lock(&env_lock);
-    if ((r = slot_alloc(&e)) < 0) {
+    if ((r = slot_alloc(&e, parent)) < 0) {
         spin_unlock(&env_lock);
         if (pml4)
             pml4_free(pml4);
@@ -264,8 +269,8 @@ static bool waits_for(const struct Env *parent, envid_t child)
     return parent->env_wait == WAIT_GUEST && parent->env_wait_id == child;
 }
 
-/* Nothing can end these two from outside; if they end by themselves, say so, and do not idle for
- * ever without a word. */
+/* Nothing ends these two from outside; if they end by themselves, say so, and do not idle for ever
+ * without a word. */
 static void report_end(const struct Env *e)
 {
     if (e->env_type == ENV_TYPE_FS)
@@ -355,7 +360,7 @@ int env_kill(envid_t id)
     self = r == 0 && e == curenv;
     if (r == 0 && e->env_status == ENV_ZOMBIE)
         r = -E_BAD_ENV;
-    if (r == 0 && (e->env_type == ENV_TYPE_FS || e->env_type == ENV_TYPE_INIT))
+    if (r == 0 && e->env_vital && !self && e->env_parent_id != curenv->env_id)
         r = -E_PERM;
     if (r == 0)
         end_begin(e, EXIT_KILLED, &doomed);

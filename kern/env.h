@@ -40,10 +40,27 @@ static inline bool env_is_alive(const struct Env *e)
            e->env_status == ENV_NOT_RUNNABLE;
 }
 
+/*
+ * The file server, init, and what init has started (the shell) are vital: the machine can be used
+ * while they run. Nobody ends them but their parent and they themselves, and the last slots and
+ * frames are theirs, so that a shell can still start a program that ends others.
+ */
+#define RESERVED_ENVS   16  /* for init, and for what it and the shell start */
+#define RESERVED_FRAMES 128 /* for init and the shell */
+#define RESERVED_FS     64  /* of these frames the file server leaves so many to the others */
+
+/* Free frames that e (NULL: the kernel itself) has to leave to others. */
+static inline size_t env_frames_kept_from(const struct Env *e)
+{
+    if (!e || (e->env_vital && e->env_type != ENV_TYPE_FS))
+        return 0;
+    return e->env_vital ? RESERVED_FS : RESERVED_FRAMES;
+}
+
 /* Slots in use now. */
 uint32_t env_nused(void);
-/* A new env, ENV_NOT_RUNNABLE, with an empty address space (a guest gets none). -E_NO_FREE_ENV,
- * -E_NO_MEM. */
+/* A new env, ENV_NOT_RUNNABLE, with an empty address space (a guest gets none). -E_NO_FREE_ENV: no
+ * slot is left for children of this parent; -E_NO_MEM. */
 int env_alloc(struct Env **store, struct Env *parent, enum EnvType type);
 /* Start an embedded program at boot; panics when it cannot. */
 void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *name);
@@ -51,8 +68,8 @@ void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *
  * parent has read the status (none when it has no parent). Its guests, and children that it has not
  * started or has stopped, end with it. If it is the current env, does not return. */
 void env_destroy(struct Env *e, int status);
-/* End the env of this id as the system call does. -E_BAD_ENV, -E_PERM. Does not return if it is the
- * caller. */
+/* End the env of this id as the system call does. -E_BAD_ENV; -E_PERM: it is vital, and neither the
+ * caller nor its child. Does not return if it is the caller. */
 int env_kill(envid_t id);
 /* Forget a zombie child whose status its parent has read. env_lock is held. */
 void env_reap(struct Env *parent, struct Env *zombie);

@@ -9,6 +9,7 @@
 #include <inc/error.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
+#include <kern/env.h>
 #include <kern/frame.h>
 #include <kern/pmap.h>
 
@@ -209,6 +210,8 @@ struct PageInfo *page_alloc(int flags)
 {
     struct PageInfo *pp;
 
+    if (nfree <= RESERVED_FRAMES && nfree <= env_frames_kept_from(curenv))
+        return NULL;
     spin_lock(&page_lock);
     if (!free_list)
         frames_carve();

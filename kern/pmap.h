@@ -48,7 +48,8 @@ static inline struct PageInfo *pa2page(physaddr_t pa)
 void mem_init(void);
 
 #define ALLOC_ZERO 1
-/* A free frame with pp_ref 0, or NULL when memory is out. Whoever keeps it takes a reference. */
+/* A free frame with pp_ref 0, or NULL when memory is out, or all but what is reserved for others
+ * (env_frames_kept_from). Whoever keeps it takes a reference. */
 struct PageInfo *page_alloc(int flags);
 /* Give back a frame that never got a reference. */
 void page_free(struct PageInfo *pp);

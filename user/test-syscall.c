@@ -132,6 +132,8 @@ static void env_ids(void)
     }
     CHECK(fs == 0 || sys_env_destroy(fs) == -E_PERM, "the file server can be killed");
     CHECK_IS(sys_env_destroy(init), -E_PERM);
+    if (envs[ENVX(thisenv->env_parent_id)].env_parent_id == init)
+        CHECK_IS(sys_env_destroy(thisenv->env_parent_id), -E_PERM); /* the shell */
     CHECK_IS(sys_env_destroy(0x7fffffff), -E_BAD_ENV);
 }
 
