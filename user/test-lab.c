@@ -22,15 +22,26 @@ static int exercise;
 static unsigned holds, fails;
 static uint8_t content[FILE_SIZE], seen[6 * PGSIZE];
 
+/* Results are small and maybe negative; everything else is a word of bits. */
+static void print_number(int64_t n)
+{
+    printf(n < 0 && n > -E_MAX ? "%ld" : "0x%lx", n);
+}
+
 static void property(const char *name, const char *what, int64_t expected, int64_t got)
 {
     bool ok = expected == got;
     printf("test-lab %s %d %s: ", nonce, exercise, name);
     *(ok ? &holds : &fails) += 1;
-    if (ok)
+    if (ok) {
         printf("ok\n");
-    else
-        printf("FAIL expected 0x%lx as %s; saw 0x%lx\n", expected, what, got);
+        return;
+    }
+    printf("FAIL expected ");
+    print_number(expected);
+    printf(" as %s; saw ", what);
+    print_number(got);
+    printf("\n");
 }
 
 static void discard(envid_t guest)

@@ -8,15 +8,26 @@
 #define WORD_TEST "labtest"
 #define WORD_OFF  "labtest-off"
 
+/* Results are small and maybe negative; everything else is a word of bits. */
+static void print_number(int64_t n)
+{
+    cprintf(n < 0 && n > -E_MAX ? "%ld" : "0x%lx", n);
+}
+
 void lab_property(struct LabScore *s, const char *name, const char *what, int64_t expected,
                   int64_t seen)
 {
     cprintf("%s %s %d %s: ", s->word, s->nonce, s->exercise, name);
     *(seen == expected ? &s->ok : &s->failed) += 1;
-    if (seen == expected)
+    if (seen == expected) {
         cprintf("ok\n");
-    else
-        cprintf("FAIL expected 0x%lx as %s; saw 0x%lx\n", expected, what, seen);
+        return;
+    }
+    cprintf("FAIL expected ");
+    print_number(expected);
+    cprintf(" as %s; saw ", what);
+    print_number(seen);
+    cprintf("\n");
 }
 
 void lab_sum(const struct LabScore *s)

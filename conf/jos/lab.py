@@ -17,7 +17,7 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from .errors import MachineError, tail
 from .grade import Bench, Mismatch
@@ -26,7 +26,7 @@ from .session import HOS
 
 EXERCISES = range(8)
 BOOT_LIMIT = 60  # seconds of the emulator's CPU time; a boot takes 2
-PROBE_LIMIT = 20  # likewise; the longest probe takes 3
+PROBE_LIMIT = 10  # likewise; the longest probe takes 1
 NOT_DONE = re.compile(r"exercise (\d): (\w+) is not implemented yet")
 PROPERTY = r"^[\w-]+ {nonce} {exercise} ([\w-]+): (ok|FAIL .*)$"
 ANSWER = r"^[\w-]+ {nonce} {exercise} answer of (\w+): ([^:]*): ?(.*)$"
@@ -44,6 +44,7 @@ class Probe:
     line: str = ""  # for the shell
     needs: Tuple[int, ...] = ()  # exercises, maybe its own, without which it makes no sense
     sums: bool = True  # it prints a sum at its end
+    gate: bool = True  # if it does not come to its end, what needs its exercise is not run
     machine: str = "usual"  # which machine it runs on
 
 
@@ -68,7 +69,8 @@ class LabRun:
         self.nonce = secrets.token_hex(6)
         self.outcomes: Dict[str, Outcome] = {}
         self.missing: Dict[int, str] = {}  # exercise: its first function that is not there
-        self.broken: Dict[int, str] = {}  # exercise: the probe that did not come to its end
+        self.faulty: Set[int] = set()  # exercises of which a property does not hold
+        self.broken: Dict[int, str] = {}  # exercise: why what needs it is not run
         self.machine: Optional[Machine] = None  # with a shell that waits
         self.kind = ""  # what machine it is
         self.boots = 0
@@ -91,7 +93,7 @@ class LabRun:
             if exercise in self.missing:
                 what = f"{self.missing[exercise]} is not implemented yet"
             elif exercise in self.broken:
-                what = f"its test `{self.broken[exercise]}` did not come to its end"
+                what = self.broken[exercise]
             else:
                 continue
             raise Mismatch(what if exercise == probe.exercise else f"needs exercise {exercise}: {what}")
@@ -144,14 +146,27 @@ class LabRun:
             outcome.properties[name] = "" if verdict == "ok" else verdict[len("FAIL ") :]
         for name, value, words in re.findall(ANSWER.format(**marks), text, re.MULTILINE):
             outcome.answers[name] = (value, words)
+        if any(outcome.properties.values()):
+            self.faulty.add(probe.exercise)
         stop = NOT_DONE.search(text) if ended or not probe.words else None
         if stop:
             outcome.missing = (int(stop[1]), stop[2])
             self.missing.setdefault(int(stop[1]), stop[2])
         elif ended:
-            outcome.broken = ended
-            self.broken.setdefault(probe.exercise, probe.name)
+            self.blame(probe, outcome, ended)
         self.outcomes[probe.name] = outcome
+
+    def blame(self, probe: Probe, outcome: Outcome, ended: str) -> None:
+        """A test did not come to its end. Where an exercise that it needs is wrong, that one comes
+        first."""
+        before = sorted(self.faulty & set(probe.needs) - {probe.exercise})
+        culprit = before[0] if before else probe.exercise
+        outcome.broken = ended
+        if before:
+            outcome.broken = f"{ended}\nmend exercise {culprit} first, where checks fail"
+        why = f"its test `{probe.name}` did not come to its end"
+        if probe.gate:
+            self.broken.setdefault(culprit, "checks of it fail" if before else why)
 
     def shell(self, probe: Probe) -> None:
         """Type the probe's line and wait for the next prompt."""

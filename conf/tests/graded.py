@@ -4,18 +4,20 @@ A folder is turned from one tree into the next, so that only what differs is com
 """
 
 import json
+import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Dict, Iterable, Optional
 
-from jos.grade import Bench, check, check_that
-from lab import tree
+from jos.grade import CHECKS, Bench, check, check_match, check_that
+from lab import submission, tree
 
 from .common import TOP
 from .handout import build
 
 GRADE_LIMIT = 300
-Grade = Dict[str, object]  # what grade-lab4 --json writes
+Grade = Dict[str, object]  # what grade-lab4 --json writes, and "said": the words on standard error
 
 
 def apply(folder: Path, patch: Path) -> None:
@@ -55,7 +57,7 @@ def run_grader(folder: Path, *words: str) -> Grade:
         check=False,
     )
     try:
-        return json.loads(done.stdout)
+        return {**json.loads(done.stdout), "said": done.stderr}
     except ValueError:
         check_that(False, "JSON and nothing else on standard output", done.stdout + done.stderr)
         raise
@@ -84,8 +86,48 @@ def scores_exactly(grade: Grade, ex: int) -> None:
     check_that(grade["max"] == 100, "100 points", grade["max"])
 
 
-@check("Handout", 0, "on the tree of each EX, the grader gives exactly the points of what is solved", lane="bochs")
-def trees_are_graded(bench: Bench) -> None:
+def names_next(grade: Grade, ex: int) -> None:
+    """The grader points at the first exercise that is left, if there is one."""
+    said = re.findall(r"^Next: exercise (\d): .*\(doc/lab/exercise-\1\.md#\w+\)$", str(grade["said"]), re.MULTILINE)
+    wanted = [str(ex)] if ex < tree.SOLVED else []
+    check_that(said == wanted, f"these exercises as the next one: {wanted}", grade["said"])
+
+
+@check("Handout", 0, "on the tree of each EX, the grader gives exactly the points of what is solved, and names the next step", lane="bochs")
+def trees_are_graded(bench: Bench) -> str:
+    """As a student's day goes: one exercise after the other, in one folder."""
     folder = bench.obj / "handout"
-    for ex in reversed(range(tree.SOLVED + 1)):
-        scores_exactly(grade_tree(folder, ex), ex)
+    cycles = []
+    for ex in range(tree.SOLVED + 1):
+        start = time.monotonic()
+        grade = grade_tree(folder, ex)
+        scores_exactly(grade, ex)
+        names_next(grade, ex)
+        cycles.append(time.monotonic() - start)
+    return f"the slowest cycle of `make` and the grader took {max(cycles[1:]):.0f} s"
+
+
+@check("Handout", 0, "changed tests count for nothing when an instructor grades a student's tree", lane="bochs")
+def instructor_grades(bench: Bench) -> None:
+    student = bench.obj / "student"
+    work = tree.make(1)
+    for name in ("user/guests/lab.c", "vmm/lab_test.c", "conf/tests/lab.py", "GNUmakefile"):
+        work.files[name] = "changed"
+    tree.write_folder(work, student)
+    fresh, seen = tree.make(0).files, submission.assemble(student).files
+    changed = {name for name in seen if seen[name] != fresh[name]}
+    check_that(changed, "the student's own files", changed)
+    check_that(changed <= set(submission.exercise_files()), "no other file", changed)
+    folder = bench.obj / "handout"
+    tree.update_folder(tree.make(0), folder)
+    submission.write(student, folder)
+    build(folder)
+    scores_exactly(run_grader(folder), 1)
+
+
+@check("Handout", 0, "every check of an exercise points at a section of the guide")
+def guide_is_there(_: Bench) -> None:
+    for item in (item for item in CHECKS if item.guide):
+        path, _, section = item.guide.partition("#")
+        text = (TOP / path).read_text()
+        check_match(rf"^## .*\b{section}\b", text)

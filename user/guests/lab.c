@@ -15,15 +15,26 @@ static const char *nonce(void)
     return last;
 }
 
+/* Results are small and maybe negative; everything else is a word of bits. */
+static void print_number(int64_t n)
+{
+    print(n < 0 && n > -E_MAX ? "%ld" : "0x%lx", n);
+}
+
 void property(int exercise, const char *name, const char *what, uint64_t expected, uint64_t seen)
 {
     bool ok = expected == seen;
     print("%s %s %d %s: ", guest_name, nonce(), exercise, name);
     *(ok ? &holds : &fails) += 1;
-    if (ok)
+    if (ok) {
         print("ok\n");
-    else
-        print("FAIL expected 0x%lx as %s; saw 0x%lx\n", expected, what, seen);
+        return;
+    }
+    print("FAIL expected ");
+    print_number(expected);
+    print(" as %s; saw ", what);
+    print_number(seen);
+    print("\n");
 }
 
 void property_sum(int exercise)
