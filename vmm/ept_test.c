@@ -125,12 +125,14 @@ void ept_hoard_release(void)
     }
 }
 
-/* An env that stands for a monitor becomes the current one. */
+/* An env that stands for a monitor becomes the current one. It may take the last frames and slots, so
+ * that the test decides what is left. */
 static void monitor_begin(struct EptTest *t)
 {
     if (env_alloc(&t->monitor, NULL, ENV_TYPE_USER) < 0 ||
         env_alloc(&t->env, t->monitor, ENV_TYPE_GUEST) < 0)
         panic("epttest: no envs");
+    t->monitor->env_vital = true;
     t->env->env_guest = t->g;
     t->g->env = t->env;
     this_cpu()->cpu_env = t->monitor;
