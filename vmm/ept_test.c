@@ -125,8 +125,8 @@ void ept_hoard_release(void)
     }
 }
 
-/* An env that stands for a monitor becomes the current one. It may take the last frames and slots, so
- * that the test decides what is left. */
+/* An env that stands for a monitor becomes the current one. It may take the last frames and slots,
+ * so that the test decides what is left. */
 static void monitor_begin(struct EptTest *t)
 {
     if (env_alloc(&t->monitor, NULL, ENV_TYPE_USER) < 0 ||
