@@ -171,6 +171,7 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
     }
     env_reset(e, parent, type);
     e->env_pml4 = pml4;
+    e->env_table_va = ENV_NO_TABLE;
     e->env_cr3 = pml4 ? PADDR(pml4) : 0;
     if (parent)
         family_join(&parent->env_child, e);
@@ -312,6 +313,7 @@ static void finish(struct Env *e)
     spin_lock(env_mem(e));
     pml4 = e->env_pml4;
     e->env_pml4 = NULL;
+    e->env_table_va = ENV_NO_TABLE;
     if (e->env_type == ENV_TYPE_GUEST)
         guest_free(e);
     spin_unlock(env_mem(e));

@@ -85,12 +85,11 @@ static int __attribute__((noinline)) not_receiving(envid_t id, const struct Mess
     return to->env_type == ENV_TYPE_GUEST ? deliver_to_guest(to, m) : -E_IPC_NOT_RECV;
 }
 
-/* Deliver now if the receiver is ready. -E_IPC_NOT_RECV if not; -E_BAD_ENV: no such env, or the
- * sender itself. A receiver that could run here right away goes to *next instead of the run queue,
- * and the caller has to see to it. */
-ALWAYS_INLINE int try_deliver(envid_t id, struct Message *m, struct Env **next)
+/* Deliver now if `to`, the slot of this id, has a receiver that is ready. -E_IPC_NOT_RECV if not;
+ * -E_BAD_ENV: no such env, or the sender itself. A receiver that could run here right away goes to
+ * *next instead of the run queue, and the caller has to see to it. */
+ALWAYS_INLINE int try_deliver(struct Env *to, envid_t id, struct Message *m, struct Env **next)
 {
-    struct Env *to = env_slot(id);
     int r;
 
     *next = NULL;
@@ -144,7 +143,7 @@ int64_t sys_ipc_try_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t p
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
     spin_lock(&env_lock);
-    r = try_deliver(id, &m, &next);
+    r = try_deliver(env_slot(id), id, &m, &next);
     message_drop(&m);
     depart(next, false);
     return r;
@@ -169,7 +168,7 @@ ALWAYS_INLINE int send_or_queue(envid_t id, struct Message *m, uintptr_t srcva, 
                                 struct Env **next)
 {
     struct Env *to = env_slot(id);
-    int r = try_deliver(id, m, next);
+    int r = try_deliver(to, id, m, next);
 
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
         return r;
@@ -203,7 +202,7 @@ int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInf
     if (pp)
         page_incref(pp);
     spin_lock(&env_lock);
-    r = to->env_type == ENV_TYPE_FS ? try_deliver(to->env_id, &m, &next) : -E_BAD_ENV;
+    r = to->env_type == ENV_TYPE_FS ? try_deliver(to, to->env_id, &m, &next) : -E_BAD_ENV;
     if (next)
         sched_ready(next);
     if (r == -E_IPC_NOT_RECV) {
@@ -368,7 +367,8 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
     /* Before the client goes on, so that it finds its memory as it was. */
     if (dstva < UTOP)
         env_page_drop(m.from, dstva);
-    try_deliver(id, &m, &next); /* nobody there, or not receiving: the answer is dropped */
+    try_deliver(env_slot(id), id, &m,
+                &next); /* nobody there, or not receiving: the answer is dropped */
     r = receive(m.from, dstva, 0);
     message_drop(&m);
     depart(next, r == 1);

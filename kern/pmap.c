@@ -44,50 +44,51 @@ static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
             cpu_flush_remote(&cpus[i]);
 }
 
-/* Drop va's translation wherever these tables are loaded. The entry has been changed before. */
+/* Drop va's translation where these tables are loaded. That is on one CPU at most, since an env
+ * leaves its CPU and its tables that CPU's CR3 in one step (kern/sched.c, under env_lock). The
+ * entry has been changed before. */
 static inline void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
 {
     if (KADDR(this_cpu()->cpu_cr3) == pml4)
         invlpg((void *)va);
-    if (ncpu > 1)
+    else if (ncpu > 1)
         tlb_invalidate_remote(PADDR(pml4));
 }
 
-/* Unmap va, which this entry maps. */
-static inline void entry_clear(uint64_t *pml4, uint64_t *pte, uintptr_t va)
+bool pte_unmap(uint64_t *pml4, uint64_t *pte, uintptr_t va)
 {
-    struct PageInfo *pp = pa2page(PTE_ADDR(*pte));
+    uint64_t old = *pte;
 
+    if (!(old & PTE_P))
+        return false;
     *pte = 0;
     tlb_invalidate(pml4, va);
-    page_decref(pp);
+    page_decref(pa2page(PTE_ADDR(old)));
+    return true;
 }
 
-int page_give(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+bool pte_map(uint64_t *pml4, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm)
 {
-    uint64_t old, *pte = pml4_walk(pml4, va, true);
+    uint64_t old = *pte;
 
-    if (!pte)
-        return -E_NO_MEM;
     if (!cpu_features.nx)
         perm &= ~PTE_NX;
-    old = *pte;
     *pte = page2pa(pp) | perm | PTE_P;
     if (!(old & PTE_P))
-        return 0;
+        return false;
     tlb_invalidate(pml4, va);
     page_decref(pa2page(PTE_ADDR(old)));
-    return 1;
+    return true;
 }
 
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
-    int r;
+    uint64_t *pte = pml4_walk(pml4, va, true);
 
+    if (!pte)
+        return -E_NO_MEM;
     page_incref(pp); /* first, in case pp is what is mapped there now */
-    if ((r = page_give(pml4, pp, va, perm)) < 0)
-        page_decref(pp);
-    return r;
+    return pte_map(pml4, pte, va, pp, perm);
 }
 
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
@@ -103,10 +104,7 @@ bool page_remove(uint64_t *pml4, uintptr_t va)
 {
     uint64_t *pte = pml4_walk(pml4, va, false);
 
-    if (!pte || !(*pte & PTE_P))
-        return false;
-    entry_clear(pml4, pte, va);
-    return true;
+    return pte && pte_unmap(pml4, pte, va);
 }
 
 uint64_t *pml4_new(void)

@@ -20,16 +20,39 @@ static bool va_valid(uintptr_t va)
     return va < UTOP && va % PGSIZE == 0;
 }
 
+/* ---- The memory of an env: env_mem is held ---- */
+
+/* The way through all levels, which finds another page table to remember. */
+static uint64_t *__attribute__((noinline)) walk(struct Env *e, uintptr_t va, bool create)
+{
+    uint64_t *pte = pml4_walk(e->env_pml4, va, create);
+
+    if (pte) {
+        e->env_table = ROUNDDOWN(pte, PGSIZE);
+        e->env_table_va = ROUNDDOWN(va, PGSIZE_2M);
+    }
+    return pte;
+}
+
+/* The page-table entry of va, as pml4_walk finds it. Most calls use the page table that the last
+ * one used; it is there as long as the address space. */
+ALWAYS_INLINE uint64_t *env_pte(struct Env *e, uintptr_t va, bool create)
+{
+    if ((va ^ e->env_table_va) < PGSIZE_2M)
+        return &e->env_table[PTX(va, 0)];
+    return walk(e, va, create);
+}
+
 /* env_map, but the mapping takes over a reference of the caller's unless the result is an error. */
 static inline int env_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
-    int r;
+    uint64_t *pte = env_pte(e, va, true);
 
+    if (!pte)
+        return -E_NO_MEM;
     if (perm & PTE_W)
         perm |= PTE_NX;
-    if ((r = page_give(e->env_pml4, pp, va, perm)) < 0)
-        return r;
-    e->env_pages += r == 0;
+    e->env_pages += !pte_map(e->env_pml4, pte, va, pp, perm);
     return 0;
 }
 
@@ -43,9 +66,12 @@ int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
     return r;
 }
 
-static void env_unmap(struct Env *e, uintptr_t va)
+static inline void env_unmap(struct Env *e, uintptr_t va)
 {
-    e->env_pages -= page_remove(e->env_pml4, va);
+    uint64_t *pte = env_pte(e, va, false);
+
+    if (pte)
+        e->env_pages -= pte_unmap(e->env_pml4, pte, va);
 }
 
 void env_page_drop(struct Env *e, uintptr_t va)
@@ -106,7 +132,7 @@ ALWAYS_INLINE int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct P
     *pp = NULL;
     if (va >= UTOP || va % PGSIZE || !perm_valid(perm))
         return -E_INVAL;
-    pte = pml4_walk(e->env_pml4, va, false);
+    pte = env_pte(e, va, false);
     if (!pte || (*pte & needed) != needed)
         return -E_INVAL;
     *pp = pa2page(PTE_ADDR(*pte));
@@ -193,7 +219,7 @@ static size_t fork_take(uintptr_t *from, uintptr_t to, uint64_t run[FORK_RUN])
     size_t n = 0, left = (to - *from) / PGSIZE, skip = left;
 
     spin_lock(env_mem(e));
-    if ((pte = pml4_walk(e->env_pml4, *from, false)))
+    if ((pte = env_pte(e, *from, false)))
         skip = zero_words(pte, left);
     *from += skip * PGSIZE;
     for (left = MIN(left - skip, FORK_RUN); n < left && (pte[skip + n] & PTE_P); n++) {
@@ -208,7 +234,7 @@ static size_t fork_take(uintptr_t *from, uintptr_t to, uint64_t run[FORK_RUN])
 /* Map a run in the child, which takes over the references. Its env_mem is held. -E_NO_MEM. */
 static int fork_put(struct Env *child, uintptr_t va, const uint64_t *run, size_t n)
 {
-    uint64_t *pte = pml4_walk(child->env_pml4, va, true);
+    uint64_t *pte = env_pte(child, va, true);
 
     if (!pte)
         return -E_NO_MEM;
