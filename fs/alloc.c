@@ -137,32 +137,24 @@ int fs_release_pending(struct Fs *fs)
 
 int fs_inode(struct Fs *fs, uint32_t inum, struct FsInode **out)
 {
-    void *p;
+    void *table;
 
+    if ((*out = fs_inode_cached(fs, inum)))
+        return 0;
     if (inum < FS_ROOT || inum >= fs->super.ninodes)
         return fs_complain(fs, "no such inode", inum);
-    uint32_t block = fs->super.inode_start + inum / FS_INODES_PER_BLOCK;
-    int r = 0;
-    if (!(p = cache_find(&fs->cache, block)))
-        r = cache_get(&fs->cache, block, CACHE_READ, &p);
-    *out = (struct FsInode *)p + inum % FS_INODES_PER_BLOCK;
+    int r = cache_get(&fs->cache, fs->super.inode_start + inum / FS_INODES_PER_BLOCK, CACHE_READ,
+                      &table);
+    *out = (struct FsInode *)table + inum % FS_INODES_PER_BLOCK;
     return r;
 }
 
 int fs_inode_used(struct Fs *fs, uint32_t inum, struct FsInode **out)
 {
     int r = fs_inode(fs, inum, out);
+    const char *flaw = r == 0 ? fs_inode_flaw(*out) : NULL;
 
-    if (r < 0)
-        return r;
-    const struct FsInode *ip = *out;
-    if (ip->i_type != FS_FILE && ip->i_type != FS_DIR)
-        return fs_complain(fs, "an inode in use is marked free or has no known type", inum);
-    if (ip->i_size > FS_MAXFILESIZE)
-        return fs_complain(fs, "an inode has an impossible size", inum);
-    if (ip->i_type == FS_DIR && ip->i_size % sizeof(struct FsDirent))
-        return fs_complain(fs, "a directory's size is not a whole number of entries", inum);
-    return 0;
+    return flaw ? fs_complain(fs, flaw, inum) : r;
 }
 
 void fs_inode_dirty(struct Fs *fs, struct FsInode *ip)

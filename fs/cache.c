@@ -6,29 +6,7 @@
 #include <fs/cache.h>
 
 #include <inc/error.h>
-#include <inc/fs.h>
 #include <inc/string.h>
-
-#define NO_SLOT 0xffff
-
-static uint16_t *bucket_of(const struct Cache *c, uint32_t block)
-{
-    return &c->bucket[(block ^ block >> 12) & c->bucket_mask];
-}
-
-static void *slot_data(const struct Cache *c, uint32_t i)
-{
-    return c->data + (size_t)i * BLKSIZE;
-}
-
-/* Slot of a block, or NO_SLOT. */
-static uint32_t find(const struct Cache *c, uint32_t block)
-{
-    uint32_t i = *bucket_of(c, block);
-    while (i != NO_SLOT && c->slot[i].block != block)
-        i = c->slot[i].next;
-    return i;
-}
 
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
 {
@@ -53,7 +31,7 @@ int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
 
 static void unlink_slot(struct Cache *c, uint32_t i)
 {
-    uint16_t *link = bucket_of(c, c->slot[i].block);
+    uint16_t *link = cache_bucket(c, c->slot[i].block);
 
     while (*link != i)
         link = &c->slot[*link].next;
@@ -63,7 +41,7 @@ static void unlink_slot(struct Cache *c, uint32_t i)
 
 static void link_slot(struct Cache *c, uint32_t i, uint32_t block)
 {
-    uint16_t *head = bucket_of(c, block);
+    uint16_t *head = cache_bucket(c, block);
 
     c->slot[i] = (struct CacheSlot){
         .block = block, .stamp = c->gets, .next = *head, .used = true, .referenced = true
@@ -77,11 +55,11 @@ static bool may_evict(const struct Cache *c, const struct CacheSlot *s)
 }
 
 /* A slot for a new block: one with fresh memory while there are any, else a clean one that was not
- * used lately. NO_SLOT: none. */
+ * used lately. CACHE_NONE: none. */
 static uint32_t take_slot(struct Cache *c)
 {
     if (c->nused < c->nslots) {
-        if (os_commit(slot_data(c, c->nused), BLKSIZE) == 0)
+        if (os_commit(cache_data(c, c->nused), BLKSIZE) == 0)
             return c->nused++;
         c->nslots = c->nused; /* no memory: the cache stays as small as it is */
     }
@@ -99,18 +77,7 @@ static uint32_t take_slot(struct Cache *c)
             unlink_slot(c, i);
         return i;
     }
-    return NO_SLOT;
-}
-
-void *cache_find(struct Cache *c, uint32_t block)
-{
-    uint32_t i = find(c, block);
-
-    if (i == NO_SLOT)
-        return NULL;
-    c->slot[i].stamp = ++c->gets;
-    c->slot[i].referenced = true;
-    return slot_data(c, i);
+    return CACHE_NONE;
 }
 
 /* Bring in a block that is not in the cache. */
@@ -119,9 +86,9 @@ fill(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
 {
     c->gets++;
     uint32_t i = take_slot(c);
-    if (i == NO_SLOT)
+    if (i == CACHE_NONE)
         return -E_NO_MEM;
-    *out = slot_data(c, i);
+    *out = cache_data(c, i);
     if (how == CACHE_READ) {
         int r = c->disk->read(c->disk, block, 1, out);
         if (r < 0)
@@ -145,7 +112,7 @@ int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
 
 bool cache_has(const struct Cache *c, uint32_t block)
 {
-    return find(c, block) != NO_SLOT;
+    return cache_slot(c, block) != CACHE_NONE;
 }
 
 void cache_readahead(struct Cache *c, uint32_t block, uint32_t n)
@@ -156,11 +123,11 @@ void cache_readahead(struct Cache *c, uint32_t block, uint32_t n)
     n = MIN(MIN(n, c->disk->max_run), c->nslots / 4);
     for (got = 0; got < n; got++) {
         slot[got] = take_slot(c);
-        if (slot[got] == NO_SLOT)
+        if (slot[got] == CACHE_NONE)
             break;
         /* Linked at once, so that the clock does not hand it out again. */
         link_slot(c, slot[got], block + got);
-        page[got] = slot_data(c, slot[got]);
+        page[got] = cache_data(c, slot[got]);
     }
     if (got && c->disk->read(c->disk, block, got, page) < 0)
         while (got--)
@@ -201,35 +168,35 @@ bool cache_is_dirty(const struct Cache *c, const void *p, enum BlockClass class)
 
 void cache_forget(struct Cache *c, uint32_t block)
 {
-    uint32_t i = find(c, block);
+    uint32_t i = cache_slot(c, block);
 
-    if (i == NO_SLOT)
+    if (i == CACHE_NONE)
         return;
     if (c->slot[i].dirty)
         clean_slot(c, &c->slot[i]);
     unlink_slot(c, i);
 }
 
-/* Slot of a block if it is dirty and of this class, else NO_SLOT. */
+/* Slot of a block if it is dirty and of this class, else CACHE_NONE. */
 static uint32_t find_dirty(const struct Cache *c, uint32_t block, enum BlockClass class)
 {
-    uint32_t i = find(c, block);
-    return i != NO_SLOT && c->slot[i].dirty && c->slot[i].class == class ? i : NO_SLOT;
+    uint32_t i = cache_slot(c, block);
+    return i != CACHE_NONE && c->slot[i].dirty && c->slot[i].class == class ? i : CACHE_NONE;
 }
 
 /* Write the run of contiguous dirty blocks around slot i. Returns its length or -E_IO. */
 static int write_run(struct Cache *c, uint32_t i, enum BlockClass class)
 {
-    void *page[DISK_MAX_RUN] = { slot_data(c, i) };
+    void *page[DISK_MAX_RUN] = { cache_data(c, i) };
     uint32_t slot[DISK_MAX_RUN], n = 0, first = c->slot[i].block;
 
-    while (first > 0 && find_dirty(c, first - 1, class) != NO_SLOT)
+    while (first > 0 && find_dirty(c, first - 1, class) != CACHE_NONE)
         first--;
     for (; n < c->disk->max_run; n++) {
         slot[n] = find_dirty(c, first + n, class);
-        if (slot[n] == NO_SLOT)
+        if (slot[n] == CACHE_NONE)
             break;
-        page[n] = slot_data(c, slot[n]);
+        page[n] = cache_data(c, slot[n]);
     }
     int r = c->disk->write(c->disk, first, n, page);
     if (r < 0)

@@ -6,6 +6,7 @@
 #define JOS_FS_CACHE_H
 
 #include <fs/disk.h>
+#include <inc/fs.h>
 
 /*
  * What a changed block holds. Classes are written in this order, so that nothing on disk ever
@@ -55,12 +56,47 @@ struct Cache {
     uint32_t ndirty[BC_NCLASSES], ndirty_all;
 };
 
+/* ---- How cache.c and cache_find find a block ---- */
+
+#define CACHE_NONE 0xffff /* no slot */
+
+static inline uint16_t *cache_bucket(const struct Cache *c, uint32_t block)
+{
+    return &c->bucket[(block ^ block >> 12) & c->bucket_mask];
+}
+
+static inline void *cache_data(const struct Cache *c, uint32_t i)
+{
+    return c->data + (size_t)i * BLKSIZE;
+}
+
+/* Slot of a block, or CACHE_NONE. */
+static inline uint32_t cache_slot(const struct Cache *c, uint32_t block)
+{
+    uint32_t i = *cache_bucket(c, block);
+    while (i != CACHE_NONE && c->slot[i].block != block)
+        i = c->slot[i].next;
+    return i;
+}
+
+/* ---- */
+
 /* Set up a cache of nslots blocks (brought into CACHE_MIN..CACHE_MAX). -E_NO_MEM. */
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots);
 /* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now. */
 int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out);
 /* The memory of a block, as after cache_get; NULL if it is not in the cache. */
-void *cache_find(struct Cache *c, uint32_t block);
+static inline void *cache_find(struct Cache *c, uint32_t block)
+{
+    uint32_t i = cache_slot(c, block);
+    struct CacheSlot *s = &c->slot[i];
+
+    if (i == CACHE_NONE)
+        return NULL;
+    s->stamp = ++c->gets;
+    s->referenced = true;
+    return cache_data(c, i);
+}
 bool cache_has(const struct Cache *c, uint32_t block);
 /* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
  * effort. */

@@ -65,7 +65,7 @@ static int follow(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t
     }
 }
 
-int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
+ALWAYS_INLINE int find_block(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
 {
     if (fb < FS_NDIRECT) { /* what follow does, for most files */
         *out = ip->i_direct[fb];
@@ -75,6 +75,11 @@ int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
         return -E_TOO_BIG;
     int r = follow(fs, ip, fb, out);
     return MIN(r, 0);
+}
+
+int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
+{
+    return find_block(fs, ip, fb, out);
 }
 
 /* Hang the new blocks into the path of block fb, tables first. */
@@ -135,51 +140,50 @@ static void read_ahead(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uin
     cache_readahead(&fs->cache, block, n);
 }
 
-/* Copy len bytes at offset boff of block fb; a hole is zeroes. */
-static int read_part(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t boff, void *buf,
-                     uint32_t len)
+/* The memory of a file's block fb, which is `block` on the disk. */
+static int __attribute__((noinline))
+fetch(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t block, void **out)
 {
-    uint32_t block;
-    void *p;
-    int r = fs_bmap(fs, ip, fb, &block);
+    read_ahead(fs, ip, fb, block);
+    return cache_get(&fs->cache, block, CACHE_READ, out);
+}
 
-    if (r < 0)
+/* Copy what one block has of the n bytes from off on; a hole is zeroes. Returns how many bytes
+ * these are, 0 behind the end of the file. */
+static inline ssize_t read_part(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
+{
+    uint32_t boff = off % BLKSIZE, block;
+    struct FsInode *ip = fs_inode_cached(fs, inum);
+    void *p;
+    int r;
+
+    if ((!ip || fs_inode_flaw(ip)) && (r = fs_inode_used(fs, inum, &ip)) < 0)
+        return r;
+    if (off >= ip->i_size)
+        return 0;
+    n = MIN(MIN(n, ip->i_size - off), (size_t)BLKSIZE - boff);
+    if ((r = find_block(fs, ip, off / BLKSIZE, &block)) < 0)
         return r;
     if (block == 0) {
-        memset(buf, 0, len);
-        return 0;
+        memset(buf, 0, n);
+        return n;
     }
-    if (!(p = cache_find(&fs->cache, block))) {
-        read_ahead(fs, ip, fb, block);
-        if ((r = cache_get(&fs->cache, block, CACHE_READ, &p)) < 0)
-            return r;
-    }
-    memcpy(buf, (char *)p + boff, len);
-    return 0;
+    if (!(p = cache_find(&fs->cache, block)) && (r = fetch(fs, ip, off / BLKSIZE, block, &p)) < 0)
+        return r;
+    memcpy(buf, (char *)p + boff, n);
+    return n;
 }
 
 ssize_t fs_read(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
 {
-    size_t done = 0;
+    ssize_t done = 0, r = 0;
 
-    while (done < n) {
-        struct FsInode *ip;
-        int r = fs_inode_used(fs, inum, &ip);
-        if (r == 0 && off >= ip->i_size)
-            break;
-        uint32_t boff = off % BLKSIZE;
-        if (r == 0) {
-            n = MIN(n, done + (ip->i_size - off));
-            r = read_part(fs, ip, off / BLKSIZE, boff, (char *)buf + done,
-                          MIN((size_t)BLKSIZE - boff, n - done));
-        }
-        if (r < 0)
-            return done ? (ssize_t)done : r;
-        size_t len = MIN((size_t)BLKSIZE - boff, n - done);
-        done += len;
-        off += len;
+    for (; n > 0 && (r = read_part(fs, inum, buf, n, off)) > 0; n -= r) {
+        buf = (char *)buf + r;
+        off += r;
+        done += r;
     }
-    return done;
+    return done ? done : r;
 }
 
 /* Write len bytes at offset off, within one block. */

@@ -5,13 +5,11 @@
 #include <fs/serv.h>
 #include <inc/x86.h>
 
-#define LOG2MAXOPEN 10
-#define MAXOPEN     (1 << LOG2MAXOPEN)
-#define MAXOWNED    (MAXOPEN / 4)  /* slots that one family may fill */
-#define RESERVED    32             /* the last slots: for init and the shell, to start programs */
-#define FILEVA      UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
+#define MAXOWNED (MAXOPEN / 4)  /* slots that one family may fill */
+#define RESERVED 32             /* the last slots: for init and the shell, to start programs */
+#define FILEVA   UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
 
-static struct OpenFile opentab[MAXOPEN];
+struct OpenFile opentab[MAXOPEN];
 static uint32_t ntop; /* slots below this one have been used */
 
 /* How many mappings slot i's fd page has, the server's included; 0: the page does not exist yet. */
@@ -112,12 +110,6 @@ int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
     ntop = MAX(ntop, i + 1);
     *out = of;
     return 0;
-}
-
-struct OpenFile *open_find(uint32_t id)
-{
-    struct OpenFile *of = &opentab[id % MAXOPEN];
-    return of->inum && of->id == id ? of : NULL;
 }
 
 bool open_has(uint32_t inum, uint32_t mode_bits)

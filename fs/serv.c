@@ -53,6 +53,7 @@ void os_say(const char *fmt, ...)
  * once. */
 struct Request {
     envid_t from;
+    uint64_t value;
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
     void *answer_page;     /* page to send with the answer */
@@ -126,16 +127,19 @@ static int64_t serve_open(struct Request *rq)
 
 static int64_t serve_read(struct Request *rq)
 {
-    uint32_t id = rq->page->read.fileid;
-    uint32_t n = *(volatile uint32_t *)&rq->page->read.n;
-    off_t offset = *(volatile off_t *)&rq->page->read.offset;
-    struct OpenFile *of = open_find(id);
+    struct OpenFile *of = open_find(FSREQ_READ_FILE(rq->value));
+    uint32_t n = FSREQ_READ_N(rq->value);
+    off_t offset;
+    ssize_t got;
 
-    if (!of || n > PGSIZE_FS || offset < 0)
+    if (!of || n > PGSIZE_FS || (offset = *(volatile off_t *)&of->fd->fd_offset) < 0)
         return -E_INVAL;
     if ((of->mode & O_ACCMODE) == O_WRONLY)
         return -E_PERM;
-    return fs_read(&fs, of->inum, rq->page->read_ret.buf, n, offset);
+    got = fs_read(&fs, of->inum, rq->page->read_ret.buf, n, offset);
+    if (got > 0)
+        __atomic_fetch_add(&of->fd->fd_offset, got, __ATOMIC_SEQ_CST);
+    return got;
 }
 
 static int64_t serve_write(struct Request *rq)
@@ -249,8 +253,10 @@ static int64_t (*const handlers[])(struct Request *rq) = {
 };
 
 /* Serve a client's request; returns the answer's value. */
-static int64_t serve(struct Request *rq, uint64_t nr, uint64_t perm)
+static int64_t serve(struct Request *rq, uint64_t perm)
 {
+    size_t nr = FSREQ_NUMBER(rq->value);
+
     if (nr >= ARRAY_SIZE(handlers) || !handlers[nr] || !(perm & PTE_W))
         return -E_INVAL;
     int64_t r = handlers[nr](rq);
@@ -262,7 +268,7 @@ static int64_t serve(struct Request *rq, uint64_t nr, uint64_t perm)
 
 /* Serve the message in the request page. A guest's is told from a client's by the sender's type,
  * which is certain only while the sender exists; if it is gone, nothing is done for it. */
-static int64_t dispatch(struct Request *rq, uint64_t nr, uint64_t perm)
+static int64_t dispatch(struct Request *rq, uint64_t perm)
 {
     const volatile struct Env *e = &envs[ENVX(rq->from)];
     uint32_t type = e->env_type;
@@ -272,8 +278,8 @@ static int64_t dispatch(struct Request *rq, uint64_t nr, uint64_t perm)
     if (e->env_id != rq->from)
         return -E_BAD_ENV;
     if (type == ENV_TYPE_GUEST)
-        return gdisk_request(rq->from, nr, perm & PTE_P ? rq->page : NULL, perm & PTE_W);
-    return serve(rq, nr, perm);
+        return gdisk_request(rq->from, rq->value, perm & PTE_P ? rq->page : NULL, perm & PTE_W);
+    return serve(rq, perm);
 }
 
 /* Do what the message that has come asks for. */
@@ -282,9 +288,10 @@ static void serve_one(struct Request *rq)
     uint64_t perm = thisenv->env_ipc_perm;
 
     rq->from = thisenv->env_ipc_from;
+    rq->value = thisenv->env_ipc_value;
     rq->page = (union Fsipc *)REQVA;
     rq->answer_page = NULL;
-    rq->answer = dispatch(rq, thisenv->env_ipc_value, perm);
+    rq->answer = dispatch(rq, perm);
 }
 
 /* Answer the last request and take the next one, for ever. */

@@ -28,8 +28,15 @@ struct OpenFile {
  * caller sets inum. -E_MAX_OPEN: no slot is free, or the client's family has its share; -E_NO_MEM.
  */
 int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out);
+#define LOG2MAXOPEN 10
+#define MAXOPEN     (1 << LOG2MAXOPEN)
+extern struct OpenFile opentab[MAXOPEN];
 /* The open file with this id, NULL if there is none. */
-struct OpenFile *open_find(uint32_t id);
+static inline struct OpenFile *open_find(uint32_t id)
+{
+    struct OpenFile *of = &opentab[id % MAXOPEN];
+    return of->inum && of->id == id ? of : NULL;
+}
 /* Is the inode open in a mode that has any of these O_ACCMODE bits (0: at all)? */
 bool open_has(uint32_t inum, uint32_t mode_bits);
 /* Close what no client has any more. Returns how many files that were. */

@@ -1,8 +1,9 @@
 /*
  * The file-system server's protocol. A client puts a union Fsipc into a page of its own and sends
- * it with sys_ipc_call: value = FSREQ_*, page = the union, read-write. The server answers through
- * the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer carries a
- * page (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ * it with sys_ipc_call: value = FSREQ_*, page = the union, read-write. FSREQ_READ has its arguments
+ * in the value (FSREQ_READ_VALUE), so the page is there for the data only. The server answers
+ * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
+ * carries a page (the struct Fd of the open file). The disk's own format is in fs/format.h.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
@@ -38,15 +39,16 @@ _Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of en
 #define O_APPEND  0x0800 /* start at the end of the file */
 
 enum {
-    FSREQ_OPEN = 1,     /* path, mode -> page with struct Fd */
-    FSREQ_READ,         /* fileid, offset, n -> number of bytes, in read_ret.buf */
-    FSREQ_WRITE,        /* fileid, offset, n, data -> number of bytes written */
-    FSREQ_SET_SIZE,     /* fileid, size */
-    FSREQ_STAT,         /* fileid -> stat_ret */
-    FSREQ_REMOVE,       /* path: a file or an empty directory */
-    FSREQ_MKDIR,        /* path */
-    FSREQ_SYNC,         /* everything to disk */
-    FSREQ_STATFS,       /* -> statfs_ret */
+    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd */
+    FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf; from Fd.fd_offset on, which
+                     * the server moves on */
+    FSREQ_WRITE,    /* fileid, offset, n, data -> number of bytes written */
+    FSREQ_SET_SIZE, /* fileid, size */
+    FSREQ_STAT,     /* fileid -> stat_ret */
+    FSREQ_REMOVE,   /* path: a file or an empty directory */
+    FSREQ_MKDIR,    /* path */
+    FSREQ_SYNC,     /* everything to disk */
+    FSREQ_STATFS,   /* -> statfs_ret */
     FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. With
                          * a base ("": none), the image holds what the guest wrote, and is created
                          * when it is missing; what it does not hold is read from the base. The
@@ -56,16 +58,17 @@ enum {
 #define FSWRITE_MAX (PGSIZE_FS - 24)
 #define PGSIZE_FS   4096
 
+/* The value of a message: request, and for FSREQ_READ the rest; n is at most PGSIZE_FS. */
+#define FSREQ_READ_VALUE(fileid, n) ((uint64_t)(fileid) << 32 | (uint64_t)(n) << 8 | FSREQ_READ)
+#define FSREQ_NUMBER(value)         ((value)&0xff)
+#define FSREQ_READ_N(value)         ((uint32_t)(value) >> 8)
+#define FSREQ_READ_FILE(value)      ((uint32_t)((value) >> 32))
+
 union Fsipc {
     struct {
         char path[MAXPATHLEN];
         uint32_t mode;
     } open;
-    struct {
-        uint32_t fileid;
-        uint32_t n; /* at most PGSIZE_FS */
-        off_t offset;
-    } read;
     struct {
         char buf[PGSIZE_FS];
     } read_ret;

@@ -291,6 +291,44 @@ static void open_share(void)
     sys_page_unmap(0, (void *)UTEMP);
 }
 
+/* The server's answer to a message of this value, sent past the library. */
+static int64_t ask(uint64_t value)
+{
+    CHECK_IS(sys_page_alloc(0, (void *)UTEMP, PTE_P | PTE_U | PTE_W | PTE_NX), 0);
+    CHECK_IS(sys_ipc_call(ipc_find_env(ENV_TYPE_FS), value, (void *)UTEMP,
+                          PTE_P | PTE_U | PTE_W | PTE_NX, (void *)UTOP),
+             0);
+    sys_page_unmap(0, (void *)UTEMP);
+    return thisenv->env_ipc_value;
+}
+
+/* Who makes up a read's arguments, or the offset in the page that it shares with the server, gets
+ * an error or nothing. */
+static void bad_reads(void)
+{
+    int fd = open_or_fail("/README", O_RDONLY), wfd = open_or_fail(DIR "/w", O_WRONLY | O_CREAT);
+    struct Fd *f = (struct Fd *)(FDTABLE + fd * PGSIZE);
+    struct Fd *w = (struct Fd *)(FDTABLE + wfd * PGSIZE);
+    uint32_t id = f->fd_file.id;
+
+    CHECK_IS(ask(FSREQ_READ_VALUE(id, 1)), 1);
+    CHECK_IS(f->fd_offset, 1);
+    CHECK_IS(ask(FSREQ_READ_VALUE(id, 0)), 0);
+    CHECK_IS(ask(FSREQ_READ_VALUE(id, PGSIZE_FS + 1)), -E_INVAL);
+    for (int bit = 0; bit < 32; bit++)
+        CHECK_IS(ask(FSREQ_READ_VALUE(id ^ 1u << bit, 1)), -E_INVAL);
+    f->fd_offset = -1;
+    CHECK_IS(ask(FSREQ_READ_VALUE(id, 1)), -E_INVAL);
+    f->fd_offset = INT64_MAX;
+    CHECK_IS(ask(FSREQ_READ_VALUE(id, PGSIZE_FS)), 0);
+    CHECK_IS(ask(FSREQ_READ_VALUE(w->fd_file.id, 1)), -E_PERM);
+    CHECK_IS(ask(0), -E_INVAL);
+    CHECK_IS(ask(0xff), -E_INVAL);
+    close(fd);
+    close(wfd);
+    CHECK_IS(remove(DIR "/w"), 0);
+}
+
 static void disk_full(void)
 {
     const size_t kept_size = 100000;
@@ -318,7 +356,7 @@ static const struct Test tests[] = {
     { "modes", open_modes },    { "offsets", offsets },       { "names", names },
     { "deep-dirs", deep_dirs }, { "many-files", many_files }, { "shared-use", shared_use },
     { "many-open", many_open }, { "open-share", open_share }, { "large", large_file },
-    { "disk-full", disk_full },
+    { "bad-reads", bad_reads }, { "disk-full", disk_full },
 };
 
 int umain(int argc, char **argv)
