@@ -138,9 +138,9 @@ int sys_guest_trace_start(envid_t guest, size_t n);
  * becomes the number of the first one given. Returns how many. -E_BAD_ENV; -E_NOT_FOUND: not
  * traced; -E_FAULT. */
 int64_t sys_guest_trace(envid_t guest, uint64_t *first, struct GuestTraceEntry *entries, size_t n);
-/* The call chain of any guest that could not go on, innermost frame first: at most n frames.
- * Returns how many; 0: it has not, or was in user code without frame pointers. -E_BAD_ENV,
- * -E_FAULT. */
+/* The call chain of any guest, innermost frame first: at most n frames. Of one that could not go
+ * on, where that was. Returns how many; 0: it has not run. -E_AGAIN: it has a CPU just now, which a
+ * paused guest gives up; -E_BAD_ENV, -E_FAULT. */
 int64_t sys_guest_backtrace(envid_t guest, struct GuestFrame *frames, size_t n);
 /* Pause any guest, or let it go on. A paused guest is not entered, whatever happens; it may still
  * be inside for the moment that its CPU needs to leave it. Its clock and timers do not stop: what

@@ -66,10 +66,12 @@ enum {
 #ifndef __ASSEMBLER__
 #include "types.h"
 
-/* What sys_crash does: a failed assertion of the kernel's, or an exception in it. */
+/* What sys_crash does: a failed assertion of the kernel's, an exception in it, or one that the CPU
+ * cannot deliver, which is a triple fault and the end of the machine. */
 enum {
     CRASH_PANIC = 1,
     CRASH_FAULT,
+    CRASH_TRIPLE,
 };
 
 /* sys_sysinfo fills this. */

@@ -5,6 +5,7 @@
  */
 #include <inc/assert.h>
 #include <inc/error.h>
+#include <inc/mmu.h>
 #include <inc/stdio.h>
 #include <inc/syscall.h>
 #include <inc/x86.h>
@@ -140,11 +141,15 @@ void crash_print_cpus(void)
 
 int64_t sys_crash(int kind)
 {
+    static const struct Pseudodesc no_idt;
+
     if (!cmdline_word("crashtest", NULL, 0))
         return -E_PERM;
     if (kind == CRASH_PANIC)
         panic("as env %08x has asked for", curenv->env_id);
-    if (kind == CRASH_FAULT)
+    if (kind == CRASH_TRIPLE)
+        asm volatile("lidt %0" : : "m"(no_idt));
+    if (kind == CRASH_FAULT || kind == CRASH_TRIPLE)
         asm volatile("ud2");
     return -E_INVAL;
 }

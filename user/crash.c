@@ -1,8 +1,8 @@
 /*
- * crash panic|fault|user|names N: let the kernel panic, or have an exception, in a system call of
- * this program (the kernel needs the word `crashtest` for that), or write to address 0 itself, to
- * see what the reports say. With `names`, noise from seed N is first written over what the kernel
- * reads names from.
+ * crash panic|fault|triple|user|names N: let the kernel panic, or have an exception, or a triple
+ * fault, in a system call of this program (the kernel needs the word `crashtest` for that), or
+ * write to address 0 itself, to see what the reports say. With `names`, noise from seed N is first
+ * written over what the kernel reads names from.
  */
 #include <inc/lib.h>
 
@@ -13,6 +13,7 @@ extern uint8_t names[], names_end[]; /* lib/user.ld */
 static const char *const kinds[] = {
     [CRASH_PANIC] = "panic",
     [CRASH_FAULT] = "fault",
+    [CRASH_TRIPLE] = "triple",
 };
 
 static int __attribute__((noinline)) deepest(int kind)
@@ -74,6 +75,6 @@ int umain(int argc, char **argv)
     for (size_t i = 1; i < ARRAY_SIZE(kinds); i++)
         if (strcmp(word, kinds[i]) == 0)
             return deeper(i) < 0;
-    warn("usage: crash panic|fault|user|names N");
+    warn("usage: crash panic|fault|triple|user|names N");
     return 2;
 }

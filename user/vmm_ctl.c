@@ -72,10 +72,13 @@ static bool gone(envid_t id)
     return e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_ZOMBIE;
 }
 
-/* The monitor's death ends its guest; its trace, if there is one, is shown before. */
+/* The monitor's death ends its guest; where that is, and its trace, if there is one, is shown
+ * before, while it stands still. */
 static int end(const char *name, envid_t guest, envid_t monitor)
 {
-    report_trace(guest);
+    struct GuestStats st;
+    if (sys_guest_stats(guest, &st) == 0 && st.traced > 0 && sys_guest_pause(guest, true) == 0)
+        report_end(guest);
     int r = sys_env_destroy(monitor);
     while (r == 0 && !(gone(guest) && gone(monitor)))
         sys_sleep_msec(1);

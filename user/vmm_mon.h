@@ -188,8 +188,6 @@ uint64_t ports_unknown(void);
 
 /* Say on file descriptor 2 where the guest was, and its trace or at least its last exit. */
 void report_end(envid_t guest);
-/* Its trace alone. Returns false, and says nothing, if it is not traced. */
-bool report_trace(envid_t guest);
 
 /* ---- vmm_run.c: the event loop ---- */
 

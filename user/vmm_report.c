@@ -5,13 +5,19 @@
 #include <inc/vmtrace.h>
 #include "vmm_mon.h"
 
-#define PART 16 /* trace entries that are read at a time */
+#define PART        16 /* trace entries that are read at a time */
+#define PATIENCE_MS 100
 
 static void print_frames(envid_t guest)
 {
     struct GuestFrame frames[GUEST_FRAMES_MAX];
-    int64_t n = sys_guest_backtrace(guest, frames, GUEST_FRAMES_MAX);
+    int64_t n = -E_AGAIN;
 
+    for (int i = 0; n == -E_AGAIN && i < PATIENCE_MS; i++) {
+        n = sys_guest_backtrace(guest, frames, GUEST_FRAMES_MAX);
+        if (n == -E_AGAIN)
+            sys_sleep_msec(1); /* it has been paused, and leaves its CPU */
+    }
     for (int64_t i = 0; i < n; i++) {
         const struct GuestFrame *f = &frames[i];
         if (f->fn[0])
@@ -35,7 +41,8 @@ static void print_counts(envid_t guest)
     fprintf(2, " (vmm -t keeps the last ones)\n");
 }
 
-bool report_trace(envid_t guest)
+/* Returns false, and says nothing, if it is not traced. */
+static bool report_trace(envid_t guest)
 {
     struct GuestTraceEntry entries[PART];
     char line[VMTRACE_LINE];

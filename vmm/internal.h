@@ -68,6 +68,13 @@ struct EptLeaf {
     uint64_t offset;   /* bits of a gpa that are below what an entry maps */
 };
 
+/* A call chain, innermost frame first. */
+struct GuestChain {
+    unsigned n;
+    uint32_t known; /* bit i: frames[i] is code that the guest and this kernel share */
+    uint64_t frames[GUEST_FRAMES_MAX];
+};
+
 struct Guest {
     struct Env *env;     /* its registers are in env->env_tf */
     uint32_t attn;       /* ATTN_* */
@@ -132,10 +139,8 @@ struct Guest {
     /* Exits of reasons from here on take the long way through vmexit: NREASONS, or 0 in a traced
      * guest. */
     uint64_t first_rare_reason;
-    struct Trace *trace; /* NULL: not traced */
-    unsigned nframes;    /* call chain at the guest's end */
-    uint64_t frames[GUEST_FRAMES_MAX];
-    uint32_t known_frames; /* bit n: frames[n] is code that the guest and this kernel share */
+    struct Trace *trace;     /* NULL: not traced */
+    struct GuestChain chain; /* at the guest's end */
 
     struct MsrEntry guest_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
     struct MsrEntry host_msrs[NSWITCHED_MSRS] __attribute__((aligned(16)));
@@ -212,9 +217,11 @@ void save_debug_registers(struct Guest *g);
 void trace_exit(struct Guest *g, uint32_t reason);
 void trace_action(struct Guest *g, bool again);
 void trace_free(struct Guest *g);
+
+/* ---- chain.c ---- */
 /* If the guest, whose VMCS is current, cannot go on after what it has just done, remember its call
  * chain. */
-void trace_end(struct Guest *g);
+void chain_at_end(struct Guest *g);
 
 /* ---- exit.c and the families of handlers ---- */
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */

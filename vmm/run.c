@@ -230,7 +230,7 @@ void vmx_vmrun(struct Env *e)
     start_vmm_clock(g);
     if (g->state == GUEST_RUNS && vcpu_enter(g)) {
         run_loop(g);
-        trace_end(g);
+        chain_at_end(g);
         vcpu_leave(g);
     }
     if (ncpu > 1)

@@ -1,11 +1,9 @@
 /*
- * Traces: what a guest's last exits were, kept in a ring while somebody has asked for it, and where
- * in its code the guest was when it ended. A guest that is not traced pays nothing: its exits do
- * not come here.
+ * Traces: what a guest's last exits were, kept in a ring while somebody has asked for it. A guest
+ * that is not traced pays nothing: its exits do not come here.
  */
 #include <vmm/internal.h>
 #include <inc/vmtrace.h>
-#include <kern/kdebug.h>
 
 #define ENTRIES_PER_PAGE (PGSIZE / sizeof(struct GuestTraceEntry))
 #define TRACE_PAGES      ((GUEST_TRACE_MAX + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE)
@@ -154,77 +152,6 @@ void trace_action(struct Guest *g, bool again)
     spin_unlock(&t->lock);
 }
 
-/* ---- the guest's call chain ---- */
-
-extern const char text_start[], text_end[];
-
-/* Read guest memory at a linear address, as the guest's kernel sees it; it may cross a page. */
-static bool read_guest(struct Guest *g, const struct PagingMode *m, uint64_t va, void *buf,
-                       size_t len)
-{
-    while (len > 0) {
-        size_t n = MIN(len, PGSIZE - PGOFF(va));
-        gpa_t gpa;
-        if (guest_walk_in(g, m, va, 0, &gpa) != WALK_OK || gmem_peek(g, gpa, buf, n) < 0)
-            return false;
-        va += n;
-        buf = (char *)buf + n;
-        len -= n;
-    }
-    return true;
-}
-
-/* Has the guest the very code there that this kernel has? Then it runs this kernel's image, and our
- * table of names is right for it. */
-static bool is_our_code(struct Guest *g, const struct PagingMode *m, uint64_t rip)
-{
-    char code[16];
-    if (rip < (uint64_t)text_start || rip > (uint64_t)text_end - sizeof code)
-        return false;
-    return read_guest(g, m, rip, code, sizeof code) && memcmp(code, (void *)rip, sizeof code) == 0;
-}
-
-static void add_frame(struct Guest *g, const struct PagingMode *m, uint64_t rip)
-{
-    g->known_frames |= (uint32_t)is_our_code(g, m, rip) << g->nframes;
-    g->frames[g->nframes++] = rip;
-}
-
-/* Frames are linked by saved frame pointers, each above the one before, so that a chain ends
- * whatever the guest has made of it. */
-static void walk_frames(struct Guest *g, const struct PagingMode *m)
-{
-    bool wide = guest_in_64bit();
-    uint64_t rbp = g->env->env_tf.tf_rbp;
-    add_frame(g, m, vmread(VMCS_GUEST_RIP));
-    while (g->nframes < GUEST_FRAMES_MAX) {
-        uint64_t frame[2] = { 0, 0 }; /* the caller's frame pointer, the return address */
-        uint32_t narrow[2];
-        if (wide && !read_guest(g, m, rbp, frame, sizeof frame))
-            return;
-        if (!wide && !read_guest(g, m, (uint32_t)rbp, narrow, sizeof narrow))
-            return;
-        if (!wide)
-            frame[0] = narrow[0], frame[1] = narrow[1];
-        if (frame[1] == 0)
-            return;
-        add_frame(g, m, frame[1]);
-        if (frame[0] <= rbp)
-            return;
-        rbp = frame[0];
-    }
-}
-
-void trace_end(struct Guest *g)
-{
-    if (g->state == GUEST_RUNS || g->nframes > 0 ||
-        (g->exit.event != GUEST_EV_DEAD && g->exit.event != GUEST_EV_MMIO))
-        return;
-    trace_action(g, false);
-    struct PagingMode mode = paging_mode();
-    walk_frames(g, &mode);
-}
-
 /* ---- system calls ---- */
 
 int64_t sys_guest_trace_start(envid_t guest, size_t n)
@@ -291,44 +218,6 @@ int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_
     }
     guest_close(g);
     return r;
-}
-
-/* Base name of a path, for messages. */
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
-static void name_frame(const struct Guest *g, unsigned i, struct GuestFrame *f)
-{
-    struct RipInfo info;
-    *f = (struct GuestFrame){ .rip = g->frames[i] };
-    bool is_return = i > 0; /* which may be the first byte behind the function that calls */
-    if (!(g->known_frames >> i & 1) || !debuginfo_rip(f->rip - is_return, &info))
-        return;
-    strlcpy(f->fn, info.fn, sizeof f->fn);
-    strlcpy(f->file, base_name(info.file), sizeof f->file);
-    f->line = info.line;
-    f->offset = info.offset + is_return;
-}
-
-int64_t sys_guest_backtrace(envid_t guest, uintptr_t frames, size_t n)
-{
-    struct Guest *g = guest_find(guest, false);
-    if (g == NULL)
-        return -E_BAD_ENV;
-    int64_t count = MIN(n, (size_t)g->nframes);
-    for (int64_t i = 0; i < count; i++) {
-        struct GuestFrame f;
-        name_frame(g, i, &f);
-        if (copyout(frames + i * sizeof f, &f, sizeof f) < 0) {
-            count = -E_FAULT;
-            break;
-        }
-    }
-    guest_close(g);
-    return count;
 }
 
 /* ---- for the kernel monitor and crash reports ---- */

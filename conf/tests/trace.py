@@ -5,10 +5,11 @@ import re
 import xml.dom.minidom
 from pathlib import Path
 
+from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
-from jos.session import GOS
+from jos.session import GOS, HOS
 
-from .common import bochs, host
+from .common import TOP, bochs, host
 
 GUESTS = "/vmm/guests"
 RING = 7
@@ -74,3 +75,30 @@ def plotted(bench: Bench) -> None:
     check_that(result.returncode == 1, "status 1 for a file without a trace", result.stdout)
     check_match("README.md: no trace in it", result.stdout)
     check_match("no guest named nobody", session.sh("vmtrace nobody"))
+
+
+@check("Traces", 0, "gOS that ends inside its kernel, and a guest that is killed, tell functions and lines with their trace", lane="bochs")
+def inside(bench: Bench) -> None:
+    session = bochs(bench)
+    session.sh("vmm -T 6 -a crashtest", 60, GOS)
+    text = session.sh("crash triple", 60)
+    source = (TOP / "kern/crash.c").read_text().split("\n")
+    line = next(number for number, words in enumerate(source, 1) if 'asm volatile("ud2")' in words)
+    frames = rf"#0 +\w+ sys_crash\+0x\w+ \(crash\.c:{line}\)\n +#1 +\w+ syscall_entry\+0x\w+ \(trapentry\.S:\d+\)\n"
+    check_match(rf"guest ended: triple fault .*\n +{frames}(?: +\d+ +\d+ \w{{16}} .*\n){{5}}.* triple fault; ends", text)
+    session.sh("vmm -T 3 -n idle", 60, GOS)
+    session.ready().send(DETACH_KEY)
+    session.until(HOS, 30)
+    text = session.sh("vmm kill idle", 60)
+    check_match(r"#0 +\w+ sched_next\+0x\w+ \(sched\.c:\d+\)\n.* HLT instruction; sleeps until", text)
+    check_that(len(re.findall(r"^ +\d+ +\d+ \w{16} ", text, re.M)) == 3, "three exits", text)
+    with bench.machine("kill-2cpus", Bochs, cmdline="graded", cpus=2) as machine:
+        for name in ("spin", "paused"):
+            machine.expect(HOS, 60)
+            machine.sendline(f"vmm -T 3 -n {name} -k {GUESTS}/cli-spin &")
+        machine.expect(HOS, 60)
+        machine.sendline("vmm pause paused; vmm kill spin; vmm kill paused; vms; halt 7")
+        start = machine.console.pos
+        check_that(machine.wait_off(60) == 7, "the machine goes on", machine.console.text)
+        text = machine.console.text[start:]
+    check_that(len(re.findall(r"^ +#0 +\w{16}$", text, re.M)) == 2, "both tell where they were", text)
