@@ -143,7 +143,10 @@ class LabRun:
         outcome = Outcome(text=text, log=self.bench.last_log)
         marks = {"nonce": self.nonce, "exercise": probe.exercise}
         for name, verdict in re.findall(PROPERTY.format(**marks), text, re.MULTILINE):
-            outcome.properties[name] = "" if verdict == "ok" else verdict[len("FAIL ") :]
+            words = "" if verdict == "ok" else verdict[len("FAIL ") :]
+            if name in outcome.properties:
+                words = "expected one line about this property; saw several"
+            outcome.properties[name] = words
         for name, value, words in re.findall(ANSWER.format(**marks), text, re.MULTILINE):
             outcome.answers[name] = (value, words)
         if any(outcome.properties.values()):
