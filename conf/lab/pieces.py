@@ -268,7 +268,7 @@ EXERCISE_4 = (
         (
             SDM("VM Entries"),
             SDM("VMX Instructions") + ": VMLAUNCH/VMRESUME, and how they report an error",
-            SDM("Life Cycle of a VMM Software"),
+            SDM("Life Cycle of VMM Software"),
         ),
         (
             "LOAD_GUEST overwrites every register, rdx too; it leaves the flags alone.",
@@ -305,7 +305,7 @@ EXERCISE_5 = (
             "is the answer. A reason that the table does not have is handle_unexpected's.",
         ),
         (
-            SDM("Information for All VM Exits") + ": exit reason; bits 15:0 are the basic reason",
+            SDM("Basic VM-Exit Information") + ": exit reason; bits 15:0 are the basic reason",
             'Intel SDM volume 3, appendix "VMX Basic Exit Reasons", and inc/vmexits.h',
         ),
         ("The reason comes from the CPU, but the table has an end: compare first.",),
@@ -460,7 +460,7 @@ CHALLENGES = (
             "once, inject it all the same. Injected faults count in stats.injected_pf.",
         ),
         (
-            SDM("Exceptions") + " (bitmap and page-fault error-code mask)",
+            SDM("Exception Bitmap") + " (bitmap and page-fault error-code mask)",
             SDM("Information for VM Exits Due to Vectored Events"),
             SDM("Event Injection"),
             "vmm/memory.h: guest_walk; vmm/internal.h: inject_exception, ATTN_TLB_FLUSH",

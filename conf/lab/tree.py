@@ -24,7 +24,7 @@ SOLVED = 8  # EX of the complete tree
 # code by the folder.
 HANDED_OUT = re.compile(
     r"(boot|fs|inc|kern|lib|user|vmm)/.*"
-    r"|conf/(Makefrag|bochsrc\.in|gdb|grub\.cfg|kernimg|mksymtab|need|run|setup|tools)"
+    r"|conf/(Makefrag|bochsrc\.in|doc|doc\.css|gdb|grub\.cfg|kernimg|mksymtab|need|run|setup|tools)"
     r"|conf/(gdb\w*/\w+\.py|gdb-tmux|guest\.gdb|exitplot)"
     r"|conf/jos/(?!costs|rows|bench)\w+\.py"
     r"|conf/tests/(__init__|common|lab\w*)\.py"
