@@ -1,0 +1,274 @@
+"""The guide says what is true: its sessions are typed into the real system, its names are looked up."""
+
+import re
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from jos.bochs import Bochs
+from jos.errors import MachineError
+from jos.grade import Bench, Mismatch, check, check_that
+from jos.guestport import GuestPort
+from jos.machine import Machine
+from jos.qemu import Tcg
+from lab import guide, partial, tree
+from lab.guide import Block, Step
+
+from .common import TOP, host
+from .names import Names
+
+GUIDE = TOP / "doc/lab"
+INSTRUCTOR = "instructor.md"
+SOLVED = tree.SOLVED
+BUILD_LIMIT = 600
+COMMAND_LIMIT = 60  # s of emulation for a line typed
+GDB_LIMIT = 120
+
+PROMPT = re.compile(r"(?:\A|(?<=\n))(?:hOS\$ |gOS\$ |K> )\Z")
+OFF = re.compile(r"Powered off with status \d+\.\n")
+EMULATORS = {"bochs": Bochs, "qemu": Tcg}
+CONTROL = re.compile(r"\^([A-Z\\\]])")
+
+
+def chapters() -> List[Path]:
+    return sorted(GUIDE.glob("*.md"))
+
+
+def all_blocks() -> List[Block]:
+    return [b for path in chapters() for b in guide.blocks(path, f"doc/lab/{path.name}")]
+
+
+def build(folder: Path, ex: int, also: Tuple[str, ...]) -> None:
+    """Turn the folder into this tree, and make it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tree.update_folder(partial.make(ex, also), folder)
+    clean = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "O"]
+    done = host([*clean, "make", "-C", folder, "-j2", "all"], BUILD_LIMIT)
+    check_that(done.returncode == 0, f"make in the tree of EX={ex} {also} to succeed", done.stdout)
+
+
+def compare(block: Block, step: Step, seen: str) -> None:
+    """What was answered must be what the guide says."""
+    wrong = guide.difference(step.answer, seen)
+    if wrong is not None:
+        what = f"`{step.typed}`" if step.typed else "the start"
+        raise Mismatch(f"{block.where}: after {what}, expected the line\n{wrong}\nsaw\n{seen}")
+
+
+# ---- Consoles
+
+
+class Console:
+    """A machine on which the blocks of one configuration are typed, started when one needs it."""
+
+    def __init__(self, bench: Bench, folder: Path, key: Tuple[str, ...]) -> None:
+        self.bench = bench
+        self.folder = folder
+        self.emulator, self.cmdline, self.cpu = key
+        self.machine: Optional[Machine] = None
+        self.boots = 0
+        self.boot_text = ""
+
+    def start(self) -> None:
+        self.end()
+        self.boots += 1
+        images = {"kernel": self.folder / "obj/kernel.img", "fs": self.folder / "obj/fs.img"}
+        machine = self.bench.machine(
+            f"guide-{self.boots}", EMULATORS[self.emulator], cmdline=self.cmdline, cpu=self.cpu, **images
+        )
+        machine.start()
+        self.machine = machine
+        self.boot_text = self.wait()
+
+    def wait(self) -> str:
+        """What is printed up to the next prompt, or up to the machine's end."""
+        assert self.machine
+        console = self.machine.console
+        start = console.pos
+        found = self.machine.expect(re.compile(f"{PROMPT.pattern}|{OFF.pattern}"), COMMAND_LIMIT)
+        if OFF.fullmatch(found[0]):
+            self.machine.wait_exit()
+            text = console.text[start : found.end()]
+            self.end()
+            return text
+        return console.text[start : found.start()]
+
+    def type(self, words: str) -> str:
+        assert self.machine
+        key = CONTROL.fullmatch(words)
+        if key:
+            self.machine.send(chr(ord(key[1]) & 0x1F))
+            return self.wait()
+        self.machine.sendline(words)
+        text = self.wait()
+        return text.split("\n", 1)[1] if "\n" in text else ""
+
+    def at(self, prompt: Optional[str]) -> bool:
+        """Is this prompt there? None: is the machine gone?"""
+        if self.machine is None or prompt is None:
+            return self.machine is None and prompt is None
+        return self.machine.console.text.endswith(prompt + " ")
+
+    def run(self, block: Block) -> None:
+        todo = guide.steps(block)
+        if self.machine is None or todo[0].typed is None or not self.at("hOS$"):
+            self.start()
+        for step in todo:
+            seen = self.boot_text if step.typed is None else self.type(step.typed)
+            compare(block, step, seen)
+            at_end = step is todo[-1] and step.prompt is None and self.machine is not None
+            check_that(
+                self.at(step.prompt) or at_end and block.lines[-1] == guide.ANYTHING,
+                f"{block.where}: {step.prompt or 'the end of the machine'} after `{step.typed}`",
+                seen,
+            )
+
+    def end(self) -> None:
+        if self.machine:
+            self.machine.close()
+        self.machine = None
+
+
+def machine_of(block: Block) -> Tuple[str, ...]:
+    options = block.options
+    return (options.get("emu", "bochs"), options.get("cmdline", ""), options.get("cpu", ""))
+
+
+def type_blocks(bench: Bench, folder: Path, blocks: List[Block]) -> None:
+    """Blocks of one tree. Those that begin with the machine's start come first on their machine."""
+    by_machine: Dict[Tuple[str, ...], List[Block]] = {}
+    for block in blocks:
+        by_machine.setdefault(machine_of(block), []).append(block)
+    for key, members in by_machine.items():
+        console = Console(bench, folder, key)
+        try:
+            for block in sorted(members, key=lambda b: guide.steps(b)[0].typed is not None):
+                console.run(block)
+        finally:
+            console.end()
+
+
+# ---- The build machine, gdb
+
+
+def run_shell(folder: Path, block: Block) -> None:
+    for step in guide.steps(block):
+        done = subprocess.run(
+            ["bash", "-c", step.typed or ""],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=BUILD_LIMIT,
+            check=False,
+        )
+        compare(block, step, done.stdout)
+
+
+def run_gdb(bench: Bench, folder: Path, block: Block) -> None:
+    """gdb as make bochs-gdb starts it, while init starts vmm; a mark behind each command."""
+    todo = guide.steps(block)
+    start = (TOP / ".gdbinit.tmpl").read_text().replace("@OBJ@", "obj")
+    with ExitStack() as stack:
+        port = stack.enter_context(GuestPort())
+        images = {"kernel": folder / "obj/kernel.img", "fs": folder / "obj/fs.img"}
+        settings = {"cmdline": "gdb run=vmm", "serial2": port.machine_port, **images}
+        stack.enter_context(bench.machine("guide-gdb", Bochs, **settings))
+        script = bench.folder / "guide.gdb"
+        lines = [start.replace("@PORT@", str(port.port)), "set height 0", "set width 0"]
+        for number, step in enumerate(todo):
+            lines += [f"echo <<{number}>>\\n", step.typed or ""]
+        script.write_text("\n".join([*lines, "echo <<end>>\\n", "kill"]))
+        done = subprocess.run(
+            ["gdb", "-nx", "-q", "-batch", "-x", script],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=GDB_LIMIT,
+            check=False,
+        )
+    parts = re.split(r"<<(?:\d+|end)>>\n", done.stdout)[1:]
+    check_that(len(parts) > len(todo), f"{block.where}: all commands to succeed in gdb", done.stdout)
+    for step, seen in zip(todo, parts):
+        compare(block, step, seen)
+
+
+def check_quote(block: Block, files: Dict[str, str]) -> None:
+    """The lines stand in the file, one after the other."""
+    name = block.options.get("file", "")
+    check_that(name in files, f"{block.where}: a file named {name!r} in the tree")
+    seen = " ".join(files[name].split())
+    quoted = " ".join(" ".join(block.lines).split())
+    check_that(quoted in seen, f"{block.where}: these lines in {name}", "\n".join(block.lines))
+
+
+def check_static(block: Block, files: Dict[str, str]) -> None:
+    """What needs no machine."""
+    check_that(block.kind in guide.KINDS, f"{block.where}: a block of one of {guide.KINDS}", block.kind)
+    if block.kind == "c":
+        check_quote(block, files)
+    if block.kind in guide.PROMPTS:
+        check_that(guide.steps(block), f"{block.where}: something in the block")
+
+
+def check_tree(bench: Bench, folder: Path, blocks: List[Block]) -> None:
+    """Everything that the guide does in one tree."""
+    build(folder, *guide.tree_of(blocks[0]))
+    for block in blocks:
+        if block.kind == "shell":
+            run_shell(folder, block)
+        elif block.kind == "gdb":
+            run_gdb(bench, folder, block)
+    type_blocks(bench, folder, [b for b in blocks if b.kind == "console"])
+
+
+@check("Guide", 0, "every session in the guide goes as it says, in the tree that it is about", lane="bochs")
+def sessions(bench: Bench) -> None:
+    files = tree.make(SOLVED).files
+    by_tree: Dict[Tuple[int, Tuple[str, ...]], List[Block]] = {}
+    for block in all_blocks():
+        check_static(block, files)
+        if block.kind in guide.PROMPTS:
+            by_tree.setdefault(guide.tree_of(block), []).append(block)
+    wrong = []
+    for key in sorted(by_tree, key=lambda key: (key[0], len(key[1]))):
+        try:
+            check_tree(bench, bench.obj / "handout", by_tree[key])
+        except (Mismatch, MachineError) as error:
+            wrong.append(f"tree={'+'.join([str(key[0]), *key[1]])}: {error}")
+    check_that(not wrong, "every session to go as the guide says", "\n".join(wrong))
+
+
+@check("Guide", 0, "every file, name, command and message in the guide's text is there in the student's tree")
+def names(bench: Bench) -> None:
+    student = Names(tree.make(0).files, tree.make(SOLVED).files)
+    everything = {name: tree.read(TOP / name) for name in tree.tracked_files() if (TOP / name).exists()}
+    instructor = Names(everything, everything)
+    unknown = []
+    for path in chapters():
+        known = instructor if path.name == INSTRUCTOR else student
+        for line, words, is_message in guide.spans(path):
+            if not (known.is_message(words) if is_message else known.knows(words)):
+                unknown.append(f"doc/lab/{path.name}:{line}: {words}")
+    check_that(not unknown, "only what there is", "\n".join(unknown))
+
+
+@check("Guide", 0, "make doc renders every chapter of both trees into one file without links to others")
+def rendered(bench: Bench) -> None:
+    for top in (TOP, bench.folder / "guide-tree"):
+        if top != TOP:
+            tree.write_folder(tree.make(0), top)
+        page = bench.folder / "lab.html"
+        done = host([top / "conf/doc", page])
+        check_that(done.returncode == 0, "conf/doc to succeed", done.stdout)
+        text = page.read_text()
+        for path in (top / "doc/lab").glob("*.md"):
+            check_that(f'id="{path.stem}"' in text, f"the chapter {path.stem}")
+        outside = re.findall(r'(?:href|src)="(?!#|https?:|data:)([^"]*)"', text)
+        check_that(not outside, "no link to another file", outside)
+        has = 'id="instructor"' in text
+        check_that(has == (top == TOP), "the instructor's chapter in the project's page only")
