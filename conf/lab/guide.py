@@ -47,13 +47,16 @@ class Step:
 
 
 def blocks(path: Path, name: str) -> List[Block]:
-    """All fenced blocks of a file."""
+    """All blocks of a file; one that is only indented has no kind."""
     found: List[Block] = []
-    block = None
+    block, before = None, ""
     for number, line in enumerate(path.read_text().split("\n"), 1):
         if not line.startswith("```"):
             if block:
                 block.lines.append(line)
+            elif not before and line.startswith("    "):
+                found.append(Block(name, number, "", {}, [line]))
+            before = line
         elif block:
             found.append(block)
             block = None
