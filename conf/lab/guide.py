@@ -4,7 +4,8 @@ Every fenced block says in its first line what it is, so that all of them can be
 
     ```console tree=2+ept_lookup_gpa   a console of the tree of EX=2 in which ept_lookup_gpa is
                                        solved, too; also cmdline=WORD cpu=MODEL emu=qemu
-    ```shell tree=0                    the build machine, in the folder of that tree; `$ ` is the prompt
+    ```shell tree=0                    the build machine, in the folder of that tree; `$ ` is the prompt;
+                                       tree=project: where the guide itself is
     ```gdb tree=8                      gdb on the kernel in Bochs, when `vmm` is started
     ```c file=vmm/internal.h           lines of that file
     ```diagram                         a drawing
@@ -21,6 +22,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 KINDS = ("console", "shell", "gdb", "c", "diagram")
 PROMPTS = {"console": ("hOS$", "gOS$", "K>"), "shell": ("$",), "gdb": ("(gdb)",)}
 ANYTHING = "..."
+PROJECT = -1  # for EX: not a student's tree
 
 
 @dataclass
@@ -85,9 +87,9 @@ def steps(block: Block) -> List[Step]:
 
 
 def tree_of(block: Block) -> Tuple[int, Tuple[str, ...]]:
-    """tree=2+name+name: EX, and what is solved besides."""
+    """tree=2+name+name: EX, and what is solved besides; or tree=project."""
     ex, *also = block.options.get("tree", "0").split("+")
-    return int(ex), tuple(also)
+    return (PROJECT if ex == "project" else int(ex)), tuple(also)
 
 
 def line_regex(line: str) -> str:
