@@ -9,8 +9,8 @@
  *   0xffff800000000000  KERNBASE     all physical memory, read-write, never executable
  *   ---------------------------------------------------------------- canonical hole
  *   0x0000010000000000  UVPT         the env's own page tables, read-only (PML4 slot 2)
- *   0x000000c000000000  UENVS        envs[NENV], public parts          \  PML4 slot 1, read-only,
- * the 0x0000008000000000  UPAGES       struct PageInfo pages[]           /  same for all envs
+ *   0x000000c000000000  UENVS        envs[NENV], public parts  \  PML4 slot 1, read-only,
+ *   0x0000008000000000  UPAGES       struct PageInfo pages[]   /  the same for all envs
  *   0x0000008000000000  UTOP, ULIM   everything below belongs to the env (PML4 slot 0)
  *   0x0000000010000000  UHEAP        malloc; the file server's block cache is above (DISKMAP)
  *   0x0000000000800000  UTEXT        program text and data; UXSTACKTOP is right below

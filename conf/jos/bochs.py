@@ -19,6 +19,7 @@ MAX_HOST_MEM = 1024  # MiB of guest memory that Bochs keeps in RAM; the rest goe
 class Bochs:
     name = "bochs"
     accel = ""
+    busy_idle = True  # its time is emulated, and an idle CPU is the quickest to emulate
 
     def command(self, config: Config, work: Path, port: int) -> List[str]:
         disks = []

@@ -156,6 +156,8 @@ def run_check(item: Check, bench: Bench) -> None:
         item.log = bench.used.log
         if not bench.used.at_prompt():
             bench.used.drop()
+    for session in bench.sessions.values():
+        session.rest()
     item.seconds = time.monotonic() - start
 
 

@@ -24,6 +24,9 @@ from .errors import MachineEnded, MachineError, TimeUp, tail
 CONF = Path(__file__).resolve().parent.parent
 POWERED_OFF = re.compile(r"Powered off with status (\d+)\.")
 
+# An emulator does not outlive who has started it, however that ends.
+WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+
 MEM_UNITS = {"M": 1, "G": 1024}
 
 
@@ -68,6 +71,7 @@ class Backend(Protocol):
 
     name: str
     accel: str  # "" or how it is accelerated
+    busy_idle: bool  # an idle machine keeps a core of the host busy
 
     def command(self, config: Config, work: Path, port: int) -> List[str]:
         """Write what the emulator needs into work; the command that starts it."""
@@ -117,16 +121,19 @@ class Machine:
             else:
                 config.fs = self.copy(config.fs)
         command = self.backend.command(config, self.work, self.console.port)
+        if not shutil.which(command[0]):
+            needed = subprocess.run(
+                [CONF / "need", command[0]], capture_output=True, text=True, check=False
+            )
+            raise MachineError(needed.stderr.strip() or f"cannot start {command[0]}")
         with open(self.work / "emulator.out", "wb") as out:
-            try:
-                self.process = subprocess.Popen(
-                    command, cwd=self.work, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-                )
-            except FileNotFoundError:
-                needed = subprocess.run(
-                    [CONF / "need", command[0]], capture_output=True, text=True, check=False
-                )
-                raise MachineError(needed.stderr.strip() or f"cannot start {command[0]}") from None
+            self.process = subprocess.Popen(
+                [*WITH_PARENT, *command],
+                cwd=self.work,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
         self.pidfd = os.pidfd_open(self.process.pid)
         self.explained(lambda: self.console.attach(self.pidfd, 60))
 
@@ -205,12 +212,18 @@ class Machine:
         """End the emulator from outside."""
         if self.process is None or self.process.poll() is not None:
             return
+        self.freeze(False)
         for number in (self.backend.stop_signal(), signal.SIGKILL):
             self.process.send_signal(number)
             ready, _, _ = select.select([self.pidfd], [], [], 5)
             if ready:
                 break
         self.process.wait()
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop an emulator that nobody talks to, if it would keep a core busy; let it go on."""
+        if self.backend.busy_idle and self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def kill(self) -> None:
         """End the emulator at once, as a power failure would end a machine."""

@@ -37,6 +37,7 @@ def gdb_arguments(port: int) -> List[str]:
 
 class Qemu:
     name = "qemu"
+    busy_idle = False
 
     def __init__(self) -> None:
         self.accel = self.choose_accel()

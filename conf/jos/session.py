@@ -39,7 +39,7 @@ class Session:
         return self.folder / f"{self.name}{suffix}.log"
 
     def ready(self) -> Machine:
-        """The machine, booted to a shell prompt. Raises MachineError."""
+        """The machine, booted to a shell prompt, and running. Raises MachineError."""
         if self.machine is None:
             if self.boots >= MAX_BOOTS:
                 raise MachineError(f"gave up on {self.name} after {self.boots} boots")
@@ -51,7 +51,13 @@ class Session:
             except BaseException:
                 self.drop()
                 raise
+        self.machine.freeze(False)
         return self.machine
+
+    def rest(self) -> None:
+        """Nobody talks to the machine until somebody asks for it by ready."""
+        if self.machine:
+            self.machine.freeze(True)
 
     def at_prompt(self) -> bool:
         """Is the machine up, with hOS's shell waiting for a command?"""
