@@ -93,6 +93,15 @@ static bool handle_entry_msr(struct Guest *g)
     return leave(g);
 }
 
+/* SDM "Machine-Check Events During VM Entry": the event is the host's, but no exception has been
+ * delivered for it. If the host's handler returns, the guest's state cannot be relied on. */
+static bool handle_entry_mce(struct Guest *g)
+{
+    asm volatile("int %0" : : "i"(T_MCHK) : "memory");
+    guest_kill(g, "VM entry refused: machine check");
+    return leave(g);
+}
+
 static const char *const reason_words[GUEST_NREASONS] = {
 #define WORDS_ENTRY(nr, name, words) [nr] = words,
     VMX_EXIT_LIST(WORDS_ENTRY)
@@ -151,7 +160,7 @@ static bool handle_unexpected(struct Guest *g)
 #define HANDLER_MTF           handle_mtf
 #define HANDLER_MONITOR       inject_ud
 #define HANDLER_PAUSE         handle_unexpected
-#define HANDLER_ENTRY_MCE     handle_unexpected
+#define HANDLER_ENTRY_MCE     handle_entry_mce
 #define HANDLER_TPR_BELOW     handle_unexpected
 #define HANDLER_APIC_ACCESS   handle_unexpected
 #define HANDLER_EOI_INDUCED   handle_unexpected
