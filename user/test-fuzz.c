@@ -8,10 +8,10 @@
 #define CONSOLE_FD (MAXFD - 1)
 #define OUTPUT     "/tmp/fuzz.out"
 #define IMAGE      "/vmm/fuzz.img"
-#define LIMIT_MS   150
+#define LIMIT_MS   300
 #define CPUS_MAX   8u
 #define SPIN_MS    200   /* enough for a guest on every CPU */
-#define RUNS       "100" /* pieces for one guest in long mode */
+#define RUNS       "400" /* pieces for one guest in long mode */
 #define SEED_MAX   1000000000u
 
 static const char *const modes[] = { "long", "long", "long", "prot", "real" };
