@@ -13,6 +13,9 @@
 #define SEL_TASK_A  0x28
 #define SEL_TASK_B  0x30
 #define TSS32_SIZE  104
+#define TYPE_BUSY_TSS 0x8b
+#define EFLAGS_NT   0x4002
+#define TASK_STACK  64
 #define REAL_BASE   0x8000          /* where real-mode code is copied to */
 #define REAL_STACK  0x7000
 #define IVT_LIMIT   0x3ff
@@ -55,13 +58,37 @@ leave_long_mode:
         movl    %eax, %ss
         jmp     *%edi
 
-/* A far jump to a task-state segment. */
-        .globl  switch_task
-switch_task:
+/* Task switches: by a far jump, a far call, a task gate, and an IRET with NT set, which goes to the task
+ * that the present one's state names. */
+        .globl  task_by_jmp, task_by_call, task_by_gate, task_by_iret
+task_by_jmp:
         movl    $SEL_TASK_A, %eax
         ltr     %ax
         ljmp    $SEL_TASK_B, $0
-        movb    $1, %al                 /* it came back: a failure */
+        jmp     came_back
+task_by_call:
+        movl    $SEL_TASK_A, %eax
+        ltr     %ax
+        movl    $(task_stack + TASK_STACK), %esp
+        lcall   $SEL_TASK_B, $0
+        jmp     came_back
+task_by_gate:
+        movl    $SEL_TASK_A, %eax
+        ltr     %ax
+        lidtl   task_idt_desc
+        int     $0
+        jmp     came_back
+task_by_iret:
+        movl    $SEL_TASK_A, %eax
+        ltr     %ax
+        movl    $SEL_TASK_B, task_a     /* the link to the task before */
+        movb    $TYPE_BUSY_TSS, modes_gdt + SEL_TASK_B + 5
+        movl    $(task_stack + TASK_STACK), %esp
+        pushl   $EFLAGS_NT
+        popfl
+        iretl
+came_back:
+        movb    $1, %al                 /* a failure */
         movw    $PORT_EXIT, %dx
         outb    %al, %dx
 1:      hlt
@@ -187,8 +214,16 @@ modes_gdt_desc:
         .word   . - modes_gdt - 1
         .quad   modes_gdt
 
+task_gate:                              /* vector 0 */
+        .word   0, SEL_TASK_B, 0x8500, 0
+task_idt_desc:
+        .word   . - task_gate - 1
+        .long   task_gate
+
         .bss
         .balign 16
+task_stack:
+        .space  TASK_STACK
 task_a: .space  TSS32_SIZE
         .balign 16
 task_b: .space  TSS32_SIZE
