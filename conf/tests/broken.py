@@ -12,10 +12,11 @@ from jos.machine import Machine
 from jos.qemu import Tcg
 from jos.qmp import Qmp
 from jos.qmp import arguments as qmp_arguments
-from jos.session import GOS, HOS, prompt_regex
+from jos.session import HOS, prompt_regex
 
 from .common import host, make, nonce
 from .fs import CLEAN, REPAIRED, copy_of_disk, fsck
+from .guests import DETACH_KEY
 
 BLOCK, SECTOR = 4096, 512
 INODE, DIRENT, NDIRECT = 128, 128, 24
@@ -25,6 +26,7 @@ SEED = 2001  # of the quick form
 FLIPPED, FLIPPED_GUEST = 8, 2  # damaged images in the quick form
 EIO = 5
 SERVER_ENDED = "file server has ended"
+NO_SHELL = "here is another"  # what init says when a damaged shell has ended
 
 
 # ---- A disk that fails: QEMU's blkdebug between image and drive
@@ -239,7 +241,7 @@ def use_damaged(bench: Bench, seed: int) -> Tuple[int, int]:
     image = copy_of_disk(bench, "flipped.img")
     flips = flip(image, seed)
     with bench.machine("flipped", Tcg, fs=image, fs_in_place=True) as machine:
-        ends = re.compile(r"(?:\A|\n)hOS\$ \Z|Powered off|kernel panic[^\n]*")
+        ends = re.compile(rf"(?:\A|\n)hOS\$ \Z|Powered off|kernel panic[^\n]*|{NO_SHELL}")
         found = machine.expect(ends, 60)
         if "hOS$" in found[0]:
             machine.sendline("test-wreck; echo used $?; halt")
@@ -273,24 +275,34 @@ def disk_with_guests(bench: Bench, images: List[Path]) -> Path:
     return target
 
 
+def use_guest_disk(machine: Machine, number: int) -> str:
+    """Start gOS from a damaged disk and use all of it; what was printed until hOS's prompt is back."""
+    start = len(machine.console.text)
+    machine.sendline(f"vmm -m 32M -d /damaged{number}.img")
+    ends = re.compile(rf"\n(hOS|gOS)\$ \Z|kernel panic[^\n]*|{NO_SHELL}")
+    found = machine.expect(ends, 120)
+    if found[1] == "gOS":
+        machine.sendline("test-wreck; halt")
+        machine.expect(prompt_regex(HOS), 240)
+    elif found[0] == NO_SHELL:
+        machine.send(DETACH_KEY)
+        machine.expect(prompt_regex(HOS), 60)
+        machine.sendline("vmm kill gos")
+        machine.expect(prompt_regex(HOS), 60)
+    return machine.console.text[start:]
+
+
 def flips_in_gos(bench: Bench, count: int, seed: int) -> str:
-    images, flips = [], []
-    for number in range(count):
-        image = bench.folder / f"damaged{number}.img"
+    images = [bench.folder / f"damaged{number}.img" for number in range(count)]
+    flips, seen = [], []
+    for number, image in enumerate(images):
         image.write_bytes((bench.obj / "guest.img").read_bytes())
         flips.append(flip(image, seed + number))
-        images.append(image)
-    target, seen = disk_with_guests(bench, images), []
+    target = disk_with_guests(bench, images)
     with bench.machine("flipped-guests", Bochs, fs=target) as machine:
         machine.expect(HOS, 60)
         for number in range(count):
-            start = len(machine.console.text)
-            machine.sendline(f"vmm -m 32M -d /damaged{number}.img")
-            found = machine.expect(re.compile(r"\n(hOS|gOS)\$ \Z|kernel panic[^\n]*"), 120)
-            if found[1] == "gOS":
-                machine.sendline("test-wreck; halt")
-                machine.expect(prompt_regex(HOS), 240)
-            text = machine.console.text[start:]
+            text = use_guest_disk(machine, number)
             bad = [word for word in (SERVER_ENDED, "FAILED", "panic") if word in text]
             check_that(not bad, f"errors, and nothing worse ({flips[number]})", text)
             seen.append(counted(text))
