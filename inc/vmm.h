@@ -18,6 +18,8 @@
     5 /* rbx: gpa of a buffer, rcx: its size -> rax: bytes put there, maybe 0 */
 #define VMX_VMCALL_POWEROFF 6 /* rbx: status 0 to 255; ends this guest */
 #define VMX_VMCALL_NULL     7 /* nothing */
+#define VMX_VMCALL_EXITS \
+    8 /* rbx: basic exit reason, or ~0: all -> rcx: exits of this guest, this call's included */
 
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1

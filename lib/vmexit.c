@@ -27,7 +27,7 @@ static const char *const calls[] = {
     [VMX_VMCALL_MBMAP] = "MBMAP",         [VMX_VMCALL_IPCSEND] = "IPCSEND",
     [VMX_VMCALL_IPCRECV] = "IPCRECV",     [VMX_VMCALL_CONS_WRITE] = "CONS_WRITE",
     [VMX_VMCALL_CONS_READ] = "CONS_READ", [VMX_VMCALL_POWEROFF] = "POWEROFF",
-    [VMX_VMCALL_NULL] = "NULL",
+    [VMX_VMCALL_NULL] = "NULL",           [VMX_VMCALL_EXITS] = "EXITS",
 };
 
 static const char *const gprs[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",

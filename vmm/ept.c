@@ -12,7 +12,9 @@
 #include <vmm/internal.h>
 
 #define EPT_TOP_LEVEL 3
-#define LARGE_LEVEL   1
+/* LAB C cut */
+#define LARGE_LEVEL 1
+/* LAB C end */
 
 /* An EPT table is a frame with one reference, held by the entry above it. */
 static uint64_t *new_table(struct Guest *g)
@@ -93,6 +95,7 @@ static void flush(struct Guest *g)
         cpu_flush_remote(&cpus[g->env->env_cpunum]);
 }
 
+/* LAB C cut */
 /* The entry of level 1 for gpa, and the tables down to it. NULL: no memory. mem_lock is held. */
 static uint64_t *large_entry(struct Guest *g, gpa_t gpa)
 {
@@ -108,9 +111,11 @@ static uint64_t *large_entry(struct Guest *g, gpa_t gpa)
     }
     return &table[PTX(gpa, LARGE_LEVEL)];
 }
+/* LAB C end */
 
 int ept_map_large(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights)
 {
+    /* LAB C begin: ept_map_large */
     if ((gpa | PADDR(hva)) % PGSIZE_2M != 0 || gpa >> EPT_GPA_BITS != 0 || !(rights & EPTE_R))
         return -E_INVAL;
     if (!(vmx_caps.ept_vpid & EPT_CAP_2M))
@@ -129,6 +134,7 @@ int ept_map_large(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights)
     }
     spin_unlock(&g->mem_lock);
     return r;
+    /* LAB C end */
 }
 
 /* Replace the large page around gpa, whose entry is *entry, by pages of 4 KiB that map the same,

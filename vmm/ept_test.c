@@ -10,7 +10,7 @@
 #define WORD_OFF  "epttest-off"
 #define USUAL     "23" /* exercises that need no VT-x */
 
-#define LAST_EXERCISE 3 /* that is tested here */
+#define LARGE_LEVEL 1 /* where an entry may map a large page */
 
 /* SDM "The Extended Page Table Mechanism (EPT)": what an entry that refers to a table must not
  * have: bits that are reserved, a memory type, the large-page bit. */
@@ -57,8 +57,9 @@ static void count_table(struct EptCensus *c, const uint64_t *table, int level, g
         gpa_t gpa = base | i << (PGSHIFT + 9 * level);
         if (table[i] == 0)
             continue;
-        if (level == 0) {
-            c->leaves++;
+        bool large = level == LARGE_LEVEL && (table[i] & EPTE_LARGE);
+        if (level == 0 || large) {
+            *(large ? &c->large : &c->leaves) += 1;
             c->leaf = table[i];
             c->gpa = gpa;
             continue;
@@ -181,10 +182,8 @@ static void try_all(const struct EptProperty *p, struct Score *score)
 static int try_exercise(const char *nonce, int exercise)
 {
     static const struct EptProperty *const parts[] = {
-        ept_mkguest_properties,
-        ept_lookup_properties,
-        ept_map_properties,
-        ept_call_properties,
+        ept_mkguest_properties, ept_lookup_properties, ept_map_properties,
+        ept_call_properties,    ept_large_properties,
     };
     struct Score score = { .nonce = nonce, .exercise = exercise };
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
@@ -205,7 +204,7 @@ void ept_self_test(void)
         exercises = colon + 1;
     }
     int failed = 0;
-    for (int exercise = 1; exercise <= LAST_EXERCISE; exercise++)
+    for (int exercise = 1; exercise <= EPT_CHALLENGE; exercise++)
         if (strchr(exercises, '0' + exercise))
             failed += try_exercise(nonce, exercise);
     if (cmdline_word(WORD_OFF, NULL, 0))

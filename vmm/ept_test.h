@@ -4,7 +4,8 @@
  *
  * Words of the kernel's command line:
  *     epttest=NONCE       test exercises 2 and 3 at boot
- *     epttest=NONCE:12    test these exercises; 1 needs a CPU that can run guests
+ *     epttest=NONCE:12    test these exercises; 1 needs a CPU that can run guests, and so does 8,
+ *                         the challenge ept_map_large
  *     epttest-off         then power off, with status 0 if every property holds, else 1
  *
  * Each property is a line, and so is an exercise's sum; the nonce is the caller's, and shows that
@@ -17,6 +18,7 @@
 
 #include <vmm/internal.h>
 
+#define EPT_CHALLENGE   8 /* in the place of an exercise's number: ept_map_large */
 #define EPT_LEVELS      4
 #define EPT_TEST_MEMORY 0x1000000ul      /* bytes of RAM of the guests under test */
 #define SOME_GPA        0x345000ul       /* page aligned, in that RAM */
@@ -42,6 +44,7 @@ extern const struct EptProperty ept_mkguest_properties[]; /* exercise 1 */
 extern const struct EptProperty ept_lookup_properties[];  /* exercise 2 */
 extern const struct EptProperty ept_map_properties[];     /* exercise 2 */
 extern const struct EptProperty ept_call_properties[];    /* exercise 3 */
+extern const struct EptProperty ept_large_properties[];   /* EPT_CHALLENGE */
 
 /* Note it if a value or a result is not the expected one. Returns whether it is. */
 bool ept_expect(struct EptTest *t, const char *what, uint64_t expected, uint64_t seen);
@@ -51,7 +54,8 @@ bool ept_expect_result(struct EptTest *t, const char *what, int64_t expected, in
 struct EptCensus {
     uint32_t tables[EPT_LEVELS]; /* by level; the root is the one of level 3 */
     uint32_t leaves;             /* entries of level 0 that are not 0 */
-    uint64_t leaf;               /* one of them, */
+    uint32_t large;              /* large pages */
+    uint64_t leaf;               /* one entry of either kind, */
     gpa_t gpa;                   /* and what it maps */
     uint64_t bad_inner;          /* an entry for a table that is not as it has to be; 0: none */
 };

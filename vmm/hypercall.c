@@ -177,6 +177,19 @@ static bool hv_poweroff(struct Guest *g)
     return guest_stop(g, GUEST_EV_OFF);
 }
 
+static bool hv_exits(struct Guest *g)
+{
+    /* LAB C begin: hv_exits */
+    uint64_t reason = arguments(g).rbx, count = 0;
+    if (reason >= GUEST_NREASONS && reason != (guest_in_64bit() ? ~0ul : UINT32_MAX))
+        return result(g, -E_INVAL);
+    for (uint64_t i = 0; i < GUEST_NREASONS; i++)
+        count += reason == i || reason >= GUEST_NREASONS ? g->stats.reasons[i] : 0;
+    g->env->env_tf.tf_rcx = count;
+    return result(g, 0);
+    /* LAB C end */
+}
+
 static bool hv_unknown(struct Guest *g)
 {
     return result(g, -E_NO_SYS);
@@ -191,6 +204,7 @@ static bool (*const hypercalls[])(struct Guest *g) = {
     [VMX_VMCALL_CONS_READ] = hv_console,
     [VMX_VMCALL_POWEROFF] = hv_poweroff,
     [VMX_VMCALL_NULL] = hv_null,
+    [VMX_VMCALL_EXITS] = hv_exits,
 };
 
 /* Outside of 64-bit mode only the lower half of RAX is the number. */

@@ -49,6 +49,7 @@ class Check:
     function: Callable[["Bench"], Optional[str]]
     exercise: Optional[int] = None  # of the lab
     name: str = ""  # a check of the lab: its property
+    challenge: str = ""  # the test of a challenge: its name
     guide: str = ""  # where the guide tells of it
     probe: Optional[object] = None  # lab.Probe: what finds out
     note: Optional[str] = None  # what the function returned: lines to print with the result

@@ -16,6 +16,7 @@ class Piece:
     hints: Tuple[str, ...] = ()
     unused: Tuple[str, ...] = ()  # arguments and static functions that only the solution uses
     stops: bool = True  # False: in the midst of a table nothing can be called
+    instead: Tuple[str, ...] = ()  # lines of code, where the rest works without it: they end the stub
 
 
 SDM = 'Intel SDM volume 3, "{}"'.format
@@ -470,6 +471,80 @@ CHALLENGES = (
             "and an exit does not put it there.",
         ),
         ("g",),
+    ),
+    Piece(
+        CHALLENGE,
+        "ept_map_large",
+        (
+            "Map 2 MiB by one entry of level 1 (EPTE_LARGE), as the contract in vmm/memory.h says. "
+            "First make sure that the CPU has such pages (EPT_CAP_2M in vmx_caps.ept_vpid). As it "
+            "stands, every CPU counts as one without, and guests get their memory by 4 KiB pages.",
+            "The rest is there: gmem_populate_large decides when a large page is due and finds 512 "
+            "frames in a row, ept_lookup_gpa and ept_map_hva2gpa (exercise 2) know what to do with "
+            "a large page, and split_large and ept_free take it apart.",
+        ),
+        (
+            SDM("The Extended Page Table Mechanism (EPT)")
+            + ": the entry that maps a 2-MByte page",
+            SDM("VPID and EPT Capabilities"),
+            "vmm/gmem.c: gmem_populate_large",
+        ),
+        (
+            "Bits 20:12 of such an entry are reserved: both addresses have to be aligned to 2 MiB.",
+            "A table of level 0 in the place of the entry, also one without a mapping, is -E_BUSY: "
+            "its address may be in g->ept_leaf.",
+            "Two counts: g->stats.pages counts frames of 4 KiB, g->stats.large_pages large pages.",
+        ),
+        ("g", "hva", "gpa", "rights"),
+        instead=("return -E_NOT_SUPP;",),
+    ),
+    Piece(
+        CHALLENGE,
+        "vmcs_switch",
+        (
+            "A second guest. This CPU's current VMCS is another guest's; now g is to run here. Make "
+            "its VMCS current, so that both guests go on as if each were alone. As it stands, a "
+            "second guest ends at once while the first one is there.",
+        ),
+        (
+            SDM("Software Use of Virtual-Machine Control Structures"),
+            SDM("VMCLEAR, VMPTRLD") + ': the states of a VMCS: active, current, launched',
+            "vmcs_load below, and Guest.launched and Guest.vmcs_cpu in vmm/internal.h",
+        ),
+        (
+            "More than one VMCS can be active on a CPU; only one is current.",
+            "VMCLEAR makes a VMCS clear: the next entry with it is VMLAUNCH. Who clears the other "
+            "guest's has to tell it so.",
+            "`vmm -n one &` starts a guest in the background, `vms` lists them.",
+        ),
+        (),
+        instead=(
+            'guest_kill(g, "this CPU has another guest; vmcs_switch is not implemented yet");',
+            "return false;",
+        ),
+    ),
+    Piece(
+        CHALLENGE,
+        "hv_exits",
+        (
+            "An exit of your own: VMX_VMCALL_EXITS tells a guest how many exits it has made. rbx is a "
+            "basic exit reason, or ~0 for all reasons together; the count comes back in rcx, this "
+            "exit included, and the result is 0. A reason that the table of counts does not have "
+            "(GUEST_NREASONS) is -E_INVAL. As it stands, the call is one that nobody knows.",
+            "user/guests/lab-own-exit.c is a guest that tries it. When it works, add a call of a "
+            "number and a meaning of your own: inc/vmm.h has the list, the table is below.",
+        ),
+        (
+            "inc/vmm.h: the hypercalls with their registers; struct GuestStats",
+            "the other calls in this file",
+        ),
+        (
+            "Outside of 64-bit mode a guest has 32 bits for ~0: arguments() has the registers as "
+            "its mode means them.",
+            "count_exit counts an exit before its handler is called.",
+        ),
+        (),
+        instead=("return result(g, -E_NO_SYS);",),
     ),
 )
 

@@ -124,6 +124,8 @@ def stub(s: Section) -> List[str]:
         lines.append(f'9: .asciz "{piece.name}"')
     else:
         lines += [f"(void){name};" for name in piece.unused]
+        if piece.instead:
+            return [s.indent + line if line else line for line in (*lines, *piece.instead)]
         call = "challenge(" if piece.exercise == CHALLENGE else f"exercise({piece.exercise}, "
         lines.append(f'{call}"{piece.name}");')
     return [s.indent + line if line else line for line in lines]
@@ -147,5 +149,6 @@ def without_solutions(parts: List[Part], ex: int) -> str:
             out += part.text
         elif part.name:
             out += stub(part)
-            stubs |= part.piece.stops and not part.path.endswith(".S")
+            calls = part.piece.stops and not part.piece.instead
+            stubs |= calls and not part.path.endswith(".S")
     return "\n".join(include_exercise(out) if stubs else out)

@@ -8,7 +8,7 @@ const char guest_name[] = "bad-vmcall";
 
 #define USER_VA 0x40000000ul
 
-static const uint64_t numbers[] = { 0,          8,           9,           99,
+static const uint64_t numbers[] = { 0,          10,          9,           99,
                                     0x7fffffff, 0x80000001,  0x100000001, 0x8000000000000007,
                                     ~0ul,       ~0ul - 4096, 0x700000000 };
 
@@ -28,7 +28,7 @@ static void try_user_mode(void)
 
     memcpy(page, code, sizeof(code));
     map_4k(USER_VA, (uint64_t)page, PTE_P | PTE_U);
-    for (uint64_t nr = 0; nr <= VMX_VMCALL_NULL; nr++) {
+    for (uint64_t nr = 0; nr <= VMX_VMCALL_EXITS; nr++) {
         int v = in_user(USER_VA, 0, nr);
         check(v == T_ILLOP, "trap %d in user mode", v);
         check((int64_t)caught.rax == -E_PERM, "hypercall %lu from user mode gave %ld", nr,
