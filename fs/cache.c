@@ -8,6 +8,8 @@
 #include <inc/error.h>
 #include <inc/string.h>
 
+#define SLOTS_IN_PAGE (PGSIZE_FS / sizeof(struct CacheSlot))
+
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
 {
     uint32_t nbuckets = CACHE_MIN;
@@ -16,17 +18,41 @@ int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
     nslots = MIN(MAX(nslots, CACHE_MIN), CACHE_MAX);
     while (nbuckets < nslots)
         nbuckets *= 2;
-    size_t tables = nslots * sizeof(*c->slot) + nbuckets * sizeof(*c->bucket);
-    c->slot = os_reserve(tables);
+    c->slot = os_reserve(nslots * sizeof(*c->slot));
+    c->bucket = os_reserve(nbuckets * sizeof(*c->bucket));
     c->data = os_reserve((size_t)nslots * BLKSIZE);
-    if (!c->slot || !c->data || os_commit(c->slot, tables) < 0)
+    if (!c->slot || !c->bucket || !c->data ||
+        os_commit(c->bucket, nbuckets * sizeof(*c->bucket)) < 0)
         return -E_NO_MEM;
-    c->bucket = (uint16_t *)(c->slot + nslots);
     memset(c->bucket, 0xff, nbuckets * sizeof(*c->bucket));
+    memset(c->dirty, 0xff, sizeof(c->dirty));
+    c->unused = CACHE_NONE;
     c->bucket_mask = nbuckets - 1;
     c->nslots = nslots;
     c->disk = disk;
     return 0;
+}
+
+/* Memory for one more slot. -E_NO_MEM. */
+static int add_slot(struct Cache *c)
+{
+    uint32_t i = c->nused;
+    int r = 0;
+
+    if (i % SLOTS_IN_PAGE == 0)
+        r = os_commit(&c->slot[i], PGSIZE_FS);
+    if (r == 0)
+        r = os_commit(cache_data(c, i), BLKSIZE);
+    if (r == 0)
+        c->nused++;
+    return r;
+}
+
+/* A slot that holds no block any more. */
+static void give_back(struct Cache *c, uint32_t i)
+{
+    c->slot[i].next = c->unused;
+    c->unused = i;
 }
 
 static void unlink_slot(struct Cache *c, uint32_t i)
@@ -51,31 +77,35 @@ static void link_slot(struct Cache *c, uint32_t i, uint32_t block)
 
 static bool may_evict(const struct Cache *c, const struct CacheSlot *s)
 {
-    return !s->dirty && (!s->used || c->gets - s->stamp > CACHE_GRACE);
+    return s->used && !s->dirty && c->gets - s->stamp > CACHE_GRACE;
 }
 
-/* A slot for a new block: one with fresh memory while there are any, else a clean one that was not
- * used lately. CACHE_NONE: none. */
+/* A slot for a new block: one that holds none, or else one with fresh memory while there are any,
+ * or else a clean one that was not used lately. CACHE_NONE: none. */
 static uint32_t take_slot(struct Cache *c)
 {
+    uint32_t i = c->unused;
+
+    if (i != CACHE_NONE) {
+        c->unused = c->slot[i].next;
+        return i;
+    }
     if (c->nused < c->nslots) {
-        if (os_commit(cache_data(c, c->nused), BLKSIZE) == 0)
-            return c->nused++;
+        if (add_slot(c) == 0)
+            return c->nused - 1;
         c->nslots = c->nused; /* no memory: the cache stays as small as it is */
     }
     for (uint32_t n = 0; n < 2 * c->nslots; n++) {
-        uint32_t i = c->hand;
+        i = c->hand;
         c->hand = c->hand + 1 < c->nslots ? c->hand + 1 : 0;
         struct CacheSlot *s = &c->slot[i];
         if (!may_evict(c, s))
             continue;
-        if (s->used && s->referenced) {
-            s->referenced = false;
-            continue;
-        }
-        if (s->used)
+        if (!s->referenced) {
             unlink_slot(c, i);
-        return i;
+            return i;
+        }
+        s->referenced = false;
     }
     return CACHE_NONE;
 }
@@ -91,8 +121,10 @@ fill(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
     *out = cache_data(c, i);
     if (how == CACHE_READ) {
         int r = c->disk->read(c->disk, block, 1, out);
-        if (r < 0)
-            return r; /* the slot stays unused and is found again by the clock */
+        if (r < 0) {
+            give_back(c, i);
+            return r;
+        }
     }
     link_slot(c, i, block);
     return 0;
@@ -130,39 +162,59 @@ void cache_readahead(struct Cache *c, uint32_t block, uint32_t n)
         page[got] = cache_data(c, slot[got]);
     }
     if (got && c->disk->read(c->disk, block, got, page) < 0)
-        while (got--)
+        while (got--) {
             unlink_slot(c, slot[got]);
+            give_back(c, slot[got]);
+        }
 }
 
-static struct CacheSlot *slot_of(const struct Cache *c, const void *p)
+static uint32_t slot_of(const struct Cache *c, const void *p)
 {
-    return &c->slot[((const char *)p - c->data) / BLKSIZE];
+    return ((const char *)p - c->data) / BLKSIZE;
 }
 
-static void clean_slot(struct Cache *c, struct CacheSlot *s)
+/* Append slot i to the dirty ones of a class. */
+static void soil_slot(struct Cache *c, uint32_t i, enum BlockClass class)
 {
+    struct CacheSlot *s = &c->slot[i];
+    uint16_t last = c->dirty[class].last;
+
+    s->dirty = true;
+    s->class = class;
+    s->dirty_next = CACHE_NONE;
+    s->dirty_prev = last;
+    *(last == CACHE_NONE ? &c->dirty[class].first : &c->slot[last].dirty_next) = i;
+    c->dirty[class].last = i;
+    c->ndirty[class]++;
+    c->ndirty_all++;
+}
+
+static void clean_slot(struct Cache *c, uint32_t i)
+{
+    struct CacheSlot *s = &c->slot[i];
+    uint16_t next = s->dirty_next, prev = s->dirty_prev;
+
     s->dirty = false;
+    *(prev == CACHE_NONE ? &c->dirty[s->class].first : &c->slot[prev].dirty_next) = next;
+    *(next == CACHE_NONE ? &c->dirty[s->class].last : &c->slot[next].dirty_prev) = prev;
     c->ndirty[s->class]--;
     c->ndirty_all--;
 }
 
 void cache_dirty(struct Cache *c, const void *p, enum BlockClass class)
 {
-    struct CacheSlot *s = slot_of(c, p);
+    uint32_t i = slot_of(c, p);
 
-    if (s->dirty && s->class <= class)
+    if (c->slot[i].dirty && c->slot[i].class <= class)
         return;
-    if (s->dirty)
-        clean_slot(c, s);
-    s->dirty = true;
-    s->class = class;
-    c->ndirty[class]++;
-    c->ndirty_all++;
+    if (c->slot[i].dirty)
+        clean_slot(c, i);
+    soil_slot(c, i, class);
 }
 
 bool cache_is_dirty(const struct Cache *c, const void *p, enum BlockClass class)
 {
-    const struct CacheSlot *s = slot_of(c, p);
+    const struct CacheSlot *s = &c->slot[slot_of(c, p)];
     return s->dirty && s->class == class;
 }
 
@@ -173,8 +225,9 @@ void cache_forget(struct Cache *c, uint32_t block)
     if (i == CACHE_NONE)
         return;
     if (c->slot[i].dirty)
-        clean_slot(c, &c->slot[i]);
+        clean_slot(c, i);
     unlink_slot(c, i);
+    give_back(c, i);
 }
 
 /* Slot of a block if it is dirty and of this class, else CACHE_NONE. */
@@ -202,7 +255,7 @@ static int write_run(struct Cache *c, uint32_t i, enum BlockClass class)
     if (r < 0)
         return r;
     for (uint32_t k = 0; k < n; k++)
-        clean_slot(c, &c->slot[slot[k]]);
+        clean_slot(c, slot[k]);
     return n;
 }
 
@@ -210,12 +263,11 @@ int cache_write(struct Cache *c, enum BlockClass class)
 {
     int done = 0;
 
-    for (uint32_t i = 0; c->ndirty[class] && i < c->nused; i++)
-        while (c->slot[i].dirty && c->slot[i].class == class) {
-            int r = write_run(c, i, class);
-            if (r < 0)
-                return r;
-            done += r;
-        }
+    while (c->dirty[class].first != CACHE_NONE) {
+        int r = write_run(c, c->dirty[class].first, class);
+        if (r < 0)
+            return r;
+        done += r;
+    }
     return done;
 }

@@ -1,6 +1,7 @@
 /*
  * The block cache: write-back, of bounded size. Memory is taken when a slot is used for the first
- * time.
+ * time, and not before all slots that have memory hold a block. What an operation costs does not
+ * depend on the size.
  */
 #ifndef JOS_FS_CACHE_H
 #define JOS_FS_CACHE_H
@@ -37,11 +38,13 @@ enum CacheHow {
 
 struct CacheSlot {
     uint32_t block;
-    uint32_t stamp; /* value of Cache.gets at its last use */
-    uint16_t next;  /* in the hash chain */
-    uint8_t class;  /* enum BlockClass, when dirty */
-    bool used, dirty, referenced;
+    uint32_t stamp;                  /* value of Cache.gets at its last use */
+    uint16_t next;                   /* in the hash chain, or of the unused slots */
+    uint16_t dirty_next, dirty_prev; /* when dirty, in the list of its class */
+    uint8_t class;                   /* enum BlockClass, when dirty */
+    bool used : 1, dirty : 1, referenced : 1;
 };
+_Static_assert(PGSIZE_FS % sizeof(struct CacheSlot) == 0, "slots get memory by the page");
 
 struct Cache {
     struct Disk *disk;
@@ -51,9 +54,13 @@ struct Cache {
     uint32_t bucket_mask;
     uint32_t nslots; /* limit */
     uint32_t nused;  /* slots that have memory */
+    uint32_t unused; /* first of those among them that hold no block; CACHE_NONE: none */
     uint32_t hand;   /* of the clock that picks a victim */
     uint32_t gets;
     uint32_t ndirty[BC_NCLASSES], ndirty_all;
+    struct {
+        uint16_t first, last; /* CACHE_NONE: there is none */
+    } dirty[BC_NCLASSES];     /* in the order in which they were changed */
 };
 
 /* ---- How cache.c and cache_find find a block ---- */

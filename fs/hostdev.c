@@ -142,6 +142,7 @@ void hostdisk_init(struct HostDisk *hd, const char *name, int fd, uint32_t nbloc
 void fs_unmount(struct Fs *fs)
 {
     free(fs->cache.slot);
+    free(fs->cache.bucket);
     free(fs->cache.data);
     free(fs->pending);
     free(fs->ipending);

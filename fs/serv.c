@@ -7,7 +7,7 @@
 
 #define REQVA       UL(0x0ffff000) /* the page of the present request */
 #define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
-#define CACHE_LIMIT 2048           /* blocks */
+#define CACHE_LIMIT 16384          /* blocks */
 #define CACHE_SHARE 8              /* at most one part in so many of the free memory */
 
 struct Fs fs;

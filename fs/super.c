@@ -9,7 +9,8 @@
 #include <inc/error.h>
 #include <inc/string.h>
 
-#define BLOCKS_PER_INODE 4 /* mkfs makes one inode for so many blocks */
+#define BLOCKS_PER_INODE 4     /* mkfs makes one inode for so many blocks */
+#define DIRTY_LIMIT      1024u /* blocks that may wait to be written: nobody is served meanwhile */
 #define COMPLAINTS_MAX \
     20 /* messages about corruption, so that a bad disk does not flood the console */
 
@@ -233,7 +234,7 @@ int fs_sync(struct Fs *fs)
 
 int fs_make_room(struct Fs *fs)
 {
-    return fs->cache.ndirty_all > fs->cache.nslots / 2 ? fs_writeback(fs) : 0;
+    return fs->cache.ndirty_all > MIN(fs->cache.nslots / 2, DIRTY_LIMIT) ? fs_writeback(fs) : 0;
 }
 
 uint32_t fs_free_blocks(const struct Fs *fs)
