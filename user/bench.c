@@ -253,9 +253,9 @@ static const struct Service {
     { "demand-zero-page", MAX_SAMPLES, 1, take_faults, demand_zero_page, unmap_fresh_pages },
     { "user-page-fault", MAX_SAMPLES, 1, take_faults, user_page_fault, NULL },
     { "read-cached-4k", MAX_SAMPLES, 1, NULL, read_cached_block, NULL },
-    { "fork-exit-wait", 20, 1, NULL, fork_exit_wait, NULL },
-    { "spawn-exit-wait", 20, 1, NULL, spawn_and_wait, NULL },
-    { "spawn-echo", 20, 1, NULL, spawn_echo, NULL },
+    { "fork-exit-wait", MAX_SAMPLES, 1, NULL, fork_exit_wait, NULL },
+    { "spawn-exit-wait", MAX_SAMPLES, 1, NULL, spawn_and_wait, NULL },
+    { "spawn-echo", MAX_SAMPLES, 1, NULL, spawn_echo, NULL },
     { "write-sync-kib", 3, WRITE_SIZE / 1024, NULL, write_and_sync, remove_written },
 };
 

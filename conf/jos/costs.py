@@ -22,13 +22,22 @@ from .trace import read_trace
 SHORT_IPS = 100_000_000
 LAUNCH_IPS = 4_000_000
 LAUNCHES = 3
+ECHOES = 20
 GUESTS = 8  # that idle at once
 ENVS = 8  # that sleep at once
 LOADED = "detaches)"
 BENCH_LINE = re.compile(r"^BENCH (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 FRAMES_LINE = re.compile(r"^HOST frames (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 STOLEN_LINE = re.compile(r"^HOST stolen (\d+) (\d+)$", re.MULTILINE)
-LAUNCH_SOURCES = {"vmm-typed", "launch", "launch-exits", "launch-ept", "boot-sector", "power-on"}
+LAUNCH_SOURCES = {
+    "echo-typed",
+    "vmm-typed",
+    "launch",
+    "launch-exits",
+    "launch-ept",
+    "boot-sector",
+    "power-on",
+}
 HOST_SOURCES = {"idle-guests", "memory-fixed", "memory-env", "memory-guest"}
 PAGE_KIB = 4
 PAGEINFO_BYTES = 16  # struct PageInfo
@@ -75,17 +84,19 @@ def qemu_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
 
 
 def launch_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
-    """Boot hOS, start gOS some times; Bochs' log has the ticks."""
+    """Boot hOS, start gOS and echo some times; Bochs' log has the ticks."""
     session = booted("bench-launch", Bochs(), images(obj, ips=LAUNCH_IPS, trace=True), logs)
     try:
         machine = session.ready()
         for _ in range(LAUNCHES):
             session.open_guest()
             session.close_guest()
+        for _ in range(ECHOES):
+            session.sh("echo")
         trace = read_trace(machine.work / "bochs.log")
     finally:
         session.drop()
-    typed, launch, exits, violations = [], [], [], []
+    typed, launch, exits, violations, echo = [], [], [], [], []
     for number in range(LAUNCHES):
         entered = trace.typed("\n", 2 * number)  # the lines are vmm, halt, vmm, halt, ...
         shown = trace.shown(GOS, entered)
@@ -94,7 +105,11 @@ def launch_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
         launch.append(shown - loaded)
         exits.append(sum(entered < tick <= shown for tick in trace.exits))
         violations.append(sum(entered < tick <= shown for tick in trace.ept_violations))
+    for number in range(2 * LAUNCHES, 2 * LAUNCHES + ECHOES):
+        entered = trace.typed("\n", number)
+        echo.append(trace.shown(HOS, entered) - entered)
     return {
+        "echo-typed": sample(echo),
         "vmm-typed": sample(typed),
         "launch": sample(launch),
         "launch-exits": sample(exits),
@@ -139,8 +154,11 @@ def host_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
         if idle != GUESTS:
             raise MachineError(f"{idle} of {GUESTS} guests idle")
         guests = session.sh("bench-host -t", 60)
+        awake = session.sh("sleep 1 & bench-host -t", 60)
     finally:
         session.drop()
+    if int(STOLEN_LINE.search(awake)[1]) == 0:
+        raise MachineError("bench-host does not see that another program gets the CPU")
     alone_frames, env_frames = kernel_frames(alone), kernel_frames(envs)
     env_kib = (env_frames - alone_frames) * PAGE_KIB / ENVS
     guest_kib = (kernel_frames(guests) - env_frames) * PAGE_KIB / GUESTS
@@ -198,7 +216,7 @@ def measure(obj: Path, logs: Path, only: str = "") -> List[Row]:
     if wanted & LAUNCH_SOURCES:
         rows += repeated(launch_costs(obj, logs), launch_costs(obj, logs), 1)
     if wanted & HOST_SOURCES:
-        rows += fill(host_costs(obj, logs))
+        rows += repeated(host_costs(obj, logs), host_costs(obj, logs), 1)
     absent = wanted - {row.source for row in rows}
     if absent:
         raise MachineError("no measurement of " + ", ".join(sorted(absent)))

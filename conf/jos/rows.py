@@ -66,6 +66,7 @@ ROWS = (
     Row("fork + exit + wait", "fork-exit-wait", 40_000, 242_000, LINUX),
     Row("spawn + exit + wait (/bin/true)", "spawn-exit-wait"),
     Row("spawn echo to its exit", "spawn-echo", 400_000),
+    Row("echo typed at the shell to its next prompt", "echo-typed", 400_000),
     Row("file read, cached, 4 KiB", "read-cached-4k", 1_500),
     Row("file write + sync, 1 MiB, a KiB", "write-sync-kib", 2_000),
     Row("guest launch to gOS$", "launch", 3_000_000, 31_600_000, OLD, 12_000_000),
