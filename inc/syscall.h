@@ -66,12 +66,14 @@ enum {
 #ifndef __ASSEMBLER__
 #include "types.h"
 
-/* What sys_crash does: a failed assertion of the kernel's, an exception in it, or one that the CPU
- * cannot deliver, which is a triple fault and the end of the machine. */
+/* What sys_crash does: a failed assertion of the kernel's, an exception in it, one that the CPU
+ * cannot deliver, which is a triple fault and the end of the machine, or a loop without end on the
+ * boot CPU, with interrupts off; -E_AGAIN on another CPU. */
 enum {
     CRASH_PANIC = 1,
     CRASH_FAULT,
     CRASH_TRIPLE,
+    CRASH_SPIN,
 };
 
 /* sys_sysinfo fills this. */

@@ -147,6 +147,12 @@ int64_t sys_crash(int kind)
         return -E_PERM;
     if (kind == CRASH_PANIC)
         panic("as env %08x has asked for", curenv->env_id);
+    if (kind == CRASH_SPIN && this_cpu()->cpu_num != 0)
+        return -E_AGAIN;
+    if (kind == CRASH_SPIN)
+        cprintf("CPU 0 spins\n");
+    while (kind == CRASH_SPIN)
+        cpu_pause();
     if (kind == CRASH_TRIPLE)
         asm volatile("lidt %0" : : "m"(no_idt));
     if (kind == CRASH_FAULT || kind == CRASH_TRIPLE)

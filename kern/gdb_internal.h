@@ -63,6 +63,8 @@ static inline bool gdb_cpu_stands(uint32_t i)
 /* false: there is no COM2. */
 bool gdb_port_init(void);
 void gdb_port_intr_enable(void);
+/* Is there a byte that nobody has read? */
+bool gdb_port_has_byte(void);
 /* What came in is a reason to stop: Ctrl-C, or the begin of the first packet of a new gdb, which
  * gdb_receive then reads on. 0: none. */
 int gdb_port_look(void);

@@ -36,14 +36,14 @@ void gdb_port_intr_enable(void)
 
 /* ---- Bytes ---- */
 
-static bool has_byte(void)
+bool gdb_port_has_byte(void)
 {
     return inb(COM2 + UART_LSR) & LSR_DATA;
 }
 
 static uint8_t get_byte(void)
 {
-    while (!has_byte()) {
+    while (!gdb_port_has_byte()) {
         cpu_flush_poll();
         cpu_pause();
     }
@@ -65,7 +65,7 @@ int gdb_port_look(void)
 {
     int why = 0;
 
-    while (why == 0 && has_byte()) {
+    while (why == 0 && gdb_port_has_byte()) {
         uint8_t b = inb(COM2 + UART_DATA);
         if (b == BREAK || b == '$')
             why = b;

@@ -27,6 +27,7 @@
 #define NO_OWNER     0xffffffffu
 #define ANSWER_POLLS 20000000 /* of another CPU, before it counts as dead */
 #define BREAK        0x03
+#define LOOK_MS      100
 
 bool gdb_on;
 struct GdbCpu gdb_cpus[NCPU];
@@ -289,6 +290,49 @@ void gdb_panic(struct Trapframe *tf)
     c->signal = GDB_SIGSEGV;
     c->watch_kind = NULL;
     stop(c, tf, false, dr7, CAUSE_REPORT);
+}
+
+/* ---- When the boot CPU does not take COM2's interrupt ---- */
+
+static struct {
+    uint64_t at; /* host TSC of the next look; 0: not chosen yet */
+    bool waits;  /* a byte was there at the last one */
+} looks[NCPU];
+
+static void stop_here(void)
+{
+    asm volatile("int %0" : : "i"(IRQ_OFFSET + IRQ_SERIAL2) : "memory");
+}
+
+uint64_t gdb_look_deadline(void)
+{
+    uint32_t cpu = this_cpu()->cpu_num;
+
+    if (cpu == 0)
+        return ~0ul;
+    if (looks[cpu].at == 0)
+        looks[cpu].at = read_tsc() + LOOK_MS * tsc_khz;
+    return looks[cpu].at;
+}
+
+void gdb_look(void)
+{
+    uint32_t cpu = this_cpu()->cpu_num;
+
+    if (cpu == 0 || read_tsc() < looks[cpu].at)
+        return;
+    looks[cpu].at = 0;
+    bool waits = gdb_port_has_byte();
+    bool stop = waits && looks[cpu].waits;
+    looks[cpu].waits = waits && !stop;
+    if (stop)
+        stop_here();
+}
+
+void gdb_look_from_wait(void)
+{
+    if (gdb_port_has_byte())
+        stop_here();
 }
 
 /* From gdb_vmexit_entry: a VM exit has cleared DR7 and TF (SDM "Loading Host Control Registers,

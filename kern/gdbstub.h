@@ -26,6 +26,13 @@ void gdb_panic(struct Trapframe *tf);
 /* From kern/trapentry.S, on a stack of its own: debug exception, breakpoint, NMI, COM2. swapped:
  * GS held user code's base. */
 void gdb_trap(struct Trapframe *tf, bool swapped);
+/* If gdb_on: the boot CPU, which COM2 interrupts, may spin with interrupts off. So the others look
+ * at the port from time to time: when this one wants to (host TSC; the boot CPU: never), and the
+ * look itself, which stops in gdb if a byte has waited since the last one. No locks are held. */
+uint64_t gdb_look_deadline(void);
+void gdb_look(void);
+/* Any CPU that has waited long for another one: stop in gdb if that is what gdb wants. */
+void gdb_look_from_wait(void);
 /* The debug registers have been a guest's on this CPU, and are no longer. */
 void gdb_debug_registers(void);
 /* HOST_RIP while gdb_on: gives back what a VM exit takes away (debug registers, the step), and goes

@@ -19,6 +19,7 @@
 #define INIT_WAIT_US  10000
 #define SIPI_WAIT_US  200
 #define START_WAIT_MS 500
+#define LONG_WAIT     (1u << 20) /* turns */
 
 /* kern/entry.S */
 extern const char ap_trampoline[], ap_trampoline_end[];
@@ -100,15 +101,22 @@ void cpu_flush_poll(void)
     __atomic_store_n(&c->cpu_flush_done, req, __ATOMIC_RELEASE);
 }
 
+/* A turn of a loop that waits for another CPU: what that one may be waiting for, and gdb. */
+static void wait_a_turn(uint32_t *turns)
+{
+    cpu_flush_poll();
+    cpu_pause();
+    if (++*turns % LONG_WAIT == 0 && gdb_on)
+        gdb_look_from_wait();
+}
+
 void cpu_flush_remote(struct Cpu *c)
 {
-    uint32_t req = __atomic_add_fetch(&c->cpu_flush_req, 1, __ATOMIC_SEQ_CST);
+    uint32_t req = __atomic_add_fetch(&c->cpu_flush_req, 1, __ATOMIC_SEQ_CST), turns = 0;
 
     lapic_send_ipi(c->cpu_apicid, T_IPI_FLUSH);
-    while ((int32_t)(c->cpu_flush_done - req) < 0) {
-        cpu_flush_poll();
-        cpu_pause();
-    }
+    while ((int32_t)(c->cpu_flush_done - req) < 0)
+        wait_a_turn(&turns);
 }
 
 void cpu_kick(struct Cpu *c)
@@ -119,8 +127,9 @@ void cpu_kick(struct Cpu *c)
 
 void spin_lock_wait(struct spinlock *l)
 {
-    do {
-        cpu_flush_poll();
-        cpu_pause();
-    } while (l->locked || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
+    uint32_t turns = 0;
+
+    do
+        wait_a_turn(&turns);
+    while (l->locked || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
 }

@@ -11,6 +11,7 @@
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlist.h>
+#include <kern/gdbstub.h>
 #include <kern/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
@@ -70,6 +71,8 @@ uint64_t sched_deadline(void)
     const struct Env *first = *(struct Env *volatile *)&c->cpu_timers;
     uint64_t deadline = first ? first->env_wake_tsc : NEVER;
 
+    if (__builtin_expect(gdb_on, 0))
+        deadline = MIN(deadline, gdb_look_deadline());
     if (!c->cpu_env || (!run_queue.head && ncpu == 1))
         return deadline;
     if (c->cpu_slice_end == 0)
@@ -121,6 +124,8 @@ bool sched_timer(void)
     uint64_t now;
     bool over;
 
+    if (gdb_on)
+        gdb_look();
     spin_lock(&env_lock);
     c->cpu_timer_deadline = NEVER;
     c->cpu_timer_check = 1;

@@ -1,8 +1,8 @@
 /*
- * crash panic|fault|triple|user|names N: let the kernel panic, or have an exception, or a triple
- * fault, in a system call of this program (the kernel needs the word `crashtest` for that), or
- * write to address 0 itself, to see what the reports say. With `names`, noise from seed N is first
- * written over what the kernel reads names from.
+ * crash panic|fault|triple|spin|user|names N: let the kernel panic, or have an exception, or a
+ * triple fault, or spin on the boot CPU, in a system call of this program (the kernel needs the
+ * word `crashtest` for that), or write to address 0 itself, to see what the reports say. With
+ * `names`, noise from seed N is first written over what the kernel reads names from.
  */
 #include <inc/lib.h>
 
@@ -14,6 +14,7 @@ static const char *const kinds[] = {
     [CRASH_PANIC] = "panic",
     [CRASH_FAULT] = "fault",
     [CRASH_TRIPLE] = "triple",
+    [CRASH_SPIN] = "spin",
 };
 
 static int __attribute__((noinline)) deepest(int kind)
@@ -21,7 +22,8 @@ static int __attribute__((noinline)) deepest(int kind)
     int r = 0;
 
     if (kind > 0)
-        r = sys_crash(kind);
+        while ((r = sys_crash(kind)) == -E_AGAIN)
+            sys_yield();
     else
         *(volatile int *)NULL = 1;
     return r;
@@ -75,6 +77,6 @@ int umain(int argc, char **argv)
     for (size_t i = 1; i < ARRAY_SIZE(kinds); i++)
         if (strcmp(word, kinds[i]) == 0)
             return deeper(i) < 0;
-    warn("usage: crash panic|fault|triple|user|names N");
+    warn("usage: crash panic|fault|triple|spin|user|names N");
     return 2;
 }

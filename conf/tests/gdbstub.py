@@ -62,6 +62,18 @@ def stub(bench: Bench) -> None:
             machine.expect(f"\n{word}\n")
 
 
+@check("Kernel", 0, "Ctrl-C of gdb stops a kernel whose boot CPU spins with interrupts off, by another CPU that looks")
+def spinning(bench: Bench) -> None:
+    with GuestPort() as port:
+        settings = {"cmdline": "gdb=nowait graded crashtest", "cpus": 2, "serial2": port.machine_port}
+        with bench.machine("gdbstub-spin", Tcg, **settings) as machine:
+            machine.expect(HOS, 60)
+            machine.sendline("crash spin & crash spin & crash spin")  # they change CPUs
+            machine.expect("CPU 0 spins", 60)
+            text = run(bench, port, INTERRUPT, "continue", "info threads", "thread 1", "backtrace", "kill")
+            check_match(r"SIGINT.*CPU 0: env \w+ \(crash\).*sys_crash.*#0 .*sys_crash \(kind=4\).*#1 .*syscall_entry", text)
+
+
 @check("VMM", 0, "gdb on the kernel's own stub stops at vmexit, steps through it, and interrupts an idle gOS", lane="bochs")
 def exits(bench: Bench) -> None:
     with GuestPort() as port:
