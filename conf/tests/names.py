@@ -17,6 +17,7 @@ GDB_COMMANDS = re.compile(r'^    name = "([\w-]+)"', re.MULTILINE)
 TARGET = re.compile(r"^##? ?([a-z][\w-]*)", re.MULTILINE)
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 FORMAT = re.compile(r"%[-#0 +]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t)?[a-zA-Z%]")
+PATH = re.compile(r"(?:boot|conf|doc|fs|inc|kern|lib|user|vmm)/\S*$")
 CODE = re.compile(r"(?:struct |enum )?[^\s]+|\w+ (?:[-+|&<>=]+ \w+)+|\w+\(.*\)")
 ENOUGH, MUCH = 6, 12  # characters of a message without its variable parts
 
@@ -115,6 +116,8 @@ class Names:
         parts = words.split()
         if words in EXCLUDED or parts[0] in HOST_COMMANDS or self.is_path(words):
             return True
+        if PATH.match(words):
+            return False
         if len(parts) == 1:
             return self.is_program(parts) or self.is_gdb(parts) or self.is_code(words)
         if parts[0] == "make":
