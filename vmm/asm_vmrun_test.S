@@ -2,8 +2,8 @@
  * asm_vmrun.S once more, for its test: under names of its own, and with vmrun_test_exit in the place
  * of vmexit.
  *
- * int asm_vmrun_called(tf, g, launched, host_rsp, uint64_t regs[5]): call it as asm_vmrun is called, with
- * rbx and r12 to r15 from regs, and put there what they are afterwards. *host_rsp gets its argument.
+ * int asm_vmrun_called(tf, g, launched, host_rsp, uint64_t regs[5]): call it with the first four arguments,
+ * rbx and r12 to r15 being those in regs, and put there what they are afterwards.
  */
 #define asm_vmrun        asm_vmrun_copy
 #define asm_vmexit_entry asm_vmexit_entry_copy
