@@ -37,7 +37,7 @@ static struct GdbCpu *selected_cpu(void)
 static bool thread(const char **p, int *cpu)
 {
     if (**p == '-') {
-        *p += 2;
+        *p += (*p)[1] ? 2 : 1;
         *cpu = NO_THREAD;
         return true;
     }
@@ -302,8 +302,12 @@ static enum Next v_continue(const char *args)
     bool given[NCPU] = { false };
     int cpu;
 
+    if (*args != ';' || args[1] == '\0') {
+        gdb_error(GDB_EINVAL);
+        return TALK;
+    }
     all_do(GDB_STAY);
-    while (*args == ';') {
+    while (*args == ';' && args[1]) {
         enum GdbAction action = (args[1] | 0x20) == 's' ? GDB_STEP : GDB_CONTINUE;
         args += 2;
         while (*args && *args != ':' && *args != ';') /* a signal */
