@@ -30,6 +30,9 @@ static int64_t sys_cputs(uintptr_t s, size_t len)
     curenv->env_call_done = 0;
     if (s >= UTOP || len > UTOP - s)
         return -E_FAULT;
+    /* Nothing is written of a text that is not all there. */
+    if (done == 0 && n < len && (r = user_mem_check(curenv, s, len, 0)) < 0)
+        return r;
     if ((r = copyin(buf, s + done, n)) < 0)
         return r;
     cons_write(buf, n);
