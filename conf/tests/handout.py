@@ -10,6 +10,7 @@ from jos.qemu import Tcg
 from jos.session import GOS, HOS
 from lab import tree
 from lab.pieces import PIECES
+from lab.wrong import all_wrong
 
 from .common import host, nonce
 
@@ -126,6 +127,19 @@ def leaks_are_found(bench: Bench) -> None:
     tree.write_tarball(handout, tarball)
     found = tree.check_tarball(handout.secrets, tarball)
     check_that(any("LICENSE" in words for words in found), "the lines in LICENSE to be found", found)
+
+
+@check("Handout", 0, "no patch of a wrong solution is handed out; its text is found wherever it is put")
+def patches_stay(bench: Bench) -> None:
+    for ex in range(tree.SOLVED + 1):
+        files = tree.make(ex).files
+        out = [name for name in files if "wrong" in name or name.endswith(".patch")]
+        check_that(not out, f"no patch in the tree of EX={ex}", out)
+    secrets = tree.make(0).secrets
+    for entry in all_wrong():
+        text = entry.path.read_bytes()
+        for path in (f"conf/{entry.path.name}", "doc/lab/new.md", "kern/new.c"):
+            check_that(secrets.findings(path, text), f"{entry.name} to be found as {path}")
 
 
 @check("Handout", 0, "a wrong EX is refused in words, and a folder where somebody works is left alone")

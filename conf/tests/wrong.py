@@ -1,0 +1,38 @@
+"""Wrong solutions: the grader takes points for each of them, in its exercise.
+
+One tree is patched for one after the other, so only what a patch touches is compiled. All exercises are
+graded, so that points which are lost elsewhere show, too.
+"""
+
+from pathlib import Path
+from typing import Dict
+
+from jos.grade import Bench, check, check_that
+from lab import tree, wrong
+
+from .graded import Grade, grade_tree, maxima, scores
+
+
+def lost(grade: Grade) -> Dict[int, int]:
+    """Points that are missing, by exercise."""
+    got = scores(grade)
+    return {exercise: points - got[exercise] for exercise, points in maxima(grade).items()}
+
+
+def caught(solution: wrong.Wrong, folder: Path, *arguments: str) -> str:
+    """The grader takes points where it has to, and not elsewhere. arguments: for make."""
+    points = lost(grade_tree(folder, tree.SOLVED, solution.path, (), *arguments))
+    faults = wrong.misjudged(solution, points)
+    words = f"points to be lost in exercise {solution.exercise}"
+    check_that(not faults, words, "\n".join(faults))
+    return "points lost: " + ", ".join(f"ex{k} {n}" for k, n in points.items() if n)
+
+
+def register(solution: wrong.Wrong) -> None:
+    @check("Wrong solutions", 0, f"{solution.name}: {solution.words}", lane="bochs")
+    def in_its_exercise(bench: Bench) -> str:
+        return caught(solution, bench.obj / "handout")
+
+
+for entry in wrong.all_wrong():
+    register(entry)
