@@ -40,6 +40,7 @@
     X(guest_check)            \
     X(env_mkguest)            \
     X(ept_map)                \
+    X(guest_share)            \
     X(guest_run)              \
     X(guest_irq)              \
     X(guest_mem)              \

@@ -72,19 +72,27 @@ struct GuestRegs {
     uint64_t rip, rsp, rflags;
 };
 
-/* The message between kernel and monitor. The kernel writes all of it; for a stopped guest, the
- * monitor's answer is in regs rax, rbx, rcx, rdx, rsi (the others are ignored) and in skip. */
+struct GuestIo {
+    uint16_t port;
+    uint8_t size; /* 1, 2 or 4 bytes */
+    uint8_t in;   /* 1: IN, result goes to rax (low `size` bytes); 0: OUT */
+};
+
+/*
+ * The page that kernel and monitor share (sys_guest_share). The kernel writes what belongs to a
+ * stop; for GUEST_EV_IO that is io and the register rax. The monitor's answer is in skip and in
+ * registers: rax for GUEST_EV_IO, else rax, rbx, rcx, rdx and rsi.
+ */
 struct GuestExit {
+    struct GuestIo io; /* the instruction, decoded */
+    uint8_t skip;      /* answer: 1 = go on behind the instruction */
+    uint8_t pad[3];
     uint32_t event;         /* enum GuestEvent */
     uint32_t exit_reason;   /* VMX basic exit reason */
     uint64_t qualification; /* SDM "Exit Qualification" */
     uint64_t gpa;           /* GUEST_EV_MMIO: the address */
     uint32_t code;          /* GUEST_EV_OFF: status; GUEST_EV_DEBUG: enum GuestDebugStop */
-    uint16_t io_port;       /* GUEST_EV_IO, decoded: */
-    uint8_t io_size;        /* 1, 2 or 4 bytes */
-    uint8_t io_in;          /* 1: IN, result goes to rax (low io_size bytes); 0: OUT */
-    uint8_t skip;           /* answer: 1 = go on behind the instruction */
-    uint8_t pad[7];
+    uint32_t pad2;
     struct GuestRegs regs;
     char why[128]; /* GUEST_EV_DEAD: words */
 };

@@ -27,6 +27,7 @@ struct Cpu {
     struct Env *cpu_timers;           /* envs with a deadline that blocked here, earliest first */
     struct Taskstate cpu_tss; /* rsp[0]: end of curenv's env_tf; traps and SYSCALL save below it */
     uint64_t cpu_gdt[8] __attribute__((aligned(16)));
+    struct Pseudodesc cpu_gdtr;
     uint64_t cpu_env_since;      /* TSC when cpu_env got the CPU */
     uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; ~0: not */
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
@@ -34,8 +35,9 @@ struct Cpu {
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
     bool cpu_vmx_on;     /* vmm/: in VMX root operation */
-    physaddr_t cpu_vmxon_region;  /* vmm/: 0: not allocated yet */
-    struct Guest *cpu_vmcs_guest; /* vmm/: whose VMCS is current here */
+    physaddr_t cpu_vmxon_region;   /* vmm/: 0: not allocated yet */
+    struct Guest *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
+    struct Guest *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
     uint8_t cpu_nmi_stack[4096] __attribute__((aligned(16)));
     uint8_t cpu_df_stack[4096] __attribute__((aligned(16)));
 };
@@ -55,9 +57,13 @@ static inline struct Cpu *this_cpu(void)
 
 /* kern/desc.c: GDT, TSS, IDT, SYSCALL MSRs and control registers of this CPU. */
 void cpu_init(struct Cpu *c);
+extern const struct Pseudodesc idt_desc; /* kern/trap.c */
 /* Load GDTR and IDTR. Needed again when a guest has had the CPU: a VM exit sets both limits to
  * 0xffff (SDM "Loading Host Segment and Descriptor-Table Registers"), beyond the tables. */
-void cpu_load_tables(const struct Cpu *c);
+static inline void cpu_load_tables(const struct Cpu *c)
+{
+    asm volatile("lgdt %0; lidt %1" : : "m"(c->cpu_gdtr), "m"(idt_desc));
+}
 
 /* Load an address space on this CPU, c. */
 static inline void cpu_set_cr3(struct Cpu *c, physaddr_t cr3)
@@ -74,8 +80,8 @@ static inline void cpu_load_cr3(physaddr_t cr3)
 /* ---- kern/mp.c ---- */
 /* Start the other CPUs of the machine. Returns when they are idle. */
 void mp_init(void);
-/* Make CPU c drop its cached translations, and (if it runs a guest) leave the guest; returns when
- * it has. */
+/* Make CPU c drop its cached translations, put down the VMCS that is wanted from it, and (if it
+ * runs a guest) leave the guest; returns when it has. */
 void cpu_flush_remote(struct Cpu *c);
 /* Serve flush requests of other CPUs; from T_IPI_FLUSH and from waits. */
 void cpu_flush_poll(void);

@@ -60,14 +60,6 @@ void cpu_features_init(void)
 #define SEG_UCODE 0x00affa000000ffffull
 #define SEG_TSS   0x0000890000000000ull /* present, available 64-bit TSS */
 
-void cpu_load_tables(const struct Cpu *c)
-{
-    struct Pseudodesc pd = { sizeof(c->cpu_gdt) - 1, (uint64_t)c->cpu_gdt };
-
-    asm volatile("lgdt %0" : : "m"(pd));
-    trap_init_percpu();
-}
-
 static void gdt_init(struct Cpu *c)
 {
     uint64_t base = (uint64_t)&c->cpu_tss;
@@ -86,6 +78,7 @@ static void gdt_init(struct Cpu *c)
     c->cpu_tss.ist[1] = (uint64_t)(c->cpu_df_stack + sizeof(c->cpu_df_stack));
     c->cpu_tss.iomap_base = sizeof(c->cpu_tss); /* beyond the limit: no port for user code */
 
+    c->cpu_gdtr = (struct Pseudodesc){ sizeof(c->cpu_gdt) - 1, (uint64_t)c->cpu_gdt };
     cpu_load_tables(c);
     asm volatile("ltr %w0" : : "r"((uint16_t)GD_TSS0));
     /* After a reset LDTR is valid and covers the first 64 KiB, which user code may map. */

@@ -217,7 +217,7 @@ static void end_mark(struct Env *e, int status, struct EnvList *doomed)
     sched_remove(e);
     ipc_env_gone(e);
     if (e == curenv) {
-        cpu_load_cr3(PADDR(kern_pml4));
+        cpu_load_cr3(kern_cr3);
         this_cpu()->cpu_env = NULL;
     }
     envlist_append(doomed, e);

@@ -5,6 +5,7 @@
 #ifndef JOS_KERN_ENV_H
 #define JOS_KERN_ENV_H
 
+#include <inc/assert.h>
 #include <inc/env.h>
 #include <kern/cpu.h>
 #include <kern/envlist.h>
@@ -134,9 +135,23 @@ static inline void sched_block(enum EnvWait why, uint64_t deadline)
 {
     sched_block_env(curenv, why, deadline);
 }
+#define SYSCALL_LEN 2 /* bytes of the SYSCALL instruction */
 /* Let the current env execute its SYSCALL instruction again, with the same arguments, when it
  * wakes. */
-void sched_restart(void);
+static inline void sched_restart(void)
+{
+    struct Trapframe *tf = &curenv->env_tf;
+
+    assert(tf->tf_trapno == T_SYSCALL);
+    tf->tf_rip -= SYSCALL_LEN;
+}
+/* e waits after sched_restart: its system call is over, with this result, and not executed again.
+ */
+static inline void sched_finish(struct Env *e, int64_t result)
+{
+    e->env_tf.tf_rip += SYSCALL_LEN;
+    e->env_tf.tf_rax = result;
+}
 /* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
  * ENV_NOT_RUNNABLE. */
 void sched_wake(struct Env *e);

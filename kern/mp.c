@@ -14,6 +14,7 @@
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
+#include <vmm/guest.h>
 
 #define AP_START      0x8000 /* where kern/entry.S's real-mode code is copied to; below 1 MiB */
 #define INIT_WAIT_US  10000
@@ -41,11 +42,11 @@ void ap_main(void)
 {
     struct Cpu *c = starting;
 
-    lcr3(PADDR(kern_pml4));
+    lcr3(kern_cr3);
     cpu_init(c);
     lapic_init(false);
     gdb_cpu_start();
-    cpu_load_cr3(PADDR(kern_pml4));
+    cpu_load_cr3(kern_cr3);
     c->cpu_started = true;
     sched_yield();
 }
@@ -98,6 +99,7 @@ void cpu_flush_poll(void)
     if (req == c->cpu_flush_done)
         return;
     lcr3(rcr3());
+    vmx_put_down();
     __atomic_store_n(&c->cpu_flush_done, req, __ATOMIC_RELEASE);
 }
 

@@ -14,6 +14,7 @@
 #include <kern/pmap.h>
 
 uint64_t *kern_pml4;
+physaddr_t kern_cr3;
 static void *zeroes;            /* a frame of zeroes, mapped where there is nothing to show */
 static uint64_t user_info_pdpt; /* PML4 entry of UPAGES and UENVS, the same in every env */
 
@@ -349,6 +350,7 @@ void mem_init(void)
     frame_init(platform_mbi());
 
     kern_pml4 = boot_alloc(PGSIZE);
+    kern_cr3 = PADDR(kern_pml4);
     memset(kern_pml4, 0, PGSIZE);
     frame_each_ram(map_direct);
     map_image(text_start, text_end, 0);
@@ -357,5 +359,5 @@ void mem_init(void)
     guard_stacks();
     reserve_upper_half();
     map_user_info();
-    cpu_load_cr3(PADDR(kern_pml4));
+    cpu_load_cr3(kern_cr3);
 }

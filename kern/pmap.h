@@ -14,6 +14,7 @@ struct MultibootInfo;
 extern struct PageInfo *pages; /* one per frame, indexed by physical page number */
 extern size_t npages;          /* frames covered: highest RAM address / PGSIZE */
 extern uint64_t *kern_pml4;    /* the kernel's own tables; their upper half is in every env */
+extern physaddr_t kern_cr3;    /* where they are */
 
 /* Physical <-> kernel virtual through the direct map. */
 static inline void *KADDR(physaddr_t pa)

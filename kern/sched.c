@@ -20,10 +20,9 @@
 #include <kern/trap.h>
 #include <vmm/guest.h>
 
-#define SLICE_MS    30
-#define NEVER       (~0ul)
-#define SYSCALL_LEN 2 /* bytes of the SYSCALL instruction */
-#define NIRQ        16
+#define SLICE_MS 30
+#define NEVER    (~0ul)
+#define NIRQ     16
 
 /* Under env_lock: */
 static struct EnvList run_queue;
@@ -188,14 +187,6 @@ void sched_wait_console(struct Env *e)
     envlist_append(&console_waiters, e);
 }
 
-void sched_restart(void)
-{
-    struct Trapframe *tf = &curenv->env_tf;
-
-    assert(tf->tf_trapno == T_SYSCALL);
-    tf->tf_rip -= SYSCALL_LEN;
-}
-
 void sched_wake(struct Env *e)
 {
     if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait != WAIT_NONE && sched_unblock(e))
@@ -278,10 +269,10 @@ ALWAYS_INLINE void __attribute__((noreturn)) resume(struct Cpu *c, struct Env *e
 }
 
 /* The same with a guest. An address space that this CPU no longer protects must not stay loaded. */
-static void __attribute__((noreturn)) resume_guest(struct Cpu *c, struct Env *e)
+ALWAYS_INLINE void __attribute__((noreturn)) resume_guest(struct Cpu *c, struct Env *e)
 {
-    if (c->cpu_cr3 != PADDR(kern_pml4))
-        cpu_set_cr3(c, PADDR(kern_pml4));
+    if (c->cpu_cr3 != kern_cr3)
+        cpu_set_cr3(c, kern_cr3);
     spin_unlock(&env_lock);
     if (c->cpu_timer_check)
         sched_arm_timer();
@@ -396,8 +387,8 @@ static void __attribute__((noreturn, noinline)) stay(struct Cpu *c, struct Env *
 static uint64_t idle(struct Cpu *c)
 {
     c->cpu_env = NULL;
-    if (c->cpu_cr3 != PADDR(kern_pml4))
-        cpu_load_cr3(PADDR(kern_pml4));
+    if (c->cpu_cr3 != kern_cr3)
+        cpu_load_cr3(kern_cr3);
     while (!run_queue.head) {
         c->cpu_idle = true;
         spin_unlock(&env_lock);

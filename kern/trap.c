@@ -23,6 +23,7 @@
 #define IST_DF         2
 
 static struct Gatedesc idt[TRAP_VECTORS];
+const struct Pseudodesc idt_desc = { sizeof(idt) - 1, (uint64_t)idt };
 
 extern const char trap_stubs[];
 extern const char user_access_start[], user_access_end[], user_access_fault[];
@@ -83,13 +84,6 @@ void trap_set_gate(int vector, const char *entry, int ist)
     g->off_0 = at;
     g->off_16 = at >> 16;
     g->off_32 = at >> 32;
-}
-
-void trap_init_percpu(void)
-{
-    struct Pseudodesc pd = { sizeof(idt) - 1, (uint64_t)idt };
-
-    asm volatile("lidt %0" : : "m"(pd));
 }
 
 void print_trapframe(const struct Trapframe *tf)

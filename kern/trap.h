@@ -9,8 +9,7 @@
 #define TRAP_STUB_SIZE 16 /* of an entry in kern/trapentry.S */
 #define IST_NMI        1  /* NMI and machine check have this stack */
 
-/* Load the IDT on this CPU. */
-void trap_init_percpu(void);
+/* Fill the IDT, which all CPUs share. */
 void trap_init(void);
 /* Give a vector, while only one CPU runs, another entry and interrupt stack (an index of the TSS's
  * IST; 0: none). */

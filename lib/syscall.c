@@ -202,9 +202,14 @@ int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t 
     return call5(SYS_ept_map, srcenv, (uintptr_t)srcva, guest, gpa, perm);
 }
 
-int sys_guest_run(envid_t guest, struct GuestExit *x, bool console)
+int sys_guest_share(envid_t guest, struct GuestExit *page)
 {
-    return call3(SYS_guest_run, guest, (uintptr_t)x, console);
+    return call2(SYS_guest_share, guest, (uintptr_t)page);
+}
+
+int sys_guest_run(envid_t guest, bool console)
+{
+    return call2(SYS_guest_run, guest, console);
 }
 
 int sys_guest_irq(envid_t guest, int vector)

@@ -46,6 +46,8 @@ asm(".section .rodata\n"
 _Static_assert(FROM == 0x200000 && TO == 0x4200000, "as in the guest's code");
 
 static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
+static char exit_page[PGSIZE] __attribute__((aligned(PGSIZE)));
+static struct GuestExit *const last = (struct GuestExit *)exit_page;
 
 static uint64_t free_frames(void)
 {
@@ -62,11 +64,11 @@ static struct GuestStats stats_of(envid_t guest)
 }
 
 /* Let the guest go on to its next OUT. */
-static void run_to_out(envid_t guest, struct GuestExit *x)
+static void run_to_out(envid_t guest)
 {
-    CHECK_IS(sys_guest_run(guest, x, false), 0);
-    CHECK(x->event == GUEST_EV_IO, "event %u: %s", x->event, x->why);
-    x->skip = 1;
+    int event = sys_guest_run(guest, false);
+    CHECK(event == GUEST_EV_IO, "event %d: %s", event, last->why);
+    last->skip = 1;
 }
 
 static envid_t start_guest(void)
@@ -75,6 +77,9 @@ static envid_t start_guest(void)
     envid_t guest = sys_env_mkguest(MEMSIZE, CODE, 0, why, sizeof(why));
     CHECK(guest > 0, "no guest: %e %s", guest, why);
     CHECK_IS(sys_guest_mem(guest, CODE, (void *)guest_code, guest_code_end - guest_code, true), 0);
+    last->skip = 0; /* which gives the page memory of its own */
+    CHECK_IS(sys_guest_share(guest, last), 0);
+    CHECK_IS(sys_guest_share(guest, last), -E_BUSY);
     CHECK_IS(sys_env_set_status(guest, ENV_RUNNABLE), 0);
     return guest;
 }
@@ -111,18 +116,17 @@ static void check_contents(envid_t guest)
 /* Touch, replace one page, and look again. */
 static void one_guest(void)
 {
-    static struct GuestExit x;
     envid_t guest = start_guest();
 
-    run_to_out(guest, &x);
+    run_to_out(guest);
     check_touched(guest);
     check_contents(guest);
 
     memset(page, 0x5a, sizeof(page));
     CHECK_IS(sys_ept_map(0, page, guest, REPLACED, MAP_PERM), 0);
     CHECK_IS(stats_of(guest).large_pages, NREGIONS - NSMALL - 1);
-    run_to_out(guest, &x);
-    CHECK_IS(x.regs.rax, 1); /* the one that was replaced, and nothing beside it */
+    run_to_out(guest);
+    CHECK_IS(last->regs.rax, 1); /* the one that was replaced, and nothing beside it */
     end_guest(guest);
 }
 

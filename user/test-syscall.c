@@ -176,7 +176,6 @@ static void privilege(void)
 
 static void others(void)
 {
-    struct GuestExit x;
     char why[64];
 
     CHECK(sys_irq_wait(14, 1) < 0, "a user program waits for the disk's interrupt");
@@ -184,7 +183,8 @@ static void others(void)
     CHECK(sys_env_mkguest(~0ul, 0, 0, why, sizeof(why)) < 0, "a guest of 16 EiB");
     CHECK(sys_env_mkguest(GUEST_MEM_DEFAULT, 0, ~0, why, sizeof(why)) < 0, "unknown guest flags");
     CHECK(sys_ept_map(0, page, 0, 0, PERM_RW) < 0, "ept_map for no guest");
-    CHECK(sys_guest_run(0, &x, false) < 0, "guest_run of no guest");
+    CHECK(sys_guest_run(0, false) < 0, "guest_run of no guest");
+    CHECK(sys_guest_share(0, (void *)page) < 0, "guest_share with no guest");
     CHECK(sys_guest_mem(0, 0, why, 1, false) < 0, "guest_mem of no guest");
     CHECK(sys_guest_stats(0, (void *)KERNBASE) < 0, "guest_stats of no guest");
     CHECK(sys_host_ipc_send(0, page, PERM_RW) < 0, "a user program asks the host");

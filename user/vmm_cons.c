@@ -20,11 +20,11 @@ static struct {
     char buf[TEXT_SIZE];
     size_t used;
     bool mid_line; /* the guest's output does not end with a newline */
-    int error;     /* of the first write that failed */
 } text;
 
 #define PIPE_PATIENCE_MS 500
 
+static bool wanted; /* console input is an event for the monitor */
 static bool from_console;
 static bool file_ended; /* fd 0 is a file or pipe that has no more */
 static bool file_given; /* it had something */
@@ -56,9 +56,14 @@ bool cons_in_background(void)
     return false;
 }
 
+void cons_look(void)
+{
+    wanted = attached() && (from_console || file_given || attached_on_request());
+}
+
 bool cons_wanted(void)
 {
-    return attached() && (from_console || file_given || attached_on_request());
+    return wanted;
 }
 
 bool cons_pending(void)
@@ -96,6 +101,7 @@ static void refill(void)
         return;
     }
     file_given = true;
+    cons_look();
     for (ssize_t i = 0; i < n; i++)
         ring_put(buf[i]);
 }
@@ -122,8 +128,8 @@ void cons_flush(void)
         return;
     if (!to_console) {
         ssize_t r = write(1, text.buf, text.used);
-        if (r < 0 && text.error == 0)
-            text.error = r;
+        if (r < 0)
+            end_guest(1, "its output cannot be written: %s", strerror(r));
     }
     attach_output(text.buf, text.used, to_console);
     text.used = 0;
@@ -170,9 +176,4 @@ void cons_fresh_line(void)
     if (text.mid_line)
         put('\n');
     cons_flush();
-}
-
-int cons_error(void)
-{
-    return text.error;
 }

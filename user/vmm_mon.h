@@ -117,6 +117,8 @@ void cons_setup(void);
 bool cons_in_background(void);
 /* Is console input an event for the monitor? */
 bool cons_wanted(void);
+/* Find that out anew, after everything that may have changed who has the console. */
+void cons_look(void);
 /* Take what the console has. Returns false if the user wants the console back. */
 bool cons_take(void);
 /* Next input byte, -1: none. With ask, a file or pipe is read (and a pipe waited for). */
@@ -135,8 +137,6 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool cons_mid_line(void);
 /* Flush, and begin a new line unless the guest's output ended with one. */
 void cons_fresh_line(void);
-/* Writing the output failed: 0 or -E_*. */
-int cons_error(void);
 
 /* ---- vmm_attach.c: who has the host's console ---- */
 

@@ -70,26 +70,28 @@ static void pm1_out(uint16_t port, uint8_t v)
         end_guest(0, NULL);
 }
 
+/* In ascending order; the last one, which no port reaches, ends every search. */
 static const struct Device {
-    uint16_t first, last;
+    uint32_t first, last;
     uint8_t (*in)(uint16_t port); /* NULL: all ones */
     void (*out)(uint16_t port, uint8_t v);
 } devices[] = {
-    { COM1, COM1 + COM_NPORTS - 1, uart_in, uart_out },
     { PORT_KBC_DATA, PORT_KBC_DATA, kbc_in, kbc_out },
     { PORT_KBC, PORT_KBC, kbc_in, kbc_out },
     { PORT_FAST_RESET, PORT_FAST_RESET, NULL, fast_reset_out },
-    { PORT_RESET_CTL, PORT_RESET_CTL, NULL, reset_ctl_out },
+    { COM1, COM1 + COM_NPORTS - 1, uart_in, uart_out },
     { PORT_EXIT, PORT_EXIT, NULL, exit_out },
     { PORT_PM1_HIGH, PORT_PM1_HIGH, NULL, pm1_out },
+    { PORT_RESET_CTL, PORT_RESET_CTL, NULL, reset_ctl_out },
+    { UINT16_MAX + 1, UINT32_MAX, NULL, NULL },
 };
 
 static const struct Device *find_device(uint16_t port)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(devices); i++)
-        if (port >= devices[i].first && port <= devices[i].last)
-            return &devices[i];
-    return NULL;
+    const struct Device *d = devices;
+    while (port > d->last)
+        d++;
+    return port >= d->first ? d : NULL;
 }
 
 static uint8_t in_byte(uint16_t port)
@@ -109,18 +111,28 @@ static void out_byte(uint16_t port, uint8_t v)
         unknown++;
 }
 
-void ports_io(struct GuestExit *x)
+static uint64_t __attribute__((noinline)) in_bytes(uint16_t port, unsigned n)
 {
     uint64_t value = 0;
+    for (unsigned i = 0; i < n; i++)
+        value |= (uint64_t)in_byte(port + i) << 8 * i;
+    return value;
+}
 
-    for (unsigned i = 0; i < x->io_size; i++) {
-        uint16_t port = x->io_port + i;
-        if (x->io_in)
-            value |= (uint64_t)in_byte(port) << 8 * i;
-        else
-            out_byte(port, x->regs.rax >> 8 * i);
-    }
-    if (x->io_in)
-        x->regs.rax = value;
+static void __attribute__((noinline)) out_bytes(uint16_t port, unsigned n, uint64_t value)
+{
+    for (unsigned i = 0; i < n; i++)
+        out_byte(port + i, value >> 8 * i);
+}
+
+/* Devices are accessed by bytes mostly, and polled without end. */
+void ports_io(struct GuestExit *x)
+{
     x->skip = 1;
+    if (x->io.in)
+        x->regs.rax = x->io.size == 1 ? in_byte(x->io.port) : in_bytes(x->io.port, x->io.size);
+    else if (x->io.size == 1)
+        out_byte(x->io.port, x->regs.rax);
+    else
+        out_bytes(x->io.port, x->io.size, x->regs.rax);
 }

@@ -135,30 +135,41 @@ static void (*const handlers[])(struct GuestExit *x) = {
     [GUEST_EV_DEAD] = on_dead,       [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
 };
 
-static void handle(struct GuestExit *x)
+static void handle(unsigned event, struct GuestExit *x)
 {
-    if (x->event < ARRAY_SIZE(handlers) && handlers[x->event])
-        handlers[x->event](x);
+    if (event < ARRAY_SIZE(handlers) && handlers[event])
+        handlers[event](x);
     else
-        end_guest(1, "unknown event %u from the VMM", x->event);
-    if (cons_error() < 0)
-        end_guest(1, "its output cannot be written: %s", strerror(cons_error()));
+        end_guest(1, "unknown event %u from the VMM", event);
+}
+
+/* Serve the guest until this was its last event. */
+static void serve(envid_t guest, struct GuestExit *x)
+{
+    int event = GUEST_EV_NONE;
+    while (!run.ended) {
+        if (event != GUEST_EV_IO) /* I/O comes often, and changes nothing there */
+            cons_look();
+        event = sys_guest_run(guest, cons_wanted());
+        if (event >= 0)
+            handle(event, x);
+        else if (event == -E_BAD_ENV)
+            end_guest(1, "it was killed");
+        else
+            end_guest(1, "the VMM lost it: %s", strerror(event));
+    }
 }
 
 int run_guest(envid_t guest, const char *name)
 {
-    static struct GuestExit x;
+    static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
     run.guest = guest;
-    while (!run.ended) {
-        int r = sys_guest_run(guest, &x, cons_wanted());
-        if (r == -E_BAD_ENV)
-            end_guest(1, "it was killed");
-        else if (r < 0)
-            end_guest(1, "the VMM lost it: %s", strerror(r));
-        else
-            handle(&x);
-    }
+    page[0] = 0; /* it has memory of its own now, which can be shared */
+    int r = sys_guest_share(guest, (struct GuestExit *)page);
+    if (r < 0)
+        end_guest(1, "the VMM has no page for its exits: %s", strerror(r));
+    serve(guest, (struct GuestExit *)page);
     gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
     if (run.why[0] && attached())

@@ -136,7 +136,7 @@ static int64_t copy_chain(const struct GuestChain *c, uintptr_t frames, size_t n
 
 int64_t sys_guest_backtrace(envid_t guest, uintptr_t frames, size_t n)
 {
-    struct Guest *g = guest_find(guest, false);
+    struct Guest *g = guest_find(guest);
     if (g == NULL)
         return -E_BAD_ENV;
     struct GuestChain living = { 0 };

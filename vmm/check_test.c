@@ -54,7 +54,6 @@ static bool fresh_vmcs(struct Guest *g, enum CheckBase base)
     g->vmcs_ready = false;
     if (!vmcs_load(g))
         return false;
-    vmcs_host_refresh(g);
     vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmtry_exit);
     vmwrite(VMCS_PREEMPT_TIMER, 0);
     for (const struct Poke *p = check_base_pokes(base); p->op != POKE_END; p++)

@@ -36,7 +36,6 @@ static bool prepare(struct Guest *g)
     if (gmem_host(g, TEST_ENTRY, &len, GMEM_WRITE, &hva) < 0 || !vmcs_load(g))
         return false;
     memcpy(hva, code, sizeof code);
-    vmcs_host_refresh(g);
     vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmtry_exit);
     vmwrite(VMCS_HOST_CR3, rcr3()); /* the monitor's system call goes on behind the test */
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin & ~PIN_EXTINT); /* they wait until the test is over */

@@ -24,7 +24,7 @@ static uint64_t ones(uint64_t rax, uint32_t size)
 
 bool handle_ioinstr(struct Guest *g)
 {
-    uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
+    uint64_t qual = vmread_known(VMCS_EXIT_QUALIFICATION);
     struct Trapframe *tf = &g->env->env_tf;
     if (!(qual & QUAL_IO_STRING) && is_idle_port(QUAL_IO_PORT(qual))) {
         if (qual & QUAL_IO_IN)
@@ -32,9 +32,11 @@ bool handle_ioinstr(struct Guest *g)
         return skip(g);
     }
     g->exit.qualification = qual;
-    g->exit.io_port = QUAL_IO_PORT(qual);
-    g->exit.io_size = QUAL_IO_SIZE(qual);
-    g->exit.io_in = !!(qual & QUAL_IO_IN);
+    g->exit.io = (struct GuestIo){
+        .port = QUAL_IO_PORT(qual),
+        .size = QUAL_IO_SIZE(qual),
+        .in = !!(qual & QUAL_IO_IN),
+    };
     if (qual & QUAL_IO_STRING)
         return handle_string_io(g);
     return guest_stop(g, GUEST_EV_IO);

@@ -55,7 +55,7 @@ static bool translate(struct Guest *g, uint64_t va, uint32_t access)
         enum WalkResult r = guest_walk(g, va + i, access, &s->gpa[i]);
         if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, s->gpa[i], 1))) {
             guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
-                       g->exit.io_port, va + i);
+                       g->exit.io.port, va + i);
             return false;
         }
         if (r != WALK_OK) {
@@ -85,10 +85,10 @@ static void access_byte(struct Guest *g, gpa_t gpa, uint8_t *byte, bool write)
 bool handle_string_io(struct Guest *g)
 {
     struct Trapframe *tf = &g->env->env_tf;
-    struct StringIo s = { .size = g->exit.io_size, .rep = g->exit.qualification & QUAL_IO_REP };
+    struct StringIo s = { .size = g->exit.io.size, .rep = g->exit.qualification & QUAL_IO_REP };
     if (!vmx_caps.string_info) {
         guest_kill(g, "string I/O on port 0x%x at rip 0x%lx: this CPU does not report enough",
-                   g->exit.io_port, vmread(VMCS_GUEST_RIP));
+                   g->exit.io.port, vmread(VMCS_GUEST_RIP));
         return leave(g);
     }
     uint32_t info = vmread(VMCS_EXIT_INSTR_INFO);
@@ -97,18 +97,18 @@ bool handle_string_io(struct Guest *g)
     if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
         return skip(g);
     uint64_t va = vmread(VMCS_GUEST_LINEAR_ADDRESS);
-    int seg = g->exit.io_in ? SEG_ES : (int)INFO_SEGMENT(info);
-    if (!segment_allows(seg, va, s.size, g->exit.io_in)) {
+    int seg = g->exit.io.in ? SEG_ES : (int)INFO_SEGMENT(info);
+    if (!segment_allows(seg, va, s.size, g->exit.io.in)) {
         inject_exception(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
         return resume(g);
     }
     g->string_io = s;
     uint32_t user = AR_DPL(vmread(VMCS_GUEST_SS_AR)) == 3 ? FEC_U : 0;
-    if (!translate(g, va, user | (g->exit.io_in ? FEC_WR : 0))) {
+    if (!translate(g, va, user | (g->exit.io.in ? FEC_WR : 0))) {
         g->string_io.size = 0;
         return resume(g);
     }
-    for (uint32_t i = 0; i < s.size && !g->exit.io_in; i++)
+    for (uint32_t i = 0; i < s.size && !g->exit.io.in; i++)
         access_byte(g, g->string_io.gpa[i], (uint8_t *)&g->string_io.value + i, false);
     return g->doomed ? leave(g) : guest_stop(g, GUEST_EV_IO);
 }
@@ -118,9 +118,9 @@ void answer_string_io(struct Guest *g, uint64_t value)
     struct Trapframe *tf = &g->env->env_tf;
     struct StringIo *s = &g->string_io;
     int64_t delta = s->backwards ? -(int64_t)s->size : (int64_t)s->size;
-    for (uint32_t i = 0; i < s->size && g->exit.io_in; i++)
+    for (uint32_t i = 0; i < s->size && g->exit.io.in; i++)
         access_byte(g, s->gpa[i], (uint8_t *)&value + i, true);
-    advance(g->exit.io_in ? &tf->tf_rdi : &tf->tf_rsi, delta, s->address_mask);
+    advance(g->exit.io.in ? &tf->tf_rdi : &tf->tf_rsi, delta, s->address_mask);
     if (s->rep)
         advance(&tf->tf_rcx, -1, s->address_mask);
     if (!s->rep || (tf->tf_rcx & s->address_mask) == 0)

@@ -19,6 +19,8 @@ int vmx_init_vmxon(void);
 /* Enter guest env e (already curenv, its FPU state loaded) and handle its exits until the scheduler
  * should be asked. When it returns, the caller calls sched_yield; e may be blocked. */
 void vmx_vmrun(struct Env *e);
+/* Another CPU has asked for the VMCS that is active on this one (Cpu.cpu_vmcs_wanted). */
+void vmx_put_down(void);
 /* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
 bool guest_uses_drs(const struct Guest *g);
 /* With the word vmxcheck-test, at boot: break the rules of VM entry one by one and compare the
@@ -46,7 +48,8 @@ void guests_print_exits(size_t n);
 int64_t sys_guest_check(uintptr_t why, size_t whysize);
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize);
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm);
-int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console);
+int64_t sys_guest_share(envid_t guest, uintptr_t va);
+int64_t sys_guest_run(envid_t guest, bool console);
 int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);

@@ -12,29 +12,6 @@
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul
 
-struct Guest *guest_find(envid_t id, bool own)
-{
-    struct Env *e = env_slot(id);
-    struct spinlock *lock = env_mem(e);
-    spin_lock(lock);
-    if (e->env_id == id && e->env_status != ENV_DYING &&
-        (!own || e->env_parent_id == curenv->env_id) && e->env_guest != NULL)
-        return e->env_guest;
-    spin_unlock(lock);
-    return NULL;
-}
-
-/* The same if it is the caller's own. */
-static struct Guest *guest_open(envid_t id)
-{
-    return guest_find(id, true);
-}
-
-void guest_close(struct Guest *g)
-{
-    spin_unlock(env_mem(g->env));
-}
-
 static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
 {
     if (memsize < GUEST_MEM_MIN || memsize > GUEST_MEM_MAX || memsize % PGSIZE != 0)
@@ -122,99 +99,6 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     /* LAB 3 end */
 }
 
-/* Give the event to the monitor. A guest that has ended stays until its monitor destroys it, so
- * that its statistics can be read. */
-static int64_t deliver_event(struct Guest *g, uintptr_t x)
-{
-    size_t len = g->doomed ? sizeof g->exit : offsetof(struct GuestExit, why);
-    if (copyout(x, &g->exit, len) < 0)
-        return -E_FAULT;
-    g->state = GUEST_DELIVERED;
-    return 0;
-}
-
-/* An event that the guest has no part in: it is not stopped. */
-static int64_t other_event(uint32_t event, uintptr_t x)
-{
-    return copyout(x + offsetof(struct GuestExit, event), &event, sizeof event);
-}
-
-/* What is there for the monitor; GUEST_EV_NONE: nothing. env_lock is held. */
-static enum GuestEvent next_event(const struct Guest *g, bool console)
-{
-    if (curenv->env_senders.head != NULL)
-        return GUEST_EV_MESSAGE;
-    if (g->state == GUEST_EVENT)
-        return g->exit.event;
-    if (console && cons_has_input())
-        return GUEST_EV_CONSOLE;
-    return serport_has_input(curenv->env_id) ? GUEST_EV_SERIAL : GUEST_EV_NONE;
-}
-
-/* Nothing is there: wait, and leave the CPU to the guest (NULL: to anybody). The call is executed
- * again after the wake-up; the answer has been applied, which the state says. g and env_lock are
- * released. */
-static void __attribute__((noreturn)) await_event(struct Guest *g, bool console, struct Env *guest)
-{
-    curenv->env_wait_id = g->env->env_id;
-    curenv->env_wait_arg = console;
-    sched_restart();
-    sched_block(WAIT_GUEST, 0);
-    guest_close(g);
-    if (guest != NULL)
-        sched_handoff(guest);
-    spin_unlock(&env_lock);
-    sched_yield();
-}
-
-/* The monitor's answer to the event that it has, if it owes one. -E_BAD_ENV, -E_FAULT. */
-static int take_answer(struct Guest *g, uintptr_t x, bool *answered)
-{
-    struct GuestExit answer;
-    *answered = false;
-    if (g->state != GUEST_DELIVERED)
-        return 0;
-    if (g->doomed)
-        return -E_BAD_ENV;
-    if (debug_holds(g))
-        return 0;
-    if (copyin(&answer, x, offsetof(struct GuestExit, why)) < 0)
-        return -E_FAULT;
-    guest_answer(g, &answer);
-    *answered = true;
-    return 0;
-}
-
-/* sys_guest_run of an open guest. Does not return if there is nothing for the monitor yet. */
-static int64_t run_guest(struct Guest *g, uintptr_t x, bool console)
-{
-    bool answered;
-    int r = take_answer(g, x, &answered);
-    if (r < 0)
-        return r;
-    spin_lock(&env_lock);
-    struct Env *guest = answered ? guest_release(g) : NULL;
-    enum GuestEvent event = next_event(g, console);
-    if (event == GUEST_EV_NONE)
-        await_event(g, console, guest);
-    if (guest != NULL)
-        sched_ready(guest);
-    spin_unlock(&env_lock);
-    if (event == GUEST_EV_CONSOLE || event == GUEST_EV_MESSAGE || event == GUEST_EV_SERIAL)
-        return other_event(event, x);
-    return deliver_event(g, x);
-}
-
-int64_t sys_guest_run(envid_t guest, uintptr_t x, bool console)
-{
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
-        return -E_BAD_ENV;
-    int64_t r = run_guest(g, x, console);
-    guest_close(g);
-    return r;
-}
-
 int64_t sys_guest_irq(envid_t guest, int vector)
 {
     struct Guest *g = guest_open(guest);
@@ -285,7 +169,7 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
 
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
 {
-    struct Guest *g = guest_find(guest, false);
+    struct Guest *g = guest_find(guest);
     if (g == NULL)
         return -E_BAD_ENV;
     g->stats.exits = 0;
@@ -299,7 +183,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
 
 int64_t sys_guest_pause(envid_t guest, bool paused)
 {
-    struct Guest *g = guest_find(guest, false);
+    struct Guest *g = guest_find(guest);
     if (g == NULL)
         return -E_BAD_ENV;
     spin_lock(&env_lock);

@@ -128,7 +128,8 @@ struct Guest {
 
     struct StringIo string_io;
     enum GuestState state;
-    struct GuestExit exit; /* the event for the monitor */
+    struct GuestExit exit;    /* the event for the monitor; registers are in it while it stops */
+    struct GuestExit *shared; /* the monitor's page (sys_guest_share), with a reference; or NULL */
     struct GuestStats stats;
 
     /* Clocks of GuestStats.vmm_ticks and monitor_ticks */
@@ -154,15 +155,11 @@ void guest_drop(struct Guest *g);
 /* End a guest: it never runs again, and its monitor hears the reason. Safe at any time and twice:
  * the first reason stays. */
 void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
-/* Stop the guest that runs here for its monitor, with g->exit.event and what belongs to it filled
- * in. */
+
+/* ---- stop.c ---- */
+/* Stop the guest that runs here for its monitor; what belongs to the event is in g->exit, but for
+ * registers. Does not return if the monitor gets the CPU at once. */
 bool guest_stop(struct Guest *g, enum GuestEvent event);
-/* The monitor's answer in x: registers, and whether to go on behind the instruction. The guest
- * stays stopped until guest_release. */
-void guest_answer(struct Guest *g, const struct GuestExit *x);
-/* Let the guest go on. Returns its env if it could run here right away, and the caller has to see
- * to that; else NULL. env_lock is held. */
-struct Env *guest_release(struct Guest *g);
 /* The monitor, if it waits for an event of this guest, else NULL. env_lock is held. */
 struct Env *guest_waiting_monitor(const struct Guest *g);
 
@@ -206,6 +203,8 @@ void skip_instruction(void);
  * been put to sleep. */
 bool halt_is_over(struct Guest *g);
 
+/* Take the guest's state that the VMCS does not hold off this CPU, and give the host its own. */
+void vcpu_leave(struct Guest *g);
 /* The debug registers of the guest, or of its debugger, to the CPU; the guest's from there. */
 void load_debug_registers(const struct Guest *g);
 void save_debug_registers(struct Guest *g);
@@ -301,11 +300,40 @@ static inline void count_exit(struct Guest *g, uint64_t reason)
     g->stats.reasons[reason]++;
 }
 
-/* ---- guest_syscalls.c ---- */
-/* The guest of this id, with `own` only one that the caller has made, or NULL. It cannot go away
- * until guest_close: its slot's lock is held, and an env gives up env_guest under that lock. */
-struct Guest *guest_find(envid_t id, bool own);
-void guest_close(struct Guest *g);
+/* ---- For system calls ---- */
+/* Is e the guest of this id? Its lock is held. */
+static inline bool is_guest_env(const struct Env *e, envid_t id)
+{
+    return e->env_guest != NULL && e->env_id == id && e->env_status != ENV_DYING;
+}
+
+/* The guest of this id, whoever has made it, or NULL. It cannot go away until guest_close: its
+ * slot's lock is held, and an env gives up env_guest under that lock. */
+static inline struct Guest *guest_find(envid_t id)
+{
+    struct Env *e = env_slot(id);
+    spin_lock(env_mem(e));
+    if (is_guest_env(e, id))
+        return e->env_guest;
+    spin_unlock(env_mem(e));
+    return NULL;
+}
+
+/* The same of a guest that the caller has made. */
+static inline struct Guest *guest_open(envid_t id)
+{
+    struct Env *e = env_slot(id);
+    spin_lock(env_mem(e));
+    if (is_guest_env(e, id) && e->env_parent_id == curenv->env_id)
+        return e->env_guest;
+    spin_unlock(env_mem(e));
+    return NULL;
+}
+
+static inline void guest_close(struct Guest *g)
+{
+    spin_unlock(env_mem(g->env));
+}
 
 /* Charge the ticks since the clock's start to the last exit. */
 static inline void charge_vmm_ticks(struct Guest *g, uint64_t now)

@@ -30,12 +30,13 @@ static inline bool attend_and_enter(struct Guest *g)
 
 /* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
  * CPU. */
-static bool __attribute__((noinline)) look_around(struct Guest *g, uint64_t now)
+ALWAYS_INLINE bool look_around(struct Guest *g, uint64_t now)
 {
     uint64_t due = MIN(g->stay_until, sched_deadline());
     if (now >= due)
         return false;
-    vapic_timer_check(g, now);
+    if (g->vapic.timer_due != 0)
+        vapic_timer_check(g, now);
     arm_deadline(g, now, due);
     return attend_and_enter(g);
 }
@@ -131,6 +132,11 @@ bool halt_is_over(struct Guest *g)
     return over;
 }
 
+bool guest_uses_drs(const struct Guest *g)
+{
+    return g->dr_live || debug_owns_drs(g);
+}
+
 /* Debug registers are the guest's, or its debugger's, only while it runs, and only if it uses them.
  */
 void load_debug_registers(const struct Guest *g)
@@ -146,11 +152,6 @@ void load_debug_registers(const struct Guest *g)
     ldr2(g->dr[2]);
     ldr3(g->dr[3]);
     ldr6(g->dr6);
-}
-
-bool guest_uses_drs(const struct Guest *g)
-{
-    return g->dr_live || debug_owns_drs(g);
 }
 
 static void keep_debug_registers(struct Guest *g)
@@ -171,27 +172,27 @@ void save_debug_registers(struct Guest *g)
     gdb_debug_registers();
 }
 
-/* Bring the guest's state onto this CPU. false: it cannot run, and has been ended or put to sleep;
- * its VMCS may have been loaded. */
-static bool vcpu_enter(struct Guest *g)
+/* Can the guest go on, or has it executed HLT and nothing has come? Then it has been put to sleep.
+ */
+static bool is_awake(struct Guest *g)
 {
-    if (!vmcs_load(g))
-        return false;
-    if (!g->started) {
-        g->started = true;
-        g->stats.start_tsc = read_tsc();
-    }
-    if (g->halted && !(g->attn & ATTN_DEBUG) && !halt_is_over(g))
-        return false;
-    vmcs_host_refresh(g);
-    lcr2(g->cr2);
-    load_debug_registers(g);
-    g->stay_until = read_tsc() + tsc_khz * MAX_STAY_MS;
-    look_around_soon(g);
-    return true;
+    return !g->halted || (g->attn & ATTN_DEBUG) || halt_is_over(g);
 }
 
-static void vcpu_leave(struct Guest *g)
+/* Bring the guest's state onto this CPU, where its VMCS is current, and do what comes before the
+ * entry. false: the host wants the CPU, or the guest has ended. */
+static bool vcpu_enter(struct Guest *g, uint64_t now)
+{
+    lcr2(g->cr2);
+    load_debug_registers(g);
+    if (!g->started)
+        g->stats.start_tsc = now;
+    g->started = true;
+    g->stay_until = now + tsc_khz * MAX_STAY_MS;
+    return look_around(g, now);
+}
+
+void vcpu_leave(struct Guest *g)
 {
     g->cr2 = rcr2();
     save_debug_registers(g);
@@ -213,8 +214,6 @@ static void block_if_stopped(struct Guest *g)
 
 static void run_loop(struct Guest *g)
 {
-    if (!resume(g))
-        return;
     enum VmxResult r = asm_vmrun(&g->env->env_tf, g, g->launched, &g->host_rsp);
     if (r == VMX_OK) {
         g->launched = true;
@@ -227,9 +226,11 @@ static void run_loop(struct Guest *g)
 void vmx_vmrun(struct Env *e)
 {
     struct Guest *g = e->env_guest;
-    start_vmm_clock(g);
-    if (g->state == GUEST_RUNS && vcpu_enter(g)) {
-        run_loop(g);
+    uint64_t now = read_tsc();
+    g->clock_start = now;
+    if (g->state == GUEST_RUNS && (vmcs_is_current(g) || vmcs_load(g)) && is_awake(g)) {
+        if (vcpu_enter(g, now))
+            run_loop(g);
         chain_at_end(g);
         vcpu_leave(g);
     }

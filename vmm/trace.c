@@ -156,7 +156,7 @@ void trace_action(struct Guest *g, bool again)
 
 int64_t sys_guest_trace_start(envid_t guest, size_t n)
 {
-    struct Guest *g = guest_find(guest, true);
+    struct Guest *g = guest_open(guest);
     if (g == NULL)
         return -E_BAD_ENV;
     int r;
@@ -204,7 +204,7 @@ static int64_t copy_trace(struct Trace *t, uint64_t *first, uintptr_t entries, s
 
 int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_t n)
 {
-    struct Guest *g = guest_find(guest, false);
+    struct Guest *g = guest_find(guest);
     if (g == NULL)
         return -E_BAD_ENV;
     uint64_t from;

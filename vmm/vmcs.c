@@ -89,6 +89,57 @@ void vmcs_access_failed(const char *insn, enum VmcsField field)
         guest_kill(g, "%s of %s failed: %s", insn, vmcs_field_name(field), why);
 }
 
+/* This CPU, which has g's VMCS, puts it down. */
+static void put_down(struct Guest *g)
+{
+    enum VmxResult r = vmclear(PADDR(g->vmcs));
+    if (r != VMX_OK)
+        cprintf("vmm: VMCLEAR failed: %s\n", vmx_result_words(r));
+    if (this_cpu()->cpu_vmcs_guest == g)
+        this_cpu()->cpu_vmcs_guest = NULL;
+    g->launched = false;
+    __atomic_store_n(&g->vmcs_cpu, -1, __ATOMIC_RELEASE);
+}
+
+void vmx_put_down(void)
+{
+    struct Cpu *c = this_cpu();
+    struct Guest *g = c->cpu_vmcs_wanted;
+    if (g == NULL)
+        return;
+    if (g->vmcs_cpu == (int)c->cpu_num)
+        put_down(g);
+    __atomic_store_n(&c->cpu_vmcs_wanted, NULL, __ATOMIC_RELEASE);
+}
+
+/* Ask the CPU that has g's VMCS to put it down, and wait. One request at a time fits there. */
+static void __attribute__((noinline, cold)) fetch(struct Guest *g, struct Cpu *c)
+{
+    struct Guest *none = NULL;
+    while (!__atomic_compare_exchange_n(&c->cpu_vmcs_wanted, &none, g, false, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED)) {
+        none = NULL;
+        cpu_flush_poll();
+        cpu_pause();
+    }
+    cpu_flush_remote(c);
+}
+
+/*
+ * A VMCS is active on at most one CPU, and with several CPUs at most one is active on each: the run
+ * loop unloads it each time the guest leaves its CPU, except that it stays while the guest's
+ * monitor has the CPU to answer an exit. If the monitor does something else instead, the CPU's next
+ * guest, or the CPU that wants this one, takes it off.
+ */
+void vmcs_unload(struct Guest *g)
+{
+    int cpu = __atomic_load_n(&g->vmcs_cpu, __ATOMIC_ACQUIRE);
+    if (cpu == (int)this_cpu()->cpu_num)
+        put_down(g);
+    else if (cpu >= 0)
+        fetch(g, &cpus[cpu]);
+}
+
 /* Make g's VMCS current on this CPU. false: g has been ended. */
 static bool make_current(struct Guest *g)
 {
@@ -106,11 +157,10 @@ static bool vmcs_switch(struct Guest *g)
     /* LAB C end */
 }
 
-bool vmcs_load(struct Guest *g)
+/* The same, where g's VMCS is on no CPU or on this one, and whatever is current. */
+static bool activate(struct Guest *g)
 {
     struct Cpu *cpu = this_cpu();
-    if (cpu->cpu_vmcs_guest == g)
-        return true;
     if (g->vmcs_cpu < 0) {
         *(uint32_t *)g->vmcs = vmx_caps.revision;
         enum VmxResult r = vmclear(PADDR(g->vmcs));
@@ -123,6 +173,20 @@ bool vmcs_load(struct Guest *g)
     if (!(cpu->cpu_vmcs_guest == NULL ? make_current(g) : vmcs_switch(g)))
         return false;
     cpu->cpu_vmcs_guest = g;
+    return true;
+}
+
+bool vmcs_load(struct Guest *g)
+{
+    struct Cpu *cpu = this_cpu();
+    if (vmcs_is_current(g))
+        return true;
+    if (ncpu > 1 && cpu->cpu_vmcs_guest != NULL)
+        put_down(cpu->cpu_vmcs_guest);
+    if (g->vmcs_cpu >= 0 && g->vmcs_cpu != (int)cpu->cpu_num)
+        vmcs_unload(g);
+    if (!activate(g))
+        return false;
     if (g->vmcs_cpu < 0) {
         g->vmcs_cpu = cpu->cpu_num;
         vmcs_host_init(g);
@@ -135,19 +199,4 @@ bool vmcs_load(struct Guest *g)
         g->vmcs_ready = true;
     }
     return !g->doomed;
-}
-
-/* A VMCS is active on at most one CPU: with several of them, the run loop unloads it each time the
- * guest leaves its CPU, so the caller is always on the CPU that has it. */
-void vmcs_unload(struct Guest *g)
-{
-    if (g->vmcs_cpu < 0)
-        return;
-    enum VmxResult r = vmclear(PADDR(g->vmcs));
-    if (r != VMX_OK)
-        cprintf("vmm: VMCLEAR failed: %s\n", vmx_result_words(r));
-    if (this_cpu()->cpu_vmcs_guest == g)
-        this_cpu()->cpu_vmcs_guest = NULL;
-    g->vmcs_cpu = -1;
-    g->launched = false;
 }

@@ -23,7 +23,7 @@ void vmcs_host_init(struct Guest *g)
     vmwrite(VMCS_HOST_GS_SEL, 0);
     vmwrite(VMCS_HOST_TR_SEL, GD_TSS0);
     vmwrite(VMCS_HOST_CR0, rcr0());
-    vmwrite(VMCS_HOST_CR3, PADDR(kern_pml4));
+    vmwrite(VMCS_HOST_CR3, kern_cr3);
     vmwrite(VMCS_HOST_CR4, rcr4());
     vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
     if (vmx_caps.exit & EXITC_LOAD_PAT)
@@ -32,6 +32,7 @@ void vmcs_host_init(struct Guest *g)
     vmwrite(VMCS_HOST_GDTR_BASE, (uint64_t)cpu->cpu_gdt);
     vmwrite(VMCS_HOST_IDTR_BASE, idt_base());
     vmwrite(VMCS_HOST_TR_BASE, (uint64_t)&cpu->cpu_tss);
+    vmwrite(VMCS_HOST_FS_BASE, 0); /* as user code has it, which cannot set it */
     vmwrite(VMCS_HOST_GS_BASE, rdmsr(MSR_GS_BASE));
     vmwrite(VMCS_HOST_SYSENTER_CS, rdmsr(MSR_SYSENTER_CS));
     vmwrite(VMCS_HOST_SYSENTER_ESP, rdmsr(MSR_SYSENTER_ESP));
@@ -43,10 +44,4 @@ void vmcs_host_init(struct Guest *g)
         bool have = msr != MSR_TSC_AUX || (vmx_caps.proc2 & PROC2_RDTSCP);
         g->host_msrs[i] = (struct MsrEntry){ .index = msr, .value = have ? rdmsr(msr) : 0 };
     }
-}
-
-void vmcs_host_refresh(struct Guest *g)
-{
-    vmwrite(VMCS_HOST_FS_BASE, rdmsr(MSR_FS_BASE));
-    g->host_msrs[SWITCHED_KERNEL_GS_BASE].value = rdmsr(MSR_KERNEL_GS_BASE);
 }

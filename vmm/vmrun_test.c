@@ -164,7 +164,6 @@ static void try_all(struct LabScore *s, struct Guest *g)
         cprintf("vmruntest: %s\n", g->exit.why);
         return;
     }
-    vmcs_host_refresh(g);
     invept(INVEPT_ALL, 0);
     launch(s, g);
     if (now.exits == 1) {

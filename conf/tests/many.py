@@ -83,6 +83,12 @@ def kills_on_two(bench: Bench) -> str:
     return counts
 
 
+@check("Many guests", 0, "1 and 2 CPUs: what a monitor writes into the shared page harms nobody", lane="bochs")
+def shared_page(bench: Bench) -> None:
+    passes(bochs(bench), "test-monitor")
+    passes(bench.session("bochs-2", Bochs, cpus=2, mem=1024), "test-monitor")
+
+
 @check("Many guests", 0, "a guest that spins with interrupts off gets its share of the CPU and no more", lane="bochs")
 def shares(bench: Bench) -> None:
     session = bochs(bench)
