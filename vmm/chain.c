@@ -76,13 +76,18 @@ void chain_at_end(struct Guest *g)
 }
 
 /* The chain of a guest that lives, and has no CPU now: its VMCS is borrowed. env_lock is held, so
- * it gets none meanwhile; VMX operation is on. false: it has not run yet, or the VMCS is another
- * CPU's. */
+ * it gets none meanwhile; VMX operation is on. false: it has not run yet. */
 static bool borrow_and_walk(struct Guest *g, struct GuestChain *c)
 {
     struct Cpu *cpu = this_cpu();
-    bool ours = g->vmcs_cpu == (int)cpu->cpu_num, nobodys = g->vmcs_cpu < 0;
-    if (!g->started || !(ours || nobodys) || vmptrld(PADDR(g->vmcs)) != VMX_OK)
+    if (!g->started)
+        return false;
+    if (ncpu > 1 && cpu->cpu_vmcs_guest != NULL)
+        vmcs_unload(cpu->cpu_vmcs_guest);
+    if (g->vmcs_cpu != (int)cpu->cpu_num)
+        vmcs_unload(g);
+    bool ours = g->vmcs_cpu >= 0;
+    if (vmptrld(PADDR(g->vmcs)) != VMX_OK)
         return false;
     cpu->cpu_vmcs_guest = NULL; /* whoever runs next loads its own */
     walk_frames(g, c);

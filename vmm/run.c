@@ -28,8 +28,8 @@ static inline bool attend_and_enter(struct Guest *g)
     return g->attn != 0 ? attend(g) : entry_is_prepared(g);
 }
 
-/* The run loop's deadline has come: the guest's timer, or the host's. false: the host wants the
- * CPU. */
+/* Look at the deadlines of the guest's timer and of the host, and go on if none has come. false:
+ * the host wants the CPU. */
 ALWAYS_INLINE bool look_around(struct Guest *g, uint64_t now)
 {
     uint64_t due = MIN(g->stay_until, sched_deadline());
@@ -41,11 +41,17 @@ ALWAYS_INLINE bool look_around(struct Guest *g, uint64_t now)
     return attend_and_enter(g);
 }
 
+/* The same, in the midst of a stay: one of these deadlines has come. */
+static bool __attribute__((noinline)) look_around_later(struct Guest *g, uint64_t now)
+{
+    return look_around(g, now);
+}
+
 /* There is something to do before the next entry. false: not now, ask the scheduler. */
 static bool __attribute__((noinline)) prepare_entry(struct Guest *g)
 {
     uint64_t now = read_tsc();
-    return now >= g->look_at ? look_around(g, now) : attend_and_enter(g);
+    return now >= g->look_at ? look_around_later(g, now) : attend_and_enter(g);
 }
 
 /* Go on behind the instruction if that only means another RIP. false, and nothing is changed:
