@@ -173,7 +173,6 @@ static void find_guests(envid_t peer)
 static void keep_guest(envid_t peer)
 {
     static envid_t guest;
-    struct GuestExit x = { .event = 0 };
 
     if (guest == 0 || !env_alive(guest)) {
         if (guest)
@@ -183,11 +182,12 @@ static void keep_guest(envid_t peer)
     sys_ipc_try_send(peer, 0, (void *)UTOP, 0);
     sys_ept_map(0, any_page(), guest, roll(PAGES) * PGSIZE, PERM_RW);
     sys_guest_mem(guest, roll(PAGES) * PGSIZE, any_page(), PGSIZE, roll(2));
+    sys_guest_share(guest, (struct GuestExit *)any_page());
     sys_guest_trace_start(guest, 1 + roll(SMALL));
     sys_env_set_status(guest, ENV_RUNNABLE);
     sys_guest_irq(guest, IRQ_OFFSET + roll(SMALL));
     if (roll(8) == 0)
-        sys_guest_run(guest, &x, false);
+        sys_guest_run(guest, false);
     if (roll(8) == 0)
         sys_env_destroy(guest);
 }
