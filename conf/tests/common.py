@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 import subprocess
 from pathlib import Path
 from typing import List
@@ -28,6 +29,13 @@ def bochs(bench: Bench) -> Session:
 def nonce() -> str:
     """A word that no program can know."""
     return secrets.token_hex(6)
+
+
+def free_port() -> int:
+    """A TCP port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def passes(session: Session, program: str, limit: float = 60, prompt: str = HOS) -> str:

@@ -8,9 +8,8 @@ from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
 from jos.session import GOS
 
-from .common import TOP, host, make, nonce
+from .common import TOP, free_port, host, make, nonce
 
-PORT = 28412
 PROLOGUE = """\
 python
 def attempt(command):
@@ -39,7 +38,7 @@ def drive(bench: Bench, name: str, commands: List[str], *arguments: str) -> Dict
     write_script(script, commands)
     bench.last_log = script.with_suffix(".log")
     flags = f"GDBFLAGS=-batch -x {script}"
-    done = make(bench.obj, "gdb", flags, f"GDBPORT={PORT}", *arguments, limit=120)
+    done = make(bench.obj, "gdb", flags, f"GDBPORT={free_port()}", *arguments, limit=120)
     Path(bench.last_log).write_text(done.stdout)
     return answers(done.stdout)
 

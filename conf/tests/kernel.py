@@ -9,7 +9,7 @@ from jos.grade import Bench, check, check_match
 from jos.qemu import Tcg
 from jos.session import HOS
 
-from .common import make, nonce, passes, qemu
+from .common import free_port, make, nonce, passes, qemu
 
 BREAK_KEY = "\x1c"  # Ctrl-\
 MONITOR = "K> "
@@ -97,6 +97,6 @@ def gdb(bench: Bench) -> None:
     arguments = ["-batch", "-ex", "hbreak env_create", "-ex", "continue", "-ex", "info line",
                  "-ex", "backtrace", "-ex", "break vmexit"]
     flags = " ".join(f"'{argument}'" for argument in arguments)
-    done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", "GDBPORT=28411", limit=90)
+    done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", f"GDBPORT={free_port()}", limit=90)
     for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"Breakpoint 2 at .*vmm/\w+\.[ch]"):
         check_match(pattern, done.stdout)
