@@ -363,9 +363,11 @@ static enum Next kill(const char *args, size_t n)
 
 /* ---- Queries ---- */
 
+/* The first packet of a gdb; the breakpoints that one before it has left are not its own. */
 static void supported(const char *args)
 {
     (void)args;
+    gdb_break_forget_all();
     gdb_begin();
     gdb_printf("PacketSize=%x;QStartNoAckMode+;qXfer:features:read+;vContSupported+",
                GDB_PACKET_MAX);

@@ -69,7 +69,7 @@ bool gdb_port_has_byte(void);
  * gdb_receive then reads on. 0: none. */
 int gdb_port_look(void);
 /* The next packet: its length, and the text with a NUL behind it in *text, valid until the next
- * call. Acknowledges it. */
+ * call. Acknowledges it. The first packet of a gdb turns acknowledgements on. */
 size_t gdb_receive(char **text);
 /* No more acknowledgements, from the next packet on. */
 void gdb_no_ack(void);

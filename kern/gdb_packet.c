@@ -9,11 +9,12 @@
 #include <kern/pic.h>
 #include <kern/uart.h>
 
-#define COM2      0x2f8
-#define BREAK     0x03 /* Ctrl-C outside of a packet */
-#define ESCAPE    '}'
-#define ESCAPED   0x20 /* what follows is XORed with it */
-#define MAX_POLLS 400000
+#define COM2        0x2f8
+#define BREAK       0x03 /* Ctrl-C outside of a packet */
+#define ESCAPE      '}'
+#define ESCAPED     0x20 /* what follows is XORed with it */
+#define MAX_POLLS   400000
+#define QUIET_POLLS 2000 /* several bytes' time */
 
 static char in[GDB_PACKET_MAX + 1];
 static uint32_t tx_depth, tx_room;
@@ -86,26 +87,52 @@ static int digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The rest of a packet behind its $. -1: it is not what was sent. */
+/* The rest of a packet behind its $. -1: it is not what was sent. A $ begins anew: the packet
+ * before was cut off. */
 static int rest_of_packet(void)
 {
     uint8_t seen = 0;
     size_t n = 0;
-    char c;
+    int sum_digits[2], have = -1; /* -1: still before the # */
 
-    while ((c = get_byte()) != '#') {
-        if (c == '$') { /* the one before was cut off */
+    while (have < 2) {
+        char c = get_byte();
+        if (c == '$') {
             seen = n = 0;
-            continue;
+            have = -1;
+        } else if (have >= 0) {
+            sum_digits[have++] = digit(c);
+        } else if (c == '#') {
+            have = 0;
+        } else {
+            seen += c;
+            if (n <= GDB_PACKET_MAX)
+                in[n++] = c;
         }
-        seen += c;
-        if (n < GDB_PACKET_MAX)
-            in[n++] = c;
     }
-    int high = digit(get_byte());
-    int low = digit(get_byte());
-    in[n] = '\0';
-    return high * 16 + low == seen ? (int)n : -1;
+    bool whole = sum_digits[0] >= 0 && sum_digits[1] >= 0 && n <= GDB_PACKET_MAX;
+    in[MIN(n, (size_t)GDB_PACKET_MAX)] = '\0';
+    return whole && sum_digits[0] * 16 + sum_digits[1] == seen ? (int)n : -1;
+}
+
+/* Does more come in right now? gdb waits for its acknowledgement before it says more. So nobody
+ * waits for the answer to a packet before that, and a gdb that has just come would take it for its
+ * own. */
+static bool more_follows(void)
+{
+    for (int i = 0; i < QUIET_POLLS; i++) {
+        if (gdb_port_has_byte())
+            return true;
+        cpu_pause();
+    }
+    return false;
+}
+
+static bool begins_dialogue(const char *packet)
+{
+    static const char first[] = "qSupported";
+
+    return strncmp(packet, first, sizeof(first) - 1) == 0;
 }
 
 size_t gdb_receive(char **text)
@@ -116,6 +143,10 @@ size_t gdb_receive(char **text)
         if (!dollar && get_byte() != '$')
             continue;
         int n = rest_of_packet();
+        if (n >= 0 && begins_dialogue(in))
+            no_ack = false;
+        if (!no_ack && more_follows())
+            continue;
         if (!no_ack)
             put_byte(n < 0 ? '-' : '+');
         if (n >= 0) {

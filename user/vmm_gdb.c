@@ -280,7 +280,6 @@ static void on_supported(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    gdb_restart_acks();
     break_clear_all();
     reply("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
           GDB_PACKET_MAX);

@@ -27,10 +27,8 @@ enum GdbInput {
 enum GdbInput gdb_next(void);
 /* The last packet, terminated, and its length; escapes are undone. */
 char *gdb_packet(size_t *len);
-/* gdb asks not to have acknowledgements. */
+/* gdb asks not to have acknowledgements. Its first packet turns them on again. */
 void gdb_set_acks(bool on);
-/* A gdb that begins anew expects them, for the packet that has just come, too. */
-void gdb_restart_acks(void);
 /* Answers: begun, put together, and sent. */
 void reply_begin(void);
 void reply_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

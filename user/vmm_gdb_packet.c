@@ -8,6 +8,7 @@
 #define ESCAPE     '}'
 #define ESCAPE_XOR 0x20
 #define OUT_MAX    4096
+#define QUIET_MS   2 /* many bytes' time */
 
 static struct {
     char raw[256]; /* from the port, not looked at yet */
@@ -20,14 +21,16 @@ static struct {
     } state;
     char packet[GDB_PACKET_MAX + 1];
     size_t len;
-    uint8_t sum, claimed;
+    uint8_t sum;
+    int claimed; /* the first digit of the checksum, -1: it is none */
     bool too_long;
 } rx;
 
 static struct {
     char frame[OUT_MAX + 8];
     size_t len; /* with the leading $ */
-} tx;
+    bool confirmed;
+} tx = { .confirmed = true };
 
 static bool acks = true;
 
@@ -77,24 +80,32 @@ static void send(const char *s, size_t n)
     sys_serial_write(s, n); /* a port that does not send is noticed by gdb */
 }
 
-void gdb_restart_acks(void)
-{
-    if (!acks)
-        send("+", 1);
-    acks = true;
-}
-
 /* ---- Input ---- */
 
-/* The next byte from the port, -1: none now. */
-static int next_byte(void)
+static bool has_byte(void)
 {
     if (rx.at == rx.have) {
         ssize_t n = sys_serial_read(rx.raw, sizeof(rx.raw));
         rx.at = 0;
         rx.have = n > 0 ? n : 0;
     }
-    return rx.at < rx.have ? (uint8_t)rx.raw[rx.at++] : -1;
+    return rx.at < rx.have;
+}
+
+/* Does more come in right now? gdb waits for its acknowledgement before it says more. So nobody
+ * waits for the answer to a packet before that, and a gdb that has just come would take it for its
+ * own. */
+static bool more_follows(void)
+{
+    if (!has_byte())
+        sys_sleep_msec(QUIET_MS);
+    return has_byte();
+}
+
+/* The next byte from the port, -1: none now. */
+static int next_byte(void)
+{
+    return has_byte() ? (uint8_t)rx.raw[rx.at++] : -1;
 }
 
 static void begin_packet(void)
@@ -126,12 +137,22 @@ static void unescape(void)
     rx.packet[n] = '\0';
 }
 
+static bool begins_dialogue(void)
+{
+    static const char first[] = "qSupported";
+    return rx.len >= sizeof(first) - 1 && memcmp(rx.packet, first, sizeof(first) - 1) == 0;
+}
+
 /* The checksum is complete. */
 static bool end_packet(char digit)
 {
-    bool good = hex_digit(digit) >= 0 && (rx.claimed << 4 | hex_digit(digit)) == rx.sum;
+    int low = hex_digit(digit);
+    bool good = !rx.too_long && rx.claimed >= 0 && low >= 0 && rx.claimed * 16 + low == rx.sum;
     rx.state = RX_IDLE;
-    good = good && !rx.too_long;
+    if (good && begins_dialogue())
+        acks = true;
+    if (acks && more_follows())
+        return false;
     if (acks)
         send(good ? "+" : "-", 1);
     if (good)
@@ -139,26 +160,28 @@ static bool end_packet(char digit)
     return good;
 }
 
-/* Between packets: + needs nothing, and what is noise is dropped. */
+/* Between packets: + and - are about the last answer, and what is noise is dropped. */
 static enum GdbInput idle_byte(char c)
 {
-    if (c == '$')
-        begin_packet();
-    else if (c == '-' && acks)
+    if (c == '+')
+        tx.confirmed = true;
+    else if (c == '-' && acks && !tx.confirmed)
         send(tx.frame, tx.len);
     return c == CTRL_C ? GDB_INTERRUPT : GDB_NOTHING;
 }
 
 static enum GdbInput take_byte(char c)
 {
+    if (c == '$') {
+        begin_packet(); /* where one is not at its end, that was lost */
+        return GDB_NOTHING;
+    }
     switch (rx.state) {
     case RX_IDLE:
         return idle_byte(c);
     case RX_BODY:
         if (c == '#')
             rx.state = RX_SUM1;
-        else if (c == '$')
-            begin_packet(); /* the end of the last one was lost */
         else
             body_byte(c);
         return GDB_NOTHING;
@@ -239,6 +262,7 @@ void reply_send(void)
         sum += tx.frame[i];
     tx.frame[tx.len++] = '#';
     tx.len += snprintf(tx.frame + tx.len, 3, "%02x", sum);
+    tx.confirmed = false;
     send(tx.frame, tx.len);
 }
 

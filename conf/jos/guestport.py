@@ -1,7 +1,7 @@
 """A TCP port at which gdb reaches a guest (what `vmm -g` sends on COM3, and back) or the kernel (COM2).
 
 An emulator connects the serial port to a listening socket of ours at its start; gdbs come and go. What the
-machine sends while no gdb is there is lost, as on a serial line that nobody listens to.
+machine sends while no gdb is there, or before it has said a word, is lost, as on a serial line that nobody listens to.
 """
 
 import contextlib
@@ -40,6 +40,7 @@ class GuestPort:
     def run(self) -> None:
         line: Optional[socket.socket] = None
         client: Optional[socket.socket] = None
+        spoken = False  # the client has said something
         while True:
             watched = [self.woken, line or self.machine]
             if line:
@@ -50,12 +51,14 @@ class GuestPort:
             if self.machine in ready:
                 line = accept(self.machine)
             if self.gdb in ready:
-                client = accept(self.gdb)
-            if line and line in ready and not copy(line, client):
+                client, spoken = accept(self.gdb), False
+            if line and line in ready and not copy(line, client if spoken else None):
                 line = close(line)
                 client = close(client)
-            if client and client in ready and not copy(client, line):
-                client = close(client)
+            if client and client in ready:
+                spoken = True
+                if not copy(client, line):
+                    client = close(client)
         for end in (line, client, self.machine, self.gdb, self.woken):
             if end:
                 end.close()

@@ -1,8 +1,10 @@
 """What several test files share: the usual machines, and a test program's verdict."""
 
 import os
+import random
 import secrets
 import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import List
@@ -67,3 +69,42 @@ def make(obj: Path, *arguments: str, limit: float = 240) -> "subprocess.Complete
     depend on the name."""
     clean = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "O"]
     return host([*clean, "make", f"O={os.path.relpath(obj, TOP)}", *arguments], limit)
+
+
+# ---- A line to gdb that somebody else uses
+ABRUPT = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection
+NOISE_BYTES = 600
+OVERSIZE = 3000
+
+
+def packet(text: str) -> bytes:
+    """In the frame of gdb's remote protocol."""
+    return f"${text}#{sum(text.encode()) % 256:02x}".encode()
+
+
+def send_and_vanish(port: int, data: bytes, answer: bytes = b"") -> None:
+    """Send bytes to a port of gdb's, read until the answer comes, and reset the connection."""
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        line.settimeout(60)
+        line.sendall(data)
+        got = b""
+        while answer not in got:
+            part = line.recv(4096)
+            check_that(bool(part), f"{answer!r} on the line", repr(got))
+            got += part
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABRUPT)
+
+
+def line_noise(port: int, seed: int) -> None:
+    """What a bad cable may send to a gdb stub; each part ends in the middle of something."""
+    dice = random.Random(seed).randbytes(NOISE_BYTES)
+    oversize = packet("m" + "0" * OVERSIZE)
+    for data in (oversize, b"$g#00", b"$g#6x", b"+$?#3f+--", dice, b"$m0,4#"):
+        send_and_vanish(port, data)
+
+
+def dying_gdb(port: int, address: str) -> None:
+    """A gdb that has turned acknowledgements off, and dies while it reads memory."""
+    send_and_vanish(port, b"+" + packet("qSupported"), b"PacketSize")
+    send_and_vanish(port, b"+" + packet("QStartNoAckMode"), b"$OK#9a")
+    send_and_vanish(port, packet(f"m{address},400"), b"$")

@@ -1,15 +1,16 @@
 """The kernel's own gdb stub on COM2: stock gdb against it, in QEMU and in Bochs."""
 
+import secrets
 import subprocess
 from typing import List
 
 from jos.bochs import Bochs
-from jos.grade import Bench, check, check_match
+from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
 from jos.qemu import Tcg
 from jos.session import GOS, HOS
 
-from .common import TOP, nonce
+from .common import TOP, dying_gdb, line_noise, nonce
 
 LIMIT = 120
 # gdb presses Ctrl-C itself, a while after the machine goes on; the machine idles then until somebody does.
@@ -72,6 +73,25 @@ def spinning(bench: Bench) -> None:
             machine.expect("CPU 0 spins", 60)
             text = run(bench, port, INTERRUPT, "continue", "info threads", "thread 1", "backtrace", "kill")
             check_match(r"SIGINT.*CPU 0: env \w+ \(crash\).*sys_crash.*#0 .*sys_crash \(kind=4\).*#1 .*syscall_entry", text)
+
+
+@check("Kernel", 0, "line noise and a gdb that dies harm no kernel with a gdb stub, and the next gdb works at once")
+def noisy(bench: Bench) -> str:
+    seed = secrets.randbits(32)
+    with GuestPort() as port:
+        settings = {"cmdline": "gdb=nowait graded", "cpus": 2, "serial2": port.machine_port}
+        with bench.machine("gdbstub-noise", Tcg, **settings) as machine:
+            machine.expect(HOS, 60)
+            for trouble in (lambda: line_noise(port.port, seed), lambda: dying_gdb(port.port, "ffffffff80100000")):
+                trouble()
+                text = run(bench, port, "info threads", "print envs[0].env_status", "break sched_yield", "detach")
+                pattern = r"CPU 0.*\n  2 .*CPU 1.*= \w+\nBreakpoint 1 at .*detached"
+                check_match(pattern, f"seed {seed}\n{text}")
+                check_that("rror" not in text and "warning" not in text, f"no complaint of gdb's (seed {seed})", text)
+                word = nonce()
+                machine.sendline(f"echo {word}")
+                machine.expect(f"\n{word}\n")
+    return f"line noise: seed {seed}"
 
 
 @check("VMM", 0, "gdb on the kernel's own stub stops at vmexit, steps through it, and interrupts an idle gOS", lane="bochs")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import select
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
 from jos.session import GOS, HOS, Session
 
-from .common import TOP, bochs, nonce
+from .common import TOP, bochs, dying_gdb, line_noise, nonce
 from .guests import fine
 
 PROMPT = "(gdb) "
@@ -244,3 +245,24 @@ def refused(bench: Bench) -> None:
     check_match(r"one +stopped", session.sh("vms"))
     session.sh("vmm kill one")
     check_that(re.search(r"\bone\b", session.sh("vms")) is None, "no guest left")
+
+
+@check("Guest gdb", 0, "line noise and a gdb that dies harm neither monitor nor guest, and the next gdb works at once", lane="bochs")
+def noisy(bench: Bench) -> str:
+    session, seed = session_of(bench), secrets.randbits(32)
+    assert port
+    begin(session)
+    for trouble in (lambda: line_noise(port.port, seed), lambda: dying_gdb(port.port, "100000")):
+        trouble()
+        with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+            text = gdb.hello + gdb.do("print/x $pc") + gdb.do("detach")
+        check_match(r" (?:in|at) .*= 0x.*detached", f"seed {seed}\n{text}")
+        check_that("rror" not in text, f"no complaint of gdb's (seed {seed})", text)
+    session.until(GOS, 60)
+    line_noise(port.port, seed)
+    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+        check_match(r" (?:in|at) ", f"seed {seed}\n{gdb.hello}")
+        gdb.do("detach")
+    check_match(r"^again$", session.guest("echo again"))
+    session.close_guest()
+    return f"line noise: seed {seed}"
