@@ -143,8 +143,8 @@ static void flush(struct Guest *g, uint32_t attn)
     }
 }
 
-/* Let in what waits. */
-static inline void enter_events(struct Guest *g, uint32_t attn)
+/* Let in what waits. It is on the way of each event, so it costs no call. */
+static inline __attribute__((always_inline)) void enter_events(struct Guest *g, uint32_t attn)
 {
     bool busy = g->event.info & INTR_VALID;
     if (busy)
