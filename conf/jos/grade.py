@@ -103,6 +103,7 @@ class Bench:
 
 
 CHECKS: List[Check] = []
+NEEDS = re.compile(r"needs exercise (\d): ((\w+) is not implemented yet)")
 
 
 def check(group: str, points: int, sentence: str, lane: str = "qemu"):
@@ -204,6 +205,10 @@ def next_step(items: List[Check]) -> Optional[str]:
         return None
     first = min(failed, key=lambda item: item.exercise)
     words = (first.error or "").split("\n")[0]
+    needed = NEEDS.fullmatch(words)
+    if needed:  # one exercise was graded, and it cannot be done yet
+        exercise, missing, function = needed.groups()
+        return f"Next: exercise {exercise}: {missing} (doc/lab/exercise-{exercise}.md#{function})"
     return f"Next: exercise {first.exercise}: {words} ({first.guide})"
 
 

@@ -10,6 +10,7 @@ from typing import Dict
 from jos.grade import Bench, check, check_that
 from lab import tree, wrong
 
+from .common import TOP
 from .graded import Grade, grade_tree, maxima, scores
 
 
@@ -26,6 +27,15 @@ def caught(solution: wrong.Wrong, folder: Path, *arguments: str) -> str:
     words = f"points to be lost in exercise {solution.exercise}"
     check_that(not faults, words, "\n".join(faults))
     return "points lost: " + ", ".join(f"ex{k} {n}" for k, n in points.items() if n)
+
+
+@check("Wrong solutions", 0, "the instructor's chapter names every patch, and no other")
+def all_are_named(_: Bench) -> None:
+    text = (TOP / "doc/lab/instructor.md").read_text()
+    table = text.split("| patch | mistake | seen as |\n| --- | --- | --- |\n")[1]
+    named = [name for row in table.splitlines() for name in row.split("|")[1].strip().split(", ")]
+    patches = [entry.name for entry in wrong.all_wrong()]
+    check_that(sorted(named) == sorted(patches), f"these patches: {sorted(patches)}", sorted(named))
 
 
 def register(solution: wrong.Wrong) -> None:
