@@ -160,7 +160,10 @@ class Pt(Command):
 
     def root(self, which: List[str]) -> int:
         if which:
-            wanted = int(which[0], 16)
+            try:
+                wanted = int(which[0], 16)
+            except ValueError:
+                raise Complaint(f"{which[0]} is no env's id, which is hexadecimal; `envs` lists them") from None
             for env in envs():
                 if int(env["env_id"]) == wanted and int(env["env_cr3"]):
                     return int(env["env_cr3"])
