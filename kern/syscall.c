@@ -105,9 +105,13 @@ static int64_t sys_sysinfo(uintptr_t dst)
 static int64_t sys_cmdline(uintptr_t dst, size_t size)
 {
     size_t len = strlen(boot_cmdline);
+    int r;
 
     if (size == 0)
         return -E_INVAL;
+    /* Whether a buffer is good does not depend on what happens to be in the command line. */
+    if ((r = user_mem_check(curenv, dst, MIN(size, sizeof(boot_cmdline)), PTE_W)) < 0)
+        return r;
     len = MIN(len, size - 1);
     if (copyout(dst, boot_cmdline, len) < 0 || copyout(dst + len, "", 1) < 0)
         return -E_FAULT;
@@ -135,8 +139,9 @@ static int64_t sys_null(void)
     return 0;
 }
 
-/* The physical address of the caller's own page, which it may write (when `write`). */
-static int own_page(uintptr_t va, bool write, physaddr_t *pa)
+/* The caller's own page, which it may write (when `write`), with a reference: its parent can change
+ * its memory at any time. */
+static int own_page(uintptr_t va, bool write, struct PageInfo **pp)
 {
     int r;
 
@@ -144,8 +149,7 @@ static int own_page(uintptr_t va, bool write, physaddr_t *pa)
         return -E_INVAL;
     if ((r = user_mem_check(curenv, va, PGSIZE, write ? PTE_W : 0)) < 0)
         return r;
-    *pa = page2pa(page_lookup(curenv->env_pml4, va, NULL));
-    return 0;
+    return env_page_take(curenv, va, PTE_P | PTE_U | (write ? PTE_W : 0), pp);
 }
 
 #define NO_PAGE (~0ul)
@@ -155,7 +159,8 @@ static int own_page(uintptr_t va, bool write, physaddr_t *pa)
 static int64_t sys_host_ipc_send(uint64_t value, uintptr_t va, uint64_t perm)
 {
     uint64_t rbx = VMX_HOST_FS_ENV, rcx = value, rdx = NO_PAGE, rsi = perm;
-    int r;
+    struct PageInfo *pp = NULL;
+    int64_t r;
 
     if (!is_guest)
         return -E_NOT_SUPP;
@@ -164,24 +169,34 @@ static int64_t sys_host_ipc_send(uint64_t value, uintptr_t va, uint64_t perm)
     if (va < UTOP) {
         if (!perm_valid(perm))
             return -E_INVAL;
-        if ((r = own_page(va, perm & PTE_W, &rdx)) < 0)
+        if ((r = own_page(va, perm & PTE_W, &pp)) < 0)
             return r;
+        rdx = page2pa(pp);
     }
-    return hypercall(VMX_VMCALL_IPCSEND, &rbx, &rcx, &rdx, &rsi);
+    r = hypercall(VMX_VMCALL_IPCSEND, &rbx, &rcx, &rdx, &rsi);
+    if (pp)
+        page_decref(pp);
+    return r;
 }
 
 static int64_t sys_host_ipc_recv(uintptr_t va)
 {
     uint64_t rbx = NO_PAGE, rcx = 0, rdx = 0, rsi = 0;
+    struct PageInfo *pp = NULL;
     int64_t r;
 
     if (!is_guest)
         return -E_NOT_SUPP;
     if (curenv->env_type != ENV_TYPE_FS)
         return -E_PERM;
-    if (va < UTOP && (r = own_page(va, true, &rbx)) < 0)
-        return r;
+    if (va < UTOP) {
+        if ((r = own_page(va, true, &pp)) < 0)
+            return r;
+        rbx = page2pa(pp);
+    }
     r = hypercall(VMX_VMCALL_IPCRECV, &rbx, &rcx, &rdx, &rsi);
+    if (pp)
+        page_decref(pp);
     return r < 0 ? r : (int64_t)rsi;
 }
 
