@@ -37,6 +37,7 @@ struct Fs {
     uint32_t nipending; /* inodes freed since the last write-back; not reused before the next one */
     uint8_t *ipending;
     uint32_t norphans; /* removed files that are still in use */
+    bool read_only;    /* recovery failed: the bitmap may be wrong, so nothing is written */
     uint32_t complaints;
     struct DirIndex index;
     /* Is this inode open? Set by the owner of the structure; NULL: none ever is. */
@@ -137,7 +138,9 @@ int fs_inode_free(struct Fs *fs, uint32_t inum);
 
 /* After a run that was cut short: give back the blocks that no file uses, and files that were
  * removed while they were open, and take names out of directories that should have gone. Call it
- * before anything is changed. Returns how many blocks; -E_CORRUPT: the disk needs fsck. */
+ * before anything is changed. Returns how many blocks; -E_CORRUPT, -E_IO, -E_NO_MEM: the disk needs
+ * fsck, and the file system is read-only: fs_create, fs_write, fs_truncate and fs_remove give
+ * -E_READ_ONLY, and nothing is written. */
 int fs_recover(struct Fs *fs);
 
 /* ---- file.c ---- */

@@ -305,6 +305,8 @@ int fs_create(struct Fs *fs, const char *path, enum FsInodeType type, uint32_t *
         return -E_FILE_EXISTS;
     if (w.slash && type != FS_DIR)
         return -E_NOT_DIR;
+    if (fs->read_only)
+        return -E_READ_ONLY;
     if ((r = fs_inode_alloc(fs, type, inum)) < 0)
         return r;
     if ((r = dir_add(fs, w.dir, w.name, *inum, type)) < 0)
@@ -342,6 +344,8 @@ int fs_remove(struct Fs *fs, const char *path)
         return -E_BUSY;
     if (w.name[0] == '\0')
         return -E_BAD_PATH;
+    if (fs->read_only)
+        return -E_READ_ONLY;
     /* An entry whose inode is bad can still be removed; the inode is left to fsck. */
     r = fs_inode_used(fs, w.inum, &ip);
     if (r == -E_CORRUPT)
@@ -361,7 +365,7 @@ int fs_release(struct Fs *fs, uint32_t inum)
     struct FsInode *ip;
     int r = fs_inode(fs, inum, &ip);
 
-    if (r < 0 || !ip->i_orphan)
+    if (r < 0 || !ip->i_orphan || fs->read_only)
         return r;
     fs->norphans--;
     return fs_inode_free(fs, inum);

@@ -222,6 +222,8 @@ ssize_t fs_write(struct Fs *fs, uint32_t inum, const void *buf, size_t n, uint64
 
     if (off > FS_MAXFILESIZE || n > FS_MAXFILESIZE - off)
         return -E_TOO_BIG;
+    if (fs->read_only)
+        return -E_READ_ONLY;
     while (done < n) {
         size_t len = MIN(BLKSIZE - off % BLKSIZE, n - done);
         int r = write_part(fs, inum, off, (const char *)buf + done, len);
@@ -324,6 +326,8 @@ int fs_truncate(struct Fs *fs, uint32_t inum, uint64_t size)
 
     if (size > FS_MAXFILESIZE)
         return -E_TOO_BIG;
+    if (fs->read_only)
+        return -E_READ_ONLY;
     if ((r = fs_make_room(fs)) < 0 || (r = fs_inode_used(fs, inum, &ip)) < 0)
         return r;
     copy = *ip;

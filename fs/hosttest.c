@@ -470,6 +470,21 @@ static void use_everything(void)
     fs_sync(&fs);
 }
 
+/* Recovery has failed: changes are refused in words, and whatever is tried, nothing is written. */
+static void use_read_only(void)
+{
+    const int64_t many = 1 << 20;
+    uint32_t inum;
+
+    CHECK(fs_write(&fs, FS_ROOT, "x", 1, 0) == -E_READ_ONLY);
+    CHECK(fs_truncate(&fs, FS_ROOT, 0) == -E_READ_ONLY);
+    CHECK(fs_create(&fs, "/not there yet", FS_FILE, &inum) < 0);
+    hd.writes_left = many;
+    use_everything();
+    CHECK(fs_sync(&fs) == 0 && hd.writes_left == many);
+    hd.writes_left = -1;
+}
+
 #define MAX_META 400
 static uint32_t meta[MAX_META], nmeta; /* blocks of directories, and tables of block pointers */
 
@@ -523,7 +538,7 @@ static void test_flips(int rounds)
     const uint32_t nblocks = 1200;
     const size_t size = (size_t)nblocks * BLKSIZE;
     uint8_t *good = malloc(size), *bad = malloc(size);
-    int repaired = 0, refused = 0;
+    int repaired = 0, refused = 0, read_only = 0;
 
     fresh_disk(nblocks);
     model_create();
@@ -545,7 +560,11 @@ static void test_flips(int rounds)
             if (fs_mount(&fs, &hd.disk, CACHE_BLOCKS) == 0) {
                 if (below(2))
                     fs_recover(&fs);
-                use_everything();
+                read_only += fs.read_only;
+                if (fs.read_only)
+                    use_read_only();
+                else
+                    use_everything();
             }
             fs_unmount(&fs);
         }
@@ -558,8 +577,10 @@ static void test_flips(int rounds)
     quiet = false;
     free(good);
     free(bad);
-    printf("hosttest: flips: %d damaged images, %d repaired, %d refused (superblock): ok\n", rounds,
-           repaired, refused);
+    CHECK(read_only > 0);
+    printf("hosttest: flips: %d damaged images, %d read-only when recovered, %d repaired, "
+           "%d refused (superblock): ok\n",
+           rounds, read_only, repaired, refused);
 }
 
 /* ---- Test 4: paths ---- */

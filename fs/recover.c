@@ -139,7 +139,7 @@ static int free_orphans(struct Fs *fs)
     return fs_free_blocks(fs) - before;
 }
 
-int fs_recover(struct Fs *fs)
+static int recover(struct Fs *fs)
 {
     int won = mark_inodes(fs), orphans, r;
 
@@ -151,4 +151,12 @@ int fs_recover(struct Fs *fs)
     if ((r = fs_count_free(fs)) < 0 || (r = mend_dirs(fs)) < 0 || (orphans = free_orphans(fs)) < 0)
         return r < 0 ? r : orphans;
     return won + orphans;
+}
+
+int fs_recover(struct Fs *fs)
+{
+    int won = recover(fs);
+
+    fs->read_only = won < 0;
+    return won;
 }

@@ -334,7 +334,8 @@ static bool start(void)
     if (!fs.super.clean && (r = fs_recover(&fs)) > 0)
         cprintf("fs: the last run was cut short; won %d lost blocks back\n", r);
     if (r < 0)
-        cprintf("fs: the last run was cut short, and %s needs fsck: %e\n", disk->name, r);
+        cprintf("fs: the last run was cut short, and %s needs fsck: %e; it is read-only\n",
+                disk->name, r);
     cprintf("fs: %u blocks, %u free\n", fs.super.nblocks, fs_free_blocks(&fs));
     return true;
 }

@@ -196,7 +196,7 @@ int fs_write_moved(struct Fs *fs)
 {
     int r;
 
-    if (!fs->cache.ndirty[BC_MOVED])
+    if (!fs->cache.ndirty[BC_MOVED] || fs->read_only)
         return 0;
     if (fs->super.clean && (r = write_super(fs, false)) < 0)
         return r;
@@ -207,6 +207,8 @@ int fs_writeback(struct Fs *fs)
 {
     int r;
 
+    if (fs->read_only)
+        return 0;
     if (fs->cache.ndirty_all && fs->super.clean && (r = write_super(fs, false)) < 0)
         return r;
     for (int class = 0; class < BC_NCLASSES; class ++)
@@ -227,7 +229,7 @@ int fs_sync(struct Fs *fs)
 {
     int r = fs_writeback(fs);
 
-    if (r < 0 || fs->super.clean || fs->norphans)
+    if (r < 0 || fs->super.clean || fs->norphans || fs->read_only)
         return r;
     return write_super(fs, true);
 }

@@ -30,7 +30,8 @@
     X(E_NOT_EMPTY, "directory is not empty")          \
     X(E_TOO_BIG, "too large")                         \
     X(E_AGAIN, "try again")                           \
-    X(E_CORRUPT, "file system is corrupt")
+    X(E_CORRUPT, "file system is corrupt")            \
+    X(E_READ_ONLY, "file system needs fsck, and is read-only until then")
 
 enum {
     E_NONE = 0,

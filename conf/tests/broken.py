@@ -265,6 +265,42 @@ def flips_quick(bench: Bench) -> str:
     return flips_in_hos(bench, FLIPPED, SEED)
 
 
+def damage_unclean(image: Path) -> None:
+    """Mark a disk as not shut down cleanly, and let a file have a block that is no file's."""
+    disk = image.read_bytes()
+    fields = list(struct.unpack_from("<11I", disk))
+    fields[9] = 0
+    fields[10] = -sum(fields[:10]) & 0xFFFFFFFF
+    last = next(
+        place
+        for number in range(fields[8] - 1, 0, -1)
+        if struct.unpack_from("<I", disk, place := fields[5] * BLOCK + number * INODE)[0] != FREE
+    )
+    with open(image, "r+b") as file:
+        file.write(struct.pack("<11I", *fields))
+        file.seek(last + 24)
+        file.write(struct.pack("<I", fields[2]))
+
+
+@check("Broken disks", 0, "a disk that is unclean and damaged is read-only until fsck, and says so")
+def read_only(bench: Bench) -> None:
+    image = copy_of_disk(bench, "read-only.img")
+    damage_unclean(image)
+    before = image.read_bytes()
+    with bench.machine("read-only", Tcg, fs=image, fs_in_place=True) as machine:
+        machine.expect(re.compile("needs fsck: [^\n]*read-only"), 60)
+        for line in ("echo word > /new", "mkdir /dir", "rm /etc/motd"):
+            machine.expect(HOS, 60)
+            machine.sendline(f"{line}; echo status $?")
+            machine.expect(re.compile(r"[a-z]+: [^\n]*read-only[^\n]*\nstatus [1-9]"), 20)
+        machine.sendline("cat /etc/motd; sync; echo status $?; halt")
+        machine.expect("\nstatus 0\n", 20)
+        machine.wait_off()
+    check_that(image.read_bytes() == before, "an image in which nothing was written")
+    repaired(bench, image, "unclean and damaged")
+    image.unlink()
+
+
 def disk_with_guests(bench: Bench, images: List[Path]) -> Path:
     """hOS's disk with these guest disks in addition, as /damagedN.img."""
     target = bench.folder / "guests-fs.img"
