@@ -22,7 +22,7 @@ static bool touches(uint32_t port, uint32_t first, uint32_t last)
 
 static bool left_out(uint32_t port)
 {
-    static const uint16_t ends[] = { 0x64, 0x92, 0x501, 0x604, 0xcf9 }; /* reset, power off */
+    static const uint16_t ends[] = { 0x64, 0x92, 0x501, 0x605, 0xcf9 }; /* reset, power off */
     for (unsigned i = 0; i < ARRAY_SIZE(ends); i++)
         if (touches(port, ends[i], ends[i]))
             return true;
