@@ -283,31 +283,30 @@ static int64_t dispatch(struct Request *rq, uint64_t perm)
 }
 
 /* Do what the message that has come asks for. */
-static void serve_one(struct Request *rq)
+static void serve_one(struct Request *rq, const struct IpcMessage *m)
 {
-    uint64_t perm = thisenv->env_ipc_perm;
-
-    rq->from = thisenv->env_ipc_from;
-    rq->value = thisenv->env_ipc_value;
+    rq->from = m->from;
+    rq->value = m->value;
     rq->page = (union Fsipc *)REQVA;
     rq->answer_page = NULL;
-    rq->answer = dispatch(rq, perm);
+    rq->answer = dispatch(rq, m->perm);
 }
 
 /* Answer the last request and take the next one, for ever. */
 static void __attribute__((noreturn)) serve_all(void)
 {
     static struct Request rq;
-    int r = sys_ipc_recv((void *)REQVA, 0);
+    struct IpcMessage m;
+    int r = sys_ipc_recv((void *)REQVA, 0, &m);
 
     for (;;) {
         if (r < 0) {
-            r = sys_ipc_recv((void *)REQVA, 0);
+            r = sys_ipc_recv((void *)REQVA, 0, &m);
             continue;
         }
-        serve_one(&rq);
+        serve_one(&rq, &m);
         r = sys_ipc_reply_recv(rq.from, rq.answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
-                               PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA);
+                               PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA, &m);
     }
 }
 

@@ -83,6 +83,11 @@ struct EnvList {
 
 #define ENV_NO_TABLE (~0ul) /* Env.env_table_va */
 
+/* Env.env_marks: what is to become of an env that has a CPU, when it comes to the scheduler. */
+#define ENV_MARK_PAUSED (1 << 0) /* guest: is not given a CPU while this is set */
+#define ENV_MARK_KILLED (1 << 1) /* is to be ended, with env_exit */
+#define ENV_MARK_STOP   (1 << 2) /* is to be stopped */
+
 struct Env {
     union {
         struct {
@@ -97,16 +102,8 @@ struct Env {
             uint64_t env_ticks;  /* TSC ticks spent running */
             char env_name[ENV_NAME_LEN];
 
-            /* The message that came last, for lib/ipc.c: */
-            uint64_t env_ipc_value;
-            envid_t env_ipc_from;
-            uint32_t env_ipc_perm; /* PTE_* of the received page, 0: none came */
-
             uint32_t env_wait; /* what it waits for: enum EnvWait */
-            /* What the scheduler has to look at when the env leaves its CPU, in one byte: */
-            uint8_t env_paused : 1; /* guest: is not given a CPU until this is false */
-            uint8_t env_killed : 1; /* to be ended, with env_exit, when it leaves its CPU */
-            uint8_t env_stop : 1;   /* to be stopped when it leaves its CPU */
+            uint8_t env_marks; /* ENV_MARK_*: what the scheduler has to look at */
         };
 #ifdef JOS_KERNEL
         uint8_t env_public_page[PGSIZE];
@@ -133,17 +130,18 @@ struct Env {
             envid_t env_ipc_recv_from;   /* accept only this sender; 0: any */
             envid_t env_wait_id;         /* the env it waits for */
             struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
-            struct EnvList env_waiters;  /* envs that wait for a message from this one only */
             uint64_t env_ipc_send_value; /* while blocked in sending: */
             uintptr_t env_ipc_send_srcva;
             uint64_t env_ipc_send_perm;
             struct PageInfo *env_ipc_send_page; /* a guest's page, with a reference */
             uintptr_t env_wait_arg; /* argument of the wait: console wanted, interrupt line */
             bool env_vital;         /* what the machine needs: kern/env.h */
+            bool env_awaited;       /* some env has waited for a message from this one only */
             uint8_t env_freed;      /* ENV_DYING: its memory has been given back */
             uint8_t env_timer_cpu;  /* whose cpu_timers it is in */
             uint64_t env_call_done; /* bytes that a long system call under way has done */
             uint64_t env_wake_tsc;  /* deadline of the wait; 0: none */
+            uint64_t env_queued;    /* TSC when it came to the run queue it is on */
             /* Its place among those with a deadline (kern/timerq.c): first child, neighbours. */
             struct Env *env_timer_child, *env_timer_next, *env_timer_prev;
         };

@@ -81,17 +81,25 @@ void sys_yield(void);
 int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* The same, but sleeps until the receiver takes it. -E_BAD_ENV also if it dies meanwhile. */
 int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm);
+/* What a message is, besides its page. */
+struct IpcMessage {
+    uint64_t value;
+    uint64_t perm; /* PTE_* of the page that was mapped; 0: none came */
+    envid_t from;
+};
 /* Sleep until a message comes from `from` (0: anybody); a page it carries is mapped at dstva (>=
- * UTOP: not wanted). The message is in thisenv->env_ipc_*. -E_BAD_ENV: `from` does not exist or
- * died. */
-int sys_ipc_recv(void *dstva, envid_t from);
+ * UTOP: not wanted). The message is in *m (m may be NULL) if the result is 0. -E_BAD_ENV: `from`
+ * does not exist or died. */
+int sys_ipc_recv(void *dstva, envid_t from, struct IpcMessage *m);
 /* Take a message that somebody waits to deliver. -E_AGAIN: there is none. */
-int sys_ipc_try_recv(void *dstva);
-/* sys_ipc_send and sys_ipc_recv(dstva, to) in one. */
-int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
+int sys_ipc_try_recv(void *dstva, struct IpcMessage *m);
+/* sys_ipc_send and sys_ipc_recv(dstva, to, m) in one. */
+int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
+                 struct IpcMessage *m);
 /* A server's step: unmap the last request's page at dstva, send to `to` if it is receiving (else
- * the answer is dropped; bad arguments are errors), then sys_ipc_recv(dstva, 0). */
-int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva);
+ * the answer is dropped; bad arguments are errors), then sys_ipc_recv(dstva, 0, m). */
+int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
+                       struct IpcMessage *m);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);
 int sys_sleep_msec(uint64_t msec);

@@ -8,6 +8,7 @@
 #include <inc/env.h>
 #include <inc/mmu.h>
 #include <inc/x86.h>
+#include <kern/spinlock.h>
 
 #define NCPU        8
 #define KSTACK_SIZE 20480 /* its lowest page is a guard and never mapped */
@@ -20,11 +21,14 @@ struct Cpu {
     uint32_t cpu_num;
     uint32_t cpu_apicid;
     volatile bool cpu_started;        /* runs kernel code of its own */
-    bool cpu_idle;                    /* sleeps in HLT; under env_lock */
     volatile physaddr_t cpu_cr3;      /* address space that is loaded; set before CR3 is */
     volatile uint32_t cpu_flush_req;  /* TLB flushes that other CPUs asked for, */
     volatile uint32_t cpu_flush_done; /* and that were done */
+    struct spinlock cpu_queue_lock;   /* protects cpu_queue, and who of it gets a CPU */
+    struct EnvList cpu_queue;         /* runnable envs */
+    struct spinlock cpu_timer_lock;   /* protects the next two */
     struct Env *cpu_timers;           /* envs with a deadline that blocked here, earliest first */
+    uint64_t cpu_first_deadline;      /* of them; ~0: none. Others may only make it later */
     struct Taskstate cpu_tss; /* rsp[0]: end of curenv's env_tf; traps and SYSCALL save below it */
     uint64_t cpu_gdt[8] __attribute__((aligned(16)));
     struct Pseudodesc cpu_gdtr;
@@ -32,6 +36,7 @@ struct Cpu {
     uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; ~0: not */
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
     bool cpu_slice_over;         /* that time has come while somebody waited */
+    bool cpu_preempt;            /* somebody became runnable who is to run at once */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
     bool cpu_vmx_on;     /* vmm/: in VMX root operation */

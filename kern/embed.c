@@ -53,7 +53,9 @@ void env_create(const uint8_t *elf, size_t size, enum EnvType type, const char *
     map_segment(e, elf, &stack);
     e->env_tf.tf_rip = h->e_entry;
     e->env_tf.tf_rsp = USTACKTOP;
-    spin_lock(&env_lock);
+    if (type == ENV_TYPE_FS)
+        env_is_file_server(e);
+    env_lock(e);
     sched_ready(e);
-    spin_unlock(&env_lock);
+    env_unlock(e);
 }

@@ -16,15 +16,18 @@
 #include <vmm/guest.h>
 
 struct Env envs[NENV] __attribute__((section(".bss.envs"), aligned(PGSIZE)));
-struct spinlock env_lock = SPINLOCK_INIT("env");
+struct spinlock env_table_lock = SPINLOCK_INIT("env table");
+struct spinlock env_locks[NENV];
 struct spinlock env_mem_locks[NENV];
 
 #define WORD_BITS 64
 
-/* Under env_lock: */
+/* Under env_table_lock: */
 static uint64_t slots_used[NENV / WORD_BITS]; /* a bit for each slot */
 static envid_t last_id[NENV];                 /* of the slot's last owner */
 static uint32_t env_used;
+
+static envid_t file_server; /* set once, at boot */
 
 #define GENERATION_STEP NENV
 #define GENERATION_MAX  0x7fffffff
@@ -35,9 +38,24 @@ static uint32_t env_used;
 #define FCW_INIT     0x37f
 #define MXCSR_INIT   0x1f80
 
+bool env_lock_both(const struct Env *held, const struct Env *e)
+{
+    if (held < e) {
+        env_lock(e);
+        return true;
+    }
+    env_unlock(held);
+    env_lock(e);
+    env_lock(held);
+    return false;
+}
+
+/* Without a lock: who needs to know that the env of this id is still there locks it and asks again.
+ * A child that was found stays until the caller, its parent, has read its status. */
 int envid2env(envid_t id, struct Env **store, bool checkperm)
 {
     struct Env *e;
+    uint32_t status;
 
     if (id == 0) {
         *store = curenv;
@@ -47,9 +65,10 @@ int envid2env(envid_t id, struct Env **store, bool checkperm)
     if (id < 0)
         return -E_BAD_ENV;
     e = env_slot(id);
-    if (e->env_id != id || e->env_status == ENV_FREE || e->env_status == ENV_DYING)
+    status = READ_ONCE(e->env_status);
+    if (READ_ONCE(e->env_id) != id || status == ENV_FREE || status == ENV_DYING)
         return -E_BAD_ENV;
-    if (checkperm && e != curenv && e->env_parent_id != curenv->env_id)
+    if (checkperm && e != curenv && READ_ONCE(e->env_parent_id) != curenv->env_id)
         return -E_BAD_ENV;
     *store = e;
     return 0;
@@ -80,7 +99,7 @@ static int slot_alloc(struct Env **store, const struct Env *parent)
     if (page_is_free(i) && (r = envs_back(&envs[i])) < 0)
         return r;
     slots_used[w] |= 1ul << i % WORD_BITS;
-    env_used++;
+    WRITE_ONCE(env_used, env_used + 1);
     *store = &envs[i];
     return 0;
 }
@@ -89,8 +108,8 @@ static void slot_free(struct Env *e)
 {
     uint32_t i = e - envs;
 
-    env_used--;
-    e->env_status = ENV_FREE;
+    WRITE_ONCE(env_used, env_used - 1);
+    WRITE_ONCE(e->env_status, ENV_FREE);
     last_id[i] = e->env_id;
     slots_used[i / WORD_BITS] &= ~(1ul << i % WORD_BITS);
     if (page_is_free(i))
@@ -99,7 +118,7 @@ static void slot_free(struct Env *e)
 
 uint32_t env_nused(void)
 {
-    return env_used;
+    return READ_ONCE(env_used);
 }
 
 /* The id of the slot's next owner: never 0, never negative, never the one before. */
@@ -133,14 +152,14 @@ static void family_leave(struct Env *parent, struct Env *e)
         e->env_sib_next->env_sib_prev = e->env_sib_prev;
 }
 
-/* Everything starts from zero. */
+/* Everything starts from zero. e is locked, since its last owner's id may be sent to. */
 static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
 {
     envid_t id = next_id(e);
 
     memset(e->env_public_page, 0, ENV_SLOT); /* the rest of each page is other envs' */
     memset(e->env_private_page, 0, ENV_SLOT);
-    e->env_id = id;
+    WRITE_ONCE(e->env_id, id);
     e->env_parent_id = parent ? parent->env_id : 0;
     e->env_type = type;
     e->env_vital = type == ENV_TYPE_FS || type == ENV_TYPE_INIT ||
@@ -162,22 +181,29 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
 
     if (type != ENV_TYPE_GUEST && !(pml4 = pml4_new()))
         return -E_NO_MEM;
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     if ((r = slot_alloc(&e, parent)) < 0) {
-        spin_unlock(&env_lock);
+        spin_unlock(&env_table_lock);
         if (pml4)
             pml4_free(pml4);
         return r;
     }
+    env_lock(e);
     env_reset(e, parent, type);
     e->env_pml4 = pml4;
     e->env_table_va = ENV_NO_TABLE;
     e->env_cr3 = pml4 ? PADDR(pml4) : 0;
+    env_unlock(e);
     if (parent)
         family_join(&parent->env_child, e);
-    spin_unlock(&env_lock);
+    spin_unlock(&env_table_lock);
     *store = e;
     return 0;
+}
+
+void env_is_file_server(const struct Env *e)
+{
+    file_server = e->env_id;
 }
 
 /* The parent of e while it holds its slot, else NULL. */
@@ -194,40 +220,65 @@ void env_reap(struct Env *parent, struct Env *zombie)
     slot_free(zombie);
 }
 
+struct Env *env_file_server(void)
+{
+    struct Env *e = env_slot(READ_ONCE(file_server));
+
+    return READ_ONCE(e->env_id) == file_server && env_is_alive(e) ? e : NULL;
+}
+
 /*
  * The end of an env, in three steps. end_mark takes it off everything that could make it run;
- * finish gives its memory back, without env_lock; env_gone makes it a zombie or forgets it. An env
- * that runs on another CPU begins its end there. Those that cannot go on without it, its guests and
- * the children that only it could start, end with it, and before it does.
+ * finish gives its memory back, without env_table_lock; env_gone makes it a zombie or forgets it. An
+ * env that runs on another CPU begins its end there. Those that cannot go on without it, its guests
+ * and the children that only it could start, end with it, and before it does.
  */
 
-/* Take e off everything and append it to doomed, unless it has ended or is to end on its own CPU.
- * env_lock is held. */
-static void end_mark(struct Env *e, int status, struct EnvList *doomed)
+/* e, which is locked, goes from everything that could make it run. false: it has ended already, or
+ * is to end on its own CPU. */
+static bool end_running(struct Env *e, int status)
 {
-    if (e->env_status == ENV_FREE || e->env_status == ENV_DYING || e->env_status == ENV_ZOMBIE)
-        return;
+    ipc_leave_senders(e); /* first, since it may unlock e in between */
+    if (!env_is_alive(e))
+        return false;
     e->env_exit = status & 0xff;
-    if (env_on_cpu(e) && e != curenv) {
-        e->env_killed = true;
-        cpu_kick(&cpus[e->env_cpunum]);
-        return;
-    }
-    e->env_status = ENV_DYING;
+    if (e != curenv && sched_mark(e, ENV_MARK_KILLED) == SCHED_HAS_CPU)
+        return false;
+    WRITE_ONCE(e->env_status, ENV_DYING);
+    WRITE_ONCE(e->env_wait, WAIT_NONE);
     sched_remove(e);
-    ipc_env_gone(e);
     if (e == curenv) {
         cpu_load_cr3(kern_cr3);
-        this_cpu()->cpu_env = NULL;
+        WRITE_ONCE(this_cpu()->cpu_env, NULL);
     }
+    return true;
+}
+
+/* Take e off everything and append it to doomed, unless it has ended or is to end on its own CPU.
+ * env_table_lock is held. */
+static void end_mark(struct Env *e, int status, struct EnvList *doomed)
+{
+    bool ends;
+
+    env_lock(e);
+    ends = end_running(e, status);
+    env_unlock(e);
+    if (!ends)
+        return;
+    ipc_env_gone(e);
     envlist_append(doomed, e);
 }
 
 /* Nothing but its parent can make it run, or it runs for its parent only. */
 static bool depends_on_parent(const struct Env *e)
 {
-    return e->env_type == ENV_TYPE_GUEST ||
-           (e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE) || e->env_stop;
+    bool depends;
+
+    env_lock(e);
+    depends = e->env_type == ENV_TYPE_GUEST || (e->env_marks & ENV_MARK_STOP) ||
+              (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE);
+    env_unlock(e);
+    return depends;
 }
 
 /* Children that depend on e are marked, others live on without a parent, and zombies are forgotten.
@@ -243,7 +294,7 @@ static void end_children(struct Env *e, struct EnvList *doomed)
             continue;
         }
         family_leave(e, c);
-        c->env_parent_id = 0;
+        WRITE_ONCE(c->env_parent_id, 0);
     }
     for (struct Env *c = e->env_zombie; c; c = next) {
         next = c->env_sib_next;
@@ -253,7 +304,7 @@ static void end_children(struct Env *e, struct EnvList *doomed)
 }
 
 /* Mark e and all that go with it; parents come before their children. A list and not a recursion,
- * since families may be deeper than the kernel stack. env_lock is held. */
+ * since families may be deeper than the kernel stack. env_table_lock is held. */
 static void end_begin(struct Env *e, int status, struct EnvList *doomed)
 {
     end_mark(e, status, doomed);
@@ -283,18 +334,26 @@ static void report_end(const struct Env *e)
         platform_poweroff(EXIT_FAULT);
 }
 
-/* The last step, for e and then for each parent whose end has waited for this one. env_lock is
+/* Tell the parent that its child, now a zombie, has ended. */
+static void tell_parent(struct Env *parent, envid_t child)
+{
+    env_lock(parent);
+    if (waits_for(parent, child))
+        sched_wake(parent);
+    env_unlock(parent);
+}
+
+/* The last step, for e and then for each parent whose end has waited for this one. env_table_lock is
  * held. */
 static void env_gone(struct Env *e)
 {
     while (e && e->env_status == ENV_DYING && e->env_freed && !e->env_child) {
         struct Env *parent = parent_of(e);
         if (parent && parent->env_status != ENV_DYING) {
-            e->env_status = ENV_ZOMBIE;
+            WRITE_ONCE(e->env_status, ENV_ZOMBIE);
             family_leave(parent, e);
             family_join(&parent->env_zombie, e);
-            if (waits_for(parent, e->env_id))
-                sched_wake(parent);
+            tell_parent(parent, e->env_id);
             return;
         }
         if (parent)
@@ -320,10 +379,10 @@ static void finish(struct Env *e)
     if (pml4)
         pml4_free(pml4);
 
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     e->env_freed = true;
     env_gone(e);
-    spin_unlock(&env_lock);
+    spin_unlock(&env_table_lock);
 }
 
 /* Children first, so that an env's status is seen when all that it had is free. */
@@ -342,9 +401,9 @@ void env_destroy(struct Env *e, int status)
     struct EnvList doomed = { NULL, NULL };
     bool self = e == curenv;
 
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     end_begin(e, status, &doomed);
-    spin_unlock(&env_lock);
+    spin_unlock(&env_table_lock);
     finish_all(&doomed);
     if (self)
         sched_yield();
@@ -357,7 +416,7 @@ int env_kill(envid_t id)
     bool self;
     int r;
 
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     r = envid2env(id, &e, false);
     self = r == 0 && e == curenv;
     if (r == 0 && e->env_status == ENV_ZOMBIE)
@@ -366,7 +425,7 @@ int env_kill(envid_t id)
         r = -E_PERM;
     if (r == 0)
         end_begin(e, EXIT_KILLED, &doomed);
-    spin_unlock(&env_lock);
+    spin_unlock(&env_table_lock);
     finish_all(&doomed);
     if (r == 0 && self)
         sched_yield();

@@ -1,12 +1,13 @@
 /*
- * Environments and their life cycle. env_lock protects the env table, states, families, wait lists
- * and run queues.
+ * Environments and their life cycle, the scheduler, and messages. doc/internals.md has the table of
+ * locks and their order.
  */
 #ifndef JOS_KERN_ENV_H
 #define JOS_KERN_ENV_H
 
 #include <inc/assert.h>
 #include <inc/env.h>
+#include <inc/once.h>
 #include <kern/cpu.h>
 #include <kern/envlist.h>
 #include <kern/spinlock.h>
@@ -14,8 +15,11 @@
 #define ENVS_PER_PAGE (PGSIZE / ENV_SLOT)
 extern struct Env
     envs[NENV]; /* at KERNEL_ENVS; a slot that is free may have no memory of its own */
-extern struct spinlock env_lock;
-extern struct spinlock env_mem_locks[NENV]; /* not in struct Env: they outlive its owner */
+/* The env table: slots, ids, families, and the order in which envs end. Taken before env locks. */
+extern struct spinlock env_table_lock;
+/* Not in struct Env, since they outlive its owner: */
+extern struct spinlock env_locks[NENV];
+extern struct spinlock env_mem_locks[NENV];
 
 /* The slot that this id has, or had, or would have. (Once and for all: left to itself, the compiler
  * works the address out again for each use.) */
@@ -27,18 +31,52 @@ static inline struct Env *env_slot(envid_t id)
     return e;
 }
 
-/* The lock of e's address space: env_pml4 and its tables. Taken after env_lock. */
-static inline struct spinlock *env_mem(const struct Env *e)
+/* A number of e's own below NENV, without a division: envs are nine slots apart, and nine is odd. */
+static inline size_t env_lock_number(const struct Env *e)
 {
-    /* Envs are nine slots apart, and nine is odd: this gives each a lock, without a division. */
-    return &env_mem_locks[(uintptr_t)e / ENV_SLOT % NENV];
+    return (uintptr_t)e / ENV_SLOT % NENV;
 }
 
-/* Has e not ended? */
+/* The lock of e's address space: env_pml4 and its tables. Taken after env locks; that of a guest,
+ * which has none, protects its struct Guest, and is taken before. */
+static inline struct spinlock *env_mem(const struct Env *e)
+{
+    return &env_mem_locks[env_lock_number(e)];
+}
+
+/*
+ * The lock of an env protects what it waits for, its wake-up, the messages that others want to send
+ * to it, and a guest's state towards its monitor. Two are taken in the order of their addresses; in
+ * the other order by env_lock_also only.
+ */
+ALWAYS_INLINE void env_lock(const struct Env *e)
+{
+    spin_lock(&env_locks[env_lock_number(e)]);
+}
+
+static inline void env_unlock(const struct Env *e)
+{
+    spin_unlock(&env_locks[env_lock_number(e)]);
+}
+
+/* The rest of env_lock_also: somebody has e's lock. */
+bool env_lock_both(const struct Env *held, const struct Env *e) __attribute__((cold));
+
+/* Lock e besides `held`. false: that was let go of in between, and is locked again; what was known
+ * of it may be over. */
+ALWAYS_INLINE bool env_lock_also(const struct Env *held, const struct Env *e)
+{
+    return __builtin_expect(spin_trylock(&env_locks[env_lock_number(e)]), 1) ||
+           env_lock_both(held, e);
+}
+
+/* Has e not begun to end? It does not while it is locked. (Whether it runs or could, other CPUs may
+ * change meanwhile.) */
 static inline bool env_is_alive(const struct Env *e)
 {
-    return e->env_status == ENV_RUNNING || e->env_status == ENV_RUNNABLE ||
-           e->env_status == ENV_NOT_RUNNABLE;
+    uint32_t status = READ_ONCE(e->env_status);
+
+    return status == ENV_RUNNING || status == ENV_RUNNABLE || status == ENV_NOT_RUNNABLE;
 }
 
 /*
@@ -72,7 +110,7 @@ void env_destroy(struct Env *e, int status);
 /* End the env of this id as the system call does. -E_BAD_ENV; -E_PERM: it is vital, and neither the
  * caller nor its child. Does not return if it is the caller. */
 int env_kill(envid_t id);
-/* Forget a zombie child whose status its parent has read. env_lock is held. */
+/* Forget a zombie child whose status its parent has read. env_table_lock is held. */
 void env_reap(struct Env *parent, struct Env *zombie);
 /* Map pp in the user space of e and keep count (env_pages). env_mem is held. -E_NO_MEM. */
 int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
@@ -94,29 +132,44 @@ static inline void env_fpu_save(void)
     asm volatile("fxsave64 %0" : "=m"(curenv->env_fpu));
 }
 
-/* ---- kern/sched.c: run queue and waiting ---- */
+/* At boot: this env is the file server. */
+void env_is_file_server(const struct Env *e);
+/* The env of the file server, or NULL: it has ended, or was not started. Takes no lock: its slot may
+ * have another owner by the time it is used. */
+struct Env *env_file_server(void);
+
+/* ---- kern/sched.c: run queues and waiting ---- */
 
 /*
- * How a system call waits: under env_lock it checks its condition, sets what its caller is to find
- * in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it releases env_lock
- * and calls sched_yield, which does not return. Whoever makes the condition true calls sched_wake
- * under env_lock, after changing tf_rax if need be; the env may still be on its old CPU then. With
- * sched_restart the call is executed anew after the wake-up, so it checks its condition again; that
- * is what calls do that copy something to the caller.
+ * Every CPU has a queue of runnable envs; one that has nothing to do takes from the others'. An env
+ * belongs to the CPU env_cpunum, on whose queue or on which it is. Whether it is ENV_RUNNABLE or
+ * ENV_RUNNING, and where, changes under that CPU's cpu_queue_lock; that it begins to wait, and is
+ * woken, under its own lock (env_wait is not WAIT_NONE just while it waits).
  *
- * env_lock is held by the callers of sched_ready, sched_block, sched_restart, sched_wake,
- * sched_remove and env_on_cpu.
+ * How a system call waits: with the current env locked it checks its condition, sets what its
+ * caller is to find in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it
+ * unlocks the env and calls sched_yield, which does not return. Whoever makes the condition true
+ * calls sched_wake with the env locked, after changing tf_rax if need be; the env may still be on
+ * its old CPU then. With sched_restart the call is executed anew after the wake-up, so it checks
+ * its condition again; that is what calls do that copy something to the caller.
+ *
+ * The env is locked by the callers of sched_ready, sched_block, sched_restart, sched_wake,
+ * sched_remove, sched_mark, sched_poke and env_has_cpu.
  */
 
-/* Is e the current env of a CPU? (Of which one, env_cpunum says.) */
-static inline bool env_on_cpu(const struct Env *e)
+/* Is e running, or on its way off a CPU? (On which one, env_cpunum says, until it comes to the
+ * scheduler.) */
+static inline bool env_has_cpu(const struct Env *e)
 {
-    return cpus[e->env_cpunum].cpu_env == e;
+    return READ_ONCE(e->env_status) == ENV_RUNNING ||
+           READ_ONCE(cpus[READ_ONCE(e->env_cpunum)].cpu_env) == e;
 }
-/* Make e runnable (append to the run queue). e must not be on any list. */
+/* Make e runnable: append it to this CPU's run queue. e must not be on any list. A paused guest
+ * goes to WAIT_PAUSE instead. */
 void sched_ready(struct Env *e);
-/* Append e, which is to be on no list, to those that wait for console input. */
-void sched_wait_console(struct Env *e);
+/* Append e, which is to be on no list, to those that wait for console input. false: there is some.
+ */
+bool sched_wait_console(struct Env *e);
 /* Note e's deadline on this CPU; forget the one that it has. */
 void sched_timer_insert(struct Env *e, uint64_t deadline);
 void sched_timer_remove(struct Env *e);
@@ -124,10 +177,8 @@ void sched_timer_remove(struct Env *e);
  * reaches deadline (0: no deadline). It stays curenv until the caller calls sched_yield. */
 ALWAYS_INLINE void sched_block_env(struct Env *e, enum EnvWait why, uint64_t deadline)
 {
-    e->env_status = ENV_NOT_RUNNABLE;
-    e->env_wait = why;
-    if (why == WAIT_CONS || (why == WAIT_GUEST && e->env_wait_arg))
-        sched_wait_console(e);
+    WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
+    WRITE_ONCE(e->env_wait, why);
     if (deadline)
         sched_timer_insert(e, deadline);
 }
@@ -152,34 +203,51 @@ static inline void sched_finish(struct Env *e, int64_t result)
     e->env_tf.tf_rip += SYSCALL_LEN;
     e->env_tf.tf_rax = result;
 }
-/* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE) or is not
- * ENV_NOT_RUNNABLE. */
+/* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE). */
 void sched_wake(struct Env *e);
+/* The same, and e runs on this CPU as soon as that can leave what it does now: for what a person,
+ * or a device, waits for. */
+void sched_wake_at_once(struct Env *e);
+/* Take e, which waits, off the list it is on; not that of an env's senders. */
+void sched_leave_list(struct Env *e);
 /* End e's wait as sched_wake does, but leave it to the caller to run or queue it. false: e is still
  * on a CPU, and nothing is left to do. */
 static inline bool sched_unblock(struct Env *e)
 {
-    e->env_wait = WAIT_NONE;
-    envlist_remove(e);
+    WRITE_ONCE(e->env_wait, WAIT_NONE);
+    if (e->env_on)
+        sched_leave_list(e);
     if (e->env_wake_tsc)
         sched_timer_remove(e);
-    if (!env_on_cpu(e))
+    if (__builtin_expect(READ_ONCE(cpus[e->env_cpunum].cpu_env) != e, 1))
         return true;
-    e->env_status = ENV_RUNNING; /* on its way to sched_yield, which queues it */
+    /* It is on its way to sched_yield, which queues it, and sees what was changed before. */
+    __atomic_store_n(&e->env_status, ENV_RUNNING, __ATOMIC_RELEASE);
     return false;
 }
 /* Give the CPU and the rest of the time slice from the current env, which is blocked, to e, which
- * is on no list. env_lock is held. */
+ * is on no list and waits for nothing. Both are locked, and unlocked here. */
 void sched_handoff(struct Env *e) __attribute__((noreturn));
-/* Pause a guest or let it go on: while env_paused is set, whatever makes it runnable leaves it in
- * WAIT_PAUSE. One that runs on another CPU is interrupted there. env_lock is held. */
+enum SchedPlace {
+    SCHED_WAITS,   /* it was ENV_NOT_RUNNABLE, or has ended: nothing was done */
+    SCHED_QUEUED,  /* it was on a run queue, and is ENV_NOT_RUNNABLE now */
+    SCHED_HAS_CPU, /* it has the mark */
+};
+/* Take e off the run queue, or if it has a CPU, leave a mark (ENV_MARK_*) for the scheduler and
+ * interrupt that CPU. */
+enum SchedPlace sched_mark(struct Env *e, uint8_t mark);
+/* Pause a guest or let it go on: while it is marked, whatever makes it runnable leaves it in
+ * WAIT_PAUSE. One that runs on another CPU is interrupted there. Takes its lock. */
 void sched_pause(struct Env *e, bool paused);
+/* Let a guest look at what has changed for it: out of HLT, or out of the guest. */
+void sched_poke(struct Env *e);
 /* Wake all envs in WAIT_CONS, and monitors that asked for console input. From cons_intr; takes
- * env_lock. */
+ * their locks. */
 void sched_wake_console(void);
-/* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch; takes env_lock. */
+/* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch; takes its lock. */
 void sched_wake_irq(int irq);
-/* Take e off the run queue and timer list, wherever it is. */
+/* Take e, which is ENV_NOT_RUNNABLE, off every list and queue of deadlines but the senders of
+ * another env. */
 void sched_remove(struct Env *e);
 /* Give the CPU to the next env; waits in HLT if there is none. The current env, if still
  * ENV_RUNNING, goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest.
@@ -196,6 +264,11 @@ void sched_init(void);
 /* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the
  * CPU. */
 bool sched_timer(void);
+/* Has an interrupt made somebody runnable who is to run at once? */
+static inline bool sched_preempts(void)
+{
+    return this_cpu()->cpu_preempt;
+}
 /* Make sure that the timer comes no later than sched_deadline(). */
 void sched_arm_timer(void);
 /* The current env waits for an interrupt line: 0 if it has fired already, else does not return; the
@@ -208,16 +281,26 @@ bool sched_others_waiting(void);
 uint64_t sched_deadline(void);
 
 /* ---- kern/ipc.c ---- */
-/* Called when e goes away: wakes its blocked senders and those who wait to receive from it. */
+/* Called when e, which is ENV_DYING, goes away: wakes its blocked senders and those who wait to
+ * receive from it. env_table_lock is held. */
 void ipc_env_gone(struct Env *e);
+/* Take e off the senders of the env it waits for, if it is there. e is locked, and may be unlocked
+ * in between. */
+void ipc_leave_senders(struct Env *e);
 /*
- * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to env
- * `to`. Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call sched_yield; its
- * result comes by guest_ipc_sent (vmm/guest.h); -E_*. Takes its own reference on pp. A message to a
- * guest that is in WAIT_HOSTRECV (from env_ipc_recv_from only) is handed over by guest_ipc_deliver
- * (vmm/guest.h).
+ * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to the
+ * file server `to`. Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call
+ * sched_yield; its result comes by guest_ipc_sent (vmm/guest.h); -E_*. Takes its own reference on
+ * pp. A message to a guest is handed over by guest_ipc_deliver (vmm/guest.h).
  */
 int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp,
                    uint64_t perm);
+/* Lock the current env, a guest, and the file server, which is the result; NULL: it has ended, and
+ * just the guest is locked. */
+struct Env *ipc_lock_server(struct Env *g);
+void ipc_unlock_server(struct Env *g, struct Env *to);
+/* The current env, a guest, waits for a message of the file server `to` (WAIT_HOSTRECV), whose end
+ * wakes it with -E_BAD_ENV. Both are locked. */
+void ipc_guest_wait(struct Env *g, struct Env *to);
 
 #endif

@@ -1,10 +1,12 @@
 /*
- * Doubly linked lists of envs. An env is on at most one list, and knows which (env_on).
+ * Doubly linked lists of envs. An env is on at most one list, and knows which (env_on). Whether one
+ * is empty may be looked at without its lock.
  */
 #ifndef JOS_KERN_ENVLIST_H
 #define JOS_KERN_ENVLIST_H
 
 #include <inc/env.h>
+#include <inc/once.h>
 
 static inline void envlist_append(struct EnvList *l, struct Env *e)
 {
@@ -14,8 +16,20 @@ static inline void envlist_append(struct EnvList *l, struct Env *e)
     if (l->tail)
         l->tail->env_next = e;
     else
-        l->head = e;
+        WRITE_ONCE(l->head, e);
     l->tail = e;
+}
+
+static inline void envlist_prepend(struct EnvList *l, struct Env *e)
+{
+    e->env_on = l;
+    e->env_prev = NULL;
+    e->env_next = l->head;
+    if (l->head)
+        l->head->env_prev = e;
+    else
+        l->tail = e;
+    WRITE_ONCE(l->head, e);
 }
 
 /* Take the first env off a list that is not empty. */
@@ -23,9 +37,9 @@ static inline struct Env *envlist_take(struct EnvList *l)
 {
     struct Env *e = l->head;
 
-    l->head = e->env_next;
-    if (l->head)
-        l->head->env_prev = NULL;
+    WRITE_ONCE(l->head, e->env_next);
+    if (e->env_next)
+        e->env_next->env_prev = NULL;
     else
         l->tail = NULL;
     e->env_on = NULL;
@@ -42,7 +56,7 @@ static inline void envlist_remove(struct Env *e)
     if (e->env_prev)
         e->env_prev->env_next = e->env_next;
     else
-        l->head = e->env_next;
+        WRITE_ONCE(l->head, e->env_next);
     if (e->env_next)
         e->env_next->env_prev = e->env_prev;
     else

@@ -1,8 +1,9 @@
 /*
- * Messages between envs: a 64-bit value and possibly a page. A sender that finds no receiver waits
- * in the receiver's senders list; a receiver that wants to hear one env only waits in that env's
- * waiters list, so the end of an env wakes everybody who depends on it. All of this is under
- * env_lock.
+ * Messages between envs: a 64-bit value and possibly a page. A receiver finds them in its registers:
+ * value in RDX, sender in RSI, permission of the page in RDI (0: none came). A sender that finds no
+ * receiver waits in the receiver's senders list, whose lock is the receiver's. A receiver that wants
+ * to hear one env only notes that there (env_awaited), so the end of an env wakes everybody who
+ * depends on it.
  */
 #include <inc/error.h>
 #include <kern/cpu.h>
@@ -20,9 +21,10 @@ struct Message {
     uint64_t perm;
 };
 
+/* `to` is locked. */
 static inline bool is_receiving(const struct Env *to, envid_t from)
 {
-    return to->env_status == ENV_NOT_RUNNABLE && to->env_wait == WAIT_RECV &&
+    return to->env_wait == WAIT_RECV &&
            (to->env_ipc_recv_from == 0 || to->env_ipc_recv_from == from);
 }
 
@@ -37,7 +39,7 @@ ALWAYS_INLINE int deliver_page(struct Env *to, struct Message *m)
     if (r < 0)
         return r;
     m->page = NULL;
-    to->env_ipc_perm = m->perm;
+    to->env_tf.tf_rdi = m->perm;
     return 0;
 }
 
@@ -46,11 +48,11 @@ ALWAYS_INLINE int deliver(struct Env *to, struct Message *m)
 {
     int r;
 
-    to->env_ipc_perm = 0;
+    to->env_tf.tf_rdi = 0;
     if (m->page && (r = deliver_page(to, m)) < 0)
         return r;
-    to->env_ipc_value = m->value;
-    to->env_ipc_from = m->from->env_id;
+    to->env_tf.tf_rdx = m->value;
+    to->env_tf.tf_rsi = m->from->env_id;
     to->env_tf.tf_rax = 0;
     return 0;
 }
@@ -67,26 +69,23 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
     return r;
 }
 
-/* A living env other than the current one; NULL: there is none of this id. */
-static struct Env *peer(envid_t id)
+/* Is e, which is locked, a living env of this id? */
+static inline bool is_living(const struct Env *e, envid_t id)
 {
-    struct Env *e = env_slot(id);
-
-    return id > 0 && e->env_id == id && env_is_alive(e) && e != curenv ? e : NULL;
+    return id > 0 && e->env_id == id && env_is_alive(e);
 }
 
-/* The rest of try_deliver, if `id` is no env that waits for a message of this sender. */
-static int __attribute__((noinline)) not_receiving(envid_t id, const struct Message *m)
+/* The rest of try_deliver, if `to` is not waiting for a message of this sender. */
+static int __attribute__((noinline)) not_receiving(struct Env *to, envid_t id,
+                                                   const struct Message *m)
 {
-    struct Env *to = peer(id);
-
-    if (!to)
+    if (!is_living(to, id))
         return -E_BAD_ENV;
     return to->env_type == ENV_TYPE_GUEST ? deliver_to_guest(to, m) : -E_IPC_NOT_RECV;
 }
 
-/* Deliver now if `to`, the slot of this id, has a receiver that is ready. -E_IPC_NOT_RECV if not;
- * -E_BAD_ENV: no such env, or the sender itself. A receiver that could run here right away goes to
+/* Deliver now if `to`, the slot of this id, which is locked, has a receiver that is ready.
+ * -E_IPC_NOT_RECV if not; -E_BAD_ENV: no such env. A receiver that could run here right away goes to
  * *next instead of the run queue, and the caller has to see to it. */
 ALWAYS_INLINE int try_deliver(struct Env *to, envid_t id, struct Message *m, struct Env **next)
 {
@@ -94,7 +93,7 @@ ALWAYS_INLINE int try_deliver(struct Env *to, envid_t id, struct Message *m, str
 
     *next = NULL;
     if (to->env_id != id || !is_receiving(to, m->from->env_id))
-        return not_receiving(id, m);
+        return not_receiving(to, id, m);
     if ((r = deliver(to, m)) == 0 && sched_unblock(to))
         *next = to;
     return r;
@@ -121,74 +120,92 @@ ALWAYS_INLINE void message_drop(struct Message *m)
         page_decref(m->page);
 }
 
-/* Release env_lock and, if the current env was blocked, leave it: for next if there is one, which
- * then runs on in the same time slice. Returns to an env that goes on. */
-ALWAYS_INLINE void depart(struct Env *next, bool blocked)
+/* The current env e and `to` are locked, and are unlocked here. If e was blocked, leave it: for next
+ * if there is one (which is `to`), which then runs on in the same time slice. Returns to an env that
+ * goes on. */
+ALWAYS_INLINE void depart(struct Env *e, struct Env *to, struct Env *next, bool blocked)
 {
     if (next && blocked)
         sched_handoff(next);
     if (next)
         sched_ready(next);
-    spin_unlock(&env_lock);
+    env_unlock(to);
+    env_unlock(e);
     if (blocked)
         sched_yield();
 }
 
 int64_t sys_ipc_try_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
-    struct Env *next;
+    struct Env *next, *to = env_slot(id);
     struct Message m;
     int r;
 
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    spin_lock(&env_lock);
-    r = try_deliver(env_slot(id), id, &m, &next);
+    env_lock(to);
+    r = to == m.from ? -E_BAD_ENV : try_deliver(to, id, &m, &next);
+    if (r == 0 && next)
+        sched_ready(next);
+    env_unlock(to);
     message_drop(&m);
-    depart(next, false);
     return r;
 }
 
-/* The current env waits in the senders list of `to`. Its message stays described in its struct Env.
- */
-static void queue_sender(struct Env *to, enum EnvWait why, uint64_t value, uint64_t perm)
+/* The current env e waits in the senders list of `to`. Its message stays described in its struct
+ * Env. Both are locked. */
+static void queue_sender(struct Env *e, struct Env *to, enum EnvWait why, uint64_t value,
+                         uint64_t perm)
 {
-    curenv->env_ipc_send_value = value;
-    curenv->env_ipc_send_perm = perm;
-    curenv->env_wait_id = to->env_id;
-    sched_block(why, 0);
-    envlist_append(&to->env_senders, curenv);
+    e->env_ipc_send_value = value;
+    e->env_ipc_send_perm = perm;
+    WRITE_ONCE(e->env_wait_id, to->env_id);
+    sched_block_env(e, why, 0);
+    envlist_append(&to->env_senders, e);
     if (to->env_wait == WAIT_GUEST) /* a monitor: the message is an event for it */
         sched_wake(to);
 }
 
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
- * message queued; -E_*. env_lock is held. */
-ALWAYS_INLINE int send_or_queue(envid_t id, struct Message *m, uintptr_t srcva, enum EnvWait why,
-                                struct Env **next)
+ * message queued; -E_*. It and `to`, the slot of this id, are locked. */
+ALWAYS_INLINE int send_or_queue(struct Env *to, envid_t id, struct Message *m, uintptr_t srcva,
+                                enum EnvWait why, struct Env **next)
 {
-    struct Env *to = env_slot(id);
     int r = try_deliver(to, id, m, next);
 
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
         return r;
-    curenv->env_ipc_send_srcva = srcva;
-    queue_sender(to, why, m->value, m->perm);
+    m->from->env_ipc_send_srcva = srcva;
+    queue_sender(m->from, to, why, m->value, m->perm);
     return 1;
+}
+
+/* Lock the current env e and the slot of another one. false, and nothing is locked: that slot is
+ * its own. */
+ALWAYS_INLINE bool lock_both(struct Env *e, struct Env *to)
+{
+    if (to == e)
+        return false;
+    env_lock(e);
+    env_lock_also(e, to); /* nothing is known of e yet that could be over */
+    return true;
 }
 
 int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
-    struct Env *next;
+    struct Env *next, *to = env_slot(id);
     struct Message m;
     int r;
 
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    spin_lock(&env_lock);
-    r = send_or_queue(id, &m, srcva, WAIT_SEND, &next);
+    if (!lock_both(m.from, to)) {
+        message_drop(&m);
+        return -E_BAD_ENV;
+    }
+    r = send_or_queue(to, id, &m, srcva, WAIT_SEND, &next);
     message_drop(&m);
-    depart(next, r == 1);
+    depart(m.from, to, next, r == 1);
     return r;
 }
 
@@ -196,38 +213,61 @@ int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInf
                    uint64_t perm)
 {
     struct Message m = { g, value, pp, perm };
-    struct Env *next = NULL;
+    struct Env *next;
     int r;
 
     if (pp)
         page_incref(pp);
-    spin_lock(&env_lock);
+    env_lock(g);
+    env_lock_also(g, to);
     r = to->env_type == ENV_TYPE_FS ? try_deliver(to, to->env_id, &m, &next) : -E_BAD_ENV;
-    if (next)
+    if (r == 0 && next)
         sched_ready(next);
     if (r == -E_IPC_NOT_RECV) {
         g->env_ipc_send_page = m.page;
         m.page = NULL;
-        queue_sender(to, WAIT_HOSTSEND, value, perm);
+        queue_sender(g, to, WAIT_HOSTSEND, value, perm);
         r = 1;
     }
+    env_unlock(to);
+    env_unlock(g);
     message_drop(&m);
-    spin_unlock(&env_lock);
     return r;
 }
 
-/* A queued sys_ipc_call was taken by `by`: from now on its caller waits for the answer. */
-static void await_answer(struct Env *s, struct Env *by)
+struct Env *ipc_lock_server(struct Env *g)
 {
-    envlist_remove(s);
-    s->env_wait = WAIT_RECV;
-    s->env_ipc_recv_from = by->env_id;
-    envlist_append(&by->env_waiters, s);
+    struct Env *to = env_file_server();
+
+    env_lock(g);
+    if (!to)
+        return NULL;
+    env_lock_also(g, to);
+    if (to->env_type == ENV_TYPE_FS && env_is_alive(to))
+        return to;
+    env_unlock(to);
+    return NULL;
 }
 
-/* A queued sender's call is over. */
-static void sender_done(struct Env *s, int result)
+void ipc_unlock_server(struct Env *g, struct Env *to)
 {
+    if (to)
+        env_unlock(to);
+    env_unlock(g);
+}
+
+void ipc_guest_wait(struct Env *g, struct Env *to)
+{
+    to->env_awaited = true;
+    WRITE_ONCE(g->env_wait_id, to->env_id);
+    sched_block_env(g, WAIT_HOSTRECV, 0);
+}
+
+/* A queued sender's call is over: it goes on, or, after a sys_ipc_call whose message `by` has taken,
+ * waits for the answer. It and `by` are locked. */
+static void sender_done(struct Env *s, struct Env *by, int result)
+{
+    envlist_remove(s);
     if (s->env_wait == WAIT_HOSTSEND) {
         if (s->env_ipc_send_page)
             page_decref(s->env_ipc_send_page);
@@ -236,14 +276,18 @@ static void sender_done(struct Env *s, int result)
     } else {
         s->env_tf.tf_rax = result;
     }
-    if (s->env_wait == WAIT_CALL && result == 0)
-        await_answer(s, curenv);
-    else
+    if (s->env_wait == WAIT_CALL && result == 0) {
+        by->env_awaited = true;
+        WRITE_ONCE(s->env_ipc_recv_from, by->env_id);
+        WRITE_ONCE(s->env_wait, WAIT_RECV);
+    } else {
         sched_wake(s);
+    }
 }
 
-/* Take the message of queued sender s. A sender whose page has gone meanwhile gets the error. */
-static int take_from(struct Env *s)
+/* The current env e takes the message of queued sender s; both are locked. A sender whose page has
+ * gone meanwhile gets the error. */
+static int take_from(struct Env *e, struct Env *s)
 {
     struct Message m = { s, s->env_ipc_send_value, s->env_ipc_send_page, s->env_ipc_send_perm };
     int r = 0;
@@ -252,45 +296,72 @@ static int take_from(struct Env *s)
     if (s->env_wait != WAIT_HOSTSEND)
         r = message_page(s, s->env_ipc_send_srcva, m.perm, &m.page);
     if (r == 0)
-        r = deliver(curenv, &m);
+        r = deliver(e, &m);
     message_drop(&m);
-    sender_done(s, r);
+    sender_done(s, e, r);
     return r;
 }
 
-static bool take_queued(envid_t from)
+/* The first sender queued at e (from != 0: of this id), locked as e is; NULL: there is none. */
+static struct Env *lock_sender(struct Env *e, envid_t from)
 {
-    struct Env *next;
+    struct Env *s = e->env_senders.head;
 
-    for (struct Env *s = curenv->env_senders.head; s; s = next) {
-        next = s->env_next;
-        if ((from == 0 || s->env_id == from) && take_from(s) == 0)
+    while (s) {
+        if (from != 0 && s->env_id != from) {
+            s = s->env_next;
+            continue;
+        }
+        if (env_lock_also(e, s))
+            return s;
+        env_unlock(s); /* e was let go of: the list may be another one */
+        s = e->env_senders.head;
+    }
+    return NULL;
+}
+
+/* Take a message that is queued at the current env e, which is locked. */
+static bool take_queued(struct Env *e, envid_t from)
+{
+    struct Env *s;
+
+    while ((s = lock_sender(e, from))) {
+        int r = take_from(e, s);
+        env_unlock(s);
+        if (r == 0)
             return true;
     }
     return false;
 }
 
-/* The current env e blocks until a message comes from `sender` (NULL: from anybody). env_lock is
- * held. */
+/* The current env e, which is locked, blocks until a message comes from anybody (sender is NULL), or
+ * from this living env, which is locked, too. */
 ALWAYS_INLINE void await_message(struct Env *e, uintptr_t dstva, struct Env *sender)
 {
     e->env_ipc_dstva = dstva;
-    e->env_ipc_recv_from = e->env_wait_id = sender ? sender->env_id : 0;
-    sched_block_env(e, WAIT_RECV, 0);
+    WRITE_ONCE(e->env_ipc_recv_from, sender ? sender->env_id : 0);
     if (sender)
-        envlist_append(&sender->env_waiters, e);
+        sender->env_awaited = true;
+    sched_block_env(e, WAIT_RECV, 0);
 }
 
-/* Take a message for the current env e or block it. 0: taken; 1: it is blocked; -E_*. env_lock is
- * held. */
-ALWAYS_INLINE int receive(struct Env *e, uintptr_t dstva, envid_t from)
+/* Take a message from anybody for the current env e, which is locked, or block it (1). */
+ALWAYS_INLINE int receive_any(struct Env *e, uintptr_t dstva)
 {
-    struct Env *sender = NULL;
-
-    if (from != 0 && !(sender = peer(from)))
-        return -E_BAD_ENV;
     e->env_ipc_dstva = dstva;
-    if (e->env_senders.head && take_queued(from))
+    if (e->env_senders.head && take_queued(e, 0))
+        return 0;
+    await_message(e, dstva, NULL);
+    return 1;
+}
+
+/* The same from the env of this id only, whose slot is locked, too. -E_BAD_ENV. */
+static int receive_from(struct Env *e, uintptr_t dstva, struct Env *sender, envid_t id)
+{
+    e->env_ipc_dstva = dstva;
+    if (!is_living(sender, id))
+        return -E_BAD_ENV;
+    if (sender->env_on == &e->env_senders && take_from(e, sender) == 0)
         return 0;
     await_message(e, dstva, sender);
     return 1;
@@ -303,34 +374,45 @@ static bool dstva_valid(uintptr_t dstva)
 
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
 {
+    struct Env *e = curenv, *sender = env_slot(from);
     int r;
 
     if (!dstva_valid(dstva))
         return -E_INVAL;
-    spin_lock(&env_lock);
-    r = receive(curenv, dstva, from);
-    depart(NULL, r == 1);
+    if (from == 0) {
+        env_lock(e);
+        r = receive_any(e, dstva);
+    } else {
+        if (!lock_both(e, sender))
+            return -E_BAD_ENV;
+        r = receive_from(e, dstva, sender, from);
+        env_unlock(sender);
+    }
+    env_unlock(e);
+    if (r == 1)
+        sched_yield();
     return r;
 }
 
 int64_t sys_ipc_try_recv(uintptr_t dstva)
 {
+    struct Env *e = curenv;
     bool taken;
 
     if (!dstva_valid(dstva))
         return -E_INVAL;
-    spin_lock(&env_lock);
-    curenv->env_ipc_dstva = dstva;
-    taken = take_queued(0);
-    spin_unlock(&env_lock);
+    env_lock(e);
+    e->env_ipc_dstva = dstva;
+    taken = take_queued(e, 0);
+    env_unlock(e);
     return taken ? 0 : -E_AGAIN;
 }
 
 /* A caller that has to queue as a sender becomes a waiting one when its message is taken
- * (await_answer). */
+ * (sender_done). */
 int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm, uintptr_t dstva)
 {
-    struct Env *next;
+    struct Env *next, *to = env_slot(id);
     struct Message m;
     int r;
 
@@ -338,24 +420,48 @@ int64_t sys_ipc_call(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
         return -E_INVAL;
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    spin_lock(&env_lock);
+    if (!lock_both(m.from, to)) {
+        message_drop(&m);
+        return -E_BAD_ENV;
+    }
     m.from->env_ipc_dstva = dstva;
-    r = send_or_queue(id, &m, srcva, WAIT_CALL, &next);
+    r = send_or_queue(to, id, &m, srcva, WAIT_CALL, &next);
     if (r == 0 && next) {
         await_message(m.from, dstva, next); /* it was receiving, so it has no message queued here */
         r = 1;
     } else if (r == 0) {
-        r = receive(m.from, dstva, id);
+        r = receive_from(m.from, dstva, to, id);
     }
     message_drop(&m);
-    depart(next, r == 1);
+    depart(m.from, to, next, r == 1);
     return r;
+}
+
+/* The answer to `to` is delivered, or not; now the current env e receives. Both are locked, and
+ * unlocked here. */
+ALWAYS_INLINE int receive_next(struct Env *e, struct Env *to, struct Env *next, uintptr_t dstva)
+{
+    int r;
+
+    if (!e->env_senders.head) {
+        await_message(e, dstva, NULL);
+        depart(e, to, next, true);
+    }
+    if (next)
+        sched_ready(next);
+    env_unlock(to);
+    if ((r = receive_any(e, dstva)) == 0) {
+        env_unlock(e);
+        return 0;
+    }
+    env_unlock(e);
+    sched_yield();
 }
 
 int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
                            uintptr_t dstva)
 {
-    struct Env *next;
+    struct Env *next, *to = env_slot(id);
     struct Message m;
     int r;
 
@@ -363,28 +469,76 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
         return -E_INVAL;
     if ((r = message_init(&m, value, srcva, perm)) < 0)
         return r;
-    spin_lock(&env_lock);
     /* Before the client goes on, so that it finds its memory as it was. */
     if (dstva < UTOP)
         env_page_drop(m.from, dstva);
-    try_deliver(env_slot(id), id, &m,
-                &next); /* nobody there, or not receiving: the answer is dropped */
-    r = receive(m.from, dstva, 0);
+    if (!lock_both(m.from, to)) {
+        message_drop(&m);
+        return sys_ipc_recv(dstva, 0);
+    }
+    try_deliver(to, id, &m, &next); /* nobody there, or not receiving: the answer is dropped */
     message_drop(&m);
-    depart(next, r == 1);
-    return r;
+    return receive_next(m.from, to, next, dstva);
 }
 
-void ipc_env_gone(struct Env *e)
+/* ---- The end of an env ---- */
+
+/* An env is on the list of senders of env_wait_id, if on any. */
+void ipc_leave_senders(struct Env *e)
 {
+    while (e->env_wait == WAIT_SEND || e->env_wait == WAIT_CALL || e->env_wait == WAIT_HOSTSEND) {
+        struct Env *to = env_slot(e->env_wait_id);
+        bool sure = env_lock_also(e, to);
+        if (sure) {
+            envlist_remove(e);
+            WRITE_ONCE(e->env_wait, WAIT_NONE);
+        }
+        env_unlock(to);
+    }
     if (e->env_ipc_send_page) {
         page_decref(e->env_ipc_send_page);
         e->env_ipc_send_page = NULL;
     }
-    while (e->env_senders.head)
-        sender_done(e->env_senders.head, -E_BAD_ENV);
-    while (e->env_waiters.head) {
-        e->env_waiters.head->env_tf.tf_rax = -E_BAD_ENV;
-        sched_wake(e->env_waiters.head);
+}
+
+/* Does e wait for a message of the env of this id only? */
+static inline bool waits_for(const struct Env *e, envid_t id)
+{
+    enum EnvWait why = READ_ONCE(e->env_wait);
+
+    return (why == WAIT_RECV && READ_ONCE(e->env_ipc_recv_from) == id) ||
+           (why == WAIT_HOSTRECV && READ_ONCE(e->env_wait_id) == id);
+}
+
+/* e has ended, so nobody begins to wait for it. */
+static void wake_waiters(const struct Env *e)
+{
+    envid_t id = e->env_id;
+
+    for (struct Env *w = envs; w < envs + NENV; w++) {
+        if (!waits_for(w, id))
+            continue;
+        env_lock(w);
+        if (waits_for(w, id)) {
+            w->env_tf.tf_rax = -E_BAD_ENV;
+            sched_wake(w);
+        }
+        env_unlock(w);
     }
+}
+
+void ipc_env_gone(struct Env *e)
+{
+    struct Env *s;
+    bool awaited;
+
+    env_lock(e);
+    while ((s = lock_sender(e, 0))) {
+        sender_done(s, e, -E_BAD_ENV);
+        env_unlock(s);
+    }
+    awaited = e->env_awaited;
+    env_unlock(e);
+    if (awaited)
+        wake_waiters(e);
 }

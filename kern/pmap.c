@@ -46,8 +46,8 @@ static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
 }
 
 /* Drop va's translation where these tables are loaded. That is on one CPU at most, since an env
- * leaves its CPU and its tables that CPU's CR3 in one step (kern/sched.c, under env_lock). The
- * entry has been changed before. */
+ * may run on another CPU only after its tables are no longer loaded here (kern/sched.c). The entry
+ * has been changed before. */
 static inline void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
 {
     if (KADDR(this_cpu()->cpu_cr3) == pml4)

@@ -125,9 +125,9 @@ void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);
  *
  * Give e, and the envs that share frames with it, a frame for the public parts and one for the
  * private parts, so that they can be written to; the public parts are zeroes. Every other env may
- * be in use on other CPUs. env_lock is held. -E_NO_MEM. */
+ * be in use on other CPUs. env_table_lock is held. -E_NO_MEM. */
 int envs_back(const struct Env *e);
-/* None of these envs is in use any more: take their frames away. env_lock is held. */
+/* None of these envs is in use any more: take their frames away. env_table_lock is held. */
 void envs_unback(const struct Env *e);
 /* The frame with this number is about to be used: its struct PageInfo, and those beside it that
  * were not used before, read as zeroes from now on, in pages[] and at UPAGES. */

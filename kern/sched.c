@@ -1,7 +1,13 @@
 /*
- * The scheduler: a round-robin run queue, sleeping with deadlines, and the idle loop. Finding the
- * next env takes the head of a list. There is no periodic tick: the local APIC timer is armed only
- * while another env wants the CPU or one sleeps with a deadline.
+ * The scheduler: a round-robin run queue for each CPU, sleeping with deadlines, and the idle loop.
+ * Finding the next env takes the head of a list. A CPU with nothing to do takes from the queues of
+ * others, and so does one whose time slice ends while somebody has waited longer there. There is no
+ * periodic tick: the local APIC timer is armed only while another env wants the CPU or one sleeps
+ * with a deadline.
+ *
+ * An env that leaves its CPU may run on another one as soon as it is on a queue, or is unlocked
+ * while it waits. Before that its registers are saved, and its address space is no longer loaded
+ * here: pmap.c relies on that to flush what a page table has changed.
  */
 #include <inc/assert.h>
 #include <inc/error.h>
@@ -24,11 +30,12 @@
 #define NEVER    (~0ul)
 #define NIRQ     16
 
-/* Under env_lock: */
-static struct EnvList run_queue;
-static struct EnvList console_waiters;
-static struct Env *irq_waiter[NIRQ];
-static bool irq_pending[NIRQ];
+static struct spinlock console_lock = SPINLOCK_INIT("console waiters");
+static struct EnvList console_waiters; /* under console_lock */
+static struct spinlock irq_lock = SPINLOCK_INIT("interrupt waiters");
+static struct Env *irq_waiter[NIRQ]; /* under irq_lock */
+static bool irq_pending[NIRQ];       /* likewise */
+static uint32_t idle_cpus;           /* a bit for each CPU that halts, or is about to; atomic */
 
 static uint64_t slice_ticks; /* a time slice */
 
@@ -37,6 +44,14 @@ static uint64_t slice_ticks; /* a time slice */
 void sched_init(void)
 {
     slice_ticks = SLICE_MS * tsc_khz;
+    for (int i = 0; i < NCPU; i++)
+        cpus[i].cpu_first_deadline = NEVER;
+}
+
+/* cpu_timer_lock is held. */
+static void note_first_deadline(struct Cpu *c)
+{
+    WRITE_ONCE(c->cpu_first_deadline, c->cpu_timers ? c->cpu_timers->env_wake_tsc : NEVER);
 }
 
 /* Deadlines belong to the CPU where the env blocked, which is the one that wakes it. */
@@ -44,36 +59,73 @@ void sched_timer_insert(struct Env *e, uint64_t deadline)
 {
     struct Cpu *c = this_cpu();
 
-    e->env_wake_tsc = deadline;
     e->env_timer_cpu = c->cpu_num;
+    spin_lock(&c->cpu_timer_lock);
+    e->env_wake_tsc = deadline;
     timerq_insert(&c->cpu_timers, e);
+    note_first_deadline(c);
+    spin_unlock(&c->cpu_timer_lock);
     c->cpu_timer_check = 1;
 }
 
 void sched_timer_remove(struct Env *e)
 {
-    timerq_remove(&cpus[e->env_timer_cpu].cpu_timers, e);
+    struct Cpu *c = &cpus[e->env_timer_cpu];
+
+    spin_lock(&c->cpu_timer_lock);
+    timerq_remove(&c->cpu_timers, e);
     e->env_wake_tsc = 0;
+    note_first_deadline(c);
+    spin_unlock(&c->cpu_timer_lock);
 }
 
-static inline void timers_expire(struct Cpu *c, uint64_t now)
+/* The first env whose deadline has come, or NULL. */
+static struct Env *first_expired(struct Cpu *c, uint64_t now)
 {
-    while (c->cpu_timers && c->cpu_timers->env_wake_tsc <= now)
-        sched_wake(c->cpu_timers);
+    struct Env *e;
+
+    spin_lock(&c->cpu_timer_lock);
+    e = c->cpu_timers;
+    if (e && e->env_wake_tsc > now)
+        e = NULL;
+    spin_unlock(&c->cpu_timer_lock);
+    return e;
+}
+
+/* Some deadlines have come. An env is locked before the queue, so it may have been woken by somebody
+ * else, and even have gone to sleep again, before it is locked here. */
+static void __attribute__((noinline)) timers_expire(struct Cpu *c, uint64_t now)
+{
+    struct Env *e;
+
+    while ((e = first_expired(c, now))) {
+        env_lock(e);
+        if (e->env_wake_tsc != 0 && e->env_wake_tsc <= now)
+            sched_wake(e);
+        env_unlock(e);
+    }
+}
+
+static inline void timers_check(struct Cpu *c, uint64_t now)
+{
+    if (__builtin_expect(READ_ONCE(c->cpu_first_deadline) <= now, 0))
+        timers_expire(c, now);
 }
 
 /* A time slice starts when somebody else begins to wait for the CPU; with several CPUs right away,
- * since the one that makes an env runnable does not look at the others. */
+ * since others may wait on their queues. The first deadline is one word, which others may only
+ * change to a later one: a timer that comes too early is armed again. */
 uint64_t sched_deadline(void)
 {
     struct Cpu *c = this_cpu();
-    const struct Env *first = *(struct Env *volatile *)&c->cpu_timers;
-    uint64_t deadline = first ? first->env_wake_tsc : NEVER;
+    uint64_t deadline = READ_ONCE(c->cpu_first_deadline);
 
     if (__builtin_expect(gdb_on, 0))
         deadline = MIN(deadline, gdb_look_deadline());
-    if (!c->cpu_env || (!run_queue.head && ncpu == 1))
+    if (!c->cpu_env || (!READ_ONCE(c->cpu_queue.head) && ncpu == 1))
         return deadline;
+    if (c->cpu_preempt)
+        return 1; /* long ago */
     if (c->cpu_slice_end == 0)
         c->cpu_slice_end = read_tsc() + slice_ticks;
     return MIN(deadline, c->cpu_slice_end);
@@ -86,7 +138,7 @@ void sched_arm_timer(void)
     uint64_t deadline;
 
     c->cpu_timer_check = 0;
-    if (!run_queue.head && !c->cpu_timers && ncpu == 1)
+    if (ncpu == 1 && !READ_ONCE(c->cpu_queue.head) && READ_ONCE(c->cpu_first_deadline) == NEVER)
         return;
     deadline = sched_deadline();
     if (c->cpu_timer_deadline <= deadline)
@@ -100,7 +152,8 @@ static inline void slice_start(struct Cpu *c, uint64_t now)
 {
     c->cpu_slice_end = 0;
     c->cpu_slice_over = false;
-    if (!run_queue.head && ncpu == 1)
+    c->cpu_preempt = false;
+    if (ncpu == 1 && !READ_ONCE(c->cpu_queue.head))
         return;
     c->cpu_slice_end = now + slice_ticks;
     /* An armed timer that is early enough stays, here as in sched_arm_timer. */
@@ -117,6 +170,18 @@ static inline void account(struct Cpu *c, struct Env *e, uint64_t now)
     e->env_ticks += spent;
 }
 
+/* Does an env wait on the queue of any CPU? As of now, without locks: it may be gone at once, and
+ * who takes from a queue locks that and looks again. */
+static bool work_waits(const struct Cpu *c)
+{
+    if (READ_ONCE(c->cpu_queue.head))
+        return true;
+    for (uint32_t i = 0; i < ncpu; i++)
+        if (READ_ONCE(cpus[i].cpu_queue.head))
+            return true;
+    return false;
+}
+
 bool sched_timer(void)
 {
     struct Cpu *c = this_cpu();
@@ -125,170 +190,341 @@ bool sched_timer(void)
 
     if (gdb_on)
         gdb_look();
-    spin_lock(&env_lock);
     c->cpu_timer_deadline = NEVER;
     c->cpu_timer_check = 1;
     now = read_tsc();
-    timers_expire(c, now);
+    timers_check(c, now);
     over = c->cpu_slice_end && now >= c->cpu_slice_end;
     if (over && c->cpu_env) {
         account(c, c->cpu_env, now);
         c->cpu_slice_end = 0; /* if nobody waits, the next one starts */
-        c->cpu_slice_over = run_queue.head != NULL;
+        c->cpu_slice_over = over = work_waits(c);
     }
-    over = over && run_queue.head;
-    spin_unlock(&env_lock);
-    if (over || (run_queue.head && !c->cpu_env))
+    if (over || c->cpu_preempt || (READ_ONCE(c->cpu_queue.head) && !c->cpu_env))
         return true;
     sched_arm_timer();
     return false;
 }
 
-/* ---- Run queue and waiting ---- */
+/* ---- Run queues ---- */
 
 bool sched_others_waiting(void)
 {
-    return run_queue.head != NULL;
+    return work_waits(this_cpu());
 }
 
-/* Somebody who sleeps could run what has just become runnable. */
-static void __attribute__((noinline)) kick_idle_cpu(void)
+/* Some CPUs sleep, this one not among them: one of them could run what has just become runnable. */
+static void __attribute__((noinline)) kick_idle_cpu(uint32_t sleeping)
 {
-    for (uint32_t i = 0; i < ncpu; i++) {
-        if (!cpus[i].cpu_idle || &cpus[i] == this_cpu())
-            continue;
-        cpus[i].cpu_idle = false; /* asked once is enough */
+    uint32_t i = __builtin_ctz(sleeping);
+
+    /* Asked once is enough. */
+    if (__atomic_fetch_and(&idle_cpus, ~(1u << i), __ATOMIC_SEQ_CST) & 1u << i)
         cpu_kick(&cpus[i]);
+}
+
+/* An env has come to this CPU's queue. A CPU that goes to sleep notes that first, then looks at the
+ * queues; here it is the other way round, so one of the two sees the other. */
+static inline void tell_idle_cpus(const struct Cpu *c)
+{
+    uint32_t sleeping;
+
+    if (ncpu == 1)
+        return;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    sleeping = __atomic_load_n(&idle_cpus, __ATOMIC_RELAXED) & ~(1u << c->cpu_num);
+    if (sleeping)
+        kick_idle_cpu(sleeping);
+}
+
+/* e's place on the queue of CPU c, which is locked, and this one's. */
+ALWAYS_INLINE void enqueue(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    WRITE_ONCE(e->env_status, ENV_RUNNABLE);
+    WRITE_ONCE(e->env_queued, now);
+    envlist_append(&c->cpu_queue, e);
+}
+
+/* The next env of the queue of CPU `from`, which is locked, for this CPU, c; NULL: it is empty. From
+ * here on it is this CPU's current env. */
+ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
+{
+    struct Env *e = from->cpu_queue.head;
+
+    if (!e)
+        return NULL;
+    envlist_take(&from->cpu_queue);
+    WRITE_ONCE(e->env_status, ENV_RUNNING);
+    WRITE_ONCE(e->env_cpunum, c->cpu_num);
+    WRITE_ONCE(c->cpu_env, e);
+    return e;
+}
+
+static struct Env *take_from(struct Cpu *from, struct Cpu *c)
+{
+    struct Env *e;
+
+    spin_lock(&from->cpu_queue_lock);
+    e = dequeue(from, c);
+    spin_unlock(&from->cpu_queue_lock);
+    return e;
+}
+
+/* The CPU on whose queue somebody has waited longest, or NULL. A guess, since it looks without
+ * locks; an env that is gone meanwhile leaves zeroes, or another env's time. */
+static struct Cpu *longest_wait(void)
+{
+    struct Cpu *longest = NULL;
+    uint64_t since = NEVER;
+
+    for (uint32_t i = 0; i < ncpu; i++) {
+        struct Env *e = READ_ONCE(cpus[i].cpu_queue.head);
+        uint64_t queued = e ? READ_ONCE(e->env_queued) : NEVER;
+        if (queued >= since)
+            continue;
+        longest = &cpus[i];
+        since = queued;
+    }
+    return longest;
+}
+
+/* Who has waited longest, on whatever queue, for this CPU; NULL: nobody waits. */
+static struct Env *__attribute__((noinline)) take_from_any(struct Cpu *c)
+{
+    struct Env *e = NULL;
+    struct Cpu *from;
+
+    while (!e && (from = longest_wait()))
+        e = take_from(from, c);
+    return e;
+}
+
+/* Queue e up on this CPU. first: before the others. */
+static inline void become_ready(struct Env *e, bool first)
+{
+    struct Cpu *c = this_cpu();
+
+    if (READ_ONCE(e->env_marks) & ENV_MARK_PAUSED) {
+        WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
+        WRITE_ONCE(e->env_wait, WAIT_PAUSE);
         return;
     }
-}
-
-ALWAYS_INLINE void queue_up(struct Env *e)
-{
-    e->env_status = ENV_RUNNABLE;
-    envlist_append(&run_queue, e);
-    if (ncpu > 1)
-        kick_idle_cpu();
+    spin_lock(&c->cpu_queue_lock);
+    WRITE_ONCE(e->env_cpunum, c->cpu_num);
+    WRITE_ONCE(e->env_status, ENV_RUNNABLE);
+    WRITE_ONCE(e->env_queued, first ? 0 : read_tsc());
+    if (first)
+        envlist_prepend(&c->cpu_queue, e);
+    else
+        envlist_append(&c->cpu_queue, e);
+    spin_unlock(&c->cpu_queue_lock);
+    c->cpu_timer_check = 1;
+    tell_idle_cpus(c);
 }
 
 void sched_ready(struct Env *e)
 {
-    if (e->env_paused) {
-        e->env_status = ENV_NOT_RUNNABLE;
-        e->env_wait = WAIT_PAUSE;
-        return;
-    }
-    queue_up(e);
-    this_cpu()->cpu_timer_check = 1;
+    become_ready(e, false);
 }
 
-void sched_wait_console(struct Env *e)
+/* Lock the run queue of the CPU that e belongs to. e is locked. */
+static struct Cpu *lock_queue_of(const struct Env *e)
 {
-    envlist_append(&console_waiters, e);
+    for (;;) {
+        uint32_t n = READ_ONCE(e->env_cpunum);
+        spin_lock(&cpus[n].cpu_queue_lock);
+        if (n == READ_ONCE(e->env_cpunum))
+            return &cpus[n];
+        spin_unlock(&cpus[n].cpu_queue_lock); /* another CPU has taken e from there */
+    }
+}
+
+enum SchedPlace sched_mark(struct Env *e, uint8_t mark)
+{
+    struct Cpu *c = lock_queue_of(e);
+    enum SchedPlace place = SCHED_WAITS;
+
+    if (env_has_cpu(e)) {
+        place = SCHED_HAS_CPU;
+        WRITE_ONCE(e->env_marks, e->env_marks | mark);
+    } else if (e->env_status == ENV_RUNNABLE) {
+        place = SCHED_QUEUED;
+        envlist_remove(e);
+        WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
+    }
+    spin_unlock(&c->cpu_queue_lock);
+    if (place == SCHED_HAS_CPU)
+        cpu_kick(c);
+    return place;
+}
+
+/* ---- Waiting ---- */
+
+static inline bool is_waiting(const struct Env *e)
+{
+    return e->env_wait != WAIT_NONE;
 }
 
 void sched_wake(struct Env *e)
 {
-    if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait != WAIT_NONE && sched_unblock(e))
+    if (is_waiting(e) && sched_unblock(e))
         sched_ready(e);
+}
+
+void sched_wake_at_once(struct Env *e)
+{
+    if (!is_waiting(e) || !sched_unblock(e))
+        return;
+    become_ready(e, true);
+    this_cpu()->cpu_preempt = this_cpu()->cpu_slice_over = true;
+}
+
+void sched_poke(struct Env *e)
+{
+    if (e->env_wait == WAIT_HLT)
+        sched_wake(e);
+    else if (env_has_cpu(e))
+        cpu_kick(&cpus[READ_ONCE(e->env_cpunum)]); /* it looks on its way back in */
 }
 
 void sched_pause(struct Env *e, bool paused)
 {
-    e->env_paused = paused;
-    if (!paused && e->env_wait == WAIT_PAUSE) {
+    env_lock(e);
+    if (paused && sched_mark(e, ENV_MARK_PAUSED) == SCHED_QUEUED)
+        WRITE_ONCE(e->env_wait, WAIT_PAUSE);
+    WRITE_ONCE(e->env_marks, paused ? e->env_marks | ENV_MARK_PAUSED
+                                    : e->env_marks & ~ENV_MARK_PAUSED);
+    if (!paused && e->env_wait == WAIT_PAUSE)
         sched_wake(e);
-    } else if (paused && env_on_cpu(e)) {
-        cpu_kick(&cpus[e->env_cpunum]); /* leave() pauses it */
-    } else if (paused && e->env_status == ENV_RUNNABLE) {
-        sched_remove(e);
-        sched_ready(e);
-    }
+    env_unlock(e);
+}
+
+void sched_leave_list(struct Env *e)
+{
+    spin_lock(&console_lock);
+    if (e->env_on == &console_waiters)
+        envlist_remove(e);
+    spin_unlock(&console_lock);
 }
 
 void sched_remove(struct Env *e)
 {
-    envlist_remove(e);
+    sched_leave_list(e);
     if (e->env_wake_tsc)
         sched_timer_remove(e);
+    spin_lock(&irq_lock);
     for (int i = 0; i < NIRQ; i++)
         if (irq_waiter[i] == e)
             irq_waiter[i] = NULL;
+    spin_unlock(&irq_lock);
+}
+
+/* Who adds to the input takes the lock afterwards, to wake those who wait (sched_wake_console): so
+ * either the input is seen here, or e there. */
+bool sched_wait_console(struct Env *e)
+{
+    bool waits;
+
+    spin_lock(&console_lock);
+    waits = !cons_has_input();
+    if (waits)
+        envlist_append(&console_waiters, e);
+    spin_unlock(&console_lock);
+    return waits;
+}
+
+static struct Env *first_console_waiter(void)
+{
+    struct Env *e;
+
+    spin_lock(&console_lock);
+    e = console_waiters.head;
+    spin_unlock(&console_lock);
+    return e;
 }
 
 void sched_wake_console(void)
 {
-    spin_lock(&env_lock);
-    while (console_waiters.head)
-        sched_wake(console_waiters.head);
-    spin_unlock(&env_lock);
+    struct Env *e;
+
+    while ((e = first_console_waiter())) {
+        env_lock(e);
+        if (e->env_on == &console_waiters)
+            sched_wake_at_once(e);
+        env_unlock(e);
+    }
+}
+
+/* The waiter for this line, whose interrupt has come: it is noted until somebody asks for it. */
+static struct Env *note_irq(int irq)
+{
+    struct Env *e;
+
+    spin_lock(&irq_lock);
+    e = irq_waiter[irq];
+    irq_waiter[irq] = NULL;
+    irq_pending[irq] = true;
+    spin_unlock(&irq_lock);
+    return e;
+}
+
+/* Has it come since somebody last asked? */
+static bool take_irq(int irq)
+{
+    bool pending;
+
+    spin_lock(&irq_lock);
+    pending = irq_pending[irq];
+    irq_pending[irq] = false;
+    spin_unlock(&irq_lock);
+    return pending;
 }
 
 void sched_wake_irq(int irq)
 {
-    struct Env *e;
+    struct Env *e = note_irq(irq);
 
-    spin_lock(&env_lock);
-    e = irq_waiter[irq];
-    irq_waiter[irq] = NULL;
-    irq_pending[irq] = true;
-    /* Otherwise nobody, or one whose deadline came first. */
-    if (e && e->env_wait == WAIT_IRQ && e->env_wait_arg == (uintptr_t)irq) {
-        irq_pending[irq] = false;
+    if (!e)
+        return;
+    env_lock(e);
+    /* Otherwise its deadline has come first. */
+    if (e->env_wait == WAIT_IRQ && e->env_wait_arg == (uintptr_t)irq && take_irq(irq)) {
         e->env_tf.tf_rax = 0;
-        sched_wake(e);
+        sched_wake_at_once(e);
     }
-    spin_unlock(&env_lock);
+    env_unlock(e);
+}
+
+/* false: it has come already. */
+static bool await_irq(int irq)
+{
+    bool pending;
+
+    spin_lock(&irq_lock);
+    pending = irq_pending[irq];
+    irq_pending[irq] = false;
+    irq_waiter[irq] = pending ? NULL : curenv;
+    spin_unlock(&irq_lock);
+    return !pending;
 }
 
 int sched_wait_irq(int irq, uint64_t deadline)
 {
-    spin_lock(&env_lock);
-    if (irq_pending[irq]) {
-        irq_pending[irq] = false;
-        spin_unlock(&env_lock);
+    struct Env *e = curenv;
+
+    env_lock(e);
+    if (!await_irq(irq)) {
+        env_unlock(e);
         return 0;
     }
-    irq_waiter[irq] = curenv;
-    curenv->env_wait_arg = irq;
-    curenv->env_tf.tf_rax = -E_AGAIN;
+    e->env_wait_arg = irq;
+    e->env_tf.tf_rax = -E_AGAIN;
     sched_block(WAIT_IRQ, deadline);
-    spin_unlock(&env_lock);
+    env_unlock(e);
     sched_yield();
 }
 
-/* ---- Giving the CPU away: env_lock is held ---- */
-
-/* Go on with e, which has the CPU; env_lock is released. */
-ALWAYS_INLINE void __attribute__((noreturn)) resume(struct Cpu *c, struct Env *e)
-{
-    spin_unlock(&env_lock);
-    if (c->cpu_timer_check)
-        sched_arm_timer();
-    env_pop_tf(&e->env_tf);
-}
-
-/* The same with a guest. An address space that this CPU no longer protects must not stay loaded. */
-ALWAYS_INLINE void __attribute__((noreturn)) resume_guest(struct Cpu *c, struct Env *e)
-{
-    if (c->cpu_cr3 != kern_cr3)
-        cpu_set_cr3(c, kern_cr3);
-    spin_unlock(&env_lock);
-    if (c->cpu_timer_check)
-        sched_arm_timer();
-    vmx_vmrun(e);
-    sched_yield();
-}
-
-/* The CPU is e's from now on, and so are its FPU registers. */
-ALWAYS_INLINE void take_cpu(struct Cpu *c, struct Env *e)
-{
-    e->env_status = ENV_RUNNING;
-    e->env_cpunum = c->cpu_num;
-    e->env_runs++;
-    c->cpu_env = e;
-    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
-}
+/* ---- Giving the CPU away ---- */
 
 int sched_vmx_on(struct Cpu *c)
 {
@@ -297,65 +533,57 @@ int sched_vmx_on(struct Cpu *c)
     /* LAB 0 end */
 }
 
-/* A guest ends if it cannot run on this CPU. */
-static void __attribute__((noreturn, noinline)) run_guest(struct Cpu *c, struct Env *e)
+/* The memory of e, which gets this CPU. A guest has none of that kind, but that of the last env,
+ * which this CPU no longer protects, must not stay loaded. */
+ALWAYS_INLINE void load_memory(struct Cpu *c, const struct Env *e)
 {
-    if (sched_vmx_on(c) < 0) {
-        c->cpu_env = NULL;
-        e->env_status = ENV_NOT_RUNNABLE;
-        spin_unlock(&env_lock);
-        env_destroy(e, EXIT_FAULT);
-        sched_yield();
-    }
-    take_cpu(c, e);
-    resume_guest(c, e);
+    physaddr_t cr3 = e->env_type == ENV_TYPE_GUEST ? kern_cr3 : e->env_cr3;
+
+    if (c->cpu_cr3 != cr3)
+        cpu_set_cr3(c, cr3);
 }
 
-/* Run e, which is on no list, on this CPU, whose last env has left it: load its FPU state and its
- * address space, and let its traps save to its env_tf. */
-ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
+static inline void load_fpu(const struct Env *e)
 {
-    if (e->env_type == ENV_TYPE_GUEST)
-        run_guest(c, e);
-    take_cpu(c, e);
-    c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
-    if (c->cpu_cr3 != e->env_cr3)
-        cpu_set_cr3(c, e->env_cr3);
-    resume(c, e);
+    asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
 }
 
-/* The current env e leaves the CPU. It stays where it is if it waits, and queues up if it could go
- * on. (cpu_env is the caller's to change.) */
-ALWAYS_INLINE void leave(struct Cpu *c, struct Env *e, uint64_t now)
+/* The current env e gives up the CPU's registers. */
+ALWAYS_INLINE void save(struct Cpu *c, struct Env *e, uint64_t now)
 {
-    bool queues = e->env_status == ENV_RUNNING;
-
     account(c, e, now);
     asm volatile("fxsave64 %0" : "=m"(e->env_fpu));
-    if (queues)
-        queue_up(e);
 }
 
-/* Does the scheduler have more to do with e than to let it wait or go on? */
-ALWAYS_INLINE bool is_marked(const struct Env *e)
+/* Go on with e, which has the CPU; traps save to its env_tf. */
+ALWAYS_INLINE void __attribute__((noreturn)) enter_env(struct Cpu *c, struct Env *e)
 {
-    return e->env_paused || e->env_killed || e->env_stop;
+    if (c->cpu_timer_check)
+        sched_arm_timer();
+    env_pop_tf(&e->env_tf);
 }
 
-/* Do what somebody wanted to be done to the current env e when it comes to the scheduler. */
-static void __attribute__((noinline, cold)) do_marked(struct Env *e)
+static void __attribute__((noreturn, noinline)) enter_guest(struct Cpu *c, struct Env *e)
 {
-    bool running = e->env_status == ENV_RUNNING;
+    if (c->cpu_timer_check)
+        sched_arm_timer();
+    vmx_vmrun(e);
+    sched_yield();
+}
 
-    if (e->env_killed) {
-        spin_unlock(&env_lock);
-        env_destroy(e, e->env_exit); /* does not return */
+/* Run e, whose memory is loaded, and which is the current env of this CPU and no other. A guest ends
+ * if it cannot run here. */
+ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
+{
+    e->env_runs++;
+    load_fpu(e);
+    if (e->env_type != ENV_TYPE_GUEST) {
+        c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
+        enter_env(c, e);
     }
-    if (running && (e->env_stop || e->env_paused))
-        e->env_status = ENV_NOT_RUNNABLE;
-    if (running && !e->env_stop && e->env_paused)
-        e->env_wait = WAIT_PAUSE;
-    e->env_stop = false;
+    if (sched_vmx_on(c) < 0)
+        env_destroy(e, EXIT_FAULT);
+    enter_guest(c, e);
 }
 
 void sched_handoff(struct Env *next)
@@ -365,72 +593,184 @@ void sched_handoff(struct Env *next)
 
     /* Two who hand the CPU to each other share one time slice. If its end came in the kernel,
      * between a guest and its monitor, nobody has given the CPU away yet. */
-    if (is_marked(e) || c->cpu_slice_over) {
+    if (e->env_marks || c->cpu_slice_over) {
         sched_ready(next);
-        spin_unlock(&env_lock);
+        env_unlock(next);
+        env_unlock(e);
         sched_yield();
     }
-    leave(c, e, read_tsc());
+    save(c, e, read_tsc());
+    WRITE_ONCE(next->env_status, ENV_RUNNING);
+    WRITE_ONCE(next->env_cpunum, c->cpu_num);
+    WRITE_ONCE(c->cpu_env, next);
+    load_memory(c, next);
+    env_unlock(next);
+    env_unlock(e);
     run(c, next);
+}
+
+/* Do what its marks say to the current env e, and find out whether it waits: then false, and it is
+ * locked. */
+static bool __attribute__((noinline)) settle(struct Env *e)
+{
+    uint8_t marks;
+
+    env_lock(e);
+    marks = e->env_marks;
+    if (marks & ENV_MARK_KILLED) {
+        env_unlock(e);
+        env_destroy(e, e->env_exit); /* does not return */
+    }
+    if (marks && e->env_status == ENV_RUNNING) {
+        WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
+        if (!(marks & ENV_MARK_STOP))
+            WRITE_ONCE(e->env_wait, WAIT_PAUSE);
+    }
+    WRITE_ONCE(e->env_marks, marks & ~ENV_MARK_STOP);
+    if (e->env_status != ENV_RUNNING)
+        return false;
+    env_unlock(e);
+    return true;
+}
+
+/* Could the current env e go on? If not, it is locked. Marks that come later come with an interrupt,
+ * or before e is taken from a queue. */
+static inline bool could_go_on(struct Env *e)
+{
+    bool runs = __atomic_load_n(&e->env_status, __ATOMIC_ACQUIRE) == ENV_RUNNING;
+
+    return __builtin_expect(runs && !READ_ONCE(e->env_marks), 1) || settle(e);
+}
+
+/* The current env e, which waits, leaves the CPU to the next one of this queue, if there is one. e
+ * is unlocked. */
+static struct Env *__attribute__((noinline)) leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    struct Env *next;
+
+    save(c, e, now);
+    next = take_from(c, c);
+    if (next) {
+        load_memory(c, next);
+    } else {
+        cpu_set_cr3(c, kern_cr3);
+        WRITE_ONCE(c->cpu_env, NULL);
+    }
+    env_unlock(e);
+    return next;
+}
+
+/* The current env e makes room for the next one of this queue and goes to its end. NULL: there is
+ * none, and nothing is changed. */
+ALWAYS_INLINE struct Env *exchange(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    struct Env *next;
+
+    spin_lock(&c->cpu_queue_lock);
+    next = dequeue(c, c);
+    if (next) {
+        save(c, e, now);
+        load_memory(c, next);
+        enqueue(c, e, now);
+    }
+    spin_unlock(&c->cpu_queue_lock);
+    return next;
+}
+
+/* The same for who has waited longest on any queue. */
+static struct Env *__attribute__((noinline)) exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    struct Env *next = take_from_any(c);
+
+    if (!next)
+        return NULL;
+    spin_lock(&c->cpu_queue_lock);
+    save(c, e, now);
+    load_memory(c, next);
+    enqueue(c, e, now);
+    spin_unlock(&c->cpu_queue_lock);
+    return next;
 }
 
 /* Nobody else wants the CPU of e. */
 static void __attribute__((noreturn, noinline)) stay(struct Cpu *c, struct Env *e)
 {
+    c->cpu_preempt = c->cpu_slice_over = false;
     if (e->env_type == ENV_TYPE_GUEST)
-        resume_guest(c, e);
-    resume(c, e);
+        enter_guest(c, e);
+    enter_env(c, e);
 }
 
-/* Nothing to run: sleep until an interrupt makes an env runnable. Returns the time then.
- * An interrupt between the unlocking and HLT waits for STI, so none is missed. */
-static uint64_t idle(struct Cpu *c)
+/* Nothing to run: sleep until an interrupt makes an env runnable, here or elsewhere. An interrupt
+ * between the look at the queues and HLT waits for STI, so none is missed. */
+static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
 {
-    c->cpu_env = NULL;
-    if (c->cpu_cr3 != kern_cr3)
-        cpu_load_cr3(kern_cr3);
-    while (!run_queue.head) {
-        c->cpu_idle = true;
-        spin_unlock(&env_lock);
-        sched_arm_timer();
-        asm volatile("sti; hlt; cli" : : : "memory");
+    uint32_t self = 1u << c->cpu_num;
+    struct Env *e;
+
+    while (!(e = take_from_any(c))) {
+        __atomic_fetch_or(&idle_cpus, self, __ATOMIC_SEQ_CST);
+        if (!work_waits(c)) {
+            sched_arm_timer();
+            asm volatile("sti; hlt; cli" : : : "memory");
+        }
+        __atomic_fetch_and(&idle_cpus, ~self, __ATOMIC_SEQ_CST);
         cpu_flush_poll();
-        spin_lock(&env_lock);
-        c->cpu_idle = false;
-        timers_expire(c, read_tsc());
+        timers_check(c, read_tsc());
     }
-    return c->cpu_env_since = read_tsc();
+    load_memory(c, e);
+    c->cpu_env_since = read_tsc();
+    return e;
+}
+
+/* e comes from a queue. Can it run? If not, its marks have seen to it, and the next one is the
+ * result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is locked meanwhile. */
+static struct Env *__attribute__((noinline)) check_taken(struct Cpu *c, struct Env *e, uint64_t now)
+{
+    env_lock(e);
+    env_unlock(e);
+    if (!READ_ONCE(e->env_marks))
+        return e;
+    load_fpu(e);
+    return settle(e) ? e : leave_waiting(c, e, now);
 }
 
 /* sched_yield comes here on an empty kernel stack (kern/trapentry.S). */
 void sched_next(void)
 {
     struct Cpu *c = this_cpu();
-    struct Env *e = c->cpu_env;
-    uint64_t now;
+    struct Env *e = c->cpu_env, *next = NULL;
+    uint64_t now = read_tsc();
 
-    spin_lock(&env_lock);
-    now = read_tsc();
-    timers_expire(c, now);
-    if (e) {
-        if (is_marked(e))
-            do_marked(e);
-        if (e->env_status == ENV_RUNNING && !run_queue.head)
+    timers_check(c, now);
+    if (e && could_go_on(e)) {
+        next = c->cpu_slice_over && ncpu > 1 ? exchange_any(c, e, now) : exchange(c, e, now);
+        if (!next)
             stay(c, e);
-        leave(c, e, now);
+    } else if (e) {
+        next = leave_waiting(c, e, now);
     }
-    if (!run_queue.head)
-        now = idle(c);
-    e = envlist_take(&run_queue);
+    for (bool sure = false; !sure;) {
+        if (!next) {
+            next = idle(c);
+            now = c->cpu_env_since;
+        }
+        e = next;
+        if (e->env_type == ENV_TYPE_GUEST || __builtin_expect(READ_ONCE(e->env_marks), 0))
+            next = check_taken(c, e, now);
+        sure = next == e;
+    }
     slice_start(c, now);
-    run(c, e);
+    run(c, next);
 }
 
-/* A short way into sched_next: if nobody waits, there is nothing to do. */
+/* A short way into sched_next: if nobody waits here, there is nothing to do. */
 int64_t sys_yield(void)
 {
-    if (!run_queue.head)
+    struct Cpu *c = this_cpu();
+
+    if (!READ_ONCE(c->cpu_queue.head))
         return 0;
-    curenv->env_tf.tf_rax = 0;
+    c->cpu_env->env_tf.tf_rax = 0;
     sched_next();
 }

@@ -60,10 +60,10 @@ bool serport_intr(void)
     spin_lock(&port.lock);
     bool any = take_input();
     spin_unlock(&port.lock);
-    spin_lock(&env_lock); /* its next_event looks at the ring under env_lock, then waits */
+    env_lock(e); /* its next_event looks at the ring with it locked, then waits */
     if (any && e->env_id == owner && e->env_wait == WAIT_GUEST)
-        sched_wake(e);
-    spin_unlock(&env_lock);
+        sched_wake_at_once(e);
+    env_unlock(e);
     return any;
 }
 

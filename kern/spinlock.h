@@ -24,8 +24,14 @@ void spin_lock_wait(struct spinlock *l) __attribute__((cold));
 
 ALWAYS_INLINE void spin_lock(struct spinlock *l)
 {
-    if (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE))
+    if (__builtin_expect(__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE), 0))
         spin_lock_wait(l);
+}
+
+/* true: it was free, and is the caller's now. */
+ALWAYS_INLINE bool spin_trylock(struct spinlock *l)
+{
+    return !__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE);
 }
 
 static inline void spin_unlock(struct spinlock *l)

@@ -43,19 +43,27 @@ static int64_t sys_cputs(uintptr_t s, size_t len)
     env_pop_tf(&curenv->env_tf);
 }
 
+/* The current env waits, to make its call again, if there is no input now. */
+static void await_input(struct Env *e)
+{
+    bool waits;
+
+    env_lock(e);
+    if ((waits = sched_wait_console(e))) {
+        sched_restart();
+        sched_block(WAIT_CONS, 0);
+    }
+    env_unlock(e);
+    if (waits)
+        sched_yield();
+}
+
 static int64_t sys_cgetc(bool wait)
 {
     int c;
 
-    spin_lock(&env_lock);
-    c = cons_getc();
-    if (!c && wait) {
-        sched_restart();
-        sched_block(WAIT_CONS, 0);
-    }
-    spin_unlock(&env_lock);
-    if (!c && wait)
-        sched_yield();
+    while ((c = cons_getc()) == 0 && wait)
+        await_input(curenv);
     return c;
 }
 
@@ -80,9 +88,9 @@ static uint64_t deadline_after(uint64_t msec)
 static int64_t sys_sleep_msec(uint64_t msec)
 {
     curenv->env_tf.tf_rax = 0;
-    spin_lock(&env_lock);
+    env_lock(curenv);
     sched_block(WAIT_SLEEP, deadline_after(msec));
-    spin_unlock(&env_lock);
+    env_unlock(curenv);
     sched_yield();
 }
 

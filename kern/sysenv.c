@@ -27,7 +27,7 @@ int64_t sys_env_exit(int status)
 }
 
 /* A zombie child with this id (0: any), or NULL; *alive tells if a matching child is still alive.
- * env_lock is held. */
+ * env_table_lock is held. */
 static struct Env *find_zombie(envid_t id, bool *alive)
 {
     struct Env *c = env_slot(id);
@@ -40,19 +40,26 @@ static struct Env *find_zombie(envid_t id, bool *alive)
     return *alive && c->env_status == ENV_ZOMBIE ? c : NULL;
 }
 
+/* env_table_lock is held, so the child does not end before e waits. */
+static void await_child(struct Env *e, envid_t id)
+{
+    env_lock(e);
+    WRITE_ONCE(e->env_wait_id, id);
+    sched_restart();
+    sched_block(WAIT_CHILD, 0);
+    env_unlock(e);
+}
+
 int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
 {
     struct Env *zombie;
     bool alive;
 
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     zombie = find_zombie(id, &alive);
-    if (!zombie && alive && !nohang) {
-        curenv->env_wait_id = id;
-        sched_restart();
-        sched_block(WAIT_CHILD, 0);
-    }
-    spin_unlock(&env_lock);
+    if (!zombie && alive && !nohang)
+        await_child(curenv, id);
+    spin_unlock(&env_table_lock);
     if (!zombie && alive && !nohang)
         sched_yield();
     if (!zombie)
@@ -63,9 +70,9 @@ int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
     envid_t zombie_id = zombie->env_id;
     if (status && copyout(status, &zombie->env_exit, sizeof(zombie->env_exit)) < 0)
         return -E_FAULT;
-    spin_lock(&env_lock);
+    spin_lock(&env_table_lock);
     env_reap(curenv, zombie);
-    spin_unlock(&env_lock);
+    spin_unlock(&env_table_lock);
     return zombie_id;
 }
 
@@ -79,7 +86,9 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
         return r;
     if ((r = copyinstr(buf, name, sizeof(buf))) < 0)
         return r;
+    env_lock(e);
     strlcpy(e->env_name, buf, sizeof(e->env_name));
+    env_unlock(e);
     return 0;
 }
 
@@ -99,32 +108,32 @@ int64_t sys_exofork(void)
     return e->env_id;
 }
 
-/* A child of the caller, or the caller itself, that has not begun to end. It does not begin to
- * while env_lock is held. */
-static int find_child(envid_t id, struct Env **e)
+/* Lock a child of the caller, or the caller itself, that has not begun to end; it does not while it
+ * is locked. -E_BAD_ENV, and nothing is locked. */
+static int lock_child(envid_t id, struct Env **e)
 {
     int r = envid2env(id, e, true);
 
-    if (r == 0 && ((*e)->env_status == ENV_DYING || (*e)->env_status == ENV_ZOMBIE))
-        return -E_BAD_ENV;
-    return r;
+    if (r < 0)
+        return r;
+    env_lock(*e);
+    if (env_is_alive(*e))
+        return 0;
+    env_unlock(*e);
+    return -E_BAD_ENV;
 }
 
 /* Only an env that waits for nothing else can be started. One that runs on another CPU stops when
- * it leaves that, which happens at once. env_lock is held. */
+ * it leaves that, which happens at once. e is locked. */
 static void change_status(struct Env *e, uint32_t status)
 {
-    if (status == ENV_RUNNABLE) {
-        e->env_stop = false;
-        if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE)
-            sched_ready(e);
-    } else if (env_on_cpu(e)) {
-        e->env_stop = true;
-        cpu_kick(&cpus[e->env_cpunum]);
-    } else if (e->env_status == ENV_RUNNABLE) {
-        sched_remove(e);
-        e->env_status = ENV_NOT_RUNNABLE;
+    if (status != ENV_RUNNABLE) {
+        sched_mark(e, ENV_MARK_STOP);
+        return;
     }
+    WRITE_ONCE(e->env_marks, e->env_marks & ~ENV_MARK_STOP);
+    if (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE)
+        sched_ready(e);
 }
 
 int64_t sys_env_set_status(envid_t id, uint32_t status)
@@ -134,13 +143,13 @@ int64_t sys_env_set_status(envid_t id, uint32_t status)
 
     if (status != ENV_RUNNABLE && status != ENV_NOT_RUNNABLE)
         return -E_INVAL;
-    spin_lock(&env_lock);
-    r = find_child(id, &e);
-    if (r == 0 && e != curenv)
+    if ((r = lock_child(id, &e)) < 0)
+        return r;
+    if (e != curenv)
         change_status(e, status);
-    else if (r == 0 && status != ENV_RUNNABLE)
+    else if (status != ENV_RUNNABLE)
         r = -E_INVAL;
-    spin_unlock(&env_lock);
+    env_unlock(e);
     return r;
 }
 
@@ -155,16 +164,9 @@ static void sanitize(struct Trapframe *tf, const struct Env *e)
     tf->tf_rflags = (tf->tf_rflags & FL_USER) | FL_ONE | FL_IF | (e->env_tf.tf_rflags & FL_IOPL);
 }
 
-/* env_lock is held. */
-static int change_trapframe(envid_t id, struct Trapframe *tf)
+/* e is locked. */
+static int change_trapframe(struct Env *e, struct Trapframe *tf)
 {
-    struct Env *e;
-    int r;
-
-    if ((r = find_child(id, &e)) < 0)
-        return r;
-    if (e != curenv && env_on_cpu(e))
-        return -E_BUSY;
     if (e->env_type == ENV_TYPE_GUEST)
         return guest_set_trapframe(e, tf);
     if (tf->tf_rip >= UTOP || tf->tf_rsp > UTOP)
@@ -172,21 +174,34 @@ static int change_trapframe(envid_t id, struct Trapframe *tf)
     sanitize(tf, e);
     e->env_tf = *tf;
     e->env_call_done = 0;
-    return e == curenv;
+    return 0;
+}
+
+/* The same for an env other than the current one, which may be about to get a CPU. */
+static int change_other_trapframe(struct Env *e, struct Trapframe *tf)
+{
+    enum SchedPlace place = sched_mark(e, 0);
+    int r = place == SCHED_HAS_CPU ? -E_BUSY : change_trapframe(e, tf);
+
+    if (place == SCHED_QUEUED)
+        sched_ready(e);
+    return r;
 }
 
 int64_t sys_env_set_trapframe(envid_t id, uintptr_t utf)
 {
     struct Trapframe tf;
+    struct Env *e;
     int r;
 
     if ((r = copyin(&tf, utf, sizeof(tf))) < 0)
         return r;
-    spin_lock(&env_lock);
-    r = change_trapframe(id, &tf);
-    spin_unlock(&env_lock);
-    if (r == 1)
-        env_pop_tf(&curenv->env_tf);
+    if ((r = lock_child(id, &e)) < 0)
+        return r;
+    r = e == curenv ? change_trapframe(e, &tf) : change_other_trapframe(e, &tf);
+    env_unlock(e);
+    if (r == 0 && e == curenv)
+        env_pop_tf(&e->env_tf);
     return r;
 }
 
@@ -195,10 +210,12 @@ int64_t sys_env_set_pgfault_upcall(envid_t id, uintptr_t upcall)
     struct Env *e;
     int r;
 
-    if ((r = find_child(id, &e)) < 0)
+    if ((r = lock_child(id, &e)) < 0)
         return r;
     if (upcall >= UTOP)
-        return -E_INVAL;
-    e->env_pgfault_upcall = upcall;
-    return 0;
+        r = -E_INVAL;
+    else
+        WRITE_ONCE(e->env_pgfault_upcall, upcall);
+    env_unlock(e);
+    return r;
 }

@@ -1,7 +1,7 @@
 /*
  * Queues of envs with a deadline (env_wake_tsc), earliest first: pairing heaps, so that neither an
  * insertion nor a removal costs more the more envs sleep. A queue is a pointer to its first env,
- * NULL when it is empty. env_lock protects all of them.
+ * NULL when it is empty. The caller protects it.
  */
 #ifndef JOS_KERN_TIMERQ_H
 #define JOS_KERN_TIMERQ_H

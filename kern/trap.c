@@ -176,7 +176,7 @@ bool irq_dispatch(int vector)
     case T_HVCONS:
         lapic_eoi();
         cons_intr();
-        return false;
+        return sched_preempts();
     case T_IPI_FLUSH:
         lapic_eoi();
         cpu_flush_poll();
@@ -202,7 +202,7 @@ bool irq_dispatch(int vector)
     else if (irq == IRQ_SERIAL2)
         return gdb_intr();
     pic_eoi(irq);
-    return false;
+    return sched_preempts();
 }
 
 static void kernel_trap(struct Trapframe *tf)

@@ -28,10 +28,11 @@ static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
         fs_env = ipc_find_env(ENV_TYPE_FS);
     if (fs_env == 0)
         return -E_IO;
-    int r = sys_ipc_call(fs_env, value, req, PERM_RW, dstva ? dstva : (void *)UTOP);
+    struct IpcMessage answer;
+    int r = sys_ipc_call(fs_env, value, req, PERM_RW, dstva ? dstva : (void *)UTOP, &answer);
     if (r < 0)
         return r == -E_BAD_ENV ? -E_IO : r;
-    return (int)thisenv->env_ipc_value;
+    return (int)answer.value;
 }
 
 static int fsipc(int type, void *dstva)

@@ -15,12 +15,13 @@ void ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm)
 
 int64_t ipc_recv(envid_t *from, void *page, uint64_t *perm)
 {
-    int r = sys_ipc_recv(page ? page : NO_PAGE, 0);
+    struct IpcMessage m = { 0 };
+    int r = sys_ipc_recv(page ? page : NO_PAGE, 0, &m);
     if (from)
-        *from = r < 0 ? 0 : thisenv->env_ipc_from;
+        *from = m.from;
     if (perm)
-        *perm = r < 0 ? 0 : thisenv->env_ipc_perm;
-    return r < 0 ? r : (int64_t)thisenv->env_ipc_value;
+        *perm = m.perm;
+    return r < 0 ? r : (int64_t)m.value;
 }
 
 envid_t ipc_find_env(enum EnvType type)

@@ -132,24 +132,43 @@ int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm)
     return call5(SYS_ipc_send, to, value, (uintptr_t)page, perm, 0);
 }
 
-int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva)
+/* A call that brings a message, which the kernel leaves in registers. */
+static inline int receiving_call(int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+                                 uint64_t a5, struct IpcMessage *m)
 {
-    return call5(SYS_ipc_reply_recv, to, value, (uintptr_t)page, perm, (uintptr_t)dstva);
+    register uint64_t r10 asm("r10") = a4;
+    register uint64_t r8 asm("r8") = a5;
+    int64_t ret;
+    asm volatile("syscall"
+                 : "=a"(ret), "+D"(a1), "+S"(a2), "+d"(a3)
+                 : "a"(nr), "r"(r10), "r"(r8)
+                 : "rcx", "r11", "memory");
+    if (ret == 0 && m)
+        *m = (struct IpcMessage){ .value = a3, .perm = a1, .from = a2 };
+    return ret;
 }
 
-int sys_ipc_recv(void *dstva, envid_t from)
+int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
+                       struct IpcMessage *m)
 {
-    return call2(SYS_ipc_recv, (uintptr_t)dstva, from);
+    return receiving_call(SYS_ipc_reply_recv, to, value, (uintptr_t)page, perm, (uintptr_t)dstva,
+                          m);
 }
 
-int sys_ipc_try_recv(void *dstva)
+int sys_ipc_recv(void *dstva, envid_t from, struct IpcMessage *m)
 {
-    return call1(SYS_ipc_try_recv, (uintptr_t)dstva);
+    return receiving_call(SYS_ipc_recv, (uintptr_t)dstva, from, 0, 0, 0, m);
 }
 
-int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva)
+int sys_ipc_try_recv(void *dstva, struct IpcMessage *m)
 {
-    return call5(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva);
+    return receiving_call(SYS_ipc_try_recv, (uintptr_t)dstva, 0, 0, 0, 0, m);
+}
+
+int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
+                 struct IpcMessage *m)
+{
+    return receiving_call(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva, m);
 }
 
 uint64_t sys_time_msec(void)

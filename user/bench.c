@@ -80,9 +80,10 @@ static void yield_twice(void)
 
 static void echo_forever(envid_t parent)
 {
-    int r = sys_ipc_recv(NOWHERE, parent);
+    struct IpcMessage m;
+    int r = sys_ipc_recv(NOWHERE, parent, &m);
     while (r == 0)
-        r = sys_ipc_call(parent, thisenv->env_ipc_value, NOWHERE, 0, NOWHERE);
+        r = sys_ipc_call(parent, m.value, NOWHERE, 0, NOWHERE, &m);
     exit(1);
 }
 
@@ -93,7 +94,8 @@ static void start_echo(void)
 
 static void ipc_round_trip(void)
 {
-    int r = sys_ipc_call(partner, 42, NOWHERE, 0, NOWHERE);
+    struct IpcMessage m;
+    int r = sys_ipc_call(partner, 42, NOWHERE, 0, NOWHERE, &m);
     if (r < 0)
         panic("IPC round trip: %e", r);
 }
@@ -104,9 +106,10 @@ static void ipc_round_trip(void)
 /* The page that comes takes the place of the one that goes. */
 static void echo_page_forever(envid_t parent)
 {
-    int r = sys_ipc_recv(SWAP_PAGE, parent);
+    struct IpcMessage m;
+    int r = sys_ipc_recv(SWAP_PAGE, parent, &m);
     while (r == 0)
-        r = sys_ipc_call(parent, thisenv->env_ipc_value, SWAP_PAGE, SWAP_PERM, SWAP_PAGE);
+        r = sys_ipc_call(parent, m.value, SWAP_PAGE, SWAP_PERM, SWAP_PAGE, &m);
     exit(1);
 }
 
@@ -126,7 +129,8 @@ static void stop_page_echo(void)
 
 static void ipc_page_round_trip(void)
 {
-    int r = sys_ipc_call(partner, 42, SWAP_PAGE, SWAP_PERM, SWAP_PAGE);
+    struct IpcMessage m;
+    int r = sys_ipc_call(partner, 42, SWAP_PAGE, SWAP_PERM, SWAP_PAGE, &m);
     if (r < 0)
         panic("IPC round trip: %e", r);
 }
@@ -287,7 +291,7 @@ static void start_sleepers(uint64_t n)
         if (child < 0)
             panic("fork: %e", child);
         if (child == 0)
-            sys_ipc_recv(NOWHERE, 0);
+            sys_ipc_recv(NOWHERE, 0, NULL);
         sleepers[i] = child;
     }
 }

@@ -252,6 +252,7 @@ static int open_raw(int *r)
 {
     union Fsipc *request = (union Fsipc *)UTEMP;
     char *fds = (char *)UHEAP;
+    struct IpcMessage answer;
     int n = 0;
 
     CHECK_IS(sys_page_alloc(0, request, PTE_P | PTE_U | PTE_W | PTE_NX), 0);
@@ -259,9 +260,9 @@ static int open_raw(int *r)
         strlcpy(request->open.path, "/README", MAXPATHLEN);
         request->open.mode = O_RDONLY;
         CHECK_IS(sys_ipc_call(ipc_find_env(ENV_TYPE_FS), FSREQ_OPEN, request,
-                              PTE_P | PTE_U | PTE_W | PTE_NX, fds + n * PGSIZE),
+                              PTE_P | PTE_U | PTE_W | PTE_NX, fds + n * PGSIZE, &answer),
                  0);
-        *r = thisenv->env_ipc_value;
+        *r = answer.value;
     } while (*r == 0 && ++n < RAW_OPENS);
     return n;
 }
@@ -294,12 +295,13 @@ static void open_share(void)
 /* The server's answer to a message of this value, sent past the library. */
 static int64_t ask(uint64_t value)
 {
+    struct IpcMessage answer;
     CHECK_IS(sys_page_alloc(0, (void *)UTEMP, PTE_P | PTE_U | PTE_W | PTE_NX), 0);
     CHECK_IS(sys_ipc_call(ipc_find_env(ENV_TYPE_FS), value, (void *)UTEMP,
-                          PTE_P | PTE_U | PTE_W | PTE_NX, (void *)UTOP),
+                          PTE_P | PTE_U | PTE_W | PTE_NX, (void *)UTOP, &answer),
              0);
     sys_page_unmap(0, (void *)UTEMP);
-    return thisenv->env_ipc_value;
+    return answer.value;
 }
 
 /* Who makes up a read's arguments, or the offset in the page that it shares with the server, gets

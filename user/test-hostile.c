@@ -20,11 +20,12 @@ int64_t attempt(uint64_t nr, const uint64_t args[5])
 {
     register uint64_t r10 asm("r10") = args[3];
     register uint64_t r8 asm("r8") = args[4];
+    uint64_t rdi = args[0], rsi = args[1], rdx = args[2]; /* a message that comes is left there */
     int64_t r;
 
     asm volatile("syscall"
-                 : "=a"(r)
-                 : "a"(nr), "D"(args[0]), "S"(args[1]), "d"(args[2]), "r"(r10), "r"(r8)
+                 : "=a"(r), "+D"(rdi), "+S"(rsi), "+d"(rdx)
+                 : "a"(nr), "r"(r10), "r"(r8)
                  : "rcx", "r11", "memory");
     count(&tally->calls, 1);
     count(&tally->refused, r < 0);

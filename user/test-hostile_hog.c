@@ -129,12 +129,13 @@ void hog_tables(void)
 static int open_raw(char *fd)
 {
     union Fsipc *request = (union Fsipc *)UTEMP;
+    struct IpcMessage answer;
     int r;
 
     strlcpy(request->open.path, "/README", MAXPATHLEN);
     request->open.mode = O_RDONLY;
-    r = sys_ipc_call(ipc_find_env(ENV_TYPE_FS), FSREQ_OPEN, request, PERM_RW, fd);
-    return r < 0 ? r : (int)thisenv->env_ipc_value;
+    r = sys_ipc_call(ipc_find_env(ENV_TYPE_FS), FSREQ_OPEN, request, PERM_RW, fd, &answer);
+    return r < 0 ? r : (int)answer.value;
 }
 
 static void take_files(void)

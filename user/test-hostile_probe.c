@@ -83,10 +83,9 @@ static void table_of_envs(void)
         const volatile uint64_t *slot = (const volatile uint64_t *)(UENVS + i * sizeof(struct Env));
         for (size_t w = 0; w < sizeof(struct Env) / sizeof(*slot); w++) {
             uint64_t word = slot[w];
-            bool message = w == offsetof(struct Env, env_ipc_value) / sizeof(*slot);
             CHECK(w * sizeof(*slot) < end || word == 0, "word %lu of env %d at UENVS is %#lx", w, i,
                   word);
-            CHECK(message || word < KERNBASE || (word >> 32) == (uint32_t)-1,
+            CHECK(word < KERNBASE || (word >> 32) == (uint32_t)-1,
                   "kernel address %#lx of env %d at UENVS", word, i);
         }
     }

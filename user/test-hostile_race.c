@@ -87,8 +87,10 @@ static void take_lives(envid_t peer)
 {
     static envid_t last;
 
-    if (sys_ipc_try_recv((void *)UTOP) == 0 && thisenv->env_ipc_from == peer)
-        last = thisenv->env_ipc_value;
+    struct IpcMessage m;
+
+    if (sys_ipc_try_recv((void *)UTOP, &m) == 0 && m.from == peer)
+        last = m.value;
     if (last)
         sys_env_destroy(last);
     for (int i = 0; i < NENV && roll(4) == 0; i++)
@@ -112,11 +114,11 @@ static void send_pages(envid_t peer)
 static void receive_pages(envid_t peer)
 {
     if (roll(2))
-        sys_ipc_try_recv(any_page());
+        sys_ipc_try_recv(any_page(), NULL);
     sys_page_unmap(peer, any_page());
     sys_page_unmap(0, any_page());
     if (roll(4) == 0 && envs[ENVX(peer)].env_wait == WAIT_SEND)
-        sys_ipc_recv(any_page(), peer);
+        sys_ipc_recv(any_page(), peer, NULL);
     sys_ipc_try_send(peer, 0, any_page(), any_perm());
 }
 
@@ -128,7 +130,7 @@ static void use_registers(envid_t peer)
     sys_sleep_msec(0);
     sys_yield();
     sys_null();
-    sys_ipc_try_recv(any_page());
+    sys_ipc_try_recv(any_page(), NULL);
 }
 
 static void again(void)

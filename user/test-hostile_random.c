@@ -195,7 +195,7 @@ static void victim(int n)
         if (i % 64 == 0)
             forget_ended();
         if (n % 2 && roll(ONE_IN_MANY) == 0)
-            sys_ipc_recv((void *)any_page(), 0);
+            sys_ipc_recv((void *)any_page(), 0, NULL);
         if (n % 2 && roll(ONE_IN_MANY) == 0)
             sys_ipc_send(any_env(), roll(UINT32_MAX), (void *)any_page(), any_perm());
     }

@@ -61,8 +61,9 @@ static void pages_arrive(void)
 
 static int ask(envid_t parent)
 {
-    int r = sys_ipc_call(parent, 20, (void *)UTOP, 0, (void *)UTOP);
-    return r == 0 && thisenv->env_ipc_value == 21 ? 0 : 1;
+    struct IpcMessage m;
+    int r = sys_ipc_call(parent, 20, (void *)UTOP, 0, (void *)UTOP, &m);
+    return r == 0 && m.value == 21 ? 0 : 1;
 }
 
 static void call(void)
@@ -91,9 +92,10 @@ static int send_early(envid_t parent)
 static void from_one(void)
 {
     envid_t early = start(send_early), late = start(send_late);
-    CHECK_IS(sys_ipc_recv((void *)UTOP, late), 0);
-    CHECK_IS(thisenv->env_ipc_value, 2);
-    CHECK_IS(thisenv->env_ipc_from, late);
+    struct IpcMessage m;
+    CHECK_IS(sys_ipc_recv((void *)UTOP, late, &m), 0);
+    CHECK_IS(m.value, 2);
+    CHECK_IS(m.from, late);
     CHECK_IS(ipc_recv(NULL, NULL, NULL), 1);
     CHECK_IS(wait(early), 0);
     CHECK_IS(wait(late), 0);
@@ -136,7 +138,7 @@ static void receiver_dies(void)
 static void sender_dies(void)
 {
     envid_t child = start(sleep_and_die);
-    CHECK_IS(sys_ipc_recv((void *)UTOP, child), -E_BAD_ENV);
+    CHECK_IS(sys_ipc_recv((void *)UTOP, child, NULL), -E_BAD_ENV);
     CHECK_IS(wait(child), 0);
 }
 

@@ -115,7 +115,7 @@ static void no_false_close(void)
     CHECK_IS(pipe(fds), 0);
     envid_t watcher = fork();
     if (watcher == 0) {
-        while (thisenv->env_ipc_value == 0) {
+        for (;;) {
             if (pipeisclosed(fds[0]) || pipeisclosed(fds[1]))
                 exit(1);
             if (sys_time_msec() % 2)

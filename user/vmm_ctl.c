@@ -13,8 +13,9 @@ bool name_ok(const char *name)
 /* Leave the console to a monitor and sleep until it is given back. The answer, or -E_*. */
 static int64_t lend_console(envid_t monitor)
 {
-    int r = sys_ipc_call(monitor, MON_ATTACH, (void *)UTOP, 0, (void *)UTOP);
-    return r < 0 ? r : (int64_t)thisenv->env_ipc_value;
+    struct IpcMessage m;
+    int r = sys_ipc_call(monitor, MON_ATTACH, (void *)UTOP, 0, (void *)UTOP, &m);
+    return r < 0 ? r : (int64_t)m.value;
 }
 
 static int goes_on(const char *name)

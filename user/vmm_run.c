@@ -84,8 +84,9 @@ static void on_message(struct GuestExit *x)
 {
     (void)x;
     cons_flush();
-    if (sys_ipc_try_recv((void *)UTOP) == 0)
-        attach_message(thisenv->env_ipc_from, thisenv->env_ipc_value);
+    struct IpcMessage m;
+    if (sys_ipc_try_recv((void *)UTOP, &m) == 0)
+        attach_message(m.from, m.value);
 }
 
 /* SDM "Exit Qualification for EPT Violations" */

@@ -13,7 +13,7 @@ static const char *state(const volatile struct Env *e)
 {
     uint32_t status = e->env_status, wait = e->env_wait;
 
-    if (e->env_paused)
+    if (e->env_marks & ENV_MARK_PAUSED)
         return "paused";
     if (status == ENV_ZOMBIE || status == ENV_DYING)
         return "ended";

@@ -75,8 +75,8 @@ void chain_at_end(struct Guest *g)
     walk_frames(g, &g->chain);
 }
 
-/* The chain of a guest that lives, and has no CPU now: its VMCS is borrowed. env_lock is held, so
- * it gets none meanwhile; VMX operation is on. false: it has not run yet. */
+/* The chain of a guest that lives, and has no CPU now: its VMCS is borrowed. Its env is locked, so
+ * it gets none meanwhile (kern/sched.c, check_taken); VMX operation is on. false: it has not run yet. */
 static bool borrow_and_walk(struct Guest *g, struct GuestChain *c)
 {
     struct Cpu *cpu = this_cpu();
@@ -99,11 +99,11 @@ static int chain_of_living(struct Guest *g, struct GuestChain *c)
 {
     if (vmx_init_vmxon() < 0)
         return 0;
-    spin_lock(&env_lock);
-    bool runs = env_on_cpu(g->env);
+    env_lock(g->env);
+    bool runs = env_has_cpu(g->env);
     if (!runs && !borrow_and_walk(g, c))
         c->n = 0;
-    spin_unlock(&env_lock);
+    env_unlock(g->env);
     return runs ? -E_AGAIN : 0;
 }
 

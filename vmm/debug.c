@@ -182,24 +182,21 @@ static int64_t let_go(struct Guest *g, uint32_t request)
 {
     g->debug->held = false;
     debug_ask(g, DEBUG_REQ_RESUME | request);
-    spin_lock(&env_lock);
+    env_lock(g->env);
     if (!g->doomed) {
         g->state = GUEST_RUNS;
         sched_wake(g->env);
     }
-    spin_unlock(&env_lock);
+    env_unlock(g->env);
     return 0;
 }
 
 static int64_t stop(struct Guest *g)
 {
     debug_ask(g, DEBUG_REQ_STOP);
-    spin_lock(&env_lock);
-    if (g->env->env_wait == WAIT_HLT)
-        sched_wake(g->env);
-    else if (env_on_cpu(g->env))
-        cpu_kick(&cpus[g->env->env_cpunum]);
-    spin_unlock(&env_lock);
+    env_lock(g->env);
+    sched_poke(g->env);
+    env_unlock(g->env);
     return 0;
 }
 

@@ -91,8 +91,8 @@ int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
 static void flush(struct Guest *g)
 {
     guest_attn(g, ATTN_EPT_FLUSH);
-    if (g->env != NULL && g->env != curenv && env_on_cpu(g->env))
-        cpu_flush_remote(&cpus[g->env->env_cpunum]);
+    if (g->env != NULL && g->env != curenv && env_has_cpu(g->env))
+        cpu_flush_remote(&cpus[READ_ONCE(g->env->env_cpunum)]);
 }
 
 /* LAB C cut */

@@ -88,14 +88,14 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(g->exit.why, sizeof g->exit.why, fmt, ap);
     va_end(ap);
-    spin_lock(&env_lock);
+    struct Env *monitor = guest_lock_both(g);
     g->doomed = true;
     guest_attn(g, ATTN_END);
     g->state = GUEST_EVENT;
-    struct Env *monitor = guest_waiting_monitor(g);
-    if (monitor != NULL)
+    if (monitor_waits(g, monitor))
         sched_wake(monitor);
-    spin_unlock(&env_lock);
+    env_unlock(monitor);
+    env_unlock(g->env);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

@@ -107,12 +107,9 @@ int64_t sys_guest_irq(envid_t guest, int vector)
     bool ok = vector >= IRQ_OFFSET && vector <= 255;
     if (ok) {
         vapic_raise(g, vector);
-        spin_lock(&env_lock);
-        if (g->env->env_wait == WAIT_HLT)
-            sched_wake(g->env);
-        else if (env_on_cpu(g->env))
-            cpu_kick(&cpus[g->env->env_cpunum]); /* it sees the interrupt on its way back in */
-        spin_unlock(&env_lock);
+        env_lock(g->env);
+        sched_poke(g->env);
+        env_unlock(g->env);
     }
     guest_close(g);
     return ok ? 0 : -E_INVAL;
@@ -186,9 +183,7 @@ int64_t sys_guest_pause(envid_t guest, bool paused)
     struct Guest *g = guest_find(guest);
     if (g == NULL)
         return -E_BAD_ENV;
-    spin_lock(&env_lock);
     sched_pause(g->env, paused);
-    spin_unlock(&env_lock);
     guest_close(g);
     return 0;
 }

@@ -3,7 +3,6 @@
  * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
  */
 #include <vmm/internal.h>
-#include <kern/envlist.h>
 
 /* Arguments as the caller's mode has them. */
 struct HvArgs {
@@ -40,18 +39,6 @@ static bool hv_null(struct Guest *g)
     return result(g, 0);
 }
 
-/* env_lock is held. */
-static struct Env *file_server(void)
-{
-    for (int i = 0; i < NENV; i++) {
-        struct Env *e = &envs[i];
-        if (e->env_type == ENV_TYPE_FS && e->env_status != ENV_FREE && e->env_status != ENV_DYING &&
-            e->env_status != ENV_ZOMBIE)
-            return e;
-    }
-    return NULL;
-}
-
 /* The page and permission of a message. -E_INVAL, -E_NO_MEM. */
 static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageInfo **pp)
 {
@@ -73,9 +60,7 @@ static bool hv_ipcsend(struct Guest *g)
     /* LAB 7 begin: hv_ipcsend */
     struct HvArgs a = arguments(g);
     struct PageInfo *pp;
-    spin_lock(&env_lock);
-    struct Env *fs = file_server();
-    spin_unlock(&env_lock);
+    struct Env *fs = env_file_server();
     if (a.rbx != VMX_HOST_FS_ENV || fs == NULL)
         return result(g, -E_BAD_ENV);
     int r = message_page(g, a.rdx, a.rsi, &pp);
@@ -106,7 +91,8 @@ static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageI
 }
 
 /* LAB 7 cut */
-/* Take the message that is there (0, or -E_*), or wait for one (1). env_lock is held. */
+/* Take the message that is there (0, or -E_*), or wait for one (1). The guest's env
+ * and the file server are locked. */
 static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
 {
     if (g->msg_full) {
@@ -120,8 +106,7 @@ static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
     if (fs == NULL)
         return -E_BAD_ENV;
     g->recv_gpa = gpa;
-    sched_block(WAIT_HOSTRECV, 0);
-    envlist_append(&fs->env_waiters, g->env); /* the server's end wakes it with -E_BAD_ENV */
+    ipc_guest_wait(g->env, fs);
     return 1;
 }
 /* LAB 7 end */
@@ -132,9 +117,9 @@ static bool hv_ipcrecv(struct Guest *g)
     gpa_t gpa = arguments(g).rbx;
     if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
         return result(g, -E_INVAL);
-    spin_lock(&env_lock);
-    int r = receive(g, file_server(), gpa);
-    spin_unlock(&env_lock);
+    struct Env *fs = ipc_lock_server(g->env);
+    int r = receive(g, fs, gpa);
+    ipc_unlock_server(g->env, fs);
     return r == 1 ? skip_and_leave(g) : result(g, r);
     /* LAB 7 end */
 }

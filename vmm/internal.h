@@ -127,7 +127,7 @@ struct Guest {
     bool check_reported; /* its violations, and it is done */
 
     struct StringIo string_io;
-    enum GuestState state;
+    enum GuestState state;    /* like doomed, under the env's lock */
     struct GuestExit exit;    /* the event for the monitor; registers are in it while it stops */
     struct GuestExit *shared; /* the monitor's page (sys_guest_share), with a reference; or NULL */
     struct GuestStats stats;
@@ -160,8 +160,10 @@ void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(pri
 /* Stop the guest that runs here for its monitor; what belongs to the event is in g->exit, but for
  * registers. Does not return if the monitor gets the CPU at once. */
 bool guest_stop(struct Guest *g, enum GuestEvent event);
-/* The monitor, if it waits for an event of this guest, else NULL. env_lock is held. */
-struct Env *guest_waiting_monitor(const struct Guest *g);
+/* Lock the guest's env, and its monitor's, which is the result. */
+struct Env *guest_lock_both(const struct Guest *g);
+/* Does the monitor wait for an event of this guest? Both are locked. */
+bool monitor_waits(const struct Guest *g, const struct Env *monitor);
 
 /* Guest memory: ept.c, gmem.c, gwalk.c */
 #include <vmm/memory.h>

@@ -126,11 +126,11 @@ bool halt_is_over(struct Guest *g)
 {
     bool open = interrupts_open();
     vapic_timer_check(g, read_tsc());
-    spin_lock(&env_lock); /* sys_guest_irq raises first, then looks for WAIT_HLT */
+    env_lock(g->env); /* sys_guest_irq raises first, then looks for WAIT_HLT */
     bool over = open && vapic_deliverable(&g->vapic) >= 0;
     if (!over)
         sched_block(WAIT_HLT, open ? g->vapic.timer_due : 0);
-    spin_unlock(&env_lock);
+    env_unlock(g->env);
     if (over) {
         g->halted = false;
         guest_attn(g, ATTN_IRQ);
@@ -209,13 +209,16 @@ void vcpu_leave(struct Guest *g)
  * monitor that waits for it gets the CPU, and this does not return. */
 static void block_if_stopped(struct Guest *g)
 {
-    spin_lock(&env_lock);
+    struct Env *monitor = guest_lock_both(g);
     if (g->state != GUEST_RUNS && g->env->env_status == ENV_RUNNING)
         sched_block(WAIT_MONITOR, 0);
-    struct Env *monitor = g->state == GUEST_EVENT ? guest_waiting_monitor(g) : NULL;
-    if (monitor != NULL && sched_unblock(monitor))
-        sched_handoff(monitor);
-    spin_unlock(&env_lock);
+    if (g->state == GUEST_EVENT && monitor_waits(g, monitor) && sched_unblock(monitor)) {
+        if (g->env->env_status == ENV_NOT_RUNNABLE)
+            sched_handoff(monitor);
+        sched_ready(monitor);
+    }
+    env_unlock(monitor);
+    env_unlock(g->env);
 }
 
 static void run_loop(struct Guest *g)

@@ -13,14 +13,18 @@
 #include <kern/console.h>
 #include <kern/serport.h>
 
-struct Env *guest_waiting_monitor(const struct Guest *g)
+struct Env *guest_lock_both(const struct Guest *g)
 {
-    const struct Env *e = g->env;
-    struct Env *monitor = env_slot(e->env_parent_id);
-    if (monitor->env_id != e->env_parent_id || monitor->env_status != ENV_NOT_RUNNABLE ||
-        monitor->env_wait != WAIT_GUEST || monitor->env_wait_id != e->env_id)
-        return NULL;
+    struct Env *monitor = env_slot(g->env->env_parent_id);
+    env_lock(g->env);
+    env_lock_also(g->env, monitor);
     return monitor;
+}
+
+bool monitor_waits(const struct Guest *g, const struct Env *monitor)
+{
+    return monitor->env_wait == WAIT_GUEST && monitor->env_wait_id == g->env->env_id &&
+           monitor->env_id == g->env->env_parent_id;
 }
 
 /* ---- Stopping ---- */
@@ -61,7 +65,7 @@ static void deliver_stop(struct Guest *g)
 }
 
 /* Give the CPU from the guest, whose exit this is, to its monitor, which waits for it and is on no
- * list any more. env_lock is held. */
+ * list any more. Both are locked. */
 static void __attribute__((noreturn)) hand_over(struct Guest *g, struct Env *monitor)
 {
     g->launched = true;
@@ -86,13 +90,15 @@ bool guest_stop(struct Guest *g, enum GuestEvent event)
         return leave(g);
     note_stop(g, event);
     g->stop_tsc = read_tsc();
-    spin_lock(&env_lock);
-    struct Env *monitor = is_short(g, event) ? guest_waiting_monitor(g) : NULL;
-    if (monitor != NULL && sched_unblock(monitor))
-        hand_over(g, monitor);
+    struct Env *monitor = guest_lock_both(g);
+    if (is_short(g, event) && monitor_waits(g, monitor)) {
+        if (sched_unblock(monitor))
+            hand_over(g, monitor);
+    }
     g->state = GUEST_EVENT;
     g->doomed = event == GUEST_EV_OFF;
-    spin_unlock(&env_lock);
+    env_unlock(monitor);
+    env_unlock(g->env);
     return leave(g); /* block_if_stopped gives the monitor the CPU, or it comes by itself */
 }
 
@@ -142,20 +148,20 @@ static void take_answer(struct Guest *g, const volatile struct GuestExit *x)
         skip_stopped(g);
 }
 
-/* Let the guest go on. Returns its env if it could run here right away, and the caller has to see
- * to that; else NULL. env_lock is held. */
-static struct Env *release(struct Guest *g)
+/* Let the guest go on. true: it could run here right away, and the caller has to see to that. It is
+ * locked. */
+static bool release(struct Guest *g)
 {
     struct Env *e = g->env;
     if (g->doomed)
-        return NULL;
+        return false;
     g->state = GUEST_RUNS;
-    if (e->env_status != ENV_NOT_RUNNABLE || e->env_wait == WAIT_NONE || !sched_unblock(e))
-        return NULL;
-    if (!e->env_paused)
-        return e;
+    if (e->env_wait == WAIT_NONE || !sched_unblock(e))
+        return false;
+    if (!(e->env_marks & ENV_MARK_PAUSED))
+        return true;
     sched_ready(e); /* which pauses it */
-    return NULL;
+    return false;
 }
 
 /* ---- The monitor's system calls ---- */
@@ -173,7 +179,7 @@ int64_t sys_guest_share(envid_t guest, uintptr_t va)
     return r;
 }
 
-/* What is there for the monitor; GUEST_EV_NONE: nothing. env_lock is held. */
+/* What is there for the monitor; GUEST_EV_NONE: nothing. It and the guest are locked. */
 static enum GuestEvent next_event(const struct Guest *g, bool console)
 {
     const struct Env *monitor = curenv;
@@ -181,25 +187,26 @@ static enum GuestEvent next_event(const struct Guest *g, bool console)
         return GUEST_EV_MESSAGE;
     if (g->state == GUEST_EVENT)
         return g->exit.event;
-    if (console && cons_has_input())
-        return GUEST_EV_CONSOLE;
-    return serport_has_input(monitor->env_id) ? GUEST_EV_SERIAL : GUEST_EV_NONE;
+    if (serport_has_input(monitor->env_id))
+        return GUEST_EV_SERIAL;
+    /* Last, since with no input the monitor is among those who wait for it now. */
+    return console && !sched_wait_console(curenv) ? GUEST_EV_CONSOLE : GUEST_EV_NONE;
 }
 
-/* Nothing is there: wait, and leave the CPU to the guest (NULL: to anybody). After the wake-up the
- * call is executed again, unless sched_finish has completed it; the answer has been applied, which
- * the state says. g and env_lock are released. */
-static void __attribute__((noreturn)) await_event(struct Guest *g, bool console, struct Env *guest)
+/* Nothing is there: wait, and leave the CPU to the guest (if it is ready to go on), or to anybody.
+ * After the wake-up the call is executed again, unless sched_finish has completed it; the answer has
+ * been applied, which the state says. g is closed; it and the monitor are unlocked. */
+static void __attribute__((noreturn)) await_event(struct Guest *g, bool is_ready)
 {
-    struct Env *monitor = curenv;
-    monitor->env_wait_id = g->env->env_id;
-    monitor->env_wait_arg = console;
+    struct Env *monitor = curenv, *guest = g->env;
+    monitor->env_wait_id = guest->env_id;
     sched_restart();
     sched_block_env(monitor, WAIT_GUEST, 0);
     guest_close(g);
-    if (guest != NULL)
+    if (is_ready)
         sched_handoff(guest);
-    spin_unlock(&env_lock);
+    env_unlock(guest);
+    env_unlock(monitor);
     sched_yield();
 }
 
@@ -214,16 +221,18 @@ static int64_t run_guest(struct Guest *g, bool console)
     bool answers = owes && !debug_holds(g);
     if (answers)
         take_answer(g, g->shared);
-    spin_lock(&env_lock);
-    struct Env *guest = answers ? release(g) : NULL;
+    env_lock(curenv);
+    env_lock_also(curenv, g->env);
+    bool is_ready = answers && release(g);
     enum GuestEvent event = next_event(g, console);
     if (event == GUEST_EV_NONE)
-        await_event(g, console, guest);
-    if (guest != NULL)
-        sched_ready(guest);
+        await_event(g, is_ready);
+    if (is_ready)
+        sched_ready(g->env);
     if (event != GUEST_EV_CONSOLE && event != GUEST_EV_MESSAGE && event != GUEST_EV_SERIAL)
         deliver_stop(g);
-    spin_unlock(&env_lock);
+    env_unlock(g->env);
+    env_unlock(curenv);
     return event;
 }
 
