@@ -269,15 +269,16 @@ static inline bool sched_preempts(void)
 {
     return this_cpu()->cpu_preempt;
 }
-/* Make sure that the timer comes no later than sched_deadline(). */
+/* Make sure that the timer comes no later than the end of the time slice, or the first sleeper's
+ * deadline. */
 void sched_arm_timer(void);
 /* The current env waits for an interrupt line: 0 if it has fired already, else does not return; the
  * call's result is 0, or -E_AGAIN after the deadline. */
 int sched_wait_irq(int irq, uint64_t deadline);
 /* Does another env want this CPU? */
 bool sched_others_waiting(void);
-/* TSC at which the host needs the CPU back from what runs now (slice end or first sleeper); ~0:
- * never. */
+/* TSC at which the host needs the CPU back from the guest that runs now (slice end or first
+ * sleeper); ~0: never; 0: at once. */
 uint64_t sched_deadline(void);
 
 /* ---- kern/ipc.c ---- */

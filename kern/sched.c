@@ -115,20 +115,24 @@ static inline void timers_check(struct Cpu *c, uint64_t now)
 /* A time slice starts when somebody else begins to wait for the CPU; with several CPUs right away,
  * since others may wait on their queues. The first deadline is one word, which others may only
  * change to a later one: a timer that comes too early is armed again. */
-uint64_t sched_deadline(void)
+static inline uint64_t next_deadline(struct Cpu *c)
 {
-    struct Cpu *c = this_cpu();
     uint64_t deadline = READ_ONCE(c->cpu_first_deadline);
 
     if (__builtin_expect(gdb_on, 0))
         deadline = MIN(deadline, gdb_look_deadline());
     if (!c->cpu_env || (!READ_ONCE(c->cpu_queue.head) && ncpu == 1))
         return deadline;
-    if (c->cpu_preempt)
-        return 1; /* long ago */
     if (c->cpu_slice_end == 0)
         c->cpu_slice_end = read_tsc() + slice_ticks;
     return MIN(deadline, c->cpu_slice_end);
+}
+
+uint64_t sched_deadline(void)
+{
+    struct Cpu *c = this_cpu();
+
+    return c->cpu_preempt ? 0 : next_deadline(c);
 }
 
 /* An armed timer that is early enough stays: it finds out what to do when it comes. */
@@ -140,7 +144,7 @@ void sched_arm_timer(void)
     c->cpu_timer_check = 0;
     if (ncpu == 1 && !READ_ONCE(c->cpu_queue.head) && READ_ONCE(c->cpu_first_deadline) == NEVER)
         return;
-    deadline = sched_deadline();
+    deadline = next_deadline(c);
     if (c->cpu_timer_deadline <= deadline)
         return;
     c->cpu_timer_deadline = deadline;
