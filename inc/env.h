@@ -65,7 +65,7 @@ struct PageInfo;
 
 /* A doubly linked list of envs; an env is on at most one (Env.env_on). */
 struct EnvList {
-    struct Env *head, *tail;
+    struct Env *head, *tail; /* head is NULL if it is empty */
 };
 
 /*

@@ -192,7 +192,7 @@ int env_alloc(struct Env **store, struct Env *parent, enum EnvType type)
     env_reset(e, parent, type);
     e->env_pml4 = pml4;
     e->env_table_va = ENV_NO_TABLE;
-    e->env_cr3 = pml4 ? PADDR(pml4) : 0;
+    e->env_cr3 = pml4 ? PADDR(pml4) : kern_cr3;
     env_unlock(e);
     if (parent)
         family_join(&parent->env_child, e);
@@ -246,7 +246,7 @@ static bool end_running(struct Env *e, int status)
         return false;
     WRITE_ONCE(e->env_status, ENV_DYING);
     WRITE_ONCE(e->env_wait, WAIT_NONE);
-    sched_remove(e);
+    sched_forget(e);
     if (e == curenv) {
         cpu_load_cr3(kern_cr3);
         WRITE_ONCE(this_cpu()->cpu_env, NULL);
@@ -390,7 +390,8 @@ static void finish_all(struct EnvList *doomed)
 {
     struct Env *e;
 
-    while ((e = doomed->tail)) {
+    while (doomed->head) {
+        e = doomed->tail;
         envlist_remove(e);
         finish(e);
     }

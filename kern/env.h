@@ -31,17 +31,21 @@ static inline struct Env *env_slot(envid_t id)
     return e;
 }
 
-/* A number of e's own below NENV, without a division: envs are nine slots apart, and nine is odd. */
-static inline size_t env_lock_number(const struct Env *e)
+/* e's own element of an array of NENV locks, without a division: envs are nine slots apart, and nine
+ * is odd. (Number times size is written so that it takes a shift and a mask.) */
+ALWAYS_INLINE struct spinlock *env_own_lock(struct spinlock *locks, const struct Env *e)
 {
-    return (uintptr_t)e / ENV_SLOT % NENV;
+    size_t size = sizeof(*locks);
+    size_t offset = (uintptr_t)e / (ENV_SLOT / size) & (NENV - 1) * size;
+
+    return (struct spinlock *)((char *)locks + offset);
 }
 
 /* The lock of e's address space: env_pml4 and its tables. Taken after env locks; that of a guest,
  * which has none, protects its struct Guest, and is taken before. */
 static inline struct spinlock *env_mem(const struct Env *e)
 {
-    return &env_mem_locks[env_lock_number(e)];
+    return env_own_lock(env_mem_locks, e);
 }
 
 /*
@@ -51,12 +55,12 @@ static inline struct spinlock *env_mem(const struct Env *e)
  */
 ALWAYS_INLINE void env_lock(const struct Env *e)
 {
-    spin_lock(&env_locks[env_lock_number(e)]);
+    spin_lock(env_own_lock(env_locks, e));
 }
 
-static inline void env_unlock(const struct Env *e)
+ALWAYS_INLINE void env_unlock(const struct Env *e)
 {
-    spin_unlock(&env_locks[env_lock_number(e)]);
+    spin_unlock(env_own_lock(env_locks, e));
 }
 
 /* The rest of env_lock_also: somebody has e's lock. */
@@ -66,8 +70,7 @@ bool env_lock_both(const struct Env *held, const struct Env *e) __attribute__((c
  * of it may be over. */
 ALWAYS_INLINE bool env_lock_also(const struct Env *held, const struct Env *e)
 {
-    return __builtin_expect(spin_trylock(&env_locks[env_lock_number(e)]), 1) ||
-           env_lock_both(held, e);
+    return __builtin_expect(spin_trylock(env_own_lock(env_locks, e)), 1) || env_lock_both(held, e);
 }
 
 /* Has e not begun to end? It does not while it is locked. (Whether it runs or could, other CPUs may
@@ -154,7 +157,7 @@ struct Env *env_file_server(void);
  * its condition again; that is what calls do that copy something to the caller.
  *
  * The env is locked by the callers of sched_ready, sched_block, sched_restart, sched_wake,
- * sched_remove, sched_mark, sched_poke and env_has_cpu.
+ * sched_forget, sched_mark, sched_poke and env_has_cpu.
  */
 
 /* Is e running, or on its way off a CPU? (On which one, env_cpunum says, until it comes to the
@@ -167,8 +170,8 @@ static inline bool env_has_cpu(const struct Env *e)
 /* Make e runnable: append it to this CPU's run queue. e must not be on any list. A paused guest
  * goes to WAIT_PAUSE instead. */
 void sched_ready(struct Env *e);
-/* Append e, which is to be on no list, to those that wait for console input. false: there is some.
- */
+/* From now on e, which is about to wait, is woken when console input comes. false: there is some.
+ * It stays so until the next wake-up, whatever e waits for (WAIT_CONS, or env_wait_arg is set). */
 bool sched_wait_console(struct Env *e);
 /* Note e's deadline on this CPU; forget the one that it has. */
 void sched_timer_insert(struct Env *e, uint64_t deadline);
@@ -208,15 +211,11 @@ void sched_wake(struct Env *e);
 /* The same, and e runs on this CPU as soon as that can leave what it does now: for what a person,
  * or a device, waits for. */
 void sched_wake_at_once(struct Env *e);
-/* Take e, which waits, off the list it is on; not that of an env's senders. */
-void sched_leave_list(struct Env *e);
-/* End e's wait as sched_wake does, but leave it to the caller to run or queue it. false: e is still
+/* End e's wait as sched_wake does (it is on no list of senders any more), but leave it to the caller to run or queue it. false: e is still
  * on a CPU, and nothing is left to do. */
-static inline bool sched_unblock(struct Env *e)
+ALWAYS_INLINE bool sched_unblock(struct Env *e)
 {
     WRITE_ONCE(e->env_wait, WAIT_NONE);
-    if (e->env_on)
-        sched_leave_list(e);
     if (e->env_wake_tsc)
         sched_timer_remove(e);
     if (__builtin_expect(READ_ONCE(cpus[e->env_cpunum].cpu_env) != e, 1))
@@ -246,9 +245,8 @@ void sched_poke(struct Env *e);
 void sched_wake_console(void);
 /* Wake the env that waits for this interrupt line (WAIT_IRQ). From irq_dispatch; takes its lock. */
 void sched_wake_irq(int irq);
-/* Take e, which is ENV_NOT_RUNNABLE, off every list and queue of deadlines but the senders of
- * another env. */
-void sched_remove(struct Env *e);
+/* Let no deadline and no interrupt wake e any more, which has ended. */
+void sched_forget(struct Env *e);
 /* Give the CPU to the next env; waits in HLT if there is none. The current env, if still
  * ENV_RUNNING, goes to the end of the queue. Turns VT-x on (vmx_init_vmxon) before the first guest.
  * Does not return. */

@@ -1,6 +1,7 @@
 /*
  * Doubly linked lists of envs. An env is on at most one list, and knows which (env_on). Whether one
- * is empty may be looked at without its lock.
+ * is empty may be looked at without its lock. The first env's env_prev, and an empty list's tail,
+ * mean nothing.
  */
 #ifndef JOS_KERN_ENVLIST_H
 #define JOS_KERN_ENVLIST_H
@@ -13,7 +14,7 @@ static inline void envlist_append(struct EnvList *l, struct Env *e)
     e->env_on = l;
     e->env_next = NULL;
     e->env_prev = l->tail;
-    if (l->tail)
+    if (l->head)
         l->tail->env_next = e;
     else
         WRITE_ONCE(l->head, e);
@@ -23,7 +24,6 @@ static inline void envlist_append(struct EnvList *l, struct Env *e)
 static inline void envlist_prepend(struct EnvList *l, struct Env *e)
 {
     e->env_on = l;
-    e->env_prev = NULL;
     e->env_next = l->head;
     if (l->head)
         l->head->env_prev = e;
@@ -38,10 +38,6 @@ static inline struct Env *envlist_take(struct EnvList *l)
     struct Env *e = l->head;
 
     WRITE_ONCE(l->head, e->env_next);
-    if (e->env_next)
-        e->env_next->env_prev = NULL;
-    else
-        l->tail = NULL;
     e->env_on = NULL;
     return e;
 }
@@ -53,14 +49,14 @@ static inline void envlist_remove(struct Env *e)
 
     if (!l)
         return;
-    if (e->env_prev)
-        e->env_prev->env_next = e->env_next;
-    else
+    if (l->head == e)
         WRITE_ONCE(l->head, e->env_next);
-    if (e->env_next)
-        e->env_next->env_prev = e->env_prev;
     else
+        e->env_prev->env_next = e->env_next;
+    if (l->tail == e)
         l->tail = e->env_prev;
+    else
+        e->env_next->env_prev = e->env_prev;
     e->env_on = NULL;
 }
 

@@ -30,8 +30,9 @@
 #define NEVER    (~0ul)
 #define NIRQ     16
 
-static struct spinlock console_lock = SPINLOCK_INIT("console waiters");
-static struct EnvList console_waiters; /* under console_lock */
+/* A bit for each env that may wait for console input; atomic. Who is woken by something else keeps
+ * its bit. */
+static uint64_t console_waiters[NENV / 64];
 static struct spinlock irq_lock = SPINLOCK_INIT("interrupt waiters");
 static struct Env *irq_waiter[NIRQ]; /* under irq_lock */
 static bool irq_pending[NIRQ];       /* likewise */
@@ -151,18 +152,22 @@ void sched_arm_timer(void)
     lapic_timer_set(deadline);
 }
 
-/* Somebody waits for the CPU that now gets a new env: its time slice starts. */
-static inline void slice_start(struct Cpu *c, uint64_t now)
+/* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that is
+ * early enough stays, here as in sched_arm_timer. */
+ALWAYS_INLINE void slice_start(struct Cpu *c, uint64_t now)
 {
-    c->cpu_slice_end = 0;
-    c->cpu_slice_over = false;
-    c->cpu_preempt = false;
-    if (ncpu == 1 && !READ_ONCE(c->cpu_queue.head))
-        return;
+    c->cpu_preempt = c->cpu_slice_over = false;
     c->cpu_slice_end = now + slice_ticks;
-    /* An armed timer that is early enough stays, here as in sched_arm_timer. */
     if (c->cpu_timer_deadline > c->cpu_slice_end)
         c->cpu_timer_check = 1;
+}
+
+/* Nobody else waits, unless on another CPU's queue. */
+static inline void slice_start_alone(struct Cpu *c, uint64_t now)
+{
+    slice_start(c, now);
+    if (ncpu == 1)
+        c->cpu_slice_end = 0;
 }
 
 /* Charge the current env for the CPU time since it was last charged. */
@@ -403,17 +408,8 @@ void sched_pause(struct Env *e, bool paused)
     env_unlock(e);
 }
 
-void sched_leave_list(struct Env *e)
+void sched_forget(struct Env *e)
 {
-    spin_lock(&console_lock);
-    if (e->env_on == &console_waiters)
-        envlist_remove(e);
-    spin_unlock(&console_lock);
-}
-
-void sched_remove(struct Env *e)
-{
-    sched_leave_list(e);
     if (e->env_wake_tsc)
         sched_timer_remove(e);
     spin_lock(&irq_lock);
@@ -423,39 +419,34 @@ void sched_remove(struct Env *e)
     spin_unlock(&irq_lock);
 }
 
-/* Who adds to the input takes the lock afterwards, to wake those who wait (sched_wake_console): so
- * either the input is seen here, or e there. */
+/* Who adds to the input takes the bits afterwards, then locks each env, as it is now. So either the
+ * input is seen here, or the bit there; and if the bit was there, e is seen to wait. */
 bool sched_wait_console(struct Env *e)
 {
-    bool waits;
+    uint32_t n = ENVX(e->env_id);
+    uint64_t *word = &console_waiters[n / 64], bit = 1ul << n % 64;
 
-    spin_lock(&console_lock);
-    waits = !cons_has_input();
-    if (waits)
-        envlist_append(&console_waiters, e);
-    spin_unlock(&console_lock);
-    return waits;
+    if (!(READ_ONCE(*word) & bit))
+        __atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+    return !cons_has_input();
 }
 
-static struct Env *first_console_waiter(void)
+static void wake_from_console(struct Env *e)
 {
-    struct Env *e;
-
-    spin_lock(&console_lock);
-    e = console_waiters.head;
-    spin_unlock(&console_lock);
-    return e;
+    env_lock(e);
+    if (e->env_wait == WAIT_CONS || (e->env_wait == WAIT_GUEST && e->env_wait_arg))
+        sched_wake_at_once(e);
+    env_unlock(e);
 }
 
 void sched_wake_console(void)
 {
-    struct Env *e;
-
-    while ((e = first_console_waiter())) {
-        env_lock(e);
-        if (e->env_on == &console_waiters)
-            sched_wake_at_once(e);
-        env_unlock(e);
+    for (size_t i = 0; i < ARRAY_SIZE(console_waiters); i++) {
+        if (!READ_ONCE(console_waiters[i]))
+            continue;
+        uint64_t bits = __atomic_exchange_n(&console_waiters[i], 0, __ATOMIC_SEQ_CST);
+        for (; bits; bits &= bits - 1)
+            wake_from_console(&envs[i * 64 + __builtin_ctzll(bits)]);
     }
 }
 
@@ -537,14 +528,12 @@ int sched_vmx_on(struct Cpu *c)
     /* LAB 0 end */
 }
 
-/* The memory of e, which gets this CPU. A guest has none of that kind, but that of the last env,
- * which this CPU no longer protects, must not stay loaded. */
+/* The memory of e, which gets this CPU; a guest has the kernel's only. That of the last env, which
+ * this CPU no longer protects, must not stay loaded. */
 ALWAYS_INLINE void load_memory(struct Cpu *c, const struct Env *e)
 {
-    physaddr_t cr3 = e->env_type == ENV_TYPE_GUEST ? kern_cr3 : e->env_cr3;
-
-    if (c->cpu_cr3 != cr3)
-        cpu_set_cr3(c, cr3);
+    if (c->cpu_cr3 != e->env_cr3)
+        cpu_set_cr3(c, e->env_cr3);
 }
 
 static inline void load_fpu(const struct Env *e)
@@ -567,7 +556,7 @@ ALWAYS_INLINE void __attribute__((noreturn)) enter_env(struct Cpu *c, struct Env
     env_pop_tf(&e->env_tf);
 }
 
-static void __attribute__((noreturn, noinline)) enter_guest(struct Cpu *c, struct Env *e)
+ALWAYS_INLINE void __attribute__((noreturn)) enter_guest(struct Cpu *c, struct Env *e)
 {
     if (c->cpu_timer_check)
         sched_arm_timer();
@@ -575,19 +564,23 @@ static void __attribute__((noreturn, noinline)) enter_guest(struct Cpu *c, struc
     sched_yield();
 }
 
-/* Run e, whose memory is loaded, and which is the current env of this CPU and no other. A guest ends
- * if it cannot run here. */
+/* A guest ends if it cannot run here. */
+static void __attribute__((noreturn, noinline)) run_guest(struct Cpu *c, struct Env *e)
+{
+    if (sched_vmx_on(c) < 0)
+        env_destroy(e, EXIT_FAULT);
+    enter_guest(c, e);
+}
+
+/* Run e, whose memory is loaded, and which is the current env of this CPU and no other. */
 ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
 {
     e->env_runs++;
     load_fpu(e);
-    if (e->env_type != ENV_TYPE_GUEST) {
-        c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
-        enter_env(c, e);
-    }
-    if (sched_vmx_on(c) < 0)
-        env_destroy(e, EXIT_FAULT);
-    enter_guest(c, e);
+    if (e->env_type == ENV_TYPE_GUEST)
+        run_guest(c, e);
+    c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
+    enter_env(c, e);
 }
 
 void sched_handoff(struct Env *next)
@@ -727,8 +720,9 @@ static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
     return e;
 }
 
-/* e comes from a queue. Can it run? If not, its marks have seen to it, and the next one is the
- * result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is locked meanwhile. */
+/* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it, and
+ * the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is locked
+ * meanwhile. */
 static struct Env *__attribute__((noinline)) check_taken(struct Cpu *c, struct Env *e, uint64_t now)
 {
     env_lock(e);
@@ -737,6 +731,32 @@ static struct Env *__attribute__((noinline)) check_taken(struct Cpu *c, struct E
         return e;
     load_fpu(e);
     return settle(e) ? e : leave_waiting(c, e, now);
+}
+
+static inline bool wants_check(const struct Env *e)
+{
+    return READ_ONCE(e->env_marks) || e->env_type == ENV_TYPE_GUEST;
+}
+
+/* The current env, if there was one, has left the CPU to next, or to nobody (NULL). */
+static void __attribute__((noreturn, noinline)) run_next(struct Cpu *c, struct Env *next, uint64_t now)
+{
+    struct Env *e = NULL;
+
+    while (next != e || !e) {
+        if (!next) {
+            next = idle(c);
+            now = c->cpu_env_since;
+        }
+        e = next;
+        if (wants_check(e))
+            next = check_taken(c, e, now);
+    }
+    if (READ_ONCE(c->cpu_queue.head))
+        slice_start(c, now);
+    else
+        slice_start_alone(c, now);
+    run(c, next);
 }
 
 /* sched_yield comes here on an empty kernel stack (kern/trapentry.S). */
@@ -754,27 +774,27 @@ void sched_next(void)
     } else if (e) {
         next = leave_waiting(c, e, now);
     }
-    for (bool sure = false; !sure;) {
-        if (!next) {
-            next = idle(c);
-            now = c->cpu_env_since;
-        }
-        e = next;
-        if (e->env_type == ENV_TYPE_GUEST || __builtin_expect(READ_ONCE(e->env_marks), 0))
-            next = check_taken(c, e, now);
-        sure = next == e;
-    }
-    slice_start(c, now);
-    run(c, next);
+    run_next(c, next, now);
 }
 
-/* A short way into sched_next: if nobody waits here, there is nothing to do. */
+/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler for.
+ * Those are seen to when it is taken from the queue. */
 int64_t sys_yield(void)
 {
     struct Cpu *c = this_cpu();
+    struct Env *e = c->cpu_env, *next;
+    uint64_t now;
 
     if (!READ_ONCE(c->cpu_queue.head))
         return 0;
-    c->cpu_env->env_tf.tf_rax = 0;
-    sched_next();
+    e->env_tf.tf_rax = 0;
+    now = read_tsc();
+    timers_check(c, now);
+    next = exchange(c, e, now);
+    if (!next)
+        return 0;
+    if (wants_check(next))
+        run_next(c, next, now);
+    slice_start(c, now);
+    run(c, next);
 }

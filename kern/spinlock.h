@@ -34,7 +34,7 @@ ALWAYS_INLINE bool spin_trylock(struct spinlock *l)
     return !__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE);
 }
 
-static inline void spin_unlock(struct spinlock *l)
+ALWAYS_INLINE void spin_unlock(struct spinlock *l)
 {
     __atomic_store_n(&l->locked, 0, __ATOMIC_RELEASE);
 }

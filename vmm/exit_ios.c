@@ -69,17 +69,31 @@ static bool translate(struct Guest *g, uint64_t va, uint32_t access)
     return true;
 }
 
-/* One byte of the element, in guest memory. One that cannot be accessed ends the guest. */
-static void access_byte(struct Guest *g, gpa_t gpa, uint8_t *byte, bool write)
+/* One byte of the element, in guest memory. false: it cannot be accessed. */
+static bool access_byte(struct Guest *g, gpa_t gpa, uint8_t *byte, bool write)
 {
     size_t len = 1;
     void *hva;
     if (gmem_host(g, gpa, &len, write ? GMEM_WRITE : GMEM_READ, &hva) < 0)
-        guest_kill(g, "string I/O cannot access guest memory at 0x%lx", gpa);
-    else if (write)
+        return false;
+    if (write)
         *(uint8_t *)hva = *byte;
     else
         *byte = *(uint8_t *)hva;
+    return true;
+}
+
+/* The element that OUTS writes. One that cannot be read ends the guest. */
+static bool read_element(struct Guest *g)
+{
+    struct StringIo *s = &g->string_io;
+    for (uint32_t i = 0; i < s->size; i++) {
+        if (access_byte(g, s->gpa[i], (uint8_t *)&s->value + i, false))
+            continue;
+        guest_kill(g, "OUTS cannot access guest memory at 0x%lx", s->gpa[i]);
+        return false;
+    }
+    return true;
 }
 
 bool handle_string_io(struct Guest *g)
@@ -108,9 +122,7 @@ bool handle_string_io(struct Guest *g)
         g->string_io.size = 0;
         return resume(g);
     }
-    for (uint32_t i = 0; i < s.size && !g->exit.io.in; i++)
-        access_byte(g, g->string_io.gpa[i], (uint8_t *)&g->string_io.value + i, false);
-    return g->doomed ? leave(g) : guest_stop(g, GUEST_EV_IO);
+    return g->exit.io.in || read_element(g) ? guest_stop(g, GUEST_EV_IO) : leave(g);
 }
 
 void answer_string_io(struct Guest *g, uint64_t value)
@@ -119,7 +131,8 @@ void answer_string_io(struct Guest *g, uint64_t value)
     struct StringIo *s = &g->string_io;
     int64_t delta = s->backwards ? -(int64_t)s->size : (int64_t)s->size;
     for (uint32_t i = 0; i < s->size && g->exit.io.in; i++)
-        access_byte(g, s->gpa[i], (uint8_t *)&value + i, true);
+        if (!access_byte(g, s->gpa[i], (uint8_t *)&value + i, true))
+            guest_doom(g, "INS cannot access guest memory");
     advance(g->exit.io.in ? &tf->tf_rdi : &tf->tf_rsi, delta, s->address_mask);
     if (s->rep)
         advance(&tf->tf_rcx, -1, s->address_mask);

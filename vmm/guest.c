@@ -72,11 +72,22 @@ int guest_alloc(struct Guest **store, uint64_t memsize, gpa_t entry, int flags)
 
 void guest_free(struct Env *e)
 {
-    if (e->env_guest != NULL) {
-        check_summary(e->env_guest);
-        guest_drop(e->env_guest);
-    }
+    env_lock(e);
+    struct Guest *g = e->env_guest;
     e->env_guest = NULL;
+    env_unlock(e);
+    if (g == NULL)
+        return;
+    check_summary(g);
+    guest_drop(g);
+}
+
+/* Its env is locked. */
+static void end(struct Guest *g)
+{
+    g->doomed = true;
+    guest_attn(g, ATTN_END);
+    g->state = GUEST_EVENT;
 }
 
 void guest_kill(struct Guest *g, const char *fmt, ...)
@@ -89,13 +100,20 @@ void guest_kill(struct Guest *g, const char *fmt, ...)
     vsnprintf(g->exit.why, sizeof g->exit.why, fmt, ap);
     va_end(ap);
     struct Env *monitor = guest_lock_both(g);
-    g->doomed = true;
-    guest_attn(g, ATTN_END);
-    g->state = GUEST_EVENT;
+    end(g);
     if (monitor_waits(g, monitor))
         sched_wake(monitor);
     env_unlock(monitor);
     env_unlock(g->env);
+}
+
+void guest_doom(struct Guest *g, const char *why)
+{
+    if (g->doomed)
+        return;
+    g->exit.event = GUEST_EV_DEAD;
+    strlcpy(g->exit.why, why, sizeof g->exit.why);
+    end(g);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

@@ -26,12 +26,14 @@ static int64_t guest_adopt(struct Env *e, struct Guest *g)
     envid_t id = e->env_id;
     g->env = e;
     spin_lock(env_mem(e));
-    bool alive = e->env_status == ENV_NOT_RUNNABLE;
+    env_lock(e);
+    bool alive = READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE;
     if (alive) {
         e->env_guest = g;
         e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
         strlcpy(e->env_name, "guest", sizeof e->env_name);
     }
+    env_unlock(e);
     spin_unlock(env_mem(e));
     if (alive)
         return id;

@@ -156,14 +156,27 @@ void guest_drop(struct Guest *g);
  * the first reason stays. */
 void guest_kill(struct Guest *g, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 
+/* The same for the monitor, which is the current env and has locked the guest's env. */
+void guest_doom(struct Guest *g, const char *why);
+
 /* ---- stop.c ---- */
 /* Stop the guest that runs here for its monitor; what belongs to the event is in g->exit, but for
  * registers. Does not return if the monitor gets the CPU at once. */
 bool guest_stop(struct Guest *g, enum GuestEvent event);
 /* Lock the guest's env, and its monitor's, which is the result. */
-struct Env *guest_lock_both(const struct Guest *g);
-/* Does the monitor wait for an event of this guest? Both are locked. */
-bool monitor_waits(const struct Guest *g, const struct Env *monitor);
+static inline struct Env *guest_lock_both(const struct Guest *g)
+{
+    struct Env *e = g->env, *monitor = env_slot(e->env_parent_id);
+    env_lock(e);
+    env_lock_also(e, monitor);
+    return monitor;
+}
+/* Does the monitor wait for an event of this guest? Both are locked. A guest ends before its
+ * monitor's id does. */
+static inline bool monitor_waits(const struct Guest *g, const struct Env *monitor)
+{
+    return monitor->env_wait == WAIT_GUEST && monitor->env_wait_id == g->env->env_id;
+}
 
 /* Guest memory: ept.c, gmem.c, gwalk.c */
 #include <vmm/memory.h>
@@ -303,10 +316,10 @@ static inline void count_exit(struct Guest *g, uint64_t reason)
 }
 
 /* ---- For system calls ---- */
-/* Is e the guest of this id? Its lock is held. */
+/* Is e the guest of this id? Its lock (one of the two) is held. */
 static inline bool is_guest_env(const struct Env *e, envid_t id)
 {
-    return e->env_guest != NULL && e->env_id == id && e->env_status != ENV_DYING;
+    return e->env_guest != NULL && e->env_id == id && READ_ONCE(e->env_status) != ENV_DYING;
 }
 
 /* The guest of this id, whoever has made it, or NULL. It cannot go away until guest_close: its

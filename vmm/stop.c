@@ -13,20 +13,6 @@
 #include <kern/console.h>
 #include <kern/serport.h>
 
-struct Env *guest_lock_both(const struct Guest *g)
-{
-    struct Env *monitor = env_slot(g->env->env_parent_id);
-    env_lock(g->env);
-    env_lock_also(g->env, monitor);
-    return monitor;
-}
-
-bool monitor_waits(const struct Guest *g, const struct Env *monitor)
-{
-    return monitor->env_wait == WAIT_GUEST && monitor->env_wait_id == g->env->env_id &&
-           monitor->env_id == g->env->env_parent_id;
-}
-
 /* ---- Stopping ---- */
 
 /* Keep what the monitor may want to know. */
@@ -180,9 +166,8 @@ int64_t sys_guest_share(envid_t guest, uintptr_t va)
 }
 
 /* What is there for the monitor; GUEST_EV_NONE: nothing. It and the guest are locked. */
-static enum GuestEvent next_event(const struct Guest *g, bool console)
+static inline enum GuestEvent next_event(const struct Guest *g, struct Env *monitor, bool console)
 {
-    const struct Env *monitor = curenv;
     if (monitor->env_senders.head != NULL)
         return GUEST_EV_MESSAGE;
     if (g->state == GUEST_EVENT)
@@ -190,19 +175,19 @@ static enum GuestEvent next_event(const struct Guest *g, bool console)
     if (serport_has_input(monitor->env_id))
         return GUEST_EV_SERIAL;
     /* Last, since with no input the monitor is among those who wait for it now. */
-    return console && !sched_wait_console(curenv) ? GUEST_EV_CONSOLE : GUEST_EV_NONE;
+    return console && !sched_wait_console(monitor) ? GUEST_EV_CONSOLE : GUEST_EV_NONE;
 }
 
 /* Nothing is there: wait, and leave the CPU to the guest (if it is ready to go on), or to anybody.
  * After the wake-up the call is executed again, unless sched_finish has completed it; the answer has
- * been applied, which the state says. g is closed; it and the monitor are unlocked. */
-static void __attribute__((noreturn)) await_event(struct Guest *g, bool is_ready)
+ * been applied, which the state says. Both are unlocked. */
+ALWAYS_INLINE void __attribute__((noreturn))
+await_event(struct Env *monitor, struct Env *guest, bool console, bool is_ready)
 {
-    struct Env *monitor = curenv, *guest = g->env;
-    monitor->env_wait_id = guest->env_id;
+    WRITE_ONCE(monitor->env_wait_id, guest->env_id);
+    monitor->env_wait_arg = console;
     sched_restart();
     sched_block_env(monitor, WAIT_GUEST, 0);
-    guest_close(g);
     if (is_ready)
         sched_handoff(guest);
     env_unlock(guest);
@@ -210,8 +195,9 @@ static void __attribute__((noreturn)) await_event(struct Guest *g, bool is_ready
     sched_yield();
 }
 
-/* sys_guest_run of an open guest. Does not return if there is nothing for the monitor yet. */
-static int64_t run_guest(struct Guest *g, bool console)
+/* sys_guest_run of the guest g; it and its monitor are locked. Does not return if there is nothing
+ * for the monitor yet. */
+ALWAYS_INLINE int64_t answer_and_wait(struct Env *monitor, struct Guest *g, bool console)
 {
     bool owes = g->state == GUEST_DELIVERED;
     if (g->shared == NULL)
@@ -221,27 +207,29 @@ static int64_t run_guest(struct Guest *g, bool console)
     bool answers = owes && !debug_holds(g);
     if (answers)
         take_answer(g, g->shared);
-    env_lock(curenv);
-    env_lock_also(curenv, g->env);
     bool is_ready = answers && release(g);
-    enum GuestEvent event = next_event(g, console);
+    enum GuestEvent event = next_event(g, monitor, console);
     if (event == GUEST_EV_NONE)
-        await_event(g, is_ready);
+        await_event(monitor, g->env, console, is_ready);
     if (is_ready)
         sched_ready(g->env);
     if (event != GUEST_EV_CONSOLE && event != GUEST_EV_MESSAGE && event != GUEST_EV_SERIAL)
         deliver_stop(g);
-    env_unlock(g->env);
-    env_unlock(curenv);
     return event;
 }
 
+/* A guest gives up its struct Guest with its env locked (guest_free), so it stays meanwhile. */
 int64_t sys_guest_run(envid_t guest, bool console)
 {
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
-        return -E_BAD_ENV;
-    int64_t r = run_guest(g, console);
-    guest_close(g);
+    struct Env *monitor = curenv, *e = env_slot(guest);
+    int64_t r = -E_BAD_ENV;
+    if (e == monitor)
+        return r;
+    env_lock(monitor);
+    env_lock_also(monitor, e);
+    if (is_guest_env(e, guest) && e->env_parent_id == monitor->env_id)
+        r = answer_and_wait(monitor, e->env_guest, console);
+    env_unlock(e);
+    env_unlock(monitor);
     return r;
 }
