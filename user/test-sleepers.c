@@ -8,8 +8,8 @@
  */
 #include "test.h"
 
-#define KILLS    1000 /* without another word */
-#define SLEEPERS 16   /* at the end, more than there are CPUs */
+#define KILLS    500 /* without another word */
+#define SLEEPERS 16  /* at the end, more than there are CPUs */
 #define LONG_MS  100000
 #define SHORT_MS 20
 #define NAPS     4

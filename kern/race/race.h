@@ -18,6 +18,7 @@
 #define RACE_LOCKS   4u
 #define RACE_PENDING 8
 #define RACE_TEXT    1536
+#define RACE_PLACES  4096
 
 struct Access {
     uint64_t addr;
@@ -35,11 +36,17 @@ struct Race {
     uint64_t before, after;
 };
 
+/* How often accesses of one place in the code are watched. */
+struct RacePlace {
+    uint32_t skip; /* so many are not, from now on */
+    uint32_t interval;
+};
+
 /* State of one CPU, told by its kernel stack. */
 struct RaceCpu {
     bool busy; /* in the detector: what it calls is not looked at */
-    uint32_t skip;
     uint64_t random;
+    struct RacePlace places[RACE_PLACES];
     uint64_t watched; /* watchpoints so far */
     const struct spinlock *locks[RACE_LOCKS];
     uint32_t nlocks; /* held; may be more than there is room for */

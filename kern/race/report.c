@@ -62,13 +62,13 @@ static void __attribute__((format(printf, 2, 3))) add(struct Text *t, const char
     t->len += strlen(t->buf + t->len);
 }
 
-/* The function whose call of the detector returns there. */
-static const char *function_at(uint64_t rip)
+/* A place in the code, by an address that a call returns to. */
+static void add_place(struct Text *t, uint64_t rip)
 {
     struct RipInfo info;
 
     debuginfo_rip(rip - 1, &info);
-    return info.fn;
+    add(t, "%s (%s:%u)", info.fn, info.file, info.line);
 }
 
 static void add_locks(struct Text *t, const struct Access *a)
@@ -84,17 +84,15 @@ static void add_locks(struct Text *t, const struct Access *a)
 
 static void add_access(struct Text *t, const struct Access *a)
 {
-    struct RipInfo info;
-
     add(t, "  CPU %u %s %u bytes at %#lx%s%s", a->cpu, a->kind & RACE_WRITE ? "writes" : "reads",
         a->size, a->addr, a->kind & RACE_MARKED ? ", marked" : "",
         a->locks[0] ? "" : ", without a lock");
     add_locks(t, a);
     add(t, "\n");
     for (uint32_t i = 0; i < RACE_CALLERS && a->at[i]; i++) {
-        debuginfo_rip(a->at[i] - 1, &info);
-        add(t, "    %016lx %s+0x%lx (%s:%u)\n", a->at[i], info.fn, info.offset + 1, info.file,
-            info.line);
+        add(t, "    %016lx ", a->at[i]);
+        add_place(t, a->at[i]);
+        add(t, "\n");
     }
 }
 
@@ -103,8 +101,14 @@ static void print(struct RaceCpu *me, const struct Race *race)
     struct Text t = { .buf = me->text };
 
     /* A prompt may be on the line. */
-    add(&t, "\nrace: %s and %s\n", function_at(race->first.at[0]),
-        race->seen ? function_at(race->second.at[0]) : "somebody unseen");
+    add(&t, "\nrace: ");
+    add_place(&t, race->first.at[0]);
+    add(&t, " and ");
+    if (race->seen)
+        add_place(&t, race->second.at[0]);
+    else
+        add(&t, "somebody unseen");
+    add(&t, "\n");
     add_access(&t, &race->first);
     if (race->seen)
         add_access(&t, &race->second);

@@ -16,8 +16,11 @@
 #include <kern/clock.h>
 #include <kern/race/race.h>
 
-#define SKIP    20 /* of so many accesses, about one is watched */
-#define WAIT_US 40 /* at least; at most twice that */
+#define SKIP_MIN                                                                     \
+    4u /* of the accesses of one place in the code, about one of so many is watched; \
+        */
+#define SKIP_MAX 256u /* twice as many after each time */
+#define WAIT_US  40   /* at least; at most twice that */
 
 /* A watchpoint in a word. Bits 0-47: of the address, 48-60: size. 0: there is none. */
 #define WORD_SIZE_SHIFT 48
@@ -150,7 +153,6 @@ static void __attribute__((noinline, cold)) watch(struct RaceCpu *me, struct Acc
     struct Race race = { .first = a };
     uint64_t word = word_of(a.addr, a.size, a.kind);
 
-    me->skip = SKIP / 2 + roll(me, SKIP);
     me->watched++;
     __atomic_store_n(&words[a.cpu], word, __ATOMIC_SEQ_CST);
     race.before = value_at(&a);
@@ -162,6 +164,21 @@ static void __attribute__((noinline, cold)) watch(struct RaceCpu *me, struct Acc
     __atomic_store_n(&words[a.cpu], 0, __ATOMIC_RELEASE);
     if (race.seen || race.before != race.after)
         race_record(me, &race);
+}
+
+/* Is it this access's turn? Each place in the code has its own count, so that those that are seldom
+ * come by are not lost among the loops. (Places that share a count share their turns.) */
+static bool is_due(struct RaceCpu *me, const uint64_t *frame)
+{
+    struct RacePlace *place = &me->places[frame[1] / sizeof(uint32_t) % RACE_PLACES];
+
+    if (place->skip > 0) {
+        place->skip--;
+        return false;
+    }
+    place->interval = MIN(MAX(place->interval * 2, SKIP_MIN), SKIP_MAX);
+    place->skip = place->interval / 2 + roll(me, place->interval);
+    return true;
 }
 
 void race_access(uint64_t addr, size_t size, uint32_t kind, const uint64_t *frame)
@@ -176,9 +193,7 @@ void race_access(uint64_t addr, size_t size, uint32_t kind, const uint64_t *fram
         if (word && conflicts(word, addr, size, kind))
             meet(i, word, access_of(me, addr, size, kind, frame));
     }
-    if (me->skip > 0)
-        me->skip--;
-    else if (!is_own_stack(me, addr))
+    if (!is_own_stack(me, addr) && is_due(me, frame))
         watch(me, access_of(me, addr, size, kind, frame));
     if (me->npending > 0 && me->nlocks == 0)
         race_print(me);
