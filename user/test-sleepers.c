@@ -13,7 +13,7 @@
 #define LONG_MS  100000
 #define SHORT_MS 20
 #define NAPS     4
-#define PATIENCE 3000 /* ms */
+#define PATIENCE 5000 /* ms */
 
 static uint64_t kills = KILLS;
 
