@@ -36,7 +36,7 @@ LINES = (
 )
 ROUNDS = 3
 TRIES = 5  # a race that is there is not found each time
-REPORT = re.compile(r"^race: (.+)\n((?:  .+\n)+)", re.MULTILINE)
+REPORT = re.compile(r"^race: (.+)\n((?:  (?:CPU |  |\w+ became ).+\n)+)", re.MULTILINE)
 SUMMARY = re.compile(r"Race detector: (\d+) accesses watched, (\d+) races\.")
 
 
@@ -109,7 +109,7 @@ def report(findings: Findings) -> bool:
         print(f"\nFAIL with {fault}")
     watched = f"{findings.watched} accesses watched"
     if findings.races:
-        print(f"\n{len(findings.races)} races found ({watched}); doc/debugging.md tells how to read a report")
+        print(f"\n{len(findings.races)} races found ({watched}); doc/internals.md tells how to read a report")
     elif findings.faults:
         print(f"\nNo race found ({watched}), but {len(findings.faults)} lines of programs failed")
     else:

@@ -1,7 +1,7 @@
 /*
  * The race detector's own parts. It is linked into the kernel of `make race` only, where the
  * compiler puts a call in front of every access to memory (kern/race/access.c). Nothing else in the
- * kernel knows of it. doc/debugging.md tells how to read its reports.
+ * kernel knows of it. doc/internals.md tells how to read its reports.
  */
 #ifndef JOS_KERN_RACE_RACE_H
 #define JOS_KERN_RACE_RACE_H
@@ -15,7 +15,7 @@
 #define RACE_MARKED 2u
 
 #define RACE_CALLERS 4u
-#define RACE_LOCKS   4u
+#define RACE_LOCKS   8u
 #define RACE_PENDING 8
 #define RACE_TEXT    1536
 #define RACE_PLACES  4096

@@ -16,11 +16,11 @@
 #include <kern/clock.h>
 #include <kern/race/race.h>
 
-#define SKIP_MIN                                                                     \
-    4u /* of the accesses of one place in the code, about one of so many is watched; \
-        */
-#define SKIP_MAX 256u /* twice as many after each time */
-#define WAIT_US  40   /* at least; at most twice that */
+/* Of the accesses of one place in the code, about one of so many is watched: at first, and when it
+ * has been watched often. */
+#define SKIP_MIN 4u
+#define SKIP_MAX 256u
+#define WAIT_US  40 /* at least; at most twice that */
 
 /* A watchpoint in a word. Bits 0-47: of the address, 48-60: size. 0: there is none. */
 #define WORD_SIZE_SHIFT 48
