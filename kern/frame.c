@@ -7,6 +7,7 @@
  */
 #include <inc/assert.h>
 #include <inc/error.h>
+#include <inc/once.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <kern/env.h>
@@ -169,6 +170,13 @@ void frame_each_ram(void (*fn)(physaddr_t start, physaddr_t end))
 
 /* ---- Allocation ---- */
 
+/* Change nfree; page_lock is held. Who only wants to know if there is plenty reads it without the
+ * lock. */
+static inline void count_free(ssize_t change)
+{
+    WRITE_ONCE(nfree, nfree + change);
+}
+
 /* Nothing else is left: take a run apart. The free list is empty; page_lock is held. */
 static void run_break(void)
 {
@@ -209,8 +217,9 @@ static void __attribute__((noinline)) frames_carve(void)
 struct PageInfo *page_alloc(int flags)
 {
     struct PageInfo *pp;
+    size_t left = READ_ONCE(nfree);
 
-    if (nfree <= RESERVED_FRAMES && nfree <= env_frames_kept_from(curenv))
+    if (left <= RESERVED_FRAMES && left <= env_frames_kept_from(curenv))
         return NULL;
     spin_lock(&page_lock);
     if (!free_list)
@@ -218,7 +227,7 @@ struct PageInfo *page_alloc(int flags)
     pp = free_list;
     if (pp) {
         free_list = pp->pp_link;
-        nfree--;
+        count_free(-1);
     }
     spin_unlock(&page_lock);
 
@@ -236,7 +245,7 @@ void page_free(struct PageInfo *pp)
     spin_lock(&page_lock);
     pp->pp_link = free_list;
     free_list = pp;
-    nfree++;
+    count_free(1);
     spin_unlock(&page_lock);
 }
 
@@ -267,7 +276,7 @@ static struct PageInfo *run_take(void)
     for (int i = nregions - 1; i >= cur_region && !run; i--)
         run = run_carve(&regions[i]);
     if (run)
-        nfree -= RUN_FRAMES;
+        count_free(-(ssize_t)RUN_FRAMES);
     return run;
 }
 
@@ -288,7 +297,7 @@ static void free_chain(struct PageInfo *first, struct PageInfo *last, size_t n)
     spin_lock(&page_lock);
     last->pp_link = free_list;
     free_list = first;
-    nfree += n;
+    count_free(n);
     spin_unlock(&page_lock);
 }
 
@@ -297,7 +306,7 @@ static void free_run(struct PageInfo *run)
     spin_lock(&page_lock);
     run->pp_link = free_runs;
     free_runs = run;
-    nfree += RUN_FRAMES;
+    count_free(RUN_FRAMES);
     spin_unlock(&page_lock);
 }
 
@@ -322,7 +331,7 @@ void page_run_decref(struct PageInfo *run)
 
 size_t page_nfree(void)
 {
-    return nfree;
+    return READ_ONCE(nfree);
 }
 
 size_t page_ntotal(void)

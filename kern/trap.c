@@ -5,6 +5,7 @@
  */
 #include <inc/assert.h>
 #include <inc/error.h>
+#include <inc/once.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
 #include <kern/console.h>
@@ -128,6 +129,7 @@ static uintptr_t upcall_frame(const struct Trapframe *tf)
 static void page_fault(struct Trapframe *tf, uintptr_t va)
 {
     uintptr_t frame = upcall_frame(tf);
+    uintptr_t upcall = READ_ONCE(curenv->env_pgfault_upcall); /* its parent may change it now */
     struct UTrapframe utf = {
         .utf_fault_va = va,
         .utf_err = tf->tf_err,
@@ -152,16 +154,15 @@ static void page_fault(struct Trapframe *tf, uintptr_t va)
     };
     char more[80];
 
-    if (curenv->env_pgfault_upcall && frame >= UXSTACKTOP - PGSIZE &&
-        copyout(frame, &utf, sizeof(utf)) == 0) {
-        tf->tf_rip = curenv->env_pgfault_upcall;
+    if (upcall && frame >= UXSTACKTOP - PGSIZE && copyout(frame, &utf, sizeof(utf)) == 0) {
+        tf->tf_rip = upcall;
         tf->tf_rsp = frame;
         return;
     }
     snprintf(more, sizeof(more), " at %#lx (%s%s%s)%s", va, tf->tf_err & FEC_WR ? "write" : "read",
              tf->tf_err & FEC_ID ? ", instruction fetch" : "",
              tf->tf_err & FEC_PR ? ", forbidden by the page" : ", nothing mapped",
-             curenv->env_pgfault_upcall ? ", no room on the exception stack" : "");
+             upcall ? ", no room on the exception stack" : "");
     end_env(tf, more);
 }
 

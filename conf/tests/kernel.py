@@ -30,6 +30,16 @@ def preemption(bench: Bench) -> None:
     passes(qemu(bench), "test-sched")
 
 
+@check("Kernel", 0, "a CPU wakes its sleepers after another CPU has ended hundreds of them")
+def sleepers(bench: Bench) -> None:
+    session = bench.session("qemu-sleepers", Tcg, cpus=2)
+    try:
+        passes(session, "test-sleepers")
+        session.sh("sleep 1")
+    finally:
+        session.drop()
+
+
 @check("Kernel", 0, "IPC moves values and pages, blocks, and survives the partner's death")
 def ipc(bench: Bench) -> None:
     passes(qemu(bench), "test-ipc")
