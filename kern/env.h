@@ -190,14 +190,16 @@ static inline void sched_block(enum EnvWait why, uint64_t deadline)
     sched_block_env(curenv, why, deadline);
 }
 #define SYSCALL_LEN 2 /* bytes of the SYSCALL instruction */
-/* Let the current env execute its SYSCALL instruction again, with the same arguments, when it
+/* Let the current env (e) execute its SYSCALL instruction again, with the same arguments, when it
  * wakes. */
+static inline void sched_restart_env(struct Env *e)
+{
+    assert(e->env_tf.tf_trapno == T_SYSCALL);
+    e->env_tf.tf_rip -= SYSCALL_LEN;
+}
 static inline void sched_restart(void)
 {
-    struct Trapframe *tf = &curenv->env_tf;
-
-    assert(tf->tf_trapno == T_SYSCALL);
-    tf->tf_rip -= SYSCALL_LEN;
+    sched_restart_env(curenv);
 }
 /* e waits after sched_restart: its system call is over, with this result, and not executed again.
  */

@@ -583,6 +583,15 @@ ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
     enter_env(c, e);
 }
 
+/* The current env e is blocked, and next could run; but first the scheduler is asked. */
+static void __attribute__((noreturn, noinline)) handoff_to_all(struct Env *e, struct Env *next)
+{
+    sched_ready(next);
+    env_unlock(next);
+    env_unlock(e);
+    sched_yield();
+}
+
 void sched_handoff(struct Env *next)
 {
     struct Cpu *c = this_cpu();
@@ -590,12 +599,8 @@ void sched_handoff(struct Env *next)
 
     /* Two who hand the CPU to each other share one time slice. If its end came in the kernel,
      * between a guest and its monitor, nobody has given the CPU away yet. */
-    if (e->env_marks || c->cpu_slice_over) {
-        sched_ready(next);
-        env_unlock(next);
-        env_unlock(e);
-        sched_yield();
-    }
+    if (e->env_marks || c->cpu_slice_over)
+        handoff_to_all(e, next);
     save(c, e, read_tsc());
     WRITE_ONCE(next->env_status, ENV_RUNNING);
     WRITE_ONCE(next->env_cpunum, c->cpu_num);

@@ -20,9 +20,10 @@
 /* Characters taken at once: a UART that always claims to have one must not hold the kernel. */
 #define MAX_INPUT 512
 
+envid_t serport_owner;
+
 static struct {
     struct spinlock lock;
-    envid_t owner; /* 0: nobody has asked for it yet */
     uint32_t tx_depth;
     uint32_t head, tail; /* of the ring: written at head, read at tail; both only grow */
     char ring[RING_SIZE];
@@ -31,9 +32,16 @@ static struct {
 /* Does the env that opened the port still live? Nothing is done on its account when it ends. */
 static bool is_owned(void)
 {
-    const struct Env *e = env_slot(port.owner);
+    const struct Env *e = env_slot(serport_owner);
 
-    return port.owner != 0 && e->env_id == port.owner && env_is_alive(e);
+    return serport_owner != 0 && e->env_id == serport_owner && env_is_alive(e);
+}
+
+/* The lock is held. */
+static void put(char c)
+{
+    port.ring[port.head % RING_SIZE] = c;
+    WRITE_ONCE(port.head, port.head + 1);
 }
 
 /* Take what the UART has. The lock is held. */
@@ -44,7 +52,7 @@ static bool take_input(void)
     for (int i = 0; i < MAX_INPUT && (inb(COM3 + UART_LSR) & LSR_DATA); i++) {
         char c = inb(COM3 + UART_DATA);
         if (port.head - port.tail < RING_SIZE)
-            port.ring[port.head++ % RING_SIZE] = c;
+            put(c);
         any = true;
     }
     return any;
@@ -52,7 +60,7 @@ static bool take_input(void)
 
 bool serport_intr(void)
 {
-    envid_t owner = port.owner;
+    envid_t owner = READ_ONCE(serport_owner);
     struct Env *e = env_slot(owner);
 
     if (owner == 0)
@@ -67,9 +75,10 @@ bool serport_intr(void)
     return any;
 }
 
-bool serport_has_input(envid_t env)
+/* Without the lock: who adds to the ring wakes the owner afterwards. */
+bool serport_has_bytes(void)
 {
-    return port.owner == env && *(volatile uint32_t *)&port.head != port.tail;
+    return READ_ONCE(port.head) != READ_ONCE(port.tail);
 }
 
 int64_t sys_serial_open(void)
@@ -77,12 +86,12 @@ int64_t sys_serial_open(void)
     int r = 0;
 
     spin_lock(&port.lock);
-    if (is_owned() && port.owner != curenv->env_id)
+    if (is_owned() && serport_owner != curenv->env_id)
         r = -E_BUSY;
     else if ((port.tx_depth = uart_init(COM3)) == 0)
         r = -E_NOT_SUPP;
     if (r == 0) {
-        port.owner = curenv->env_id;
+        WRITE_ONCE(serport_owner, curenv->env_id);
         port.tail = port.head;
         outb(COM3 + UART_IER, IER_RX);
         pic_enable(IRQ_SERIAL);
@@ -91,18 +100,27 @@ int64_t sys_serial_open(void)
     return r;
 }
 
+/* The lock is held, and the ring is not empty. */
+static char get(void)
+{
+    char c = port.ring[port.tail % RING_SIZE];
+
+    WRITE_ONCE(port.tail, port.tail + 1);
+    return c;
+}
+
 int64_t sys_serial_read(uintptr_t buf, size_t size)
 {
     char bytes[256];
     size_t n;
 
     spin_lock(&port.lock);
-    bool own = port.owner == curenv->env_id;
+    bool own = serport_owner == curenv->env_id;
     if (own)
         take_input();
     size = MIN(size, sizeof(bytes));
     for (n = 0; own && n < size && port.tail != port.head; n++)
-        bytes[n] = port.ring[port.tail++ % RING_SIZE];
+        bytes[n] = get();
     spin_unlock(&port.lock);
     if (!own)
         return -E_PERM;
@@ -135,7 +153,7 @@ int64_t sys_serial_write(uintptr_t buf, size_t len)
     if (buf >= UTOP || len > UTOP - buf || copyin(bytes, buf + done, n) < 0)
         return -E_FAULT;
     spin_lock(&port.lock);
-    int r = port.owner == curenv->env_id ? transmit(bytes, n) : -E_PERM;
+    int r = serport_owner == curenv->env_id ? transmit(bytes, n) : -E_PERM;
     spin_unlock(&port.lock);
     if (r < 0 || done + n == len)
         return r < 0 ? r : (int64_t)len;

@@ -186,7 +186,7 @@ await_event(struct Env *monitor, struct Env *guest, bool console, bool is_ready)
 {
     WRITE_ONCE(monitor->env_wait_id, guest->env_id);
     monitor->env_wait_arg = console;
-    sched_restart();
+    sched_restart_env(monitor);
     sched_block_env(monitor, WAIT_GUEST, 0);
     if (is_ready)
         sched_handoff(guest);
