@@ -4,6 +4,13 @@
  * in the value (FSREQ_READ_VALUE), so the page is there for the data only. The server answers
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
  * carries a page (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ *
+ * Who has the page of an open file may use the file, and nobody else: only the kernel hands pages
+ * on, to children and in messages. A request names the file by the number of that page's frame
+ * (fileid), which is no secret; but it is served only to a sender that has the page, as far as the
+ * server knows: the one that opened the file, and those that have shown it the page (FSREQ_SHOW).
+ * The server remembers a few of them for each file. Anybody else gets -E_NOT_OPEN, shows the page,
+ * and asks again.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
@@ -53,6 +60,8 @@ enum {
                          * a base ("": none), the image holds what the guest wrote, and is created
                          * when it is missing; what it does not hold is read from the base. The
                          * sender must be the guest's parent. -E_BUSY -> guest_attach_ret */
+    FSREQ_SHOW,         /* the page sent is that of an open file, which is the sender's from now on.
+                         * -E_INVAL: it is not */
 };
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)

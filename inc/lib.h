@@ -223,15 +223,16 @@ struct Stat {
     uint32_t st_blocks;
     const struct Dev *st_dev;
 };
-struct FdFile {
-    uint32_t id; /* the server's number for the open file */
-};
-/* One page each at FDTABLE, shared between parent and child. */
+/*
+ * One page each at FDTABLE, shared between parent and child. The page of a pipe's end or of the
+ * console is read-only for everybody, so its contents can be trusted. An open file's is writable,
+ * and by that it is known as one: all who have the file may move the offset, and nothing else in
+ * the page counts. Which file it is, is known to the server by the page itself (inc/fs.h).
+ */
 struct Fd {
-    uint32_t fd_dev_id; /* 'f' file, 'p' pipe, 'c' console */
-    uint32_t fd_omode;
-    off_t fd_offset;
-    struct FdFile fd_file;
+    uint32_t fd_dev_id; /* read-only page: 'p' pipe, 'c' console */
+    uint32_t fd_omode;  /* read-only page: O_ACCMODE bits */
+    off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
 int close(int fd);
