@@ -95,19 +95,6 @@ static bool is_vital(envid_t id)
     return e->env_type == ENV_TYPE_INIT || (parent && envs[ENVX(parent)].env_type == ENV_TYPE_INIT);
 }
 
-/* Who counts as the owner of what this env opens: the first in the line of its ancestors that the
- * shell has started, so that children do not multiply an env's share. */
-static envid_t family(envid_t id)
-{
-    for (int i = 0; i < NENV; i++) {
-        envid_t parent = envs[ENVX(id)].env_parent_id;
-        if (parent == 0 || is_vital(parent))
-            break;
-        id = parent;
-    }
-    return id;
-}
-
 /* Slots in use that this family has filled. */
 static uint32_t owned(envid_t owner)
 {
@@ -136,7 +123,7 @@ static int make_page(struct OpenFile *of, uint32_t i)
 int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
 {
     uint32_t i = 0, end = is_vital(client) ? MAXOPEN : MAXOPEN - RESERVED;
-    envid_t owner = family(client);
+    envid_t owner = envs[ENVX(client)].env_family;
 
     open_sweep();
     while (i < ntop && opentab[i].inum)

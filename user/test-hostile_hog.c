@@ -155,9 +155,50 @@ static void take_files(void)
     keep("open files", n);
 }
 
+/* Take files as an env without a parent, and hold them until the test is over. */
+static void __attribute__((noreturn)) orphan(envid_t parent)
+{
+    int n = 0;
+
+    while (thisenv->env_parent_id == parent)
+        sys_yield();
+    while (n < MANY_FILES && open_raw((char *)UHEAP + n * PGSIZE) == 0)
+        n++;
+    count(&tally->steps, n);
+    count(&tally->races, 1);
+    while (!tally->stop)
+        sys_sleep_msec(1);
+    exit(0);
+}
+
+/* Children whose parents have ended are still of the family. */
+static void take_files_by_orphans(void)
+{
+    uint64_t races = tally->races, steps = tally->steps;
+
+    CHECK_IS(sys_page_alloc(0, (void *)UTEMP, PERM_RW), 0);
+    tally->stop = 0;
+    for (int i = 0; i < FAMILIES; i++) {
+        envid_t child = start_env();
+        if (child == 0) {
+            envid_t self = sys_getenvid(), grandchild = start_env();
+            if (grandchild == 0)
+                orphan(self);
+            exit(0);
+        }
+        CHECK_IS(wait(child), 0);
+    }
+    while (tally->races - races < FAMILIES)
+        sys_sleep_msec(1);
+    steps = tally->steps - steps;
+    tally->stop = 1;
+    CHECK(steps > 0 && steps <= MANY_FILES / 4, "orphans had %lu files open", steps);
+}
+
 void hog_files(void)
 {
     run_hog("files", take_files);
+    run_hog("files of orphans", take_files_by_orphans);
 }
 
 static void take_disk(void)

@@ -53,6 +53,11 @@ def guests(bench: Bench) -> str:
     return tries(session, "arguments guest-races guests", 1, SEED, LIMIT)
 
 
+@check("Hostile envs", 0, "a quarter of the open files is all that a program and its descendants get, orphans or not")
+def orphans(bench: Bench) -> str:
+    return tries(qemu(bench), "files", 1, SEED, LIMIT)
+
+
 @check("Hostile envs", 0, "memory, page tables and open files are taken to the last: an error, then all is free again")
 def hogs(bench: Bench) -> str:
     return tries(qemu(bench), "pages tables files", 1, SEED, LIMIT)
