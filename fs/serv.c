@@ -77,8 +77,10 @@ static int open_inode(const char *path, uint32_t mode, uint32_t *inum)
 {
     int r = fs_lookup(&fs, path, inum);
 
-    if (r == -E_NOT_FOUND && (mode & O_CREAT))
-        return fs_create(&fs, path, FS_FILE, inum);
+    if (r == -E_NOT_FOUND && (mode & O_CREAT)) {
+        r = fs_may_change(&fs, true);
+        return r < 0 ? r : fs_create(&fs, path, FS_FILE, inum);
+    }
     return r == 0 && (mode & O_CREAT) && (mode & O_EXCL) ? -E_FILE_EXISTS : r;
 }
 
@@ -112,7 +114,7 @@ static int64_t serve_open(struct Request *rq)
         (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
         return r;
     if ((mode & O_TRUNC) && st.size > 0) {
-        if ((r = fs_truncate(&fs, inum, 0)) < 0)
+        if ((r = fs_may_change(&fs, false)) < 0 || (r = fs_truncate(&fs, inum, 0)) < 0)
             return r;
         st.size = 0;
     }
@@ -154,7 +156,8 @@ static int64_t serve_write(struct Request *rq)
         return -E_INVAL;
     if (of->mode == O_RDONLY)
         return -E_PERM;
-    return fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
+    int r = fs_may_change(&fs, true);
+    return r < 0 ? r : fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
 }
 
 static int64_t serve_set_size(struct Request *rq)
@@ -168,7 +171,8 @@ static int64_t serve_set_size(struct Request *rq)
         return -E_INVAL;
     if (of->mode == O_RDONLY)
         return -E_PERM;
-    return fs_truncate(&fs, of->inum, size);
+    int r = fs_may_change(&fs, false);
+    return r < 0 ? r : fs_truncate(&fs, of->inum, size);
 }
 
 static int64_t serve_stat(struct Request *rq)
@@ -193,14 +197,20 @@ static int64_t serve_show(struct Request *rq)
 static int64_t serve_remove(struct Request *rq)
 {
     int r = take_path(rq, rq->page->path.path);
-    return r < 0 ? r : fs_remove(&fs, rq->path);
+
+    if (r < 0 || (r = fs_may_change(&fs, false)) < 0)
+        return r;
+    return fs_remove(&fs, rq->path);
 }
 
 static int64_t serve_mkdir(struct Request *rq)
 {
     uint32_t inum;
     int r = take_path(rq, rq->page->path.path);
-    return r < 0 ? r : fs_create(&fs, rq->path, FS_DIR, &inum);
+
+    if (r < 0 || (r = fs_may_change(&fs, true)) < 0)
+        return r;
+    return fs_create(&fs, rq->path, FS_DIR, &inum);
 }
 
 /* Find out what has been closed; removed files that nobody uses any more go away. Returns how much.
@@ -221,13 +231,14 @@ static int64_t serve_statfs(struct Request *rq)
 {
     sweep();
     rq->page->statfs_ret.blocks_total = fs.super.nblocks;
-    rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs);
+    rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs) - MIN(fs_free_blocks(&fs), fs.kept);
     return 0;
 }
 
 static int64_t serve_guest_attach(struct Request *rq)
 {
     envid_t guest = READ_ONCE(rq->page->guest_attach.guest);
+    uint64_t limit = READ_ONCE(rq->page->guest_attach.limit);
     const volatile struct Env *e = &envs[ENVX(guest)];
     uint32_t inum, base = 0;
     envid_t holder = 0;
@@ -245,9 +256,19 @@ static int64_t serve_guest_attach(struct Request *rq)
     if (r == -E_NOT_FOUND && base)
         r = gdisk_create(rq->path, base, &inum);
     if (r == 0)
-        r = gdisk_attach(guest, inum, base, &holder);
+        r = gdisk_attach(guest, inum, base, limit, &holder);
     if (r == -E_BUSY)
         rq->page->guest_attach_ret.holder = holder;
+    return r;
+}
+
+static int64_t serve_guest_disk(struct Request *rq)
+{
+    struct GuestDiskInfo info;
+    int r = gdisk_info(READ_ONCE(rq->page->guest_disk.guest), &info);
+
+    if (r == 0)
+        rq->page->guest_disk_ret = info;
     return r;
 }
 
@@ -257,7 +278,7 @@ static int64_t (*const handlers[])(struct Request *rq) = {
     [FSREQ_STAT] = serve_stat,     [FSREQ_REMOVE] = serve_remove,
     [FSREQ_MKDIR] = serve_mkdir,   [FSREQ_SYNC] = serve_sync,
     [FSREQ_STATFS] = serve_statfs, [FSREQ_GUEST_ATTACH] = serve_guest_attach,
-    [FSREQ_SHOW] = serve_show,
+    [FSREQ_SHOW] = serve_show,     [FSREQ_GUEST_DISK] = serve_guest_disk,
 };
 
 /* Serve a client's request; returns the answer's value. */

@@ -254,10 +254,14 @@ int remove(const char *path);
 int mkdir(const char *path);
 int sync(void);
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free);
-/* Give image file path to the caller's guest as its disk. With base != NULL, path holds only what
- * the guest has written (it is created when missing), and the rest is read from image file base.
- * -E_BUSY: another guest or program uses one of the files; *holder is that guest's id, or 0. */
-int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder);
+/* Give image file path to the caller's guest as its disk, which may take `limit` bytes of the
+ * host's (0: as many as it has). With base != NULL, path holds only what the guest has written (it
+ * is created when missing), and the rest is read from image file base. -E_BUSY: another guest or
+ * program uses one of the files; *holder is that guest's id, or 0. */
+int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest,
+                 envid_t *holder);
+/* What any guest's disk takes and may take. -E_NOT_FOUND: it has none. */
+int guest_disk(envid_t guest, struct GuestDiskInfo *info);
 int pipe(int fds[2]);
 bool pipeisclosed(int fd);
 /* Is fd the reading end of a pipe from which nothing will ever come? */

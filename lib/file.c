@@ -97,7 +97,7 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
     return 0;
 }
 
-int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder)
+int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest, envid_t *holder)
 {
     union Fsipc *req = request();
     if (req == NULL)
@@ -106,8 +106,21 @@ int guest_attach(const char *path, const char *base, envid_t guest, envid_t *hol
         strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
     req->guest_attach.guest = guest;
+    req->guest_attach.limit = limit;
     int r = fsipc(FSREQ_GUEST_ATTACH, NULL);
     *holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    return r;
+}
+
+int guest_disk(envid_t guest, struct GuestDiskInfo *info)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    req->guest_disk.guest = guest;
+    int r = fsipc(FSREQ_GUEST_DISK, NULL);
+    if (r == 0)
+        *info = req->guest_disk_ret;
     return r;
 }
 
