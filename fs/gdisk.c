@@ -11,7 +11,8 @@
 #include <fs/serv.h>
 
 #define MAXGUESTS    64
-#define OTHERS_SHARE 4 /* one part in so many of the blocks is never a guest's */
+#define MAXOWNED     (MAXGUESTS / 4) /* disks of one family's guests */
+#define OTHERS_SHARE 4               /* one part in so many of the blocks is never a guest's */
 
 static struct GuestDisk {
     envid_t guest; /* 0: unused */
@@ -116,10 +117,24 @@ int gdisk_create(const char *path, uint32_t base, uint32_t *inum)
     return r;
 }
 
+/* Disks of guests of this family. */
+static int owned(envid_t family)
+{
+    int n = 0;
+
+    for (int i = 0; i < MAXGUESTS; i++)
+        n += gdisks[i].guest && envs[ENVX(gdisks[i].guest)].env_family == family;
+    return n;
+}
+
 /* Blocks that an image takes which has all of a disk's, and its tables. */
 static uint32_t whole_image(uint32_t nblocks)
 {
-    return nblocks + 2 + (nblocks + FS_NINDIRECT - 1) / FS_NINDIRECT;
+    const uint32_t one = FS_NDIRECT, two = FS_NDIRECT + FS_NINDIRECT;
+
+    if (nblocks <= two)
+        return nblocks + (nblocks > one);
+    return nblocks + 2 + (nblocks - two + FS_NINDIRECT - 1) / FS_NINDIRECT;
 }
 
 int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, envid_t *holder)
@@ -137,7 +152,7 @@ int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, en
     if (find(guest) || is_busy(inum, false, holder) || (base && is_busy(base, true, holder)))
         return -E_BUSY;
     struct GuestDisk *gd = find(0);
-    if (!gd)
+    if (!gd || owned(envs[ENVX(guest)].env_family) >= MAXOWNED)
         return -E_MAX_OPEN;
     *gd = (struct GuestDisk){
         .guest = guest, .inum = inum, .base = base, .nblocks = st.size / BLKSIZE
@@ -182,13 +197,19 @@ int gdisk_info(envid_t guest, struct GuestDiskInfo *info)
  * image lacks so many, and a block at most two. */
 static int64_t give_room(struct GuestDisk *gd)
 {
+    const int64_t most = GDISK_ROOM_MAX;
+    struct FsStat st;
+    int r = fs_stat(&fs, gd->inum, &st);
+
+    if (r < 0)
+        return r;
     open_sweep(); /* removed files may still have blocks */
     int64_t avail = available(gd), missing = fs_tables_missing(&fs, gd->inum, gd->nblocks);
-
+    int64_t lacks = (int64_t)whole_image(gd->nblocks) - st.blocks; /* of the whole disk */
     if (avail < 0 || missing < 0)
         return MIN(avail, missing);
-    int64_t n = MIN(MAX(avail - missing, avail / 3), (int64_t)GDISK_ROOM_MAX);
-    promise(gd, MIN(avail, n + MIN(missing, 2 * n)));
+    int64_t n = avail >= lacks ? most : MIN(MAX(avail - missing, avail / 3), most);
+    promise(gd, MIN(avail, MAX(MIN(lacks, n + MIN(missing, 2 * n)), 0l)));
     return n;
 }
 

@@ -10,6 +10,7 @@
 #define HOG_FILE   "/tmp/hog"
 #define MANY_FILES 1024
 #define FAMILIES   8
+#define MANY_DISKS 32 /* of guests; there is room for 64 */
 
 static void keep(const char *what, uint64_t n)
 {
@@ -238,7 +239,38 @@ static void take_guests(void)
     keep("guests", n);
 }
 
+/* A small image for guest n of this program's, at path. */
+static int make_image(char *path, size_t size, int n)
+{
+    static char zeroes[BLKSIZE];
+    int fd;
+
+    snprintf(path, size, "/tmp/image%d", n);
+    fd = open(path, O_WRONLY | O_CREAT);
+    return fd < 0 ? fd : writen(fd, zeroes, sizeof(zeroes)) == 0 ? close(fd) : -E_NO_DISK;
+}
+
+/* The guests of one program get no more than their share of the places for disks. */
+static void take_guest_disks(void)
+{
+    char path[32];
+    envid_t guest, holder;
+    int n, r = 0;
+
+    for (n = 0; n < MANY_DISKS && r == 0; n++) {
+        guest = make_guest();
+        if (guest == 0)
+            return;
+        CHECK_IS(make_image(path, sizeof(path), n), 0);
+        r = guest_attach(path, NULL, 0, guest, &holder);
+        CHECK_IS(remove(path), 0);
+    }
+    CHECK_IS(r, -E_MAX_OPEN);
+    keep("guests' disks", n - 1);
+}
+
 void hog_guests(void)
 {
     run_hog("guests", take_guests);
+    run_hog("guests' disks", take_guest_disks);
 }
