@@ -60,6 +60,7 @@ void guest_races(void);
 void probe_memory(void);
 /* test-hostile_share.c: what the neighbours in a pipe or at the console share is scribbled over */
 void scribble_descriptors(void);
+void scribble_files(void);
 void scribble_pipes(void);
 /* test-hostile_files.c: open files of others are asked for by every name they might have */
 void steal_files(void);

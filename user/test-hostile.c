@@ -136,6 +136,7 @@ static const struct Test tests[] = {
     { "guests", hog_guests },
     { "descriptors", scribble_descriptors },
     { "pipes", scribble_pipes },
+    { "shared-file", scribble_files },
     { "rights", steal_files },
     { "inherited", share_files },
 };

@@ -67,6 +67,55 @@ void scribble_descriptors(void)
     console_works();
 }
 
+/* ---- An open file that is inherited ---- */
+
+#define SHARED_FILE "/tmp/shared"
+#define WORDS       "where they belong"
+
+static void __attribute__((noreturn)) scribble_for_ever(int fd)
+{
+    for (;;)
+        fd_words(fd)[roll(PGSIZE / sizeof(uint32_t))] = roll(UINT32_MAX) << roll(32);
+}
+
+static void file_works(int fd)
+{
+    char text[sizeof(WORDS)];
+
+    CHECK_IS(seek(fd, 0), 0);
+    CHECK_IS(write(fd, WORDS, sizeof(WORDS)), sizeof(WORDS));
+    CHECK_IS(seek(fd, 0), 0);
+    CHECK_IS(readn(fd, text, sizeof(text)), sizeof(text));
+    CHECK(memcmp(text, WORDS, sizeof(text)) == 0, "wrong bytes");
+    CHECK(!iscons(fd) && pipeisclosed(fd), "a file is taken for something else");
+}
+
+/* The offset is common, so a sharer may move it anywhere; the file stays the same one. */
+void scribble_files(void)
+{
+    char text[sizeof(WORDS)];
+    struct Stat st;
+
+    test_now = "shared-file";
+    int fd = open(SHARED_FILE, O_RDWR | O_CREAT | O_TRUNC);
+    CHECK(fd >= 0, SHARED_FILE ": %e", fd);
+    envid_t child = start_env();
+    if (child == 0)
+        scribble_for_ever(fd);
+    for (uint64_t end = sys_time_msec() + RACE_MS; sys_time_msec() < end;) {
+        ssize_t n = write(fd, WORDS, sizeof(WORDS));
+        CHECK(n >= 0 || n == -E_INVAL || n == -E_TOO_BIG, "write: %e", (int)n);
+        n = read(fd, text, sizeof(text));
+        CHECK(n >= 0 || n == -E_INVAL, "read: %e", (int)n);
+        CHECK_IS(fstat(fd, &st), 0);
+    }
+    sys_env_destroy(child);
+    wait(child);
+    file_works(fd);
+    close(fd);
+    CHECK_IS(remove(SHARED_FILE), 0);
+}
+
 /* ---- Pipes ---- */
 
 static char buf[TRANSFER + PGSIZE];

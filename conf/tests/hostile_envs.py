@@ -75,6 +75,11 @@ def pipes(bench: Bench) -> str:
     return tries(two(bench), "pipes", 1, SEED, LIMIT)
 
 
+@check("Hostile envs", 0, "who scribbles over the descriptor of an open file moves its offset at most")
+def shared_file(bench: Bench) -> str:
+    return tries(two(bench), "shared-file", 1, SEED, LIMIT)
+
+
 @check("Hostile envs", 0, "open files are refused to those who have not got them, whatever they know about them")
 def rights(bench: Bench) -> str:
     return tries(two(bench), "rights", 1, SEED, LIMIT)
