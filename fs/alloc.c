@@ -54,14 +54,14 @@ int fs_count_free(struct Fs *fs)
 
 int fs_reserve(struct Fs *fs, uint32_t n)
 {
-    if (n <= fs->nfree)
+    if (n + fs->kept <= fs->nfree)
         return 0;
     if (fs->npending) {
         int r = fs_writeback(fs);
         if (r < 0)
             return r;
     }
-    return n <= fs->nfree ? 0 : -E_NO_DISK;
+    return n + fs->kept <= fs->nfree ? 0 : -E_NO_DISK;
 }
 
 int fs_block_alloc(struct Fs *fs, uint32_t *out)
@@ -113,8 +113,17 @@ int fs_block_free(struct Fs *fs, uint32_t block)
     return 0;
 }
 
+/* Nothing on disk points to the blocks [from, to) any more. */
+static void discard(struct Fs *fs, uint32_t from, uint32_t to)
+{
+    if (from < to && fs->disk->discard)
+        fs->disk->discard(fs->disk, from, to - from);
+}
+
 int fs_release_pending(struct Fs *fs)
 {
+    uint32_t from = 0, to = 0; /* a run of freed blocks */
+
     for (uint32_t b = 0; b < fs->super.nblocks && fs->npending; b++) {
         uint8_t *map;
         if (b % 8 == 0 && fs->pending[b / 8] == 0) {
@@ -131,7 +140,13 @@ int fs_release_pending(struct Fs *fs)
         fs_bit_set(fs->pending, b, false);
         fs->npending--;
         fs->nfree++;
+        if (b != to) {
+            discard(fs, from, to);
+            from = b;
+        }
+        to = b + 1;
     }
+    discard(fs, from, to);
     return 0;
 }
 

@@ -29,9 +29,10 @@ struct Fs {
     struct Disk *disk;
     struct Cache cache;
     struct FsSuper super;
-    uint32_t nfree;      /* blocks that the bitmap shows as free */
-    uint32_t npending;   /* blocks that were freed, but may still be pointed to on disk */
-    uint8_t *pending;    /* bit for each of these */
+    uint32_t nfree;    /* blocks that the bitmap shows as free */
+    uint32_t kept;     /* of these, blocks that are promised to somebody: fs_reserve leaves them */
+    uint32_t npending; /* blocks that were freed, but may still be pointed to on disk */
+    uint8_t *pending;  /* bit for each of these */
     uint32_t block_hint; /* where the search for a free block starts */
     uint32_t inode_hint;
     uint32_t nipending; /* inodes freed since the last write-back; not reused before the next one */
@@ -69,6 +70,11 @@ int fs_writeback(struct Fs *fs);
 int fs_write_moved(struct Fs *fs);
 /* Write back if much of the cache is dirty; called between the steps of long operations. */
 int fs_make_room(struct Fs *fs);
+/* May a request change something now? On a disk that may have less space than blocks, what it makes
+ * dirty must find room there; to add something is refused earlier than to remove something. The
+ * steps of the request itself ask no more. At most a write of FSWRITE_MAX bytes, or one change of a
+ * file's size or of a directory. -E_NO_DISK, -E_IO. */
+int fs_may_change(struct Fs *fs, bool adds);
 /* Blocks that can be had for new data, now or after a write-back. */
 uint32_t fs_free_blocks(const struct Fs *fs);
 /* Say what is corrupt (a limited number of times); returns -E_CORRUPT. */
@@ -152,6 +158,12 @@ ssize_t fs_read(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
 /* Returns the bytes written: all, or those that fitted. -E_NO_DISK: none; -E_TOO_BIG. A directory's
  * data is written only by dir.c. */
 ssize_t fs_write(struct Fs *fs, uint32_t inum, const void *buf, size_t n, uint64_t off);
+/* How many blocks a write to block fb of a file has to allocate, its tables included. */
+int fs_missing(struct Fs *fs, uint32_t inum, uint64_t fb);
+/* How many tables a file of nblocks lacks, if all of these were to be written. */
+int fs_tables_missing(struct Fs *fs, uint32_t inum, uint64_t nblocks);
+/* Free n blocks of a file from block fb on: they become holes. The size stays. */
+int fs_punch(struct Fs *fs, uint32_t inum, uint64_t fb, uint64_t n);
 /* -E_TOO_BIG */
 int fs_truncate(struct Fs *fs, uint32_t inum, uint64_t size);
 int fs_stat(struct Fs *fs, uint32_t inum, struct FsStat *st);

@@ -17,6 +17,13 @@ struct Disk {
     int (*write)(struct Disk *d, uint32_t block, uint32_t n, void *const page[]);
     /* Everything written before is safe when this returns. */
     int (*flush)(struct Disk *d);
+    /* For a disk that may have less space than blocks; else NULL. */
+    /* How many blocks that it does not store yet can be written for sure, at least as far as `want`
+     * is concerned. */
+    uint32_t (*room)(struct Disk *d, uint32_t want);
+    /* What n blocks from `block` on hold will not be read before it is written anew. Best effort.
+     */
+    void (*discard)(struct Disk *d, uint32_t block, uint32_t n);
 };
 
 /* Upper limit of max_run. */

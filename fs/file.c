@@ -82,6 +82,42 @@ int fs_bmap(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t *out)
     return find_block(fs, ip, fb, out);
 }
 
+int fs_missing(struct Fs *fs, uint32_t inum, uint64_t fb)
+{
+    struct FsInode *ip;
+    uint32_t block;
+    int r = fs_inode_used(fs, inum, &ip);
+
+    if (r < 0 || fb >= FS_MAXBLOCKS)
+        return MIN(r, 0);
+    return follow(fs, ip, fb, &block);
+}
+
+int fs_tables_missing(struct Fs *fs, uint32_t inum, uint64_t nblocks)
+{
+    const uint64_t one = FS_NDIRECT, two = FS_NDIRECT + FS_NINDIRECT;
+    struct FsInode *ip;
+    void *table;
+    int r = fs_inode_used(fs, inum, &ip);
+
+    if (r < 0)
+        return r;
+    int missing = nblocks > one && ip->i_indirect == 0;
+    if (nblocks <= two)
+        return missing;
+    uint64_t tables =
+        MIN((nblocks - two + FS_NINDIRECT - 1) / FS_NINDIRECT, (uint64_t)FS_NINDIRECT);
+    if (ip->i_dindirect == 0)
+        return missing + 1 + tables;
+    if (!fs_block_ok(fs, ip->i_dindirect))
+        return bad_pointer(fs, ip->i_dindirect);
+    if ((r = cache_get(&fs->cache, ip->i_dindirect, CACHE_READ, &table)) < 0)
+        return r;
+    for (uint64_t i = 0; i < tables; i++)
+        missing += ((uint32_t *)table)[i] == 0;
+    return missing;
+}
+
 /* Hang the new blocks into the path of block fb, tables first. */
 static int attach(struct Fs *fs, uint32_t inum, uint64_t fb, const uint32_t *new, int nnew)
 {
@@ -280,6 +316,47 @@ static int cut_pointer(struct Fs *fs, uint32_t *ptr, int depth, uint64_t base, u
     int r = cut_tree(fs, *ptr, depth, keep);
     if (keep == 0)
         *ptr = 0;
+    return r;
+}
+
+/* Make a hole of block fb. Its tables stay. */
+static int punch_block(struct Fs *fs, uint32_t inum, uint64_t fb)
+{
+    struct BlockPath path;
+    struct FsInode *ip;
+    void *table = NULL;
+    int r;
+
+    if ((r = fs_make_room(fs)) < 0 || (r = fs_inode_used(fs, inum, &ip)) < 0)
+        return r;
+    uint32_t *ptr = block_path(ip, fb, &path);
+    for (int level = 1; level <= path.depth && *ptr; level++) {
+        if (!fs_block_ok(fs, *ptr))
+            return bad_pointer(fs, *ptr);
+        if ((r = cache_get(&fs->cache, *ptr, CACHE_READ, &table)) < 0)
+            return r;
+        ptr = (uint32_t *)table + path.index[level - 1];
+    }
+    if (*ptr == 0)
+        return 0;
+    if ((r = fs_block_free(fs, *ptr)) < 0)
+        return r;
+    *ptr = 0;
+    if (table)
+        cache_dirty(&fs->cache, table, BC_INDIRECT);
+    ip->i_blocks -= MIN(ip->i_blocks, 1u);
+    fs_inode_dirty(fs, ip);
+    return 0;
+}
+
+int fs_punch(struct Fs *fs, uint32_t inum, uint64_t fb, uint64_t n)
+{
+    int r = 0;
+
+    if (fs->read_only)
+        return -E_READ_ONLY;
+    for (; r == 0 && n > 0 && fb < FS_MAXBLOCKS; n--)
+        r = punch_block(fs, inum, fb++);
     return r;
 }
 

@@ -3,16 +3,24 @@
  * the guest asks for blocks of that one file and can reach nothing else. With a base image, its own
  * holds the blocks that it has written, and holes are read from the base, which many guests share
  * and nobody may write.
+ *
+ * An image may grow to its guest's limit, and all of them only as long as a quarter of the file
+ * system's blocks stays free for others. A guest whose cache holds what is still to be written asks
+ * first how much it may count on (GDISK_ROOM); that much is kept from everybody else.
  */
 #include <fs/serv.h>
 
-#define MAXGUESTS 64
+#define MAXGUESTS    64
+#define MAXOWNED     (MAXGUESTS / 4) /* disks of one family's guests */
+#define OTHERS_SHARE 4               /* one part in so many of the blocks is never a guest's */
 
 static struct GuestDisk {
     envid_t guest; /* 0: unused */
     uint32_t inum;
     uint32_t base; /* inode of the base image, 0: none */
     uint32_t nblocks;
+    uint32_t limit;    /* blocks that its image may take, tables included */
+    uint32_t promised; /* blocks of this file system that it counts on */
 } gdisks[MAXGUESTS];
 
 static bool alive(envid_t id)
@@ -46,6 +54,12 @@ static void drop(uint32_t inum)
         fs_release(&fs, inum);
 }
 
+static void promise(struct GuestDisk *gd, uint32_t n)
+{
+    fs.kept += n - gd->promised;
+    gd->promised = n;
+}
+
 int gdisk_sweep(void)
 {
     int n = 0;
@@ -54,6 +68,7 @@ int gdisk_sweep(void)
         if (!gdisks[i].guest || alive(gdisks[i].guest))
             continue;
         gdisks[i].guest = 0;
+        promise(&gdisks[i], 0);
         drop(gdisks[i].inum);
         drop(gdisks[i].base);
         n++;
@@ -102,7 +117,27 @@ int gdisk_create(const char *path, uint32_t base, uint32_t *inum)
     return r;
 }
 
-int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, envid_t *holder)
+/* Disks of guests of this family. */
+static int owned(envid_t family)
+{
+    int n = 0;
+
+    for (int i = 0; i < MAXGUESTS; i++)
+        n += gdisks[i].guest && envs[ENVX(gdisks[i].guest)].env_family == family;
+    return n;
+}
+
+/* Blocks that an image takes which has all of a disk's, and its tables. */
+static uint32_t whole_image(uint32_t nblocks)
+{
+    const uint32_t one = FS_NDIRECT, two = FS_NDIRECT + FS_NINDIRECT;
+
+    if (nblocks <= two)
+        return nblocks + (nblocks > one);
+    return nblocks + 2 + (nblocks - two + FS_NINDIRECT - 1) / FS_NINDIRECT;
+}
+
+int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, envid_t *holder)
 {
     struct FsStat st;
     int r;
@@ -117,12 +152,92 @@ int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, envid_t *holder)
     if (find(guest) || is_busy(inum, false, holder) || (base && is_busy(base, true, holder)))
         return -E_BUSY;
     struct GuestDisk *gd = find(0);
-    if (!gd)
+    if (!gd || owned(envs[ENVX(guest)].env_family) >= MAXOWNED)
         return -E_MAX_OPEN;
     *gd = (struct GuestDisk){
         .guest = guest, .inum = inum, .base = base, .nblocks = st.size / BLKSIZE
     };
+    gd->limit = whole_image(gd->nblocks);
+    if (limit)
+        gd->limit = MIN(limit / BLKSIZE, (uint64_t)gd->limit);
     return 0;
+}
+
+/* How many blocks the image may take now in addition; -E_*. */
+static int64_t available(const struct GuestDisk *gd)
+{
+    uint32_t kept = fs.super.nblocks / OTHERS_SHARE + (fs.kept - gd->promised);
+    uint32_t all = fs_free_blocks(&fs);
+    struct FsStat st;
+    int r = fs_stat(&fs, gd->inum, &st);
+
+    if (r < 0)
+        return r;
+    return MIN(gd->limit - MIN(gd->limit, st.blocks), all - MIN(all, kept));
+}
+
+int gdisk_info(envid_t guest, struct GuestDiskInfo *info)
+{
+    struct GuestDisk *gd = guest > 0 && alive(guest) ? find(guest) : NULL;
+    struct FsStat st;
+    int64_t left;
+    int r;
+
+    if (!gd)
+        return -E_NOT_FOUND;
+    if ((r = fs_stat(&fs, gd->inum, &st)) < 0 || (left = available(gd)) < 0)
+        return -E_IO;
+    *info = (struct GuestDiskInfo){
+        .blocks = gd->nblocks, .used = st.blocks, .limit = gd->limit, .left = left
+    };
+    return 0;
+}
+
+/* Promise as much as there is, within reason. Some of the blocks may need tables, of which the
+ * image lacks so many, and a block at most two. */
+static int64_t give_room(struct GuestDisk *gd)
+{
+    const int64_t most = GDISK_ROOM_MAX;
+    struct FsStat st;
+    int r = fs_stat(&fs, gd->inum, &st);
+
+    if (r < 0)
+        return r;
+    open_sweep(); /* removed files may still have blocks */
+    int64_t avail = available(gd), missing = fs_tables_missing(&fs, gd->inum, gd->nblocks);
+    int64_t lacks = (int64_t)whole_image(gd->nblocks) - st.blocks; /* of the whole disk */
+    if (avail < 0 || missing < 0)
+        return MIN(avail, missing);
+    int64_t n = avail >= lacks ? most : MIN(MAX(avail - missing, avail / 3), most);
+    promise(gd, MIN(avail, MAX(MIN(lacks, n + MIN(missing, 2 * n)), 0l)));
+    return n;
+}
+
+/* Write a block, for which the file system's allocator is told of nobody's promises: they have been
+ * looked at here. */
+static ssize_t write_block(struct GuestDisk *gd, uint32_t b, const void *page)
+{
+    int64_t need = fs_missing(&fs, gd->inum, b), avail = need > 0 ? available(gd) : 0;
+
+    if (need < 0 || avail < 0)
+        return MIN(need, avail);
+    if (need > avail && open_sweep() > 0) /* perhaps removed files were in the way */
+        avail = available(gd);
+    if (avail < 0 || need > avail)
+        return avail < 0 ? avail : -E_NO_DISK;
+    promise(gd, gd->promised - MIN(gd->promised, (uint32_t)need));
+    uint32_t kept = fs.kept;
+    fs.kept = 0;
+    ssize_t n = fs_write(&fs, gd->inum, page, BLKSIZE, (uint64_t)b * BLKSIZE);
+    fs.kept = kept;
+    return n;
+}
+
+static int discard(struct GuestDisk *gd, uint32_t block, uint32_t n)
+{
+    if (n > GDISK_DISCARD_MAX || block > gd->nblocks || n > gd->nblocks - block)
+        return -E_INVAL;
+    return fs_punch(&fs, gd->inum, block, n);
 }
 
 /* The image from which block b of a disk is to be read. */
@@ -169,12 +284,16 @@ int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable)
         return gd->nblocks;
     if (GDISK_REQ(value) == GDISK_FLUSH)
         return fs_sync(&fs);
+    if (GDISK_REQ(value) == GDISK_ROOM)
+        return give_room(gd);
+    if (GDISK_REQ(value) == GDISK_DISCARD)
+        return discard(gd, GDISK_DISCARD_BLOCK(value), GDISK_DISCARD_N(value));
     if (!page || block >= gd->nblocks)
         return -E_INVAL;
     if (GDISK_REQ(value) == GDISK_READ && writable)
         n = read_block(gd, block, page);
     else if (GDISK_REQ(value) == GDISK_WRITE)
-        n = fs_write(&fs, gd->inum, page, BLKSIZE, block * BLKSIZE);
+        n = write_block(gd, block, page);
     else
         return -E_INVAL;
     return n == BLKSIZE ? 0 : n < 0 ? n : -E_IO;

@@ -37,9 +37,39 @@ static int host_read(struct Disk *d, uint32_t block, uint32_t n, void *const pag
     return transfer(d, GDISK_READ, block, n, page);
 }
 
+/* Blocks that the host has promised to take, as far as is known here: each that was written since
+ * then may have been one of them. */
+static uint32_t promised;
+
 static int host_write(struct Disk *d, uint32_t block, uint32_t n, void *const page[])
 {
+    promised -= MIN(promised, n);
     return transfer(d, GDISK_WRITE, block, n, page);
+}
+
+static uint32_t host_room(struct Disk *d, uint32_t want)
+{
+    static bool said;
+
+    if (promised >= want)
+        return promised;
+    promised = MAX(ask(GDISK_VALUE(GDISK_ROOM, 0), (void *)UTOP), 0l);
+    if (promised < MIN(want, (uint32_t)GDISK_ROOM_MAX) && !said) {
+        os_say("fs: %s: the host has hardly any space left for it (limit of vmm -D, or its own "
+               "disk): changes that need more are refused",
+               d->name);
+        said = true;
+    }
+    return promised;
+}
+
+static void host_discard(struct Disk *d, uint32_t block, uint32_t n)
+{
+    (void)d;
+    for (uint32_t k; n > 0; block += k, n -= k) {
+        k = MIN(n, (uint32_t)GDISK_DISCARD_MAX);
+        ask(GDISK_DISCARD_VALUE(block, k), (void *)UTOP);
+    }
 }
 
 static int host_flush(struct Disk *d)
@@ -59,6 +89,8 @@ struct Disk *host_disk(void)
         .read = host_read,
         .write = host_write,
         .flush = host_flush,
+        .room = host_room,
+        .discard = host_discard,
     };
     int64_t n = ask(GDISK_VALUE(GDISK_INFO, 0), (void *)UTOP);
 

@@ -204,6 +204,21 @@ static void op_truncate(struct ModelFile *f)
     model_resize(f, size);
 }
 
+/* Give blocks back in the midst of a file. */
+static void op_punch(struct ModelFile *f)
+{
+    uint64_t fb = below(f->size / BLKSIZE + 3), n = 1 + below(20);
+    size_t from = MIN(fb * BLKSIZE, f->size), to = MIN((fb + n) * BLKSIZE, f->size);
+    uint32_t inum;
+
+    if (fs_lookup(&fs, f->path, &inum) < 0)
+        return;
+    CHECK(fs_punch(&fs, inum, fb, n) == 0);
+    if (from < to)
+        memset(f->data + from, 0, to - from);
+    CHECK(fs_missing(&fs, inum, fb) > 0);
+}
+
 static void op_remove(struct ModelFile *f)
 {
     int r = fs_remove(&fs, f->path);
@@ -285,7 +300,7 @@ static void random_op(void)
 {
     static void (*const ops[])(struct ModelFile *) = {
         op_create, op_create, op_write,    op_write,  op_write,       op_write,
-        op_read,   op_read,   op_truncate, op_remove, op_remove_held,
+        op_read,   op_read,   op_truncate, op_remove, op_remove_held, op_punch,
     };
 
     nops++;
@@ -706,6 +721,7 @@ int main(int argc, char **argv)
     test_model(6000, 20, 500);
     test_model(200, 30, 400); /* full nearly all the time */
     test_power(240);
+    test_thin(full);
     test_cuts(full);
     test_flips(full ? FLIPS_FULL : FLIPS_QUICK);
     model_reset();

@@ -3,13 +3,13 @@
  * is the only one left, all of them have closed it or are gone.
  */
 #include <fs/serv.h>
-#include <inc/x86.h>
 
 #define MAXOWNED (MAXOPEN / 4)  /* slots that one family may fill */
 #define RESERVED 32             /* the last slots: for init and the shell, to start programs */
 #define FILEVA   UL(0x20000000) /* slot i's fd page is at FILEVA + i * PGSIZE */
 
-struct OpenFile opentab[MAXOPEN];
+static struct OpenFile opentab[MAXOPEN];
+struct OpenFile *openbuckets[NBUCKETS];
 static uint32_t ntop; /* slots below this one have been used */
 
 /* How many mappings slot i's fd page has, the server's included; 0: the page does not exist yet. */
@@ -24,13 +24,44 @@ static bool alive(uint32_t i)
     return opentab[i].inum && refs(i) > 1;
 }
 
-/* An id that other clients cannot guess, so that nobody uses a file that somebody else opened. */
-static uint32_t new_id(uint32_t i)
+/* Slot that has this frame, open or not. */
+static struct OpenFile *slot_of(uint32_t frame)
 {
-    static uint64_t state;
+    struct OpenFile *of = openbuckets[frame % NBUCKETS];
 
-    state = (state ^ read_tsc()) * 0x9e3779b97f4a7c15ul + 1;
-    return (uint32_t)(state >> 32) << LOG2MAXOPEN | i;
+    while (of && of->frame != frame)
+        of = of->next;
+    return of;
+}
+
+/* The client becomes the first of the holders; place is where it was, or who is to be forgotten. */
+static void to_front(struct OpenFile *of, int place, envid_t client)
+{
+    memmove(of->holder + 1, of->holder, place * sizeof(of->holder[0]));
+    of->holder[0] = client;
+}
+
+struct OpenFile *__attribute__((noinline)) open_search(uint32_t frame, envid_t client)
+{
+    struct OpenFile *of = slot_of(frame);
+
+    for (int i = 0; of && i < HOLDERS; i++)
+        if (of->holder[i] == client) {
+            to_front(of, i, client);
+            return of;
+        }
+    return NULL;
+}
+
+int open_show(uintptr_t va, envid_t client)
+{
+    struct OpenFile *of = slot_of(PGNUM(PTE_ADDR(uvpt_entry(va))));
+
+    if (!of || !of->inum)
+        return -E_INVAL;
+    if (!open_search(of->frame, client))
+        to_front(of, HOLDERS - 1, client);
+    return 0;
 }
 
 static void drop(uint32_t i)
@@ -38,6 +69,7 @@ static void drop(uint32_t i)
     uint32_t inum = opentab[i].inum;
 
     opentab[i].inum = 0;
+    memset(opentab[i].holder, 0, sizeof(opentab[i].holder));
     if (!open_has(inum, 0) && !gdisk_has(inum))
         fs_release(&fs, inum);
 }
@@ -63,19 +95,6 @@ static bool is_vital(envid_t id)
     return e->env_type == ENV_TYPE_INIT || (parent && envs[ENVX(parent)].env_type == ENV_TYPE_INIT);
 }
 
-/* Who counts as the owner of what this env opens: the first in the line of its ancestors that the
- * shell has started, so that children do not multiply an env's share. */
-static envid_t family(envid_t id)
-{
-    for (int i = 0; i < NENV; i++) {
-        envid_t parent = envs[ENVX(id)].env_parent_id;
-        if (parent == 0 || is_vital(parent))
-            break;
-        id = parent;
-    }
-    return id;
-}
-
 /* Slots in use that this family has filled. */
 static uint32_t owned(envid_t owner)
 {
@@ -86,10 +105,25 @@ static uint32_t owned(envid_t owner)
     return n;
 }
 
+/* Give slot i its fd page, which it keeps. */
+static int make_page(struct OpenFile *of, uint32_t i)
+{
+    struct Fd *fd = (struct Fd *)(FILEVA + (uintptr_t)i * PGSIZE);
+    int r = sys_page_alloc(0, fd, PTE_P | PTE_U | PTE_W | PTE_NX);
+
+    if (r < 0)
+        return r;
+    of->fd = fd;
+    of->frame = PGNUM(PTE_ADDR(uvpt_entry((uintptr_t)fd)));
+    of->next = openbuckets[of->frame % NBUCKETS];
+    openbuckets[of->frame % NBUCKETS] = of;
+    return 0;
+}
+
 int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
 {
     uint32_t i = 0, end = is_vital(client) ? MAXOPEN : MAXOPEN - RESERVED;
-    envid_t owner = family(client);
+    envid_t owner = envs[ENVX(client)].env_family;
 
     open_sweep();
     while (i < ntop && opentab[i].inum)
@@ -97,16 +131,14 @@ int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
     if (i >= end || owned(owner) >= MAXOWNED)
         return -E_MAX_OPEN;
     struct OpenFile *of = &opentab[i];
-    of->fd = (struct Fd *)(FILEVA + (uintptr_t)i * PGSIZE);
-    if (refs(i) == 0) {
-        int r = sys_page_alloc(0, of->fd, PTE_P | PTE_U | PTE_W | PTE_NX);
+    if (!of->fd) {
+        int r = make_page(of, i);
         if (r < 0)
             return r;
     }
     memset(of->fd, 0, PGSIZE);
-    of->id = new_id(i);
     of->owner = owner;
-    of->mode = mode;
+    of->mode = mode & O_ACCMODE;
     ntop = MAX(ntop, i + 1);
     *out = of;
     return 0;
@@ -116,7 +148,7 @@ bool open_has(uint32_t inum, uint32_t mode_bits)
 {
     for (uint32_t i = 0; i < ntop; i++)
         if (opentab[i].inum == inum && alive(i) &&
-            (mode_bits == 0 || (opentab[i].mode & mode_bits & O_ACCMODE)))
+            (mode_bits == 0 || (opentab[i].mode & mode_bits)))
             return true;
     return false;
 }

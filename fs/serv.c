@@ -4,6 +4,7 @@
  * found later by reference counts.
  */
 #include <fs/serv.h>
+#include <inc/once.h>
 
 #define REQVA       UL(0x0ffff000) /* the page of the present request */
 #define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
@@ -49,15 +50,14 @@ void os_say(const char *fmt, ...)
 
 /* ---- Requests ---- */
 
-/* A request. The page belongs to the client, who may change it at any time: each field is read
- * once. */
+/* A request. The page belongs to the client, who may change it at any time, and so may everybody
+ * who has an open file its fd page: each field is read once, checked, and then used. */
 struct Request {
     envid_t from;
     uint64_t value;
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
     void *answer_page;     /* page to send with the answer */
-    int64_t answer;        /* value for the client */
 };
 
 /* Copy a path from the request page. -E_BAD_PATH: it is not terminated. */
@@ -77,8 +77,10 @@ static int open_inode(const char *path, uint32_t mode, uint32_t *inum)
 {
     int r = fs_lookup(&fs, path, inum);
 
-    if (r == -E_NOT_FOUND && (mode & O_CREAT))
-        return fs_create(&fs, path, FS_FILE, inum);
+    if (r == -E_NOT_FOUND && (mode & O_CREAT)) {
+        r = fs_may_change(&fs, true);
+        return r < 0 ? r : fs_create(&fs, path, FS_FILE, inum);
+    }
     return r == 0 && (mode & O_CREAT) && (mode & O_EXCL) ? -E_FILE_EXISTS : r;
 }
 
@@ -98,7 +100,7 @@ static int check_mode(uint32_t inum, uint32_t mode, struct FsStat *st)
 static int64_t serve_open(struct Request *rq)
 {
     const uint32_t known = O_ACCMODE | O_CREAT | O_TRUNC | O_EXCL | O_APPEND;
-    uint32_t mode = *(volatile uint32_t *)&rq->page->open.mode, inum;
+    uint32_t mode = READ_ONCE(rq->page->open.mode), inum;
     struct OpenFile *of;
     struct FsStat st;
     int r;
@@ -112,29 +114,29 @@ static int64_t serve_open(struct Request *rq)
         (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
         return r;
     if ((mode & O_TRUNC) && st.size > 0) {
-        if ((r = fs_truncate(&fs, inum, 0)) < 0)
+        if ((r = fs_may_change(&fs, false)) < 0 || (r = fs_truncate(&fs, inum, 0)) < 0)
             return r;
         st.size = 0;
     }
     of->inum = inum;
-    of->fd->fd_dev_id = 'f';
-    of->fd->fd_omode = mode & O_ACCMODE;
+    of->holder[0] = rq->from;
     of->fd->fd_offset = mode & O_APPEND ? st.size : 0;
-    of->fd->fd_file.id = of->id;
     rq->answer_page = of->fd;
     return 0;
 }
 
 static int64_t serve_read(struct Request *rq)
 {
-    struct OpenFile *of = open_find(FSREQ_READ_FILE(rq->value));
+    struct OpenFile *of = open_find(FSREQ_READ_FILE(rq->value), rq->from);
     uint32_t n = FSREQ_READ_N(rq->value);
     off_t offset;
     ssize_t got;
 
-    if (!of || n > PGSIZE_FS || (offset = *(volatile off_t *)&of->fd->fd_offset) < 0)
+    if (!of)
+        return -E_NOT_OPEN;
+    if (n > PGSIZE_FS || (offset = READ_ONCE(of->fd->fd_offset)) < 0)
         return -E_INVAL;
-    if ((of->mode & O_ACCMODE) == O_WRONLY)
+    if (of->mode == O_WRONLY)
         return -E_PERM;
     got = fs_read(&fs, of->inum, rq->page->read_ret.buf, n, offset);
     if (got > 0)
@@ -144,36 +146,40 @@ static int64_t serve_read(struct Request *rq)
 
 static int64_t serve_write(struct Request *rq)
 {
-    uint32_t id = rq->page->write.fileid;
-    uint32_t n = *(volatile uint32_t *)&rq->page->write.n;
-    off_t offset = *(volatile off_t *)&rq->page->write.offset;
-    struct OpenFile *of = open_find(id);
+    struct OpenFile *of = open_find(READ_ONCE(rq->page->write.fileid), rq->from);
+    uint32_t n = READ_ONCE(rq->page->write.n);
+    off_t offset = READ_ONCE(rq->page->write.offset);
 
-    if (!of || n > FSWRITE_MAX || offset < 0)
+    if (!of)
+        return -E_NOT_OPEN;
+    if (n > FSWRITE_MAX || offset < 0)
         return -E_INVAL;
-    if ((of->mode & O_ACCMODE) == O_RDONLY)
+    if (of->mode == O_RDONLY)
         return -E_PERM;
-    return fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
+    int r = fs_may_change(&fs, true);
+    return r < 0 ? r : fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
 }
 
 static int64_t serve_set_size(struct Request *rq)
 {
-    uint32_t id = rq->page->set_size.fileid;
-    off_t size = *(volatile off_t *)&rq->page->set_size.size;
-    struct OpenFile *of = open_find(id);
+    struct OpenFile *of = open_find(READ_ONCE(rq->page->set_size.fileid), rq->from);
+    off_t size = READ_ONCE(rq->page->set_size.size);
 
-    if (!of || size < 0)
+    if (!of)
+        return -E_NOT_OPEN;
+    if (size < 0)
         return -E_INVAL;
-    if ((of->mode & O_ACCMODE) == O_RDONLY)
+    if (of->mode == O_RDONLY)
         return -E_PERM;
-    return fs_truncate(&fs, of->inum, size);
+    int r = fs_may_change(&fs, false);
+    return r < 0 ? r : fs_truncate(&fs, of->inum, size);
 }
 
 static int64_t serve_stat(struct Request *rq)
 {
-    struct OpenFile *of = open_find(rq->page->stat.fileid);
+    struct OpenFile *of = open_find(READ_ONCE(rq->page->stat.fileid), rq->from);
     struct FsStat st;
-    int r = of ? fs_stat(&fs, of->inum, &st) : -E_INVAL;
+    int r = of ? fs_stat(&fs, of->inum, &st) : -E_NOT_OPEN;
 
     if (r < 0)
         return r;
@@ -183,17 +189,28 @@ static int64_t serve_stat(struct Request *rq)
     return 0;
 }
 
+static int64_t serve_show(struct Request *rq)
+{
+    return open_show((uintptr_t)rq->page, rq->from);
+}
+
 static int64_t serve_remove(struct Request *rq)
 {
     int r = take_path(rq, rq->page->path.path);
-    return r < 0 ? r : fs_remove(&fs, rq->path);
+
+    if (r < 0 || (r = fs_may_change(&fs, false)) < 0)
+        return r;
+    return fs_remove(&fs, rq->path);
 }
 
 static int64_t serve_mkdir(struct Request *rq)
 {
     uint32_t inum;
     int r = take_path(rq, rq->page->path.path);
-    return r < 0 ? r : fs_create(&fs, rq->path, FS_DIR, &inum);
+
+    if (r < 0 || (r = fs_may_change(&fs, true)) < 0)
+        return r;
+    return fs_create(&fs, rq->path, FS_DIR, &inum);
 }
 
 /* Find out what has been closed; removed files that nobody uses any more go away. Returns how much.
@@ -214,13 +231,14 @@ static int64_t serve_statfs(struct Request *rq)
 {
     sweep();
     rq->page->statfs_ret.blocks_total = fs.super.nblocks;
-    rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs);
+    rq->page->statfs_ret.blocks_free = fs_free_blocks(&fs) - MIN(fs_free_blocks(&fs), fs.kept);
     return 0;
 }
 
 static int64_t serve_guest_attach(struct Request *rq)
 {
-    envid_t guest = *(volatile envid_t *)&rq->page->guest_attach.guest;
+    envid_t guest = READ_ONCE(rq->page->guest_attach.guest);
+    uint64_t limit = READ_ONCE(rq->page->guest_attach.limit);
     const volatile struct Env *e = &envs[ENVX(guest)];
     uint32_t inum, base = 0;
     envid_t holder = 0;
@@ -238,9 +256,19 @@ static int64_t serve_guest_attach(struct Request *rq)
     if (r == -E_NOT_FOUND && base)
         r = gdisk_create(rq->path, base, &inum);
     if (r == 0)
-        r = gdisk_attach(guest, inum, base, &holder);
+        r = gdisk_attach(guest, inum, base, limit, &holder);
     if (r == -E_BUSY)
         rq->page->guest_attach_ret.holder = holder;
+    return r;
+}
+
+static int64_t serve_guest_disk(struct Request *rq)
+{
+    struct GuestDiskInfo info;
+    int r = gdisk_info(READ_ONCE(rq->page->guest_disk.guest), &info);
+
+    if (r == 0)
+        rq->page->guest_disk_ret = info;
     return r;
 }
 
@@ -250,6 +278,7 @@ static int64_t (*const handlers[])(struct Request *rq) = {
     [FSREQ_STAT] = serve_stat,     [FSREQ_REMOVE] = serve_remove,
     [FSREQ_MKDIR] = serve_mkdir,   [FSREQ_SYNC] = serve_sync,
     [FSREQ_STATFS] = serve_statfs, [FSREQ_GUEST_ATTACH] = serve_guest_attach,
+    [FSREQ_SHOW] = serve_show,     [FSREQ_GUEST_DISK] = serve_guest_disk,
 };
 
 /* Serve a client's request; returns the answer's value. */
@@ -282,14 +311,14 @@ static int64_t dispatch(struct Request *rq, uint64_t perm)
     return serve(rq, perm);
 }
 
-/* Do what the message that has come asks for. */
-static void serve_one(struct Request *rq, const struct IpcMessage *m)
+/* Do what the message that has come asks for. Returns the answer's value. */
+static int64_t serve_one(struct Request *rq, const struct IpcMessage *m)
 {
     rq->from = m->from;
     rq->value = m->value;
     rq->page = (union Fsipc *)REQVA;
     rq->answer_page = NULL;
-    rq->answer = dispatch(rq, m->perm);
+    return dispatch(rq, m->perm);
 }
 
 /* Answer the last request and take the next one, for ever. */
@@ -304,8 +333,8 @@ static void __attribute__((noreturn)) serve_all(void)
             r = sys_ipc_recv((void *)REQVA, 0, &m);
             continue;
         }
-        serve_one(&rq, &m);
-        r = sys_ipc_reply_recv(rq.from, rq.answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
+        int64_t answer = serve_one(&rq, &m);
+        r = sys_ipc_reply_recv(rq.from, answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
                                PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA, &m);
     }
 }

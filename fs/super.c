@@ -11,6 +11,10 @@
 
 #define BLOCKS_PER_INODE 4     /* mkfs makes one inode for so many blocks */
 #define DIRTY_LIMIT      1024u /* blocks that may wait to be written: nobody is served meanwhile */
+/* On a disk that may have less space than blocks: what one request makes dirty, at most, beside the
+ * bitmap; and what is left for requests that remove something, and so make space. */
+#define STEP_BLOCKS   16
+#define REMOVE_BLOCKS 32
 #define COMPLAINTS_MAX \
     20 /* messages about corruption, so that a bad disk does not flood the console */
 
@@ -237,6 +241,26 @@ int fs_sync(struct Fs *fs)
 int fs_make_room(struct Fs *fs)
 {
     return fs->cache.ndirty_all > MIN(fs->cache.nslots / 2, DIRTY_LIMIT) ? fs_writeback(fs) : 0;
+}
+
+/* Does the disk take n blocks more than those that are dirty? */
+static bool has_room(struct Fs *fs, uint32_t n)
+{
+    n += fs->cache.ndirty_all;
+    return fs->disk->room(fs->disk, n) >= n;
+}
+
+int fs_may_change(struct Fs *fs, bool adds)
+{
+    uint32_t n = STEP_BLOCKS + fs->super.bitmap_blocks + (adds ? REMOVE_BLOCKS : 0);
+    int r;
+
+    if (!fs->disk->room || has_room(fs, n))
+        return 0;
+    /* Some of what is dirty may have its space on the disk already. */
+    if ((r = fs_writeback(fs)) < 0)
+        return r;
+    return has_room(fs, n) ? 0 : -E_NO_DISK;
 }
 
 uint32_t fs_free_blocks(const struct Fs *fs)

@@ -93,6 +93,9 @@ struct Env {
         struct {
             envid_t env_id;
             envid_t env_parent_id;
+            envid_t env_family;  /* the first of those that it descends from, whoever of them still
+                                  * lives: a child of an env_vital one, which is what the shell has
+                                  * started, or of nobody */
             uint32_t env_type;   /* enum EnvType */
             uint32_t env_status; /* enum EnvStatus */
             uint32_t env_runs;   /* times it was given a CPU */

@@ -4,6 +4,13 @@
  * in the value (FSREQ_READ_VALUE), so the page is there for the data only. The server answers
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
  * carries a page (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ *
+ * Who has the page of an open file may use the file, and nobody else: only the kernel hands pages
+ * on, to children and in messages. A request names the file by the number of that page's frame
+ * (fileid), which is no secret; but it is served only to a sender that has the page, as far as the
+ * server knows: the one that opened the file, and those that have shown it the page (FSREQ_SHOW).
+ * The server remembers a few of them for each file. Anybody else gets -E_NOT_OPEN, shows the page,
+ * and asks again.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
@@ -49,10 +56,14 @@ enum {
     FSREQ_MKDIR,    /* path */
     FSREQ_SYNC,     /* everything to disk */
     FSREQ_STATFS,   /* -> statfs_ret */
-    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk. With
-                         * a base ("": none), the image holds what the guest wrote, and is created
-                         * when it is missing; what it does not hold is read from the base. The
-                         * sender must be the guest's parent. -E_BUSY -> guest_attach_ret */
+    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk,
+                         * which may take `limit` bytes of this file system (0: all that it has).
+                         * With a base ("": none), the image holds what the guest wrote, and is
+                         * created when it is missing; what it does not hold is read from the base.
+                         * The sender must be the guest's parent. -E_BUSY -> guest_attach_ret */
+    FSREQ_SHOW,         /* the page sent is that of an open file, which is the sender's from now on.
+                         * -E_INVAL: it is not */
+    FSREQ_GUEST_DISK,   /* guest env, anybody's -> guest_disk_ret. -E_NOT_FOUND: it has no disk */
 };
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)
@@ -63,6 +74,12 @@ enum {
 #define FSREQ_NUMBER(value)         ((value)&0xff)
 #define FSREQ_READ_N(value)         ((uint32_t)(value) >> 8)
 #define FSREQ_READ_FILE(value)      ((uint32_t)((value) >> 32))
+
+/* A guest's disk, in blocks: how many it has, how many of this file system its image takes, tables
+ * included, and may take; and how many more it would get at this moment. */
+struct GuestDiskInfo {
+    uint32_t blocks, used, limit, left;
+};
 
 union Fsipc {
     struct {
@@ -101,10 +118,15 @@ union Fsipc {
         char path[MAXPATHLEN];
         char base[MAXPATHLEN];
         envid_t guest;
+        uint64_t limit;
     } guest_attach;
     struct {
         envid_t holder; /* the guest that uses the image, 0: no guest does */
     } guest_attach_ret;
+    struct {
+        envid_t guest;
+    } guest_disk;
+    struct GuestDiskInfo guest_disk_ret;
     char page[PGSIZE_FS];
 };
 _Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");
@@ -113,16 +135,30 @@ _Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");
  * A guest's disk: hOS's file server takes these from an env of type ENV_TYPE_GUEST (that is, from
  * the hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value is a request in bits 0-7 and a
  * block number from bit 8 on; the page is the block's data. The answer's value is 0 or -E_*, for
- * GDISK_INFO the number of blocks.
+ * GDISK_INFO the number of blocks. -E_NO_DISK: the image may not grow any more; blocks that it has
+ * can still be written.
+ *
+ * GDISK_ROOM's answer is a promise: so many blocks that the image does not have yet can be written,
+ * whatever others do. It holds until the next GDISK_ROOM, and is never more than GDISK_ROOM_MAX.
+ * GDISK_DISCARD (block in bits 8-39, number from bit 40 on) says that the contents of these blocks
+ * are no longer needed, and gives their space back.
  */
 enum {
     GDISK_INFO = 1,
     GDISK_READ,
     GDISK_WRITE,
     GDISK_FLUSH,
+    GDISK_ROOM,
+    GDISK_DISCARD,
 };
-#define GDISK_VALUE(req, block) ((uint64_t)(block) << 8 | (req))
-#define GDISK_REQ(value)        ((value)&0xff)
-#define GDISK_BLOCK(value)      ((value) >> 8)
+#define GDISK_ROOM_MAX    256
+#define GDISK_DISCARD_MAX 1024 /* blocks of one request */
+#define GDISK_DISCARD_VALUE(block, n) \
+    ((uint64_t)(n) << 40 | (uint64_t)(uint32_t)(block) << 8 | GDISK_DISCARD)
+#define GDISK_DISCARD_BLOCK(value) ((uint32_t)((value) >> 8))
+#define GDISK_DISCARD_N(value)     ((uint32_t)((value) >> 40))
+#define GDISK_VALUE(req, block)    ((uint64_t)(block) << 8 | (req))
+#define GDISK_REQ(value)           ((value)&0xff)
+#define GDISK_BLOCK(value)         ((value) >> 8)
 
 #endif

@@ -231,15 +231,16 @@ struct Stat {
     uint32_t st_blocks;
     const struct Dev *st_dev;
 };
-struct FdFile {
-    uint32_t id; /* the server's number for the open file */
-};
-/* One page each at FDTABLE, shared between parent and child. */
+/*
+ * One page each at FDTABLE, shared between parent and child. The page of a pipe's end or of the
+ * console is read-only for everybody, so its contents can be trusted. An open file's is writable,
+ * and by that it is known as one: all who have the file may move the offset, and nothing else in
+ * the page counts. Which file it is, is known to the server by the page itself (inc/fs.h).
+ */
 struct Fd {
-    uint32_t fd_dev_id; /* 'f' file, 'p' pipe, 'c' console */
-    uint32_t fd_omode;
-    off_t fd_offset;
-    struct FdFile fd_file;
+    uint32_t fd_dev_id; /* read-only page: 'p' pipe, 'c' console */
+    uint32_t fd_omode;  /* read-only page: O_ACCMODE bits */
+    off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
 int close(int fd);
@@ -261,10 +262,14 @@ int remove(const char *path);
 int mkdir(const char *path);
 int sync(void);
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free);
-/* Give image file path to the caller's guest as its disk. With base != NULL, path holds only what
- * the guest has written (it is created when missing), and the rest is read from image file base.
- * -E_BUSY: another guest or program uses one of the files; *holder is that guest's id, or 0. */
-int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder);
+/* Give image file path to the caller's guest as its disk, which may take `limit` bytes of the
+ * host's (0: as many as it has). With base != NULL, path holds only what the guest has written (it
+ * is created when missing), and the rest is read from image file base. -E_BUSY: another guest or
+ * program uses one of the files; *holder is that guest's id, or 0. */
+int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest,
+                 envid_t *holder);
+/* What any guest's disk takes and may take. -E_NOT_FOUND: it has none. */
+int guest_disk(envid_t guest, struct GuestDiskInfo *info);
 int pipe(int fds[2]);
 bool pipeisclosed(int fd);
 /* Is fd the reading end of a pipe from which nothing will ever come? */

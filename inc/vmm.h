@@ -41,6 +41,8 @@
 #define GUEST_MEM_MIN     0x400000ul    /* 4 MiB */
 #define GUEST_MEM_MAX     0x140000000ul /* 5 GiB */
 #define GUEST_MEM_DEFAULT 0x4000000ul   /* 64 MiB */
+/* Least limit of what a guest's disk takes of the host's, bytes. */
+#define GUEST_DISK_MIN 0x100000ul /* 1 MiB */
 /* gpas from here to 4 GiB are never RAM: devices and the local APIC live there. */
 #define GUEST_HOLE_START 0xc0000000ul
 #define GUEST_HOLE_END   0x100000000ul

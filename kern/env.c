@@ -161,6 +161,7 @@ static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
     memset(e->env_private_page, 0, ENV_SLOT);
     WRITE_ONCE(e->env_id, id);
     e->env_parent_id = parent ? parent->env_id : 0;
+    e->env_family = parent && !parent->env_vital ? parent->env_family : id;
     e->env_type = type;
     e->env_vital = type == ENV_TYPE_FS || type == ENV_TYPE_INIT ||
                    (parent && parent->env_type == ENV_TYPE_INIT);

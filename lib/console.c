@@ -9,21 +9,16 @@
 
 bool iscons(int fdnum)
 {
+    const struct Dev *dev;
     struct Fd *fd;
-    return fd_lookup(fdnum, &fd) == 0 && fd->fd_dev_id == devcons.dev_id;
+    return fd_dev(fdnum, O_ACCMODE, &fd, &dev) == 0 && dev == &devcons;
 }
 
 int opencons(void)
 {
     struct Fd *fd;
-    int r = fd_alloc(&fd);
-    if (r < 0)
-        return r;
-    if ((r = sys_page_alloc(0, fd, PERM_RW | PTE_SHARE)) < 0)
-        return r;
-    fd->fd_dev_id = devcons.dev_id;
-    fd->fd_omode = O_RDWR;
-    return fd_number(fd);
+    int r = fd_make(&devcons, O_RDWR, &fd);
+    return r < 0 ? r : fd_number(fd);
 }
 
 /* Ends with a newline, when buf is full, or at Ctrl-D; 0 for Ctrl-D on an empty line. */

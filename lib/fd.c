@@ -2,10 +2,15 @@
  * File descriptors. Descriptor n is the page at FDTABLE + n pages, mapped PTE_SHARE so that
  * children have it too; the file offset in it is common to all who hold it, as in Unix. A file is
  * open for as long as somebody maps the page, so there is nothing to close when a program dies.
+ * Whoever else has the page may mean harm: what a descriptor is, is read from pages that nobody can
+ * write to, and from this env's own page table.
  */
 #include "internal.h"
 
-static const struct Dev *const devs[] = { &devfile, &devpipe, &devcons };
+#define PERM_SHARED_RO (PTE_P | PTE_U | PTE_NX | PTE_SHARE)
+
+/* The kinds of read-only pages. */
+static const struct Dev *const devs[] = { &devpipe, &devcons };
 
 int fd_alloc(struct Fd **store)
 {
@@ -48,19 +53,49 @@ int fd_keep(int fdnum)
     return r < 0 ? r : add_perm(fd, PTE_KEEP);
 }
 
-/* The descriptor and the operations behind it. */
-static int fd_dev(int fdnum, struct Fd **fd, const struct Dev **dev)
+int fd_make(const struct Dev *dev, uint32_t omode, struct Fd **store)
 {
-    int r = fd_lookup(fdnum, fd);
-    if (r < 0)
+    struct Fd *fd;
+    int r = fd_alloc(&fd);
+
+    if (r < 0 || (r = sys_page_alloc(0, fd, PERM_RW)) < 0)
         return r;
+    fd->fd_dev_id = dev->dev_id;
+    fd->fd_omode = omode;
+    if ((r = sys_page_map(0, fd, 0, fd, PERM_SHARED_RO)) < 0) {
+        sys_page_unmap(0, fd);
+        return r;
+    }
+    *store = fd;
+    return 0;
+}
+
+/* The same as fd_dev, for a descriptor whose page is read-only. */
+static int sealed_dev(const struct Fd *fd, uint32_t but, const struct Dev **dev)
+{
+    if (but != O_ACCMODE && (fd->fd_omode & O_ACCMODE) == but)
+        return -E_PERM;
     for (size_t i = 0; i < ARRAY_SIZE(devs); i++) {
-        if (devs[i]->dev_id != (*fd)->fd_dev_id)
+        if (devs[i]->dev_id != fd->fd_dev_id)
             continue;
         *dev = devs[i];
         return 0;
     }
     return -E_INVAL;
+}
+
+int fd_dev(int fdnum, uint32_t but, struct Fd **fd, const struct Dev **dev)
+{
+    if (fdnum < 0 || fdnum >= MAXFD)
+        return -E_INVAL;
+    uint64_t pte = low_entry((uintptr_t)fd_page(fdnum));
+    if (!(pte & PTE_P))
+        return -E_INVAL;
+    *fd = fd_page(fdnum);
+    if (!(pte & PTE_W))
+        return sealed_dev(*fd, but, dev);
+    *dev = &devfile;
+    return 0;
 }
 
 int close(int fdnum)
@@ -110,11 +145,9 @@ ssize_t read(int fdnum, void *buf, size_t n)
 {
     const struct Dev *dev;
     struct Fd *fd;
-    int r = fd_dev(fdnum, &fd, &dev);
+    int r = fd_dev(fdnum, O_WRONLY, &fd, &dev);
     if (r < 0)
         return r;
-    if ((fd->fd_omode & O_ACCMODE) == O_WRONLY)
-        return -E_PERM;
     return dev->dev_read(fd, buf, n);
 }
 
@@ -136,11 +169,9 @@ ssize_t write(int fdnum, const void *buf, size_t n)
 {
     const struct Dev *dev;
     struct Fd *fd;
-    int r = fd_dev(fdnum, &fd, &dev);
+    int r = fd_dev(fdnum, O_RDONLY, &fd, &dev);
     if (r < 0)
         return r;
-    if ((fd->fd_omode & O_ACCMODE) == O_RDONLY)
-        return -E_PERM;
     return dev->dev_write(fd, buf, n);
 }
 
@@ -159,7 +190,7 @@ int seek(int fdnum, off_t offset)
 {
     const struct Dev *dev;
     struct Fd *fd;
-    int r = fd_dev(fdnum, &fd, &dev);
+    int r = fd_dev(fdnum, O_ACCMODE, &fd, &dev);
     if (r < 0)
         return r;
     if (offset < 0)
@@ -174,7 +205,7 @@ int fstat(int fdnum, struct Stat *st)
 {
     const struct Dev *dev;
     struct Fd *fd;
-    int r = fd_dev(fdnum, &fd, &dev);
+    int r = fd_dev(fdnum, O_ACCMODE, &fd, &dev);
     if (r < 0)
         return r;
     memset(st, 0, sizeof(*st));
@@ -196,10 +227,8 @@ int ftruncate(int fdnum, off_t size)
 {
     const struct Dev *dev;
     struct Fd *fd;
-    int r = fd_dev(fdnum, &fd, &dev);
+    int r = fd_dev(fdnum, O_RDONLY, &fd, &dev);
     if (r < 0)
         return r;
-    if ((fd->fd_omode & O_ACCMODE) == O_RDONLY)
-        return -E_PERM;
     return dev->dev_trunc ? dev->dev_trunc(fd, size) : -E_NOT_SUPP;
 }

@@ -98,7 +98,7 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
     return 0;
 }
 
-int guest_attach(const char *path, const char *base, envid_t guest, envid_t *holder)
+int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest, envid_t *holder)
 {
     union Fsipc *req = request();
     if (req == NULL)
@@ -107,25 +107,68 @@ int guest_attach(const char *path, const char *base, envid_t guest, envid_t *hol
         strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
     req->guest_attach.guest = guest;
+    req->guest_attach.limit = limit;
     int r = fsipc(FSREQ_GUEST_ATTACH, NULL);
     *holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
     return r;
 }
 
-/* At most a page from the file's offset on, which the server moves. A whole page of the caller's
- * takes the data itself; it is written to first, for the reason given at request(). */
+int guest_disk(envid_t guest, struct GuestDiskInfo *info)
+{
+    union Fsipc *req = request();
+    if (req == NULL)
+        return -E_NO_MEM;
+    req->guest_disk.guest = guest;
+    int r = fsipc(FSREQ_GUEST_DISK, NULL);
+    if (r == 0)
+        *info = req->guest_disk_ret;
+    return r;
+}
+
+/* What requests call an open file: the frame of its page, as this env has it mapped. */
+static inline uint32_t file_id(const struct Fd *fd)
+{
+    return low_entry((uintptr_t)fd) >> PGSHIFT;
+}
+
+/* The server does not know that this env has the file, which it has got from somebody else: show it
+ * the page. */
+static int __attribute__((noinline)) show(struct Fd *fd)
+{
+    return fsipc_page(FSREQ_SHOW, (union Fsipc *)fd, NULL);
+}
+
+/* Send a request about an open file, for which page req is filled in; a second time if the server
+ * had forgotten this env, for which others who have the file must have come in between. */
+static inline int ask(struct Fd *fd, uint64_t value, union Fsipc *req)
+{
+    int r = fsipc_page(value, req, NULL);
+
+    while (__builtin_expect(r == -E_NOT_OPEN, 0) && (r = show(fd)) == 0)
+        r = fsipc_page(value, req, NULL);
+    return r;
+}
+
+/* A page of the caller's takes the data itself; it is written to first, for the reason given at
+ * request(). */
+static inline ssize_t read_page(struct Fd *fd, char *page)
+{
+    *(volatile char *)page = *(volatile char *)page;
+    return ask(fd, FSREQ_READ_VALUE(file_id(fd), PGSIZE_FS), (union Fsipc *)page);
+}
+
+/* At most a page from the file's offset on, which the server moves. */
 static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
 {
-    bool direct = (uintptr_t)buf % PGSIZE_FS == 0 && n >= PGSIZE_FS;
-    union Fsipc *page = direct ? (union Fsipc *)buf : request();
     size_t most = MIN(n, (size_t)PGSIZE_FS);
 
+    if ((uintptr_t)buf % PGSIZE_FS == 0 && n >= PGSIZE_FS)
+        return read_page(fd, buf);
+    union Fsipc *page = request();
     if (page == NULL)
         return -E_NO_MEM;
-    if (direct)
-        *(volatile char *)buf = *(volatile char *)buf;
-    ssize_t got = fsipc_page(FSREQ_READ_VALUE(fd->fd_file.id, most), page, NULL);
-    if (got <= 0 || direct)
+    ssize_t got = ask(fd, FSREQ_READ_VALUE(file_id(fd), most), page);
+    if (got <= 0)
         return got;
     if ((size_t)got > most)
         return -E_IO;
@@ -155,11 +198,11 @@ static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
     if (req == NULL)
         return -E_NO_MEM;
     n = MIN(n, (size_t)FSWRITE_MAX);
-    req->write.fileid = fd->fd_file.id;
+    req->write.fileid = file_id(fd);
     req->write.n = n;
     req->write.offset = __atomic_fetch_add(&fd->fd_offset, n, __ATOMIC_SEQ_CST);
     memcpy(req->write.buf, buf, n);
-    ssize_t put = fsipc(FSREQ_WRITE, NULL);
+    ssize_t put = ask(fd, FSREQ_WRITE, req);
     if (put < (ssize_t)n)
         __atomic_fetch_sub(&fd->fd_offset, n - MAX(put, 0l), __ATOMIC_SEQ_CST);
     return put;
@@ -183,8 +226,8 @@ static int file_stat(struct Fd *fd, struct Stat *st)
     union Fsipc *req = request();
     if (req == NULL)
         return -E_NO_MEM;
-    req->stat.fileid = fd->fd_file.id;
-    int r = fsipc(FSREQ_STAT, NULL);
+    req->stat.fileid = file_id(fd);
+    int r = ask(fd, FSREQ_STAT, req);
     if (r < 0)
         return r;
     st->st_size = req->stat_ret.size;
@@ -198,9 +241,9 @@ static int file_trunc(struct Fd *fd, off_t size)
     union Fsipc *req = request();
     if (req == NULL)
         return -E_NO_MEM;
-    req->set_size.fileid = fd->fd_file.id;
+    req->set_size.fileid = file_id(fd);
     req->set_size.size = size;
-    return fsipc(FSREQ_SET_SIZE, NULL);
+    return ask(fd, FSREQ_SET_SIZE, req);
 }
 
 const struct Dev devfile = {

@@ -19,11 +19,16 @@ static inline bool is_mapped(uintptr_t va)
     return uvpt_entry(va) & PTE_P;
 }
 
-/* The same for the windows UTEMP, FDTABLE and FDDATA, whose page table the stack has brought along.
- */
+/* uvpt_entry for the windows UTEMP, FDTABLE and FDDATA, whose page table the stack has brought
+ * along. */
+static inline uint64_t low_entry(uintptr_t va)
+{
+    return *(const volatile uint64_t *)(UVPT + va / PGSIZE * sizeof(uint64_t));
+}
+
 static inline bool is_mapped_low(uintptr_t va)
 {
-    return *(const volatile uint64_t *)(UVPT + va / PGSIZE * sizeof(uint64_t)) & PTE_P;
+    return low_entry(va) & PTE_P;
 }
 
 /* References to the frame that is mapped at va; 0 if none is. */
@@ -73,6 +78,12 @@ static inline int fd_number(const struct Fd *fd)
 int fd_alloc(struct Fd **store);
 /* The open descriptor with this number. -E_INVAL. */
 int fd_lookup(int fdnum, struct Fd **store);
+/* The open descriptor with this number and what it is. -E_INVAL; -E_PERM: it was opened in the mode
+ * `but` (for a file the server finds that out; O_ACCMODE: any mode will do). */
+int fd_dev(int fdnum, uint32_t but, struct Fd **fd, const struct Dev **dev);
+/* A new descriptor of a kind other than a file, in *store. Nobody can write to its page.
+ * -E_MAX_OPEN, -E_NO_MEM. */
+int fd_make(const struct Dev *dev, uint32_t omode, struct Fd **store);
 /* Unmap the descriptor page, then its data page. */
 void fd_release(struct Fd *fd);
 

@@ -58,6 +58,13 @@ void races(void);
 void guest_races(void);
 /* test-hostile_probe.c: no address of the kernel's can be read */
 void probe_memory(void);
+/* test-hostile_share.c: what the neighbours in a pipe or at the console share is scribbled over */
+void scribble_descriptors(void);
+void scribble_files(void);
+void scribble_pipes(void);
+/* test-hostile_files.c: open files of others are asked for by every name they might have */
+void steal_files(void);
+void share_files(void);
 /* test-hostile_hog.c: take all there is of something */
 void hog_envs(void);
 void hog_memory(void);

@@ -311,19 +311,21 @@ static void bad_reads(void)
     int fd = open_or_fail("/README", O_RDONLY), wfd = open_or_fail(DIR "/w", O_WRONLY | O_CREAT);
     struct Fd *f = (struct Fd *)(FDTABLE + fd * PGSIZE);
     struct Fd *w = (struct Fd *)(FDTABLE + wfd * PGSIZE);
-    uint32_t id = f->fd_file.id;
+    uint32_t id = PGNUM(PTE_ADDR(uvpt_entry((uintptr_t)f)));
+    uint32_t wid = PGNUM(PTE_ADDR(uvpt_entry((uintptr_t)w)));
 
     CHECK_IS(ask(FSREQ_READ_VALUE(id, 1)), 1);
     CHECK_IS(f->fd_offset, 1);
     CHECK_IS(ask(FSREQ_READ_VALUE(id, 0)), 0);
     CHECK_IS(ask(FSREQ_READ_VALUE(id, PGSIZE_FS + 1)), -E_INVAL);
     for (int bit = 0; bit < 32; bit++)
-        CHECK_IS(ask(FSREQ_READ_VALUE(id ^ 1u << bit, 1)), -E_INVAL);
+        CHECK_IS(ask(FSREQ_READ_VALUE(id ^ 1u << bit, 1)),
+                 (id ^ 1u << bit) == wid ? -E_PERM : -E_NOT_OPEN);
     f->fd_offset = -1;
     CHECK_IS(ask(FSREQ_READ_VALUE(id, 1)), -E_INVAL);
     f->fd_offset = INT64_MAX;
     CHECK_IS(ask(FSREQ_READ_VALUE(id, PGSIZE_FS)), 0);
-    CHECK_IS(ask(FSREQ_READ_VALUE(w->fd_file.id, 1)), -E_PERM);
+    CHECK_IS(ask(FSREQ_READ_VALUE(wid, 1)), -E_PERM);
     CHECK_IS(ask(0), -E_INVAL);
     CHECK_IS(ask(0xff), -E_INVAL);
     close(fd);

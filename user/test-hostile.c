@@ -124,10 +124,22 @@ static void report(const struct Account *before, const struct Account *after)
 }
 
 static const struct Test tests[] = {
-    { "arguments", bad_arguments }, { "random", random_calls }, { "races", races },
-    { "guest-races", guest_races }, { "memory", probe_memory }, { "envs", hog_envs },
-    { "pages", hog_memory },        { "tables", hog_tables },   { "files", hog_files },
-    { "disk", hog_disk },           { "guests", hog_guests },
+    { "arguments", bad_arguments },
+    { "random", random_calls },
+    { "races", races },
+    { "guest-races", guest_races },
+    { "memory", probe_memory },
+    { "envs", hog_envs },
+    { "pages", hog_memory },
+    { "tables", hog_tables },
+    { "files", hog_files },
+    { "disk", hog_disk },
+    { "guests", hog_guests },
+    { "descriptors", scribble_descriptors },
+    { "pipes", scribble_pipes },
+    { "shared-file", scribble_files },
+    { "rights", steal_files },
+    { "inherited", share_files },
 };
 
 static uint64_t number(const char *s)

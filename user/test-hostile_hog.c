@@ -10,6 +10,7 @@
 #define HOG_FILE   "/tmp/hog"
 #define MANY_FILES 1024
 #define FAMILIES   8
+#define MANY_DISKS 32 /* of guests; there is room for 64 */
 
 static void keep(const char *what, uint64_t n)
 {
@@ -156,9 +157,50 @@ static void take_files(void)
     keep("open files", n);
 }
 
+/* Take files as an env without a parent, and hold them until the test is over. */
+static void __attribute__((noreturn)) orphan(envid_t parent)
+{
+    int n = 0;
+
+    while (thisenv->env_parent_id == parent)
+        sys_yield();
+    while (n < MANY_FILES && open_raw((char *)UHEAP + n * PGSIZE) == 0)
+        n++;
+    count(&tally->steps, n);
+    count(&tally->races, 1);
+    while (!tally->stop)
+        sys_sleep_msec(1);
+    exit(0);
+}
+
+/* Children whose parents have ended are still of the family. */
+static void take_files_by_orphans(void)
+{
+    uint64_t races = tally->races, steps = tally->steps;
+
+    CHECK_IS(sys_page_alloc(0, (void *)UTEMP, PERM_RW), 0);
+    tally->stop = 0;
+    for (int i = 0; i < FAMILIES; i++) {
+        envid_t child = start_env();
+        if (child == 0) {
+            envid_t self = sys_getenvid(), grandchild = start_env();
+            if (grandchild == 0)
+                orphan(self);
+            exit(0);
+        }
+        CHECK_IS(wait(child), 0);
+    }
+    while (tally->races - races < FAMILIES)
+        sys_sleep_msec(1);
+    steps = tally->steps - steps;
+    tally->stop = 1;
+    CHECK(steps > 0 && steps <= MANY_FILES / 4, "orphans had %lu files open", steps);
+}
+
 void hog_files(void)
 {
     run_hog("files", take_files);
+    run_hog("files of orphans", take_files_by_orphans);
 }
 
 static void take_disk(void)
@@ -198,7 +240,38 @@ static void take_guests(void)
     keep("guests", n);
 }
 
+/* A small image for guest n of this program's, at path. */
+static int make_image(char *path, size_t size, int n)
+{
+    static char zeroes[BLKSIZE];
+    int fd;
+
+    snprintf(path, size, "/tmp/image%d", n);
+    fd = open(path, O_WRONLY | O_CREAT);
+    return fd < 0 ? fd : writen(fd, zeroes, sizeof(zeroes)) == 0 ? close(fd) : -E_NO_DISK;
+}
+
+/* The guests of one program get no more than their share of the places for disks. */
+static void take_guest_disks(void)
+{
+    char path[32];
+    envid_t guest, holder;
+    int n, r = 0;
+
+    for (n = 0; n < MANY_DISKS && r == 0; n++) {
+        guest = make_guest();
+        if (guest == 0)
+            return;
+        CHECK_IS(make_image(path, sizeof(path), n), 0);
+        r = guest_attach(path, NULL, 0, guest, &holder);
+        CHECK_IS(remove(path), 0);
+    }
+    CHECK_IS(r, -E_MAX_OPEN);
+    keep("guests' disks", n - 1);
+}
+
 void hog_guests(void)
 {
     run_hog("guests", take_guests);
+    run_hog("guests' disks", take_guest_disks);
 }

@@ -16,6 +16,7 @@ struct Options {
     const char *name;
     const char *kernel, *disk; /* NULL: not given */
     char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
+    uint64_t limit;            /* bytes that the disk may take of the host's; 0: all of its own */
     int flags;                 /* for sys_env_mkguest */
     bool stats;
     size_t trace; /* exits to keep; 0: none */
@@ -25,7 +26,8 @@ static int usage(void)
 {
     fprintf(
         2,
-        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-a \"ARGS\"] [-i \"MODULE ARGS\"]... "
+        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-D SIZE] [-a \"ARGS\"] [-i \"MODULE "
+        "ARGS\"]... "
         "[-p] [-s] [-t] [-T N] [-g] [&]\n"
         "       vmm attach|pause|resume|kill NAME\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
@@ -33,6 +35,8 @@ static int usage(void)
         "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
         "  -k FILE    Multiboot kernel, default %s\n"
         "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
+        "  -D SIZE    what the disk may take of the host's, at least %luM, default: its own size; "
+        "a quarter of the host's is never a guest's\n"
         "  -a ARGS    command line for the kernel\n"
         "  -i MODULE  load a file for the kernel (up to %u times)\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
@@ -44,7 +48,7 @@ static int usage(void)
         "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
-        GUEST_DISK, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
+        GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
     return STATUS_USAGE;
 }
 
@@ -57,6 +61,16 @@ static int set_memsize(struct Boot *b, const char *arg)
         return STATUS_USAGE;
     }
     b->memsize = ROUNDDOWN(size, PGSIZE);
+    return 0;
+}
+
+static int set_limit(struct Options *o, const char *arg)
+{
+    if (parse_size(arg, &o->limit) < 0 || o->limit < GUEST_DISK_MIN) {
+        complain("-D %s: what a disk may take is a number with K, M or G, at least %luM", arg,
+                 GUEST_DISK_MIN / MIB);
+        return STATUS_USAGE;
+    }
     return 0;
 }
 
@@ -107,6 +121,8 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'd':
         o->disk = optarg;
         return 0;
+    case 'D':
+        return set_limit(o, optarg);
     case 'a':
         b->cmdline = optarg;
         return 0;
@@ -135,7 +151,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
 static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
 {
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:a:i:pstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:pstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
@@ -242,12 +258,27 @@ static void complain_disk(const char *path, int r, envid_t holder)
     }
 }
 
+/* Say what the guest may write if that is less than its disk. */
+static void tell_limit(envid_t guest)
+{
+    struct GuestDiskInfo info;
+
+    if (guest_disk(guest, &info) < 0)
+        return;
+    uint64_t most = MIN(info.limit, (uint64_t)info.used + info.left);
+    if (most < info.blocks)
+        say("vmm: the disk has %lu KiB; what is written to it may take %lu KiB of the host's\n",
+            info.blocks * (BLKSIZE / KIB), most * (BLKSIZE / KIB));
+}
+
 /* Another kernel than the usual one gets the usual disk, if that is there and free. */
 static int attach_disk(envid_t guest, const struct Options *o)
 {
     const char *path = o->disk ? o->disk : o->image;
     envid_t holder;
-    int r = guest_attach(path, o->disk ? NULL : GUEST_DISK, guest, &holder);
+    int r = guest_attach(path, o->disk ? NULL : GUEST_DISK, o->limit, guest, &holder);
+    if (r >= 0)
+        tell_limit(guest);
     if (r >= 0 || (!needed_disk(o) && (r == -E_NOT_FOUND || r == -E_BUSY)))
         return 0;
     complain_disk(path, r, holder);

@@ -1,5 +1,6 @@
 /*
- * vms: list the guests: state, CPU time, memory touched, exits, and the monitor's id.
+ * vms: list the guests: state, CPU time, memory touched, exits, what the disk takes of the host's
+ * and may take, and the monitor's id.
  */
 #include <inc/lib.h>
 
@@ -22,15 +23,29 @@ static const char *state(const volatile struct Env *e)
     return wait < ARRAY_SIZE(waits) && waits[wait] ? waits[wait] : "?";
 }
 
+/* In KiB, in buf of `size` bytes; "-": it has no disk. */
+static void disk_words(envid_t guest, char *used, char *limit, size_t size)
+{
+    struct GuestDiskInfo info;
+
+    strlcpy(used, "-", size);
+    strlcpy(limit, "-", size);
+    if (guest_disk(guest, &info) < 0)
+        return;
+    snprintf(used, size, "%lu", info.used * (BLKSIZE / 1024ul));
+    snprintf(limit, size, "%lu", info.limit * (BLKSIZE / 1024ul));
+}
+
 static void print_guest(const volatile struct Env *e, uint64_t ticks_per_ms)
 {
     struct GuestStats stats = { 0 };
-    char name[ENV_NAME_LEN];
+    char name[ENV_NAME_LEN], used[24], limit[24];
 
     env_get_name(e->env_id, name);
     sys_guest_stats(e->env_id, &stats); /* of one that ends right now: zeroes */
-    printf("%-16s %-8s %9lu %9lu %9lu %08x\n", name, state(e), e->env_ticks / ticks_per_ms,
-           stats.pages * (PGSIZE / 1024), stats.exits, e->env_parent_id);
+    disk_words(e->env_id, used, limit, sizeof(used));
+    printf("%-16s %-8s %9lu %9lu %9lu %9s %9s %08x\n", name, state(e), e->env_ticks / ticks_per_ms,
+           stats.pages * (PGSIZE / 1024), stats.exits, used, limit, e->env_parent_id);
 }
 
 int umain(int argc, char **argv)
@@ -43,7 +58,8 @@ int umain(int argc, char **argv)
         return 2;
     }
     sys_sysinfo(&info);
-    printf("%-16s %-8s %9s %9s %9s %s\n", "NAME", "STATE", "CPU ms", "KiB", "EXITS", "MONITOR");
+    printf("%-16s %-8s %9s %9s %9s %9s %9s %s\n", "NAME", "STATE", "CPU ms", "KiB", "EXITS",
+           "DISK KiB", "OF KiB", "MONITOR");
     for (int i = 0; i < NENV; i++)
         if (envs[i].env_type == ENV_TYPE_GUEST && envs[i].env_status != ENV_FREE)
             print_guest(&envs[i], MAX(info.tsc_khz, (uint64_t)1));

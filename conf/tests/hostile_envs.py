@@ -53,9 +53,41 @@ def guests(bench: Bench) -> str:
     return tries(session, "arguments guest-races guests", 1, SEED, LIMIT)
 
 
+@check("Hostile envs", 0, "a quarter of the open files is all that a program and its descendants get, orphans or not")
+def orphans(bench: Bench) -> str:
+    return tries(qemu(bench), "files", 1, SEED, LIMIT)
+
+
 @check("Hostile envs", 0, "memory, page tables and open files are taken to the last: an error, then all is free again")
 def hogs(bench: Bench) -> str:
     return tries(qemu(bench), "pages tables files", 1, SEED, LIMIT)
+
+
+@check("Hostile envs", 0, "who scribbles over the console's descriptor harms no program that comes later")
+def descriptors(bench: Bench) -> None:
+    session, word = two(bench), nonce()
+    tries(session, "descriptors", 1, SEED, LIMIT)
+    check_match(rf"^{word}\n", session.sh(f"echo {word}"))
+
+
+@check("Hostile envs", 0, "who scribbles over a pipe on two CPUs gives the other end data or an error, and no memory")
+def pipes(bench: Bench) -> str:
+    return tries(two(bench), "pipes", 1, SEED, LIMIT)
+
+
+@check("Hostile envs", 0, "who scribbles over the descriptor of an open file moves its offset at most")
+def shared_file(bench: Bench) -> str:
+    return tries(two(bench), "shared-file", 1, SEED, LIMIT)
+
+
+@check("Hostile envs", 0, "open files are refused to those who have not got them, whatever they know about them")
+def rights(bench: Bench) -> str:
+    return tries(two(bench), "rights", 1, SEED, LIMIT)
+
+
+@check("Hostile envs", 0, "files that many children and programs have inherited are theirs as well")
+def inherited(bench: Bench) -> str:
+    return tries(two(bench), "inherited", 1, SEED, LIMIT)
 
 
 def held(session: Session, hog: str, what: str) -> None:

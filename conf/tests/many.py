@@ -154,6 +154,51 @@ def refused(bench: Bench) -> None:
     end(session, "one", "two")
 
 
+@check("Many guests", 0, "guests that write all they can leave a quarter of the host's blocks; what they wrote is right", lane="bochs")
+def filled(bench: Bench) -> str:
+    session = bench.session("bochs-filled", Bochs)
+    written = []
+    for name in ("f1", "f2", "f3"):
+        text = session.sh(f"vmm -n {name} -k /vmm/guests/disk-fill", 120)
+        check_match("disk-fill: ok", text)
+        written.append(int(check_match(r"(\d+) of \d+ blocks written", text).group(1)))
+    check_match(r"may take \d+ KiB of the host's", text)
+    total, free = map(int, check_match(r"disk: (\d+) blocks of 4 KiB, (\d+) free", session.sh("free -d")).groups())
+    check_that(total / 4 <= free < total / 4 + 64, f"a quarter of {total} blocks free", free)
+    check_that(written[0] > 0 and written[1] > 0, "two guests that could write", written)
+    word = nonce()
+    check_match(word, session.sh(f"cp /vmm/kernel /k; echo {word} > /w; cat /w"))
+    session.sh("rm /vmm/f1.img /vmm/f2.img /vmm/f3.img; sync")
+    session.drop()
+    return "blocks written: " + ", ".join(map(str, written)) + f"; free: {free} of {total}"
+
+
+@check("Many guests", 0, "gOS under vmm -D 1M meets its limit, is told once, loses nothing and lives on; vms shows it", lane="bochs")
+def limited(bench: Bench) -> None:
+    session = bochs(bench)
+    text = session.open_guest("vmm -n small -D 1M")
+    check_match(r"vmm: the disk has 32768 KiB; what is written to it may take 1024 KiB of the host's\n", text)
+    text = passes(session, "test-limit", 120, GOS)
+    size = int(check_match(r"(\d+) KiB", text).group(1))
+    check_that(400 <= size <= 1024, "most of 1024 KiB for files", text)
+    check_that(text.count("has hardly any space") == 1, "one message", text)
+    check_match("no space left", session.guest("echo x > /more"))
+    check_match(r"README", session.guest("ls /"))
+    detach(session, "small")
+    used, limit = map(int, vms(session)["small"][4:6])
+    check_that(limit == 1024 and size <= used <= limit, f"{size} to 1024 KiB of 1024", (used, limit))
+    attach(session, "small")
+    session.close_guest()
+    text = session.open_guest("vmm -n small -D 1M")
+    check_that("cut short" not in text, "a file system that was left clean", text)
+    passes(session, "test-limit check", 60, GOS)
+    session.close_guest()
+    session.open_guest("vmm -n small")
+    check_that("limited" not in session.guest("ls /"), "nothing left over")
+    session.close_guest()
+    session.sh("rm /vmm/small.img")
+
+
 @check("Many guests", 0, "pause stops a guest, resume lets it go on; its monitor's end is its own", lane="bochs")
 def pause(bench: Bench) -> None:
     session = four(bench)

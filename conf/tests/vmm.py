@@ -90,12 +90,16 @@ def bad_kernels(bench: Bench) -> None:
     check_that(after == before, f"{before} free pages afterwards", after)
 
 
-@check("VMM", 0, "-m 0, 1T, x and other wrong usage: an error with the allowed range, status 2", lane="bochs")
+@check("VMM", 0, "-m 0, 1T, x, -D 0 and other wrong usage: an error with the allowed range, status 2", lane="bochs")
 def bad_usage(bench: Bench) -> None:
     session = bochs(bench)
     for arguments in ("-m 0", "-m 1T", "-m x", "-m 3M", "-m 6G", "-m -1", "-m 64MM"):
         text = session.sh(f"vmm {arguments}")
         check_match(r"4M to 5G", text)
+        check_that(session.status() == 2, f"exit status 2 for vmm {arguments}", text)
+    for arguments in ("-D 0", "-D 1", "-D x", "-D -1M", "-D 1023K", "-D 1MM"):
+        text = session.sh(f"vmm {arguments}")
+        check_match(rf"vmm: {arguments}: .*at least 1M", text)
         check_that(session.status() == 2, f"exit status 2 for vmm {arguments}", text)
     check_match(r"usage: vmm", session.sh("vmm -?"))
     check_that(session.status() == 2, "exit status 2 for a wrong option")

@@ -65,7 +65,7 @@ static void try_nonsense(uint64_t nblocks)
     refused("a read into a read-only page", request(GDISK_READ, 0, first, READ_ONLY));
     trying("requests that do not exist");
     refused("request 0", request(0, 0, first, READ_WRITE));
-    for (int req = GDISK_FLUSH + 1; req < 256; req++)
+    for (int req = GDISK_DISCARD + 1; req < 256; req++)
         refused("an unknown request", request(req, 0, first, READ_WRITE));
 }
 
