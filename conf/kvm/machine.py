@@ -1,0 +1,100 @@
+"""hOS in QEMU with KVM: Linux runs on an outer machine, an emulator with VT-x, and QEMU on that Linux.
+
+To who uses it this is a Machine like others, whose console is hOS's. The outer machine's COM1 and its two
+disks are handed on to QEMU, which so makes hOS's console and disks of them; Linux talks on COM2.
+"""
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import List, Protocol
+
+from jos.bochs import Bochs
+from jos.console import Console
+from jos.errors import MachineError, tail
+from jos.machine import Backend, Config, Machine
+from jos.qemu import Qemu
+
+OUTER_MEM = 768  # MiB
+OUTER_IPS = 100_000_000
+LINUX_LIMIT = 400  # seconds from power-on to the first program
+READY = "init: ready\n"
+TROUBLE = re.compile(r"init: cannot [^\n]*|Kernel panic[^\n]*|" + re.escape(READY))
+
+
+class Outer(Backend, Protocol):
+    """An emulated machine that boots the CD. The configuration is hOS's; COM1 and both disks are its too."""
+
+    kvm: str  # the module that drives its virtualization
+
+
+class BochsWithVtx(Bochs):
+    """Bochs, which has VT-x."""
+
+    name = "KVM in Bochs"
+    kvm = "kvm-intel"
+
+    def __init__(self, cd: Path) -> None:
+        self.cd = cd
+
+    def command(self, config: Config, work: Path, port: int) -> List[str]:
+        outer = replace(config, iso=self.cd, mem=OUTER_MEM, ips=OUTER_IPS, cpu="", cpus=1, bios=None)
+        return super().command(outer, work, port)
+
+
+class Kvm(Qemu):
+    """QEMU as `make qemu-nox` starts it where KVM offers nested VT-x."""
+
+    def choose_accel(self) -> str:
+        return "kvm"
+
+
+def inner_command(config: Config, work: Path) -> List[str]:
+    """The command line of `make qemu-nox` for the Linux on the outer machine. What names things of the build
+    machine is replaced by what stands for them there: the console's socket by COM1, the images by the
+    disks. Raises MachineError when that is not all there is to replace."""
+    assert config.kernel and config.fs
+    plain = replace(config, serial2=None, serial3=None)
+    console = (r"socket,id=com1,.*", "serial,id=com1,path=/dev/ttyS0")
+    disks = ((f"file={re.escape(str(image.resolve()))},(.*)", rf"file={device},\1")
+             for image, device in ((config.kernel, "/dev/sda"), (config.fs, "/dev/sdb")))
+    command = Kvm().command(plain, work, 0)
+    for pattern, inside in (console, *disks):
+        changed = [re.sub(rf"^{pattern}$", inside, word) for word in command]
+        if sum(old != new for old, new in zip(command, changed)) != 1:
+            raise MachineError(f"QEMU's command line has not one {pattern}: {shlex.join(command)}")
+        command = changed
+    return command
+
+
+class NestedMachine(Machine):
+    """Its start ends when QEMU has been started; hOS boots then."""
+
+    def __init__(self, outer: Outer, config: Config, log: Path) -> None:
+        super().__init__(outer, config, log)
+        self.linux = Console(log.with_suffix(".linux.log"))
+        config.serial2 = self.linux.port
+
+    def start(self) -> None:
+        super().start()
+        self.explained(self.start_inside)
+
+    def start_inside(self) -> None:
+        """Wait for Linux, and let it start QEMU. Raises MachineError."""
+        self.linux.attach(self.pidfd, 60)
+        found = self.linux.expect(TROUBLE, LINUX_LIMIT, self.spent)
+        if found[0] != READY:
+            raise MachineError(f"Linux on the outer machine: {found[0]}")
+        self.linux.send(shlex.join(inner_command(self.config, self.work)) + "\n")
+
+    def emulator_says(self) -> str:
+        """The emulator's logs, and what Linux printed last: there QEMU complains."""
+        while self.linux.receive(0):
+            pass
+        said = super().emulator_says()
+        return f"{said}\nLinux and QEMU said:\n{tail(self.linux.text)}".strip()
+
+    def close(self) -> None:
+        super().close()
+        self.linux.close()
