@@ -11,11 +11,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List
 
 from .cpio import archive
 from .errors import CdError
-from .packages import kernel_and_busybox
+from .packages import contents, kernel_and_busybox
 
 HERE = Path(__file__).resolve().parent
 QEMU = "qemu-system-x86_64"
@@ -43,33 +43,27 @@ def output(command: List[str]) -> str:
 # ---- Modules of the kernel
 
 
-def module_files(kernel: Path) -> Dict[str, Path]:
-    """By name with `_`, as dependencies are named."""
-    files = {}
-    for path in kernel.rglob("*.ko*"):
-        if path.is_file():
-            files[path.name.split(".")[0].replace("-", "_")] = path
-    return files
+def all_modules(kernel: Path) -> Dict[str, bytes]:
+    """By name with `_`, as dependencies are named; newer Debians compress them."""
+    modules = {}
+    for path, data in contents(kernel, r"\.ko(\.xz)?$").items():
+        name = path.rsplit("/", 1)[1].split(".")[0].replace("-", "_")
+        modules[name] = data if path.endswith(".ko") else lzma.decompress(data)
+    return modules
 
 
-def module_data(path: Path) -> bytes:
-    """The module itself; newer Debians compress it."""
-    return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-
-
-def with_dependencies(names: List[str], files: Dict[str, Path]) -> Dict[str, bytes]:
-    """Modules in the order in which they can be loaded. One that has no file is built in."""
+def with_dependencies(names: List[str], modules: Dict[str, bytes]) -> Dict[str, bytes]:
+    """Modules in the order in which they can be loaded. One that is not there is built in."""
     loaded: Dict[str, bytes] = {}
 
     def load(name: str) -> None:
         name = name.replace("-", "_")
-        if name in loaded or name not in files:
+        if name in loaded or name not in modules:
             return
-        data = module_data(files[name])
-        found = re.search(rb"\0depends=([^\0]*)\0", data)
+        found = re.search(rb"\0depends=([^\0]*)\0", modules[name])
         for other in found[1].decode().split(",") if found else []:
             load(other)
-        loaded[name] = data
+        loaded[name] = modules[name]
 
     for name in names:
         load(name)
@@ -78,14 +72,14 @@ def with_dependencies(names: List[str], files: Dict[str, Path]) -> Dict[str, byt
 
 def initramfs(kernel: Path, busybox: Path, kvm: str) -> bytes:
     """Raises CdError."""
-    modules = with_dependencies([*DRIVERS, kvm], module_files(kernel))
+    modules = with_dependencies([*DRIVERS, kvm], all_modules(kernel))
     last = kvm.replace("-", "_")
     if last not in modules:
         raise CdError(f"the package of the kernel has no module {kvm}")
     first = " ".join(name for name in modules if name != last)
     init = (HERE / "init").read_text().replace("@MODULES@", first).replace("@KVM@", last)
     files = {f"modules/{name}.ko": data for name, data in modules.items()}
-    files["bin/busybox"] = next(busybox.rglob("bin/busybox")).read_bytes()
+    files["bin/busybox"] = next(iter(contents(busybox, r"/bin/busybox$").values()))
     return gzip.compress(archive(list(FOLDERS), {"init": init, **files}), mtime=0)
 
 
@@ -138,7 +132,7 @@ def write_tree(tree: Path, kernel: Path, busybox: Path, qemu: List[Path], kvm: s
         shutil.copy(path, target)
     grub = tree / "boot/grub"
     grub.mkdir(parents=True)
-    shutil.copy(next(kernel.glob("boot/vmlinuz-*")), tree / "boot/vmlinuz")
+    (tree / "boot/vmlinuz").write_bytes(next(iter(contents(kernel, r"/boot/vmlinuz-").values())))
     (tree / "boot/initrd").write_bytes(initramfs(kernel, busybox, kvm))
     (grub / "grub.cfg").write_text(
         f"set timeout=0\nlinux /boot/vmlinuz {WORDS}\ninitrd /boot/initrd\nboot\n"

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import List, Protocol
 
 from jos.bochs import Bochs
-from jos.console import Console
+from jos.console import Console, Pattern
 from jos.errors import MachineError, tail
 from jos.machine import Backend, Config, Machine
 from jos.qemu import Qemu
 
 OUTER_MEM = 768  # MiB
 OUTER_IPS = 100_000_000
+PATIENCE = 3
 LINUX_LIMIT = 400  # seconds from power-on to the first program
 READY = "init: ready\n"
 TROUBLE = re.compile(r"init: cannot [^\n]*|Kernel panic[^\n]*|" + re.escape(READY))
@@ -50,7 +51,7 @@ class Kvm(Qemu):
         return "kvm"
 
 
-def inner_command(config: Config, work: Path) -> List[str]:
+def inner_command(config: Config) -> List[str]:
     """The command line of `make qemu-nox` for the Linux on the outer machine. What names things of the build
     machine is replaced by what stands for them there: the console's socket by COM1, the images by the
     disks. Raises MachineError when that is not all there is to replace."""
@@ -59,7 +60,7 @@ def inner_command(config: Config, work: Path) -> List[str]:
     console = (r"socket,id=com1,.*", "serial,id=com1,path=/dev/ttyS0")
     disks = ((f"file={re.escape(str(image.resolve()))},(.*)", rf"file={device},\1")
              for image, device in ((config.kernel, "/dev/sda"), (config.fs, "/dev/sdb")))
-    command = Kvm().command(plain, work, 0)
+    command = Kvm().command(plain, Path(), 0)
     for pattern, inside in (console, *disks):
         changed = [re.sub(rf"^{pattern}$", inside, word) for word in command]
         if sum(old != new for old, new in zip(command, changed)) != 1:
@@ -86,7 +87,11 @@ class NestedMachine(Machine):
         found = self.linux.expect(TROUBLE, LINUX_LIMIT, self.spent)
         if found[0] != READY:
             raise MachineError(f"Linux on the outer machine: {found[0]}")
-        self.linux.send(shlex.join(inner_command(self.config, self.work)) + "\n")
+        self.linux.send(shlex.join(inner_command(self.config)) + "\n")
+
+    def expect(self, pattern: Pattern, limit: float = 60) -> "re.Match[str]":
+        """As usual, with more time: what an exit costs here is what many cost in an emulator alone."""
+        return super().expect(pattern, limit * PATIENCE)
 
     def emulator_says(self) -> str:
         """The emulator's logs, and what Linux printed last: there QEMU complains."""

@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Tuple
 
 from .errors import CdError
 
@@ -58,27 +59,27 @@ def fetch(name: str, pattern: str, folder: Path) -> Path:
     return files[-1]
 
 
-def unpacked(file: Path, to: Path) -> Path:
-    """The package's files, below a folder of their own."""
-    target = to / file.name.split("_")[0]
-    if not target.exists():
-        half = to / "unpacking"
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir()
-        run(["dpkg-deb", "-x", str(file), str(half)], to)
-        half.rename(target)
-    return target
+def contents(package: Path, pattern: str) -> Dict[str, bytes]:
+    """The files in a package whose paths match, by path. Raises CdError."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as dpkg:
+        with tarfile.open(fileobj=dpkg.stdout, mode="r|") as archive:
+            found = {
+                member.name: archive.extractfile(member).read()
+                for member in archive
+                if member.isfile() and re.search(pattern, member.name)
+            }
+    if not found:
+        raise CdError(f"{package.name} has no {pattern}; remove it, so that it is downloaded again")
+    return found
 
 
-def kernel_and_busybox(folder: Path) -> List[Path]:
-    """The unpacked packages of the kernel and of busybox; they stay in the folder for the next run.
-    Raises CdError."""
+def kernel_and_busybox(folder: Path) -> Tuple[Path, Path]:
+    """The packages of the kernel and of busybox; they stay in the folder for the next run. Raises CdError."""
     need_tools()
     folder.mkdir(parents=True, exist_ok=True)
     have_kernel = any(folder.glob("linux-image-*.deb"))
     kernel = "" if have_kernel else newest_kernel(folder)
-    files = [
+    return (
         fetch(kernel, "linux-image-*.deb", folder),
         fetch("busybox-static", "busybox-static_*.deb", folder),
-    ]
-    return [unpacked(file, folder) for file in files]
+    )
