@@ -1,7 +1,7 @@
 """hOS in QEMU with KVM: Linux runs on an outer machine, an emulator with VT-x, and QEMU on that Linux.
 
-To who uses it this is a Machine like others, whose console is hOS's. The outer machine's COM1 and its two
-disks are handed on to QEMU, which so makes hOS's console and disks of them; Linux talks on COM2.
+Callers see a Machine like any other, and its console is hOS's. Linux passes the outer machine's COM1 and
+its two disks to QEMU, which makes hOS's console and disks of them. Linux itself talks on COM2.
 """
 
 import re
@@ -18,16 +18,16 @@ from jos.qemu import Qemu
 
 OUTER_MEM = 768  # MiB
 OUTER_IPS = 100_000_000
-PATIENCE = 3
+PATIENCE = 3  # an exit of a guest costs many exits of hOS's machine here
 LINUX_LIMIT = 400  # seconds from power-on to the first program
 READY = "init: ready\n"
 TROUBLE = re.compile(r"init: cannot [^\n]*|Kernel panic[^\n]*|" + re.escape(READY))
 
 
 class Outer(Backend, Protocol):
-    """An emulated machine that boots the CD. The configuration is hOS's; COM1 and both disks are its too."""
+    """An emulated machine that boots the CD, with the COM1 and the disks of hOS's configuration."""
 
-    kvm: str  # the module that drives its virtualization
+    kvm: str  # the module of Linux that drives its virtualization
 
 
 class BochsWithVtx(Bochs):
@@ -52,9 +52,9 @@ class Kvm(Qemu):
 
 
 def inner_command(config: Config) -> List[str]:
-    """The command line of `make qemu-nox` for the Linux on the outer machine. What names things of the build
-    machine is replaced by what stands for them there: the console's socket by COM1, the images by the
-    disks. Raises MachineError when that is not all there is to replace."""
+    """The command line of `make qemu-nox`, to be run by Linux on the outer machine. There the console's
+    socket becomes COM1, and the two images become disks; nothing else changes. Raises MachineError unless
+    each of the three is replaced exactly once."""
     assert config.kernel and config.fs
     plain = replace(config, serial2=None, serial3=None)
     console = (r"socket,id=com1,.*", "serial,id=com1,path=/dev/ttyS0")
@@ -90,7 +90,7 @@ class NestedMachine(Machine):
         self.linux.send(shlex.join(inner_command(self.config)) + "\n")
 
     def expect(self, pattern: Pattern, limit: float = 60) -> "re.Match[str]":
-        """As usual, with more time: what an exit costs here is what many cost in an emulator alone."""
+        """See Machine.expect; limits are those of an emulator alone, and here everything takes longer."""
         return super().expect(pattern, limit * PATIENCE)
 
     def emulator_says(self) -> str:
