@@ -59,12 +59,13 @@ def end_from_outside(session: Session) -> str:
 
 def verdict(session: Session, words: str, options: str) -> str:
     """Run a guest. Raises MachineError when the machine cannot be started."""
-    session.ready()
+    console = session.ready().console
     try:
         text = session.sh(command(words, options), LIMIT)
         return comparable(words.split()[0], f"{text.strip()}\nstatus {session.status()}")
-    except TimeUp as error:
-        return f"{error}\n{end_from_outside(session)}"
+    except TimeUp:
+        printed = console.text[console.pos :].strip()
+        return f"{printed}\ndoes not end: {end_from_outside(session)}"
     except MachineError as error:
         session.drop()
         return f"the machine ended: {error}"
