@@ -3,12 +3,15 @@
 import filecmp
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from jos.grade import Bench, check, check_that
+from jos.machine import Config
 from jos.qemu import Tcg
 from jos.session import HOS
+from kvm.machine import Kvm, inner_command
 
 from .common import TOP, host, make
 
@@ -67,6 +70,21 @@ def missing_tool(bench: Bench) -> None:
     check_that(done.returncode != 0, "make to fail", done.stdout)
     check_that("no-such-ld is missing: install" in done.stdout, "the linker by name", done.stdout)
     check_that("  CC " not in done.stdout, "this before anything is compiled", done.stdout)
+
+
+@check("Build", 0, "check-kvm starts QEMU as make qemu-nox does, and says what is missing where there is no apt")
+def second_opinion(bench: Bench) -> None:
+    config = Config(kernel=bench.obj / "kernel.img", fs=bench.obj / "fs.img", extra=["-S"])
+    outside = Kvm().command(config, bench.folder, 1)
+    inside = inner_command(config)
+    differ = [new for old, new in zip(outside, inside) if old != new]
+    check_that(len(outside) == len(inside), "the same arguments", inside)
+    check_that(len(differ) == 3 and all("/dev/" in new for new in differ), "another console and disks", differ)
+    with tempfile.TemporaryDirectory() as folder:
+        done = host(["env", f"PATH={folder}", sys.executable, "conf/check-kvm", "--obj", folder])
+    check_that(done.returncode == 1 and "Traceback" not in done.stdout, "an error in words", done.stdout)
+    for words in ("apt-get", "this needs Debian"):
+        check_that(words in done.stdout, repr(words), done.stdout)
 
 
 @check("Build", 0, "conf/setup finds everything in place and does nothing")

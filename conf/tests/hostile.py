@@ -80,10 +80,10 @@ def machine_of(bench: Bench) -> Session:
     return session
 
 
-def rounds(session: Session) -> int:
-    """Ask the innocent guest how far it is. Fails if it saw anything wrong."""
+def rounds(session: Session, name: str = INNOCENT) -> int:
+    """Ask an innocent guest how far it is. Fails if it saw anything wrong."""
     machine, word = session.ready(), nonce()
-    machine.sendline(f"vmm attach {INNOCENT}")
+    machine.sendline(f"vmm attach {name}")
     machine.sendline(word)
     found = machine.expect(re.compile(rf"innocent: {word}: (\d+) rounds, (\d+) wrong"), 60)
     machine.send(DETACH_KEY)
