@@ -103,6 +103,16 @@ def instructions(bench: Bench) -> None:
         fine(session, name)
 
 
+@check("Guests", 0, "a wide port access reaches the device at its first port and no neighbour", lane="bochs")
+def port_widths(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "port-widths")
+    ended(session, "port-widths", r"it asked for a reset \(port 0xcf9\)", '-a "reset"')
+    for words, status in (("exit", 7), ("off", 0)):
+        run(session, "port-widths", f'-a "{words}"')
+        check_that(session.status() == status, f"exit status {status} by {words}")
+
+
 @check("Guests", 0, "a triple fault ends the guest, with the reason", lane="bochs")
 def triple_fault(bench: Bench) -> None:
     ended(bochs(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
