@@ -101,6 +101,17 @@ static void control_init(void)
     user_smap = f->smap;
 }
 
+/* Loading GS clears the base of GS on Intel CPUs and keeps it on AMD's, so it is done while user
+ * code's base, which is 0, is the active one. An NMI in between is safe: its entry looks at the
+ * base itself (kern/trapentry.S). */
+void __attribute__((noinline, cold)) cpu_load_null_selectors(void)
+{
+    asm volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%fs; swapgs; movl %0, %%gs; swapgs"
+                 :
+                 : "r"(0)
+                 : "memory");
+}
+
 /* SYSCALL goes to syscall_entry with these flags cleared; SYSRET adds 8 and 16 to the user base. */
 static void syscall_init(void)
 {

@@ -318,6 +318,7 @@ ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
     if (e->env_type == ENV_TYPE_GUEST)
         run_guest(c, e);
     take_cpu(c, e);
+    cpu_drop_selectors(c);
     c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
     if (c->cpu_cr3 != e->env_cr3)
         cpu_set_cr3(c, e->env_cr3);
