@@ -60,9 +60,9 @@ static bool translate(struct Guest *g, uint64_t va, uint32_t access)
         }
         if (r != WALK_OK) {
             lcr2(va + i);
-            inject_exception(g, T_PGFLT,
-                             access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
-                                 (r == WALK_RESERVED ? FEC_RSVD : 0));
+            inject_fault(g, T_PGFLT,
+                         access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
+                             (r == WALK_RESERVED ? FEC_RSVD : 0));
             return false;
         }
     }
@@ -94,12 +94,13 @@ bool handle_string_io(struct Guest *g)
     uint32_t info = vmread(VMCS_EXIT_INSTR_INFO);
     s.backwards = vmread(VMCS_GUEST_RFLAGS) & FL_DF;
     s.address_mask = address_masks[INFO_ADDRESS_SIZE(info)];
-    if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
+    uint64_t left = s.rep ? tf->tf_rcx & s.address_mask : 1;
+    if (left == 0)
         return skip(g);
     uint64_t va = vmread(VMCS_GUEST_LINEAR_ADDRESS);
     int seg = g->exit.io.in ? SEG_ES : (int)INFO_SEGMENT(info);
     if (!segment_allows(seg, va, s.size, g->exit.io.in)) {
-        inject_exception(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
+        inject_fault(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
         return resume(g);
     }
     g->string_io = s;
@@ -110,6 +111,8 @@ bool handle_string_io(struct Guest *g)
     }
     for (uint32_t i = 0; i < s.size && !g->exit.io.in; i++)
         access_byte(g, g->string_io.gpa[i], (uint8_t *)&g->string_io.value + i, false);
+    if (left > 1)
+        set_resume_flag();
     return g->doomed ? leave(g) : guest_stop(g, GUEST_EV_IO);
 }
 

@@ -47,15 +47,17 @@ static uint64_t large_page_reserved(int level)
     return (1ul << (PGSHIFT + 9 * level)) - (1ul << (PGSHIFT + 1));
 }
 
-/* The combined rights of all levels against the access. rights has PTE_W, PTE_U and PTE_NX. */
-static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32_t access)
+/* The combined rights of all levels against the access: PTE_W and PTE_U are in `all`, PTE_NX is in
+ * `any`. */
+static enum WalkResult judge(const struct PagingMode *m, uint64_t all, uint64_t any,
+                             uint32_t access)
 {
-    bool user = access & FEC_U, user_page = rights & PTE_U;
+    bool user = access & FEC_U, user_page = all & PTE_U;
     if (user && !user_page)
         return WALK_FORBIDDEN;
-    if ((access & FEC_WR) && !(rights & PTE_W) && (user || (m->cr0 & CR0_WP)))
+    if ((access & FEC_WR) && !(all & PTE_W) && (user || (m->cr0 & CR0_WP)))
         return WALK_FORBIDDEN;
-    if ((access & FEC_ID) && (rights & PTE_NX))
+    if ((access & FEC_ID) && (any & PTE_NX))
         return WALK_FORBIDDEN;
     if (!user && user_page && (access & FEC_ID) && (m->cr4 & CR4_SMEP))
         return WALK_FORBIDDEN;
@@ -69,7 +71,7 @@ static inline __attribute__((always_inline)) enum WalkResult
 walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, uint64_t table,
      uint64_t va, uint32_t access, gpa_t *gpa)
 {
-    uint64_t rights = PTE_W | PTE_U;
+    uint64_t all = ~0ul, any = 0;
     int shift = 0;
 #pragma GCC unroll 4
     for (int level = f.levels - 1; level >= 0; level--) {
@@ -81,8 +83,8 @@ walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, ui
             return WALK_NOT_PRESENT;
         if ((entry & f.reserved) || (level == 3 && (entry & PTE_PS)))
             return WALK_RESERVED;
-        rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
-        rights |= entry & PTE_NX;
+        all &= entry;
+        any |= entry;
         table = entry;
         if (level > 0 && (entry & PTE_PS) && f.large_pages) {
             if (f.entry_size == 8 && (entry & large_page_reserved(level)))
@@ -92,7 +94,7 @@ walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, ui
     }
     uint64_t page = (1ul << shift) - 1; /* the offset in the page that maps va */
     *gpa = (PTE_ADDR(table) & ~page) | (va & page);
-    return judge(m, rights, access);
+    return judge(m, all, any, access);
 }
 
 /* The frequent mode, so it costs no call. */

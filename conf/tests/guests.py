@@ -113,6 +113,20 @@ def port_widths(bench: Bench) -> None:
         check_that(session.status() == status, f"exit status {status} by {words}")
 
 
+@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits behind another", lane="bochs")
+def nmis(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "nmi")
+    fine(session, "nmi", "-p")
+
+
+@check("Guests", 0, "RF is set in the frames of faults and of no others; INT1 leaves DR6 alone", lane="bochs")
+def resume_flag(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "resume-flag")
+    fine(session, "resume-flag", "-p")
+
+
 @check("Guests", 0, "a triple fault ends the guest, with the reason", lane="bochs")
 def triple_fault(bench: Bench) -> None:
     ended(bochs(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
