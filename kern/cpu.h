@@ -110,7 +110,7 @@ void cpu_kick(struct Cpu *c);
 
 /* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
 struct CpuFeatures {
-    bool nx, smep, smap, umip, mce, pge, page1g, x2apic, tsc_deadline, fsgsbase;
+    bool nx, smep, smap, umip, mce, pge, pse36, page1g, x2apic, tsc_deadline, fsgsbase;
     bool hypervisor; /* the CPUID hypervisor bit */
     uint8_t maxphyaddr;
 };

@@ -21,6 +21,7 @@ extern const char syscall_entry[];
 #define CPUID1_ECX_HYPERVISOR   (1u << 31)
 #define CPUID1_EDX_MCE          (1u << 7)
 #define CPUID1_EDX_PGE          (1u << 13)
+#define CPUID1_EDX_PSE36        (1u << 17)
 #define CPUID7_EBX_FSGSBASE     (1u << 0)
 #define CPUID7_EBX_SMEP         (1u << 7)
 #define CPUID7_EBX_SMAP         (1u << 20)
@@ -40,6 +41,7 @@ void cpu_features_init(void)
     f->hypervisor = one.ecx & CPUID1_ECX_HYPERVISOR;
     f->mce = one.edx & CPUID1_EDX_MCE;
     f->pge = one.edx & CPUID1_EDX_PGE;
+    f->pse36 = one.edx & CPUID1_EDX_PSE36;
     f->nx = ext.edx & CPUIDX_EDX_NX;
     f->page1g = ext.edx & CPUIDX_EDX_PAGE1G;
     if (max >= 7) {

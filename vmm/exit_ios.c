@@ -47,26 +47,47 @@ static bool segment_allows(int seg, uint64_t va, uint32_t size, bool write)
     return last <= limit;
 }
 
-/* Where the bytes of the element are. false: a page fault has been injected, or the guest ended. */
+/* Where byte i of the element is. false: a page fault has been injected, or the guest ended. */
+static bool translate_byte(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
+{
+    enum WalkResult r = guest_walk(g, va, access, gpa);
+    if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, *gpa, 1))) {
+        guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
+                   g->exit.io.port, va);
+        return false;
+    }
+    if (r == WALK_OK)
+        return true;
+    lcr2(va);
+    inject_fault(g, T_PGFLT,
+                 access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
+                     (r == WALK_RESERVED ? FEC_RSVD : 0));
+    return false;
+}
+
+/* The tables' flags for the page of va. false: they have changed, and the instruction is to be
+ * executed again, or the guest has ended. */
+static bool mark_page(struct Guest *g, uint64_t va, uint32_t access)
+{
+    enum WalkResult r = guest_mark_access(g, va, access);
+    if (r == WALK_UNKNOWN)
+        guest_kill(g, "string I/O on port 0x%x with page tables that cannot be written, for 0x%lx",
+                   g->exit.io.port, va);
+    return r == WALK_OK;
+}
+
+/* Where the bytes of the element are: in one page or two. false: the access is not to be. */
 static bool translate(struct Guest *g, uint64_t va, uint32_t access)
 {
     struct StringIo *s = &g->string_io;
     for (uint32_t i = 0; i < s->size; i++) {
-        enum WalkResult r = guest_walk(g, va + i, access, &s->gpa[i]);
-        if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, s->gpa[i], 1))) {
-            guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
-                       g->exit.io.port, va + i);
+        if (i > 0 && PGOFF(va + i) != 0)
+            s->gpa[i] = s->gpa[i - 1] + 1;
+        else if (!translate_byte(g, va + i, access, &s->gpa[i]))
             return false;
-        }
-        if (r != WALK_OK) {
-            lcr2(va + i);
-            inject_fault(g, T_PGFLT,
-                         access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
-                             (r == WALK_RESERVED ? FEC_RSVD : 0));
-            return false;
-        }
     }
-    return true;
+    uint64_t last = va + s->size - 1;
+    return mark_page(g, va, access) && (PGOFF(last) >= s->size - 1 || mark_page(g, last, access));
 }
 
 /* One byte of the element, in guest memory. One that cannot be accessed ends the guest. */

@@ -127,6 +127,15 @@ def resume_flag(bench: Bench) -> None:
     fine(session, "resume-flag", "-p")
 
 
+@check("Guests", 0, "INS and OUTS set accessed and dirty flags, and know PSE-36, as the CPU does", lane="bochs")
+def page_flags(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "page-flags")
+    run(session, "page-flags", "-m 5G -a pse36")
+    step = session.status()
+    check_that(step == 0, "no step to fail", f"step {step}")
+
+
 @check("Guests", 0, "a triple fault ends the guest, with the reason", lane="bochs")
 def triple_fault(bench: Bench) -> None:
     ended(bochs(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
