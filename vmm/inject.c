@@ -224,13 +224,16 @@ static bool __attribute__((noinline)) attend_rare(struct Guest *g, uint32_t *att
     }
     if (*attn & ATTN_NMI)
         take_nmi(g);
-    if (*attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
-        flush(g, *attn);
     if (*attn & ATTN_CHECK) {
         enter_events(g, *attn);
-        *attn = 0;
-        check_entry(g); /* comes last */
+        *attn &= ATTN_FLUSH;
+        check_entry(g); /* behind all that changes the VMCS */
     }
+    /* Comes last: what is above may have waited for a lock, and meanwhile told another CPU, which
+     * has changed the tables, that this one uses no old translation any more. */
+    *attn |= __atomic_fetch_and(&g->attn, ~ATTN_FLUSH, __ATOMIC_RELAXED) & ATTN_FLUSH;
+    if (*attn & ATTN_FLUSH)
+        flush(g, *attn);
     return true;
 }
 

@@ -34,6 +34,7 @@ enum GuestState {
 #define ATTN_END       (1u << 5) /* the guest has ended */
 #define ATTN_DEBUG     (1u << 6) /* its debugger wants something: debug_attend */
 #define ATTN_CHECK     (1u << 7) /* check the VMCS: check_entry */
+#define ATTN_FLUSH     (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH)
 #define ATTN_NMI       (1u << 8) /* an NMI waits, and may be able to enter */
 
 /* An event to inject, as the VM-entry fields want it. */

@@ -93,6 +93,7 @@ def vectoring(bench: Bench) -> None:
 def hypercalls(bench: Bench) -> None:
     session = bochs(bench)
     fine(session, "bad-vmcall")
+    check_match(r"these words come from compatibility mode", run(session, "bad-vmcall"))
     fine(session, "bad-gpa")
 
 
