@@ -6,6 +6,7 @@
 #include <fs/serv.h>
 
 #define REQVA       UL(0x0ffff000) /* the page of the present request */
+#define NO_PAGE     ((void *)UTOP)
 #define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
 #define CACHE_LIMIT 16384          /* blocks */
 #define CACHE_SHARE 8              /* at most one part in so many of the free memory */
@@ -56,7 +57,7 @@ struct Request {
     uint64_t value;
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
-    void *answer_page;     /* page to send with the answer */
+    void *answer_page;     /* page to send with the answer, or NO_PAGE */
     int64_t answer;        /* value for the client */
 };
 
@@ -290,7 +291,7 @@ static void serve_one(struct Request *rq)
     rq->from = thisenv->env_ipc_from;
     rq->value = thisenv->env_ipc_value;
     rq->page = (union Fsipc *)REQVA;
-    rq->answer_page = NULL;
+    rq->answer_page = NO_PAGE;
     rq->answer = dispatch(rq, perm);
 }
 
@@ -306,7 +307,7 @@ static void __attribute__((noreturn)) serve_all(void)
             continue;
         }
         serve_one(&rq);
-        r = sys_ipc_reply_recv(rq.from, rq.answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
+        r = sys_ipc_reply_recv(rq.from, rq.answer, rq.answer_page,
                                PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA);
     }
 }
