@@ -7,6 +7,7 @@
 #include <inc/once.h>
 
 #define REQVA       UL(0x0ffff000) /* the page of the present request */
+#define NO_PAGE     ((void *)UTOP)
 #define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
 #define CACHE_LIMIT 16384          /* blocks */
 #define CACHE_SHARE 8              /* at most one part in so many of the free memory */
@@ -57,7 +58,7 @@ struct Request {
     uint64_t value;
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
-    void *answer_page;     /* page to send with the answer */
+    void *answer_page;     /* page to send with the answer, or NO_PAGE */
 };
 
 /* Copy a path from the request page. -E_BAD_PATH: it is not terminated. */
@@ -317,7 +318,7 @@ static int64_t serve_one(struct Request *rq, const struct IpcMessage *m)
     rq->from = m->from;
     rq->value = m->value;
     rq->page = (union Fsipc *)REQVA;
-    rq->answer_page = NULL;
+    rq->answer_page = NO_PAGE;
     return dispatch(rq, m->perm);
 }
 
@@ -334,7 +335,7 @@ static void __attribute__((noreturn)) serve_all(void)
             continue;
         }
         int64_t answer = serve_one(&rq, &m);
-        r = sys_ipc_reply_recv(rq.from, answer, rq.answer_page ? rq.answer_page : (void *)UTOP,
+        r = sys_ipc_reply_recv(rq.from, answer, rq.answer_page,
                                PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA, &m);
     }
 }

@@ -99,10 +99,11 @@ enum {
 #define QUAL_IO_PORT(q) (((q) >> 16) & 0xffff)
 
 /* Exit qualification of EPT violations */
-#define QUAL_EPT_READ   (1u << 0)
-#define QUAL_EPT_WRITE  (1u << 1)
-#define QUAL_EPT_FETCH  (1u << 2)
-#define QUAL_EPT_ACCESS 7u
+#define QUAL_EPT_READ          (1u << 0)
+#define QUAL_EPT_WRITE         (1u << 1)
+#define QUAL_EPT_FETCH         (1u << 2)
+#define QUAL_EPT_ACCESS        7u
+#define QUAL_EPT_NMI_UNBLOCKED (1u << 12) /* by an IRET */
 #define QUAL_EPT_MAPPED(q) \
     (((q) >> 3) & 7) /* rights of the entry, in the order of the bits above */
 

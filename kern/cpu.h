@@ -43,6 +43,10 @@ struct Cpu {
     physaddr_t cpu_vmxon_region;   /* vmm/: 0: not allocated yet */
     struct Guest *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
     struct Guest *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
+    union {
+        uint16_t one[4];
+        uint64_t all;
+    } cpu_selectors; /* DS, ES, FS and GS that user code has left; for cpu_drop_selectors */
     uint8_t cpu_nmi_stack[4096] __attribute__((aligned(16)));
     uint8_t cpu_df_stack[4096] __attribute__((aligned(16)));
 };
@@ -70,6 +74,22 @@ static inline void cpu_load_tables(const struct Cpu *c)
     asm volatile("lgdt %0; lidt %1" : : "m"(c->cpu_gdtr), "m"(idt_desc));
 }
 
+/*
+ * Every env starts its stay on a CPU with null selectors in DS, ES, FS and GS: what a program has
+ * loaded there is neither kept for it nor seen by the next one. The bases of FS and GS are 0 for
+ * all user code: every descriptor that it can load has base 0, and CR4.FSGSBASE is off. Reading is
+ * cheaper than loading, and programs seldom load any.
+ */
+void cpu_load_null_selectors(void);
+ALWAYS_INLINE void cpu_drop_selectors(struct Cpu *c)
+{
+    asm volatile("movw %%ds, %0; movw %%es, %1; movw %%fs, %2; movw %%gs, %3"
+                 : "=m"(c->cpu_selectors.one[0]), "=m"(c->cpu_selectors.one[1]),
+                   "=m"(c->cpu_selectors.one[2]), "=m"(c->cpu_selectors.one[3]));
+    if (__builtin_expect(c->cpu_selectors.all != 0, 0))
+        cpu_load_null_selectors();
+}
+
 /* Load an address space on this CPU, c. */
 static inline void cpu_set_cr3(struct Cpu *c, physaddr_t cr3)
 {
@@ -95,7 +115,7 @@ void cpu_kick(struct Cpu *c);
 
 /* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
 struct CpuFeatures {
-    bool nx, smep, smap, umip, mce, pge, page1g, x2apic, tsc_deadline, fsgsbase;
+    bool nx, smep, smap, umip, mce, pge, pse36, page1g, x2apic, tsc_deadline, fsgsbase;
     bool hypervisor; /* the CPUID hypervisor bit */
     uint8_t maxphyaddr;
 };

@@ -21,6 +21,7 @@ extern const char syscall_entry[];
 #define CPUID1_ECX_HYPERVISOR   (1u << 31)
 #define CPUID1_EDX_MCE          (1u << 7)
 #define CPUID1_EDX_PGE          (1u << 13)
+#define CPUID1_EDX_PSE36        (1u << 17)
 #define CPUID7_EBX_FSGSBASE     (1u << 0)
 #define CPUID7_EBX_SMEP         (1u << 7)
 #define CPUID7_EBX_SMAP         (1u << 20)
@@ -40,6 +41,7 @@ void cpu_features_init(void)
     f->hypervisor = one.ecx & CPUID1_ECX_HYPERVISOR;
     f->mce = one.edx & CPUID1_EDX_MCE;
     f->pge = one.edx & CPUID1_EDX_PGE;
+    f->pse36 = one.edx & CPUID1_EDX_PSE36;
     f->nx = ext.edx & CPUIDX_EDX_NX;
     f->page1g = ext.edx & CPUIDX_EDX_PAGE1G;
     if (max >= 7) {
@@ -99,6 +101,17 @@ static void control_init(void)
     if (rcr4() != cr4)
         lcr4(cr4);
     user_smap = f->smap;
+}
+
+/* Loading GS clears the base of GS on Intel CPUs and keeps it on AMD's, so it is done while user
+ * code's base, which is 0, is the active one. An NMI in between is safe: its entry looks at the
+ * base itself (kern/trapentry.S). */
+void __attribute__((noinline, cold)) cpu_load_null_selectors(void)
+{
+    asm volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%fs; swapgs; movl %0, %%gs; swapgs"
+                 :
+                 : "r"(0)
+                 : "memory");
 }
 
 /* SYSCALL goes to syscall_entry with these flags cleared; SYSRET adds 8 and 16 to the user base. */

@@ -579,6 +579,7 @@ ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
     load_fpu(e);
     if (e->env_type == ENV_TYPE_GUEST)
         run_guest(c, e);
+    cpu_drop_selectors(c);
     c->cpu_tss.rsp[0] = (uint64_t)(&e->env_tf + 1);
     enter_env(c, e);
 }

@@ -1,7 +1,8 @@
 /*
- * The guest's I/O ports: one table of who answers where. Accesses of more than a byte are taken as
- * that many neighbouring byte ports, as an 8-bit bus has it. Where nothing is, reads are all ones
- * and writes are lost.
+ * The guest's I/O ports: one table of who answers where. An access goes, whole, to the device that
+ * has its first port, as on a PC's bus. The devices here have byte-wide registers, so a wider
+ * access reaches as many neighbouring registers, but only of this device: a 32-bit write to 0xcf8
+ * never touches 0xcf9. Where nothing is, reads are all ones and writes are lost.
  */
 #include "vmm_mon.h"
 #include "vmm_uart.h"
@@ -11,12 +12,13 @@
 #define PORT_KBC        0x64 /* keyboard controller: commands 0xf0 to 0xff pulse lines, bit 0 is reset */
 #define PORT_FAST_RESET 0x92  /* system control port A: bit 0 */
 #define PORT_EXIT       0x501 /* as QEMU's isa-debug-exit, but the value itself is the exit status */
-#define PORT_PM1_HIGH   0x605 /* high byte of ACPI's PM1 control at 0x604 */
+#define PORT_PM1        0x604 /* ACPI's PM1 control, 16 bits */
 #define PORT_RESET_CTL  0xcf9 /* PCI chip sets: bit 2 */
 
 #define KBC_PULSE    0xf0
 #define KBC_NO_RESET 0x01
 #define FAST_RESET   0x01
+#define PM1_HIGH     (PORT_PM1 + 1)
 #define PM1_SLP_EN   0x20 /* bit 13 of the register */
 #define RESET_CPU    0x04
 
@@ -65,8 +67,7 @@ static void exit_out(uint16_t port, uint8_t v)
 
 static void pm1_out(uint16_t port, uint8_t v)
 {
-    (void)port;
-    if (v & PM1_SLP_EN)
+    if (port == PM1_HIGH && (v & PM1_SLP_EN))
         end_guest(0, NULL);
 }
 
@@ -81,7 +82,7 @@ static const struct Device {
     { PORT_FAST_RESET, PORT_FAST_RESET, NULL, fast_reset_out },
     { COM1, COM1 + COM_NPORTS - 1, uart_in, uart_out },
     { PORT_EXIT, PORT_EXIT, NULL, exit_out },
-    { PORT_PM1_HIGH, PORT_PM1_HIGH, NULL, pm1_out },
+    { PORT_PM1, PM1_HIGH, NULL, pm1_out },
     { PORT_RESET_CTL, PORT_RESET_CTL, NULL, reset_ctl_out },
     { UINT16_MAX + 1, UINT32_MAX, NULL, NULL },
 };
@@ -94,45 +95,44 @@ static const struct Device *find_device(uint16_t port)
     return port >= d->first ? d : NULL;
 }
 
-static uint8_t in_byte(uint16_t port)
+static inline uint8_t read_register(const struct Device *d, uint16_t port)
 {
-    const struct Device *d = find_device(port);
-    if (!d)
-        unknown++;
-    return d && d->in ? d->in(port) : 0xff;
+    return d->in ? d->in(port) : 0xff;
 }
 
-static void out_byte(uint16_t port, uint8_t v)
+/* The registers of d from port on, as many as there are among n; ones beyond them. */
+static uint64_t __attribute__((noinline))
+read_wide(const struct Device *d, uint32_t port, unsigned n)
 {
-    const struct Device *d = find_device(port);
-    if (d)
-        d->out(port, v);
-    else
-        unknown++;
-}
-
-static uint64_t __attribute__((noinline)) in_bytes(uint16_t port, unsigned n)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < n; i++)
-        value |= (uint64_t)in_byte(port + i) << 8 * i;
+    uint64_t value = ~0ul;
+    for (unsigned i = 0; i < n && port + i <= d->last; i++) {
+        value &= ~(0xfful << 8 * i);
+        value |= (uint64_t)read_register(d, port + i) << 8 * i;
+    }
     return value;
 }
 
-static void __attribute__((noinline)) out_bytes(uint16_t port, unsigned n, uint64_t value)
+static void __attribute__((noinline))
+write_wide(const struct Device *d, uint32_t port, unsigned n, uint64_t value)
 {
-    for (unsigned i = 0; i < n; i++)
-        out_byte(port + i, value >> 8 * i);
+    for (unsigned i = 0; i < n && port + i <= d->last; i++)
+        d->out(port + i, value >> 8 * i);
 }
 
 /* Devices are accessed by bytes mostly, and polled without end. */
 void ports_io(struct GuestExit *x)
 {
+    uint16_t port = x->io.port;
+    const struct Device *d = find_device(port);
     x->skip = 1;
-    if (x->io.in)
-        x->regs.rax = x->io.size == 1 ? in_byte(x->io.port) : in_bytes(x->io.port, x->io.size);
-    else if (x->io.size == 1)
-        out_byte(x->io.port, x->regs.rax);
-    else
-        out_bytes(x->io.port, x->io.size, x->regs.rax);
+    if (!d) {
+        unknown++;
+        x->regs.rax = ~0ul; /* of an OUT nobody looks at it */
+    } else if (x->io.in) {
+        x->regs.rax = x->io.size == 1 ? read_register(d, port) : read_wide(d, port, x->io.size);
+    } else if (x->io.size == 1) {
+        d->out(port, x->regs.rax);
+    } else {
+        write_wide(d, port, x->io.size, x->regs.rax);
+    }
 }

@@ -111,7 +111,7 @@ void debug_switch_drs(struct Guest *g);
 void debug_load_drs(const struct Guest *g);
 /* The bits among causes (as DR6 has them) of registers that the debugger has set. */
 uint64_t debug_hw_hits(const struct GuestDebug *d, uint64_t causes);
-/* The guest's own debug registers while they are shadows: status bits of a #DB, and MOV DR. */
+/* The guest's own debug registers while they are shadows: DR6 of a #DB, and MOV DR. */
 void debug_set_status(struct Guest *g, uint64_t causes);
 bool debug_movdr(struct Guest *g);
 

@@ -91,7 +91,6 @@ void debug_switch_drs(struct Guest *g)
 void debug_set_status(struct Guest *g, uint64_t causes)
 {
     g->dr6 = ((g->dr6 | DR6_INIT) & ~DR6_BREAKPOINTS) | causes;
-    g->debug->guest_dr7 &= ~DR7_GD;
     g->dr_live = true;
 }
 

@@ -219,7 +219,7 @@ void step_end(struct Guest *g, bool done)
     }
     d->mode = STEP_NONE;
     vmwrite(VMCS_EXCEPTION_BITMAP, guest_exceptions(g) | (d->attached ? 1u << T_BRKPT : 0));
-    guest_attn(g, ATTN_IRQ); /* interrupts have waited */
+    guest_attn(g, ATTN_IRQ | ATTN_NMI); /* they have waited */
 }
 
 /* The monitor trap flag stops there by itself. */

@@ -27,6 +27,12 @@ static bool handle_intr_window(struct Guest *g)
     return resume(g);
 }
 
+static bool handle_nmi_window(struct Guest *g)
+{
+    guest_attn(g, ATTN_NMI);
+    return resume(g);
+}
+
 static bool handle_task_switch(struct Guest *g)
 {
     guest_kill(g, "task switch to selector 0x%lx at rip 0x%lx: hardware tasks are not supported",
@@ -129,7 +135,7 @@ static bool handle_unexpected(struct Guest *g)
 #define HANDLER_IO_SMI        handle_unexpected
 #define HANDLER_SMI           handle_unexpected
 #define HANDLER_INTR_WINDOW   handle_intr_window
-#define HANDLER_NMI_WINDOW    handle_unexpected
+#define HANDLER_NMI_WINDOW    handle_nmi_window
 #define HANDLER_TASK_SWITCH   handle_task_switch
 #define HANDLER_CPUID         handle_cpuid
 #define HANDLER_GETSEC        inject_ud

@@ -182,5 +182,6 @@ bool handle_movdr(struct Guest *g)
     if (debug_owns_drs(g))
         return debug_movdr(g);
     use_debug_registers(g);
+    set_resume_flag();
     return resume(g);
 }

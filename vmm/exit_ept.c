@@ -25,6 +25,8 @@ bool handle_eptviolation(struct Guest *g)
     keep_vectored_event(g);
     if (!gmem_is_ram(g, gpa, 1))
         return stop_for_mmio(g, qual, gpa);
+    if (__builtin_expect(qual & QUAL_EPT_NMI_UNBLOCKED, 0))
+        block_nmis_again(g);
 
     uint64_t rights = 0;
     spin_lock(&g->mem_lock);

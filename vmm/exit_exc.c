@@ -5,16 +5,26 @@
 #include <vmm/debug.h>
 #include <vmm/internal.h>
 
-/* The CPU has not yet updated DR6 and DR7 (SDM "Architectural State Before a VM Exit"). */
+/* The CPU has not yet updated DR6 and DR7 (SDM "Architectural State Before a VM Exit"). Every debug
+ * exception clears GD; */
+static void clear_general_detect(struct Guest *g)
+{
+    if (debug_owns_drs(g))
+        g->debug->guest_dr7 &= ~DR7_GD;
+    else
+        vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
+/* all but INT1's show their causes. */
 static void set_debug_status(struct Guest *g, uint64_t causes)
 {
+    clear_general_detect(g);
     if (debug_owns_drs(g)) {
         debug_set_status(g, causes);
         return;
     }
     use_debug_registers(g);
     ldr6(((rdr6() | DR6_INIT) & ~DR6_BREAKPOINTS) | causes);
-    vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
 }
 
 /* An entry with TF and a blocking by STI needs a pending single step, but this one is here. */
@@ -27,18 +37,19 @@ static void unblock(void)
 void inject_debug_trap(struct Guest *g, uint64_t causes)
 {
     set_debug_status(g, causes);
+    if (causes & DR6_BD) /* general detect is a fault */
+        set_resume_flag();
     unblock();
     inject_exception(g, T_DEBUG, 0);
 }
 
 static void pass_debug(struct Guest *g, uint32_t info)
 {
-    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
     if ((info & INTR_TYPE) != INTR_TYPE_PRIVEXC) {
-        inject_debug_trap(g, causes);
+        inject_debug_trap(g, vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES);
         return;
     }
-    set_debug_status(g, causes); /* INT1: a trap, which needs its length */
+    clear_general_detect(g); /* INT1: a trap, which needs its length */
     unblock();
     g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,
                                      .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
@@ -58,6 +69,8 @@ static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
         return false;
     g->spurious_rip = rip;
     g->spurious_va = va;
+    if (vmread(VMCS_EXIT_INTR_INFO) & INTR_NMI_UNBLOCKED)
+        block_nmis_again(g);
     return true;
 }
 /* LAB C end */
@@ -75,7 +88,7 @@ static inline void pass_pagefault(struct Guest *g)
     g->spurious_rip = g->spurious_va = 0;
     g->stats.injected_pf++;
     lcr2(va);
-    inject_exception(g, T_PGFLT, error);
+    inject_fault(g, T_PGFLT, error);
     /* LAB C end */
 }
 
@@ -87,7 +100,7 @@ void pass_exception(struct Guest *g, uint32_t info)
     else if (vector == T_DEBUG)
         pass_debug(g, info);
     else
-        inject_exception(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
+        inject_fault(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
 }
 
 bool handle_exception(struct Guest *g, uint32_t info)

@@ -47,26 +47,47 @@ static bool segment_allows(int seg, uint64_t va, uint32_t size, bool write)
     return last <= limit;
 }
 
-/* Where the bytes of the element are. false: a page fault has been injected, or the guest ended. */
+/* Where byte i of the element is. false: a page fault has been injected, or the guest ended. */
+static bool translate_byte(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
+{
+    enum WalkResult r = guest_walk(g, va, access, gpa);
+    if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, *gpa, 1))) {
+        guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
+                   g->exit.io.port, va);
+        return false;
+    }
+    if (r == WALK_OK)
+        return true;
+    lcr2(va);
+    inject_fault(g, T_PGFLT,
+                 access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
+                     (r == WALK_RESERVED ? FEC_RSVD : 0));
+    return false;
+}
+
+/* The tables' flags for the page of va. false: they have changed, and the instruction is to be
+ * executed again, or the guest has ended. */
+static bool mark_page(struct Guest *g, uint64_t va, uint32_t access)
+{
+    enum WalkResult r = guest_mark_access(g, va, access);
+    if (r == WALK_UNKNOWN)
+        guest_kill(g, "string I/O on port 0x%x with page tables that cannot be written, for 0x%lx",
+                   g->exit.io.port, va);
+    return r == WALK_OK;
+}
+
+/* Where the bytes of the element are: in one page or two. false: the access is not to be. */
 static bool translate(struct Guest *g, uint64_t va, uint32_t access)
 {
     struct StringIo *s = &g->string_io;
     for (uint32_t i = 0; i < s->size; i++) {
-        enum WalkResult r = guest_walk(g, va + i, access, &s->gpa[i]);
-        if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(g, s->gpa[i], 1))) {
-            guest_kill(g, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
-                       g->exit.io.port, va + i);
+        if (i > 0 && PGOFF(va + i) != 0)
+            s->gpa[i] = s->gpa[i - 1] + 1;
+        else if (!translate_byte(g, va + i, access, &s->gpa[i]))
             return false;
-        }
-        if (r != WALK_OK) {
-            lcr2(va + i);
-            inject_exception(g, T_PGFLT,
-                             access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) |
-                                 (r == WALK_RESERVED ? FEC_RSVD : 0));
-            return false;
-        }
     }
-    return true;
+    uint64_t last = va + s->size - 1;
+    return mark_page(g, va, access) && (PGOFF(last) >= s->size - 1 || mark_page(g, last, access));
 }
 
 /* One byte of the element, in guest memory. false: it cannot be accessed. */
@@ -108,12 +129,13 @@ bool handle_string_io(struct Guest *g)
     uint32_t info = vmread(VMCS_EXIT_INSTR_INFO);
     s.backwards = vmread(VMCS_GUEST_RFLAGS) & FL_DF;
     s.address_mask = address_masks[INFO_ADDRESS_SIZE(info)];
-    if (s.rep && (tf->tf_rcx & s.address_mask) == 0)
+    uint64_t left = s.rep ? tf->tf_rcx & s.address_mask : 1;
+    if (left == 0)
         return skip(g);
     uint64_t va = vmread(VMCS_GUEST_LINEAR_ADDRESS);
     int seg = g->exit.io.in ? SEG_ES : (int)INFO_SEGMENT(info);
     if (!segment_allows(seg, va, s.size, g->exit.io.in)) {
-        inject_exception(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
+        inject_fault(g, seg == SEG_SS ? T_STACK : T_GPFLT, 0);
         return resume(g);
     }
     g->string_io = s;
@@ -122,7 +144,11 @@ bool handle_string_io(struct Guest *g)
         g->string_io.size = 0;
         return resume(g);
     }
-    return g->exit.io.in || read_element(g) ? guest_stop(g, GUEST_EV_IO) : leave(g);
+    if (!g->exit.io.in && !read_element(g))
+        return leave(g);
+    if (left > 1)
+        set_resume_flag();
+    return guest_stop(g, GUEST_EV_IO);
 }
 
 void answer_string_io(struct Guest *g, uint64_t value)

@@ -47,15 +47,17 @@ static uint64_t large_page_reserved(int level)
     return (1ul << (PGSHIFT + 9 * level)) - (1ul << (PGSHIFT + 1));
 }
 
-/* The combined rights of all levels against the access. rights has PTE_W, PTE_U and PTE_NX. */
-static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32_t access)
+/* The combined rights of all levels against the access: PTE_W and PTE_U are in `all`, PTE_NX is in
+ * `any`. */
+static enum WalkResult judge(const struct PagingMode *m, uint64_t all, uint64_t any,
+                             uint32_t access)
 {
-    bool user = access & FEC_U, user_page = rights & PTE_U;
+    bool user = access & FEC_U, user_page = all & PTE_U;
     if (user && !user_page)
         return WALK_FORBIDDEN;
-    if ((access & FEC_WR) && !(rights & PTE_W) && (user || (m->cr0 & CR0_WP)))
+    if ((access & FEC_WR) && !(all & PTE_W) && (user || (m->cr0 & CR0_WP)))
         return WALK_FORBIDDEN;
-    if ((access & FEC_ID) && (rights & PTE_NX))
+    if ((access & FEC_ID) && (any & PTE_NX))
         return WALK_FORBIDDEN;
     if (!user && user_page && (access & FEC_ID) && (m->cr4 & CR4_SMEP))
         return WALK_FORBIDDEN;
@@ -64,40 +66,94 @@ static enum WalkResult judge(const struct PagingMode *m, uint64_t rights, uint32
     return WALK_OK;
 }
 
-/* Walk tables of format f from the one that `table`, an entry or CR3, refers to. */
+/*
+ * PSE-36: bits 13 to 20 of an entry for a 4 MiB page are address bits 32 to 39, as far as the CPU
+ * has them. Up to bit 21, what is left is reserved (SDM "32-Bit Paging").
+ */
+#define PSE36_SHIFT  19
+#define PSE36_WIDTH  40
+#define PSE36_FIELDS 0x3fe000ul
+
+static uint64_t pse36_address_bits(void)
+{
+    uint32_t width = MIN(cpu_features.maxphyaddr, PSE36_WIDTH);
+    return cpu_features.pse36 ? ((1ul << width) - (1ul << 32)) >> PSE36_SHIFT : 0;
+}
+
+/* Reserved bits of an entry of this level for a large page, besides those that all entries have. */
+static inline uint64_t large_reserved(const struct TableFormat f, int level)
+{
+    if (f.entry_size == 4)
+        return PSE36_FIELDS & ~pse36_address_bits();
+    return level == 2 && !cpu_features.page1g ? PTE_PS : large_page_reserved(level);
+}
+
+/* Set flags in an entry as the CPU does: atomically, and only where it still is what the walk has
+ * seen. */
+static enum WalkResult mark_entry(struct Guest *g, gpa_t gpa, int size, uint64_t entry,
+                                  uint64_t flags)
+{
+    uint64_t e = ept_entry(g, gpa);
+    uint32_t low = entry;
+    if ((entry & flags) == flags)
+        return WALK_OK;
+    if (!(e & EPTE_W))
+        return WALK_UNKNOWN;
+    void *hva = ept_hva(g, e, gpa);
+    bool done = size == 8
+                    ? __atomic_compare_exchange_n((uint64_t *)hva, &entry, entry | flags, false,
+                                                  __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+                    : __atomic_compare_exchange_n((uint32_t *)hva, &low, low | (uint32_t)flags,
+                                                  false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return done ? WALK_OK : WALK_CHANGED;
+}
+
+/* Walk tables of format f from the one that `table`, an entry or CR3, refers to. With mark, which
+ * is constant where this is called, set the flags of an access that is allowed. */
 static inline __attribute__((always_inline)) enum WalkResult
 walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, uint64_t table,
-     uint64_t va, uint32_t access, gpa_t *gpa)
+     uint64_t va, uint32_t access, gpa_t *gpa, bool mark)
 {
-    uint64_t rights = PTE_W | PTE_U;
+    uint64_t all = ~0ul, any = 0, high = 0;
     int shift = 0;
 #pragma GCC unroll 4
     for (int level = f.levels - 1; level >= 0; level--) {
         shift = PGSHIFT + f.index_bits * level;
         uint64_t entry, index = va >> shift & ((1u << f.index_bits) - 1);
-        if (gmem_entry(g, PTE_ADDR(table) + index * f.entry_size, f.entry_size, &entry) < 0)
+        gpa_t at = PTE_ADDR(table) + index * f.entry_size;
+        if (gmem_entry(g, at, f.entry_size, &entry) < 0)
             return WALK_UNKNOWN; /* tables outside of RAM */
         if (!(entry & PTE_P))
             return WALK_NOT_PRESENT;
         if ((entry & f.reserved) || (level == 3 && (entry & PTE_PS)))
             return WALK_RESERVED;
-        rights &= entry | ~(uint64_t)(PTE_W | PTE_U);
-        rights |= entry & PTE_NX;
+        bool large = level > 0 && (entry & PTE_PS) && f.large_pages;
+        if (mark) {
+            bool dirty = (large || level == 0) && (access & FEC_WR);
+            enum WalkResult r = mark_entry(g, at, f.entry_size, entry, PTE_A | (dirty ? PTE_D : 0));
+            if (r != WALK_OK)
+                return r;
+        }
+        all &= entry;
+        any |= entry;
         table = entry;
-        if (level > 0 && (entry & PTE_PS) && f.large_pages) {
-            if (f.entry_size == 8 && (entry & large_page_reserved(level)))
+        if (large) {
+            if (entry & large_reserved(f, level))
                 return WALK_RESERVED;
+            if (f.entry_size == 4)
+                high = (entry & pse36_address_bits()) << PSE36_SHIFT;
             break;
         }
     }
     uint64_t page = (1ul << shift) - 1; /* the offset in the page that maps va */
-    *gpa = (PTE_ADDR(table) & ~page) | (va & page);
-    return judge(m, rights, access);
+    *gpa = high | (PTE_ADDR(table) & ~page) | (va & page);
+    return judge(m, all, any, access);
 }
 
 /* The frequent mode, so it costs no call. */
 static inline __attribute__((always_inline)) enum WalkResult
-walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa)
+walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
+            bool mark)
 {
     const struct TableFormat format = {
         .levels = 4,
@@ -106,13 +162,13 @@ walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t a
         .reserved = above_width() | (m->efer & EFER_NXE ? 0 : PTE_NX),
         .large_pages = true,
     };
-    return walk(g, m, format, m->cr3, va, access, gpa);
+    return walk(g, m, format, m->cr3, va, access, gpa, mark);
 }
 
 /* The CPU walks from the PDPTEs that it loaded with CR3. What 4-level paging ignores must be zero
  * here. */
 static enum WalkResult walk_pae(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                                uint32_t access, gpa_t *gpa)
+                                uint32_t access, gpa_t *gpa, bool mark)
 {
     const struct TableFormat format = {
         .levels = 2,
@@ -124,11 +180,11 @@ static enum WalkResult walk_pae(struct Guest *g, const struct PagingMode *m, uin
     uint64_t pdpte = m->pdpte[(va >> 30) & (PAE_PDPTES - 1)];
     if (!(pdpte & PTE_P))
         return WALK_NOT_PRESENT;
-    return walk(g, m, format, pdpte, va, access, gpa);
+    return walk(g, m, format, pdpte, va, access, gpa, mark);
 }
 
 static enum WalkResult walk_32bit(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                                  uint32_t access, gpa_t *gpa)
+                                  uint32_t access, gpa_t *gpa, bool mark)
 {
     const struct TableFormat format = {
         .levels = 2,
@@ -136,26 +192,21 @@ static enum WalkResult walk_32bit(struct Guest *g, const struct PagingMode *m, u
         .index_bits = 10,
         .large_pages = m->cr4 & CR4_PSE,
     };
-    return walk(g, m, format, m->cr3, va, access, gpa);
+    return walk(g, m, format, m->cr3, va, access, gpa, mark);
 }
 
-/* mem_lock is held. */
-static inline enum WalkResult walk_by_mode(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                                           uint32_t access, gpa_t *gpa)
+static inline __attribute__((always_inline)) enum WalkResult
+locked_walk(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
+            bool mark)
 {
-    if (m->efer & EFER_LMA)
-        return walk_4level(g, m, va, access, gpa);
-    if (m->cr0 & CR0_PG)
-        return (m->cr4 & CR4_PAE ? walk_pae : walk_32bit)(g, m, va, access, gpa);
-    *gpa = va;
-    return WALK_OK;
-}
-
-static inline enum WalkResult locked_walk(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                                          uint32_t access, gpa_t *gpa)
-{
+    enum WalkResult r = WALK_OK;
     spin_lock(&g->mem_lock);
-    enum WalkResult r = walk_by_mode(g, m, va, access, gpa);
+    if (m->efer & EFER_LMA)
+        r = walk_4level(g, m, va, access, gpa, mark);
+    else if (m->cr0 & CR0_PG)
+        r = (m->cr4 & CR4_PAE ? walk_pae : walk_32bit)(g, m, va, access, gpa, mark);
+    else
+        *gpa = va;
     spin_unlock(&g->mem_lock);
     return r;
 }
@@ -164,13 +215,21 @@ enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t 
 {
     struct PagingMode m;
     read_mode(&m);
-    return locked_walk(g, &m, va, access, gpa);
+    return locked_walk(g, &m, va, access, gpa, false);
 }
 
 enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
                               uint32_t access, gpa_t *gpa)
 {
-    return locked_walk(g, m, va, access, gpa);
+    return locked_walk(g, m, va, access, gpa, false);
+}
+
+enum WalkResult guest_mark_access(struct Guest *g, uint64_t va, uint32_t access)
+{
+    struct PagingMode m;
+    gpa_t gpa;
+    read_mode(&m);
+    return locked_walk(g, &m, va, access, &gpa, true);
 }
 
 bool guest_load_pdptes(struct Guest *g, uint64_t cr3)

@@ -4,9 +4,9 @@
  */
 #include <vmm/internal.h>
 
-/* Arguments as the caller's mode has them. */
+/* Number and arguments as the caller's mode has them. */
 struct HvArgs {
-    uint64_t rbx, rcx, rdx, rsi;
+    uint64_t rax, rbx, rcx, rdx, rsi;
 };
 
 #define NO_PAGE (~0ul)
@@ -15,8 +15,8 @@ static struct HvArgs arguments(const struct Guest *g)
 {
     const struct Trapframe *tf = &g->env->env_tf;
     uint64_t mask = guest_in_64bit() ? ~0ul : UINT32_MAX;
-    return (struct HvArgs){ tf->tf_rbx & mask, tf->tf_rcx & mask, tf->tf_rdx & mask,
-                            tf->tf_rsi & mask };
+    return (struct HvArgs){ tf->tf_rax & mask, tf->tf_rbx & mask, tf->tf_rcx & mask,
+                            tf->tf_rdx & mask, tf->tf_rsi & mask };
 }
 
 /* The call is done, with this result. */
@@ -66,7 +66,7 @@ static bool hv_ipcsend(struct Guest *g)
     int r = message_page(g, a.rdx, a.rsi, &pp);
     if (r < 0)
         return result(g, r);
-    r = ipc_guest_send(g->env, fs, a.rcx, pp, a.rsi);
+    r = ipc_guest_send(g->env, fs, a.rcx, pp, a.rsi | PTE_NX); /* a guest's bytes are no code */
     if (pp != NULL)
         page_decref(pp);
     look_around_soon(g);
@@ -147,10 +147,15 @@ int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64
     return 0;
 }
 
-/* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest. */
+/* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest, with the
+ * arguments that were checked, not with upper halves that the guest's mode does not have. */
 static bool hv_console(struct Guest *g)
 {
+    struct Trapframe *tf = &g->env->env_tf;
     struct HvArgs a = arguments(g);
+    tf->tf_rax = a.rax;
+    tf->tf_rbx = a.rbx;
+    tf->tf_rcx = a.rcx;
     if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(g, a.rbx, a.rcx))
         return result(g, -E_INVAL);
     return guest_stop(g, GUEST_EV_VMCALL);

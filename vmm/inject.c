@@ -49,10 +49,13 @@ merge_exception(struct Guest *g, uint32_t old, int vector, uint32_t error)
             return;
         }
     }
-    /* An interrupt waits in the virtual APIC until this exception has been handled. What an
-     * instruction raised comes again when it is executed again. */
+    /* An interrupt waits in the virtual APIC until this exception has been handled, and an NMI
+     * until its handler is entered. What an instruction raised comes again when it is executed
+     * again. */
     if ((old & INTR_TYPE) == INTR_TYPE_EXTINT)
         vapic_unack(g, first);
+    if ((old & INTR_TYPE) == INTR_TYPE_NMI)
+        inject_nmi(g);
     set_exception(g, vector, error);
 }
 
@@ -65,16 +68,48 @@ void inject_exception(struct Guest *g, int vector, uint32_t error)
         set_exception(g, vector, error);
 }
 
+void set_resume_flag(void)
+{
+    vmwrite_known(VMCS_GUEST_RFLAGS, vmread_known(VMCS_GUEST_RFLAGS) | FL_RF);
+}
+
+/* An entry pushes RFLAGS as they are in the VMCS. There, an exit by an instruction has cleared RF;
+ * one by a fault has set it by the manual, but not in Bochs (SDM "Details of Vectored-Event
+ * Injection", "Saving RIP, RSP, RFLAGS, and SSP"). */
+void inject_fault(struct Guest *g, int vector, uint32_t error)
+{
+    set_resume_flag();
+    inject_exception(g, vector, error);
+}
+
 bool inject_ud(struct Guest *g)
 {
-    inject_exception(g, T_ILLOP, 0);
+    inject_fault(g, T_ILLOP, 0);
     return resume(g);
 }
 
 bool inject_gp(struct Guest *g)
 {
-    inject_exception(g, T_GPFLT, 0);
+    inject_fault(g, T_GPFLT, 0);
     return resume(g);
+}
+
+static void change_blocking(uint32_t clear, uint32_t set)
+{
+    uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, (block & ~(uint64_t)clear) | set);
+}
+
+void block_nmis_again(struct Guest *g)
+{
+    if (!(g->event.info & INTR_VALID)) /* else there was no IRET, and the bit says nothing */
+        change_blocking(0, BLOCK_NMI);
+}
+
+void inject_nmi(struct Guest *g)
+{
+    g->nmi = true;
+    guest_attn(g, ATTN_NMI);
 }
 
 void keep_event(struct Guest *g, uint32_t info)
@@ -87,6 +122,8 @@ void keep_event(struct Guest *g, uint32_t info)
     uint32_t type = info & INTR_TYPE;
     if (type == INTR_TYPE_SOFTINT || type == INTR_TYPE_PRIVEXC || type == INTR_TYPE_SOFTEXC)
         g->event.length = vmread(VMCS_EXIT_INSTR_LENGTH);
+    if (type == INTR_TYPE_NMI) /* what began to be delivered blocks others; it begins anew */
+        change_blocking(BLOCK_NMI, 0);
     guest_attn(g, ATTN_EVENT);
 }
 
@@ -102,6 +139,24 @@ static void set_window(struct Guest *g, bool on)
         return;
     g->window = on;
     g->proc = on ? g->proc | PROC_INTR_WINDOW : g->proc & ~PROC_INTR_WINDOW;
+    vmwrite(VMCS_PROC_CONTROLS, g->proc);
+}
+
+/* An NMI waits: it becomes the event to inject, unless there is one or the guest blocks NMIs. Then
+ * ask for an exit at the next instruction boundary that is open for them. Blocking by STI does not
+ * hold an NMI, but an entry with both may fail (SDM "Checks on Guest Non-Register State"). In a
+ * debugger's step it waits, and step_end asks again. */
+static void take_nmi(struct Guest *g)
+{
+    if (debug_steps(g) || !g->nmi)
+        return;
+    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
+    if (!(g->event.info & INTR_VALID) && !(block & (BLOCK_NMI | BLOCK_MOV_SS))) {
+        change_blocking(BLOCK_STI, 0);
+        g->event = (struct InjectEvent){ .info = INTR_VALID | INTR_TYPE_NMI | T_NMI };
+        g->nmi = false;
+    }
+    g->proc = g->nmi ? g->proc | PROC_NMI_WINDOW : g->proc & ~PROC_NMI_WINDOW;
     vmwrite(VMCS_PROC_CONTROLS, g->proc);
 }
 
@@ -167,13 +222,18 @@ static bool __attribute__((noinline)) attend_rare(struct Guest *g, uint32_t *att
             return false;
         }
     }
-    if (*attn & (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH))
-        flush(g, *attn);
+    if (*attn & ATTN_NMI)
+        take_nmi(g);
     if (*attn & ATTN_CHECK) {
         enter_events(g, *attn);
-        *attn = 0;
-        check_entry(g); /* comes last */
+        *attn &= ATTN_FLUSH;
+        check_entry(g); /* behind all that changes the VMCS */
     }
+    /* Comes last: what is above may have waited for a lock, and meanwhile told another CPU, which
+     * has changed the tables, that this one uses no old translation any more. */
+    *attn |= __atomic_fetch_and(&g->attn, ~ATTN_FLUSH, __ATOMIC_RELAXED) & ATTN_FLUSH;
+    if (*attn & ATTN_FLUSH)
+        flush(g, *attn);
     return true;
 }
 

@@ -34,6 +34,8 @@ enum GuestState {
 #define ATTN_END       (1u << 5) /* the guest has ended */
 #define ATTN_DEBUG     (1u << 6) /* its debugger wants something: debug_attend */
 #define ATTN_CHECK     (1u << 7) /* check the VMCS: check_entry */
+#define ATTN_FLUSH     (ATTN_EPT_FLUSH | ATTN_TLB_FLUSH)
+#define ATTN_NMI       (1u << 8) /* an NMI waits, and may be able to enter */
 
 /* An event to inject, as the VM-entry fields want it. */
 struct InjectEvent {
@@ -83,6 +85,7 @@ struct Guest {
     bool started;        /* has been entered once */
     bool halted;         /* executed HLT, no interrupt since */
     bool window;         /* interrupt-window exiting is on */
+    bool nmi;            /* an NMI waits; more than one are one, as on a CPU */
     bool dr_live;        /* uses debug registers: they are switched */
     bool doomed;         /* ended; only waits for the monitor to hear of it */
     uint64_t prepare_at; /* host TSC from which on an entry needs prepare_entry; 0: the next one */
@@ -185,6 +188,17 @@ static inline bool monitor_waits(const struct Guest *g, const struct Env *monito
 /* Inject a hardware exception, merged with an event whose delivery it interrupted (SDM "Interrupt
  * 8-Double Fault Exception"). */
 void inject_exception(struct Guest *g, int vector, uint32_t error);
+/* The same for a fault: its frame has RFLAGS.RF (SDM "Instruction-Breakpoint Exception
+ * Condition"). */
+void inject_fault(struct Guest *g, int vector, uint32_t error);
+/* The instruction that exited is to be executed again, and an instruction breakpoint there has been
+ * reported already: set RFLAGS.RF (SDM "Saving RIP, RSP, RFLAGS, and SSP"). */
+void set_resume_flag(void);
+/* An NMI for the guest. On its own CPU. */
+void inject_nmi(struct Guest *g);
+/* The exit came from an IRET that had ended the blocking of NMIs already, and that is now to be
+ * executed again (SDM "Resuming Guest Software after Handling an Exception"). */
+void block_nmis_again(struct Guest *g);
 /* #UD, or #GP(0), for the instruction that exited. */
 bool inject_ud(struct Guest *g);
 bool inject_gp(struct Guest *g);

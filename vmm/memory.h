@@ -105,12 +105,17 @@ enum WalkResult {
     WALK_NOT_PRESENT,
     WALK_FORBIDDEN,
     WALK_RESERVED,
-    WALK_UNKNOWN
+    WALK_UNKNOWN, /* a table is where no memory is, or (guest_mark_access) none that can be written
+                   */
+    WALK_CHANGED, /* guest_mark_access: the tables have changed meanwhile */
 };
 /* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
  * If so, *gpa is what it reaches. */
 enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa);
-/* The same in another mode than that of this moment. After WALK_FORBIDDEN, *gpa is valid too. */
+/* Set the accessed and dirty flags that the CPU would set for an access which guest_walk allows,
+ * and which the VMM carries out in its place (SDM "Accessed and Dirty Flags"). WALK_OK: done. */
+enum WalkResult guest_mark_access(struct Guest *g, uint64_t va, uint32_t access);
+/* guest_walk in another mode than that of this moment. After WALK_FORBIDDEN, *gpa is valid too. */
 enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
                               uint32_t access, gpa_t *gpa);
 /* Load the four PDPTEs of PAE paging from cr3 into the VMCS. false: reserved bits are set, #GP. */

@@ -37,6 +37,7 @@ enum {
 #define ICR_DELIVERY     0x700u
 #define ICR_FIXED        0x000u
 #define ICR_LOWEST       0x100u
+#define ICR_NMI          0x400u
 #define ICR_LOGICAL      (1u << 11)
 #define ICR_SHORTHAND(v) (((v) >> 18) & 3)
 #define ICR_VALID        0xffffffff000ccfffull
@@ -143,14 +144,17 @@ static bool is_for_self(uint64_t icr)
     return icr & ICR_LOGICAL ? dest >> 16 == 0 && (dest & LDR_VALUE) : dest == 0;
 }
 
-/* Fixed interrupts to the guest's own CPU; there is no other, and it needs no INIT or SIPI from
- * itself. */
+/* Fixed interrupts and NMIs to the guest's own CPU; there is no other, and it needs no INIT or SIPI
+ * from itself. (The manual gives NMI no meaning with the shorthands that include the CPU itself;
+ * they name it like its id.) */
 static void send_ipi(struct Guest *g, uint64_t icr)
 {
     uint32_t mode = icr & ICR_DELIVERY;
     g->vapic.icr = icr;
     if ((mode == ICR_FIXED || mode == ICR_LOWEST) && is_for_self(icr))
         vapic_raise_checked(g, icr & LVT_VECTOR, ESR_SEND_ILLEGAL);
+    else if (mode == ICR_NMI && is_for_self(icr))
+        inject_nmi(g);
 }
 
 /* ---- Registers ---- */

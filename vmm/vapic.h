@@ -76,6 +76,8 @@ static inline void vapic_ack(struct Vapic *v, uint32_t vector)
 void vapic_unack(struct Guest *g, int vector);
 /* Raise the timer interrupt if it is due at host TSC now. */
 void vapic_timer_check(struct Guest *g, uint64_t now);
+/* Once, before the first guest: find the shortest period of the periodic mode. */
+void vapic_timer_init(void);
 /* The timer's registers, for vapic.c. */
 void vapic_write_timer_lvt(struct Guest *g, uint32_t lvt);
 void vapic_write_initial(struct Guest *g, uint64_t count);

@@ -4,9 +4,39 @@
  * when one has come.
  */
 #include <vmm/internal.h>
+#include <kern/platform.h>
 
-/* Shortest period of the timer, ticks: a shorter one would leave the guest no time to run. */
-#define MIN_PERIOD 2000
+/*
+ * The shortest period of the periodic mode: a shorter one would leave the guest no time between two
+ * interrupts, each of which costs two exits (the timer's, and the guest's EOI) and their entries.
+ * On a CPU that is some thousand ticks. Under another hypervisor, each VMREAD, VMWRITE and entry
+ * may be an exit of hOS there: about a hundred of them for an interrupt, and CPUID shows what one
+ * costs. Both leave the guest more than half of its time. The other modes need no floor, since the
+ * guest itself arms them for each interrupt.
+ */
+#define MIN_PERIOD_US    200
+#define MIN_PERIOD_EXITS 256
+#define CPUID_TRIES      8
+
+static uint64_t min_period; /* ticks */
+
+/* The best of some tries: this CPU may be taken away meanwhile. */
+static uint64_t cpuid_ticks(void)
+{
+    uint64_t best = ~0ul;
+    for (int i = 0; i < CPUID_TRIES; i++) {
+        uint64_t start = read_tsc();
+        cpuid(0, 0);
+        best = MIN(best, read_tsc() - start);
+    }
+    return best;
+}
+
+void vapic_timer_init(void)
+{
+    if (min_period == 0)
+        min_period = MAX(tsc_khz * MIN_PERIOD_US / 1000, cpuid_ticks() * MIN_PERIOD_EXITS);
+}
 
 static uint32_t timer_mode(const struct Vapic *v)
 {
@@ -20,9 +50,11 @@ static uint32_t divisor(const struct Vapic *v)
     return bits == 7 ? 1 : 2u << bits;
 }
 
+/* Ticks from the start of a count to its end. */
 static uint64_t period(const struct Vapic *v)
 {
-    return (uint64_t)v->timer_initial * divisor(v);
+    uint64_t ticks = (uint64_t)v->timer_initial * divisor(v);
+    return timer_mode(v) == LVT_PERIODIC ? MAX(ticks, min_period) : ticks;
 }
 
 /* The run loop has to look at the new deadline. */
@@ -45,7 +77,7 @@ void vapic_timer_check(struct Guest *g, uint64_t now)
     if (v->timer_due == 0 || now < v->timer_due)
         return;
     if (timer_mode(v) == LVT_PERIODIC) {
-        uint64_t p = MAX(period(v), (uint64_t)MIN_PERIOD);
+        uint64_t p = period(v);
         v->timer_due += (now - v->timer_due) / p * p + p;
     } else {
         v->timer_due = 0;

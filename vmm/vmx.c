@@ -140,5 +140,6 @@ int vmx_init_vmxon(void)
     if (vmx_caps.proc2 & PROC2_VPID)
         invvpid(INVVPID_ALL, 0);
     cpuid_init();
+    vapic_timer_init();
     return 0;
 }

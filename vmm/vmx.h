@@ -135,16 +135,18 @@
 #define EXIT_ENTRY_FAILED (1u << 31)
 
 /* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on these. */
-#define INTR_VECTOR        0xffu
-#define INTR_TYPE          0x700u
-#define INTR_TYPE_EXTINT   (0u << 8)
-#define INTR_TYPE_NMI      (2u << 8)
-#define INTR_TYPE_HARDEXC  (3u << 8)
-#define INTR_TYPE_SOFTINT  (4u << 8)
-#define INTR_TYPE_PRIVEXC  (5u << 8)
-#define INTR_TYPE_SOFTEXC  (6u << 8)
-#define INTR_TYPE_OTHER    (7u << 8)
-#define INTR_ERROR_VALID   (1u << 11)
+#define INTR_VECTOR       0xffu
+#define INTR_TYPE         0x700u
+#define INTR_TYPE_EXTINT  (0u << 8)
+#define INTR_TYPE_NMI     (2u << 8)
+#define INTR_TYPE_HARDEXC (3u << 8)
+#define INTR_TYPE_SOFTINT (4u << 8)
+#define INTR_TYPE_PRIVEXC (5u << 8)
+#define INTR_TYPE_SOFTEXC (6u << 8)
+#define INTR_TYPE_OTHER   (7u << 8)
+#define INTR_ERROR_VALID  (1u << 11)
+#define INTR_NMI_UNBLOCKED \
+    (1u << 12) /* of exits: an IRET that has faulted had ended NMI blocking */
 #define INTR_VALID         (1u << 31)
 #define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
 

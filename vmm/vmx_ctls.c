@@ -18,7 +18,7 @@ static const struct {
 } wanted[] = {
     { CTL_PIN, REQUIRED, PIN_EXTINT, "external-interrupt exiting" },
     { CTL_PIN, REQUIRED, PIN_NMI, "NMI exiting" },
-    { CTL_PIN, OPTIONAL, PIN_VIRTUAL_NMI, "virtual NMIs" },
+    { CTL_PIN, REQUIRED, PIN_VIRTUAL_NMI, "virtual NMIs" },
     { CTL_PIN, REQUIRED, PIN_TIMER, "VMX-preemption timer" },
     { CTL_PROC, REQUIRED, PROC_TSC_OFFSET, "TSC offsetting" },
     { CTL_PROC, REQUIRED, PROC_HLT, "HLT exiting" },

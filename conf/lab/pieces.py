@@ -464,7 +464,7 @@ CHALLENGES = (
             SDM("Exception Bitmap") + " (bitmap and page-fault error-code mask)",
             SDM("Information for VM Exits Due to Vectored Events"),
             SDM("Event Injection"),
-            "vmm/memory.h: guest_walk; vmm/internal.h: inject_exception, ATTN_TLB_FLUSH",
+            "vmm/memory.h: guest_walk; vmm/internal.h: inject_fault, ATTN_TLB_FLUSH",
         ),
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "

@@ -93,6 +93,7 @@ def vectoring(bench: Bench) -> None:
 def hypercalls(bench: Bench) -> None:
     session = bochs(bench)
     fine(session, "bad-vmcall")
+    check_match(r"these words come from compatibility mode", run(session, "bad-vmcall"))
     fine(session, "bad-gpa")
 
 
@@ -101,6 +102,39 @@ def instructions(bench: Bench) -> None:
     session = bochs(bench)
     for name in ("vmx-insns", "bad-cr", "bad-msr", "bad-port"):
         fine(session, name)
+
+
+@check("Guests", 0, "a wide port access reaches the device at its first port and no neighbour", lane="bochs")
+def port_widths(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "port-widths")
+    ended(session, "port-widths", r"it asked for a reset \(port 0xcf9\)", '-a "reset"')
+    for words, status in (("exit", 7), ("off", 0)):
+        run(session, "port-widths", f'-a "{words}"')
+        check_that(session.status() == status, f"exit status {status} by {words}")
+
+
+@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits behind another", lane="bochs")
+def nmis(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "nmi")
+    fine(session, "nmi", "-p")
+
+
+@check("Guests", 0, "RF is set in the frames of faults and of no others; INT1 leaves DR6 alone", lane="bochs")
+def resume_flag(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "resume-flag")
+    fine(session, "resume-flag", "-p")
+
+
+@check("Guests", 0, "INS and OUTS set accessed and dirty flags, and know PSE-36, as the CPU does", lane="bochs")
+def page_flags(bench: Bench) -> None:
+    session = bochs(bench)
+    fine(session, "page-flags")
+    run(session, "page-flags", "-m 5G -a pse36")
+    step = session.status()
+    check_that(step == 0, "no step to fail", f"step {step}")
 
 
 @check("Guests", 0, "a triple fault ends the guest, with the reason", lane="bochs")

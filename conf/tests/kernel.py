@@ -50,6 +50,11 @@ def fpu(bench: Bench) -> None:
     passes(qemu(bench), "test-fpu")
 
 
+@check("Kernel", 0, "no program sees the segment selectors of another, and bases are out of reach")
+def selectors(bench: Bench) -> None:
+    passes(qemu(bench), "test-selectors")
+
+
 @check("Kernel", 0, "spawning and ending programs 100 times leaks no page")
 def leaks(bench: Bench) -> None:
     passes(qemu(bench), "test-leak", 120)

@@ -89,6 +89,14 @@ def shared_page(bench: Bench) -> None:
     passes(bench.session("bochs-2", Bochs, cpus=2, mem=1024), "test-monitor")
 
 
+@check("Many guests", 0, "1 and 2 CPUs: after guests have run, no program sees selectors of another", lane="bochs")
+def selectors(bench: Bench) -> None:
+    for session in (bochs(bench), bench.session("bochs-2", Bochs, cpus=2, mem=1024)):
+        start(session, "seg", options=SPINNER)
+        passes(session, "test-selectors", 120)
+        end(session, "seg")
+
+
 @check("Many guests", 0, "a guest that spins with interrupts off gets its share of the CPU and no more", lane="bochs")
 def shares(bench: Bench) -> None:
     session = bochs(bench)

@@ -31,7 +31,7 @@ DIFFERENCES = {
 }
 
 # Honest and dishonest guests that use real mode, paging, interrupts, faults and 64-bit mode.
-GUESTS = ("sti-hlt", "timer", "registers", "idt-vector", "vmx-insns", "pf-storm", "double-fault")
+GUESTS = ("sti-hlt", "timer", "registers", "idt-vector", "vmx-insns", "pf-storm", "double-fault", "nmi", "resume-flag")
 
 # A case of each kind: its name, how the entry fails, what the checker says.
 EXPLAINED = (

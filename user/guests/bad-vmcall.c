@@ -1,6 +1,6 @@
 /*
  * bad-vmcall: hypercall numbers that do not exist are refused, whatever is in the other registers,
- * and so is every hypercall from user mode.
+ * and so is every hypercall from user mode. In compatibility mode only lower halves count.
  */
 #include "rt.h"
 
@@ -36,6 +36,17 @@ static void try_user_mode(void)
     }
 }
 
+static void try_upper_halves(void)
+{
+    static const char words[] = "bad-vmcall: these words come from compatibility mode\n";
+    const uint64_t garbage = 0xdeadbeeful << 32;
+    int64_t r = hypercall32(VMX_VMCALL_CONS_WRITE | garbage, (uint64_t)words | garbage,
+                            (sizeof(words) - 1) | garbage);
+    check(r == sizeof(words) - 1, "CONS_WRITE gave %ld", r);
+    r = hypercall32(VMX_VMCALL_CONS_WRITE, memory_end() | garbage, 1);
+    check((int32_t)r == -E_INVAL, "CONS_WRITE beyond memory gave %ld", r);
+}
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
@@ -47,6 +58,8 @@ int guest_main(const struct MultibootInfo *info)
     try_numbers(0x1000);
     trying("hypercalls from user mode");
     try_user_mode();
+    trying("registers with upper halves in compatibility mode");
+    try_upper_halves();
     check(hypercall(VMX_VMCALL_NULL, 0, 0, 0, 0) == 0, "the null hypercall fails");
     return check_result();
 }

@@ -1,7 +1,7 @@
 /*
  * irq-flood: self-IPIs of all vectors at once, many times, each delivered exactly once; then a
  * timer so fast that it is always due, with interrupts on and off: the guest still comes to its
- * end.
+ * end, and the timer's interrupts keep a distance that leaves it most of its time.
  */
 #include "rt.h"
 
@@ -11,6 +11,9 @@ const char guest_name[] = "irq-flood";
 #define LAPS  20
 #define TIMER 0x40
 #define WORK  2000
+
+#define FLOOR_US 200 /* between two interrupts of the fastest timer */
+#define FLOORS   20
 
 static volatile uint64_t count[256];
 
@@ -47,6 +50,26 @@ static void try_timer(void)
     check(count[TIMER] > before, "the timer never came");
 }
 
+/* The main loop counts how far it comes while the fastest timer runs, and the interrupts. */
+static void try_progress(void)
+{
+    uint64_t khz = cpuid(HV_CPUID_TIMING, 0).eax, rounds = 0;
+    wrmsr(X2APIC_LVT_TIMER, TIMER | LVT_PERIODIC);
+    wrmsr(X2APIC_INITCNT, 1);
+    uint64_t start = read_tsc(), end = start + FLOORS * FLOOR_US * khz / 1000;
+    count[TIMER] = 0;
+    asm volatile("sti");
+    for (; read_tsc() < end; rounds++)
+        continue;
+    asm volatile("cli");
+    uint64_t ticks = read_tsc() - start;
+    wrmsr(X2APIC_LVT_TIMER, LVT_MASKED);
+    uint64_t most = ticks / (FLOOR_US * khz / 1000) + 1;
+    check(count[TIMER] >= 1 && count[TIMER] <= most, "%lu interrupts in %lu ticks, not 1 to %lu",
+          count[TIMER], ticks, most);
+    check(rounds > FLOORS, "the main loop came to %lu rounds only", rounds);
+}
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
@@ -58,5 +81,7 @@ int guest_main(const struct MultibootInfo *info)
     try_vectors();
     trying("a timer that is always due");
     try_timer();
+    trying("to go on beside it");
+    try_progress();
     return check_result();
 }

@@ -3,6 +3,7 @@
  * hardware task switch there, and real mode. None of them comes back.
  */
 #include <inc/mmu.h>
+#include <inc/trap.h>
 #include "../vmm_uart.h"
 #include "rt.h"
 
@@ -25,6 +26,15 @@
 #define COLD_IVT    0x800000        /* in memory that nothing has touched */
 #define ADDRESS_SIZE 0x67           /* instruction prefix */
 #define EXPECTED_GP 6
+#define PAGE_4M     (PTE_P | PTE_W | PTE_PS)
+#define PSE_4GIB    (1 << 13)
+#define PSE_RESERVED (1 << 21)
+#define VA_4GIB     0x10000000
+#define VA_RESERVED 0x20000000
+#define PDE_4GIB    (pse_pd + 4 * (VA_4GIB >> 22))
+#define PDE_RESERVED (pse_pd + 4 * (VA_RESERVED >> 22))
+#define LOW_BYTE    0x700
+#define PORT_NOBODY 0x2f8
 
         .text
         .code64
@@ -93,6 +103,78 @@ came_back:
         outb    %al, %dx
 1:      hlt
         jmp     1b
+
+/* 32-bit paging with pages of 4 MiB, whose entries have address bits 32 to 39 as well: one maps
+ * what is at 4 GiB, and one has a reserved bit. Each step is tried by string I/O, which the
+ * VMM carries out, and by the CPU. Exits with the number of the step that failed; 0: none. */
+        .globl  go_pse36
+go_pse36:
+        movl    $on_pf, %eax
+        movw    %ax, pf_gate
+        shrl    $16, %eax
+        movw    %ax, pf_gate + 6
+        lidtl   pf_idt_desc
+        movl    $(task_stack + TASK_STACK), %esp
+        movl    $PAGE_4M, pse_pd        /* the guest's image is in these 8 MiB */
+        movl    $(PAGE_4M + (4 << 20)), pse_pd + 4
+        movl    $(PAGE_4M | PSE_4GIB), PDE_4GIB
+        movl    $(PAGE_4M | PSE_RESERVED), PDE_RESERVED
+        movl    $CR4_PSE, %eax
+        movl    %eax, %cr4
+        movl    $pse_pd, %eax
+        movl    %eax, %cr3
+        movl    %cr0, %eax
+        orl     $CR0_PG, %eax
+        movl    %eax, %cr0
+        movl    $PORT_NOBODY, %edx
+
+        incl    pse_step                /* 1: OUTS sets the accessed flag only */
+        movl    $(VA_4GIB + 0x123), %esi
+        outsb
+        movl    PDE_4GIB, %eax
+        andl    $(PTE_A | PTE_D), %eax
+        cmpl    $PTE_A, %eax
+        jne     pse_end
+        incl    pse_step                /* 2: INS goes to 4 GiB and not to 0, and sets both */
+        movb    $0x11, LOW_BYTE
+        movl    $(VA_4GIB + LOW_BYTE), %edi
+        insb
+        movl    PDE_4GIB, %eax
+        testl   $PTE_D, %eax
+        jz      pse_end
+        cmpb    $0x11, LOW_BYTE
+        jne     pse_end
+        cmpb    $0xff, VA_4GIB + LOW_BYTE
+        jne     pse_end
+        incl    pse_step                /* 3: the CPU faults on the reserved bit */
+        movl    $1f, pf_resume
+        movb    $0, VA_RESERVED
+1:      cmpl    $(FEC_PR | FEC_WR | FEC_RSVD), pf_error
+        jne     pse_end
+        incl    pse_step                /* 4: and so does INS */
+        movl    $0, pf_error
+        movl    $2f, pf_resume
+        movl    $VA_RESERVED, %edi
+        insb
+2:      cmpl    $(FEC_PR | FEC_WR | FEC_RSVD), pf_error
+        jne     pse_end
+        movl    %cr2, %eax
+        cmpl    $VA_RESERVED, %eax
+        jne     pse_end
+        movl    $0, pse_step
+pse_end:
+        movl    pse_step, %eax
+        movw    $PORT_EXIT, %dx
+        outb    %al, %dx
+1:      hlt
+        jmp     1b
+
+on_pf:  popl    pf_error
+        pushl   %eax
+        movl    pf_resume, %eax
+        movl    %eax, 4(%esp)
+        popl    %eax
+        iretl
 
 /* Copy the code below to where real mode can run it, and go there. */
         .globl  go_real
@@ -214,6 +296,13 @@ modes_gdt_desc:
         .word   . - modes_gdt - 1
         .quad   modes_gdt
 
+pf_idt: .fill   T_PGFLT, 8, 0
+pf_gate:
+        .word   0, SEL_CODE32, 0x8e00, 0
+pf_idt_desc:
+        .word   . - pf_idt - 1
+        .long   pf_idt
+
 task_gate:                              /* vector 0 */
         .word   0, SEL_TASK_B, 0x8500, 0
 task_idt_desc:
@@ -224,6 +313,14 @@ task_idt_desc:
         .balign 16
 task_stack:
         .space  TASK_STACK
+pse_step:
+        .space  4
+pf_error:
+        .space  4
+pf_resume:
+        .space  4
+        .balign PGSIZE
+pse_pd: .space  PGSIZE
 task_a: .space  TSS32_SIZE
         .balign 16
 task_b: .space  TSS32_SIZE

@@ -145,10 +145,27 @@ user_return:
         popq    %rbx
         ret
 
+/* int64_t hypercall32(nr, rbx, rcx): VMCALL in compatibility mode. */
+        .globl  hypercall32
+hypercall32:
+        pushq   %rbx
+        movq    %rdi, %rax
+        movq    %rsi, %rbx
+        movq    %rdx, %rcx
+        pushq   $SEL_COMPAT
+        pushq   $1f
+        lretq
+        .code32
+1:      vmcall
+        ljmp    $SEL_KCODE, $2f
+        .code64
+2:      popq    %rbx
+        ret
+
         .data
         .balign 8
 gdt_desc:
-        .word   8 * 7 - 1
+        .word   8 * 8 - 1
         .quad   rt_gdt
 
         .bss

@@ -27,18 +27,17 @@ void rt_trap(struct Trapframe *tf);
 static uint8_t trap_stack[8192] __attribute__((aligned(16))); /* for exceptions in user mode */
 
 /* SDM "Segment Descriptors": limit 4 GiB, present; L for 64-bit code. */
-#define DESC_KCODE 0x00af9b000000ffffull
-#define DESC_KDATA 0x00cf93000000ffffull
-#define DESC_UDATA 0x00cff3000000ffffull
-#define DESC_UCODE 0x00affb000000ffffull
-#define DESC_TSS   0x0000890000000000ull
-#define GATE_INTR  0x8e
+#define DESC_KCODE  0x00af9b000000ffffull
+#define DESC_KDATA  0x00cf93000000ffffull
+#define DESC_UDATA  0x00cff3000000ffffull
+#define DESC_UCODE  0x00affb000000ffffull
+#define DESC_COMPAT 0x00cf9b000000ffffull
+#define DESC_TSS    0x0000890000000000ull
+#define GATE_INTR   0x8e
 
-uint64_t rt_gdt[7] = {
-    [SEL_KCODE / 8] = DESC_KCODE,
-    [SEL_KDATA / 8] = DESC_KDATA,
-    [SEL_UDATA / 8] = DESC_UDATA,
-    [SEL_UCODE / 8] = DESC_UCODE,
+uint64_t rt_gdt[8] = {
+    [SEL_KCODE / 8] = DESC_KCODE, [SEL_KDATA / 8] = DESC_KDATA,   [SEL_UDATA / 8] = DESC_UDATA,
+    [SEL_UCODE / 8] = DESC_UCODE, [SEL_COMPAT / 8] = DESC_COMPAT,
 };
 
 /* ---- Console ---- */

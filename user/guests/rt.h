@@ -8,11 +8,12 @@
 #define JOS_USER_GUESTS_RT_H
 
 /* Segment selectors; rt_gdt is in this order. */
-#define SEL_KCODE 0x08
-#define SEL_KDATA 0x10
-#define SEL_UDATA 0x1b
-#define SEL_UCODE 0x23
-#define SEL_TSS   0x28
+#define SEL_KCODE  0x08
+#define SEL_KDATA  0x10
+#define SEL_UDATA  0x1b
+#define SEL_UCODE  0x23
+#define SEL_TSS    0x28
+#define SEL_COMPAT 0x38 /* of compatibility mode */
 
 #define STUB_SIZE 16
 
@@ -129,6 +130,8 @@ bool apic_enable(void);
 /* ---- Hypercalls ---- */
 /* VMCALL; the result is RAX. */
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi);
+/* The same in compatibility mode, with whole registers that only their lower halves count of. */
+int64_t hypercall32(uint64_t nr, uint64_t rbx, uint64_t rcx);
 /* Says so when there is no JOS VMM below. */
 bool on_jos_vmm(void);
 
