@@ -93,8 +93,8 @@ static struct Env *first_expired(struct Cpu *c, uint64_t now)
     return e;
 }
 
-/* Some deadlines have come. An env is locked before the queue, so it may have been woken by somebody
- * else, and even have gone to sleep again, before it is locked here. */
+/* Some deadlines have come. An env is locked before the queue, so it may have been woken by
+ * somebody else, and even have gone to sleep again, before it is locked here. */
 static void __attribute__((noinline)) timers_expire(struct Cpu *c, uint64_t now)
 {
     struct Env *e;
@@ -152,8 +152,8 @@ void sched_arm_timer(void)
     lapic_timer_set(deadline);
 }
 
-/* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that is
- * early enough stays, here as in sched_arm_timer. */
+/* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that
+ * is early enough stays, here as in sched_arm_timer. */
 ALWAYS_INLINE void slice_start(struct Cpu *c, uint64_t now)
 {
     c->cpu_preempt = c->cpu_slice_over = false;
@@ -225,11 +225,14 @@ bool sched_others_waiting(void)
 /* Some CPUs sleep, this one not among them: one of them could run what has just become runnable. */
 static void __attribute__((noinline)) kick_idle_cpu(uint32_t sleeping)
 {
-    uint32_t i = __builtin_ctz(sleeping);
-
-    /* Asked once is enough. */
-    if (__atomic_fetch_and(&idle_cpus, ~(1u << i), __ATOMIC_SEQ_CST) & 1u << i)
+    for (; sleeping; sleeping &= sleeping - 1) {
+        uint32_t i = __builtin_ctz(sleeping);
+        /* Another CPU may have asked this one already, for another env. */
+        if (!(__atomic_fetch_and(&idle_cpus, ~(1u << i), __ATOMIC_SEQ_CST) & 1u << i))
+            continue;
         cpu_kick(&cpus[i]);
+        return;
+    }
 }
 
 /* An env has come to this CPU's queue. A CPU that goes to sleep notes that first, then looks at the
@@ -254,8 +257,8 @@ ALWAYS_INLINE void enqueue(struct Cpu *c, struct Env *e, uint64_t now)
     envlist_append(&c->cpu_queue, e);
 }
 
-/* The next env of the queue of CPU `from`, which is locked, for this CPU, c; NULL: it is empty. From
- * here on it is this CPU's current env. */
+/* The next env of the queue of CPU `from`, which is locked, for this CPU, c; NULL: it is empty.
+ * From here on it is this CPU's current env. */
 ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
 {
     struct Env *e = from->cpu_queue.head;
@@ -267,6 +270,16 @@ ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
     WRITE_ONCE(e->env_cpunum, c->cpu_num);
     WRITE_ONCE(c->cpu_env, e);
     return e;
+}
+
+/* Envs that hand a CPU to each other, by yields or waits, would never come to the end of a slice:
+ * once in a slice such a switch looks at the other queues, too. */
+static inline bool is_time_to_share(struct Cpu *c, uint64_t now)
+{
+    if (__builtin_expect(ncpu == 1 || now < c->cpu_share_at, 1))
+        return false;
+    c->cpu_share_at = now + slice_ticks;
+    return true;
 }
 
 static struct Env *take_from(struct Cpu *from, struct Cpu *c)
@@ -353,7 +366,7 @@ enum SchedPlace sched_mark(struct Env *e, uint8_t mark)
     struct Cpu *c = lock_queue_of(e);
     enum SchedPlace place = SCHED_WAITS;
 
-    if (env_has_cpu(e)) {
+    if (env_has_cpu(e) || (e->env_status == ENV_RUNNABLE && e->env_marks & ENV_MARK_KILLED)) {
         place = SCHED_HAS_CPU;
         WRITE_ONCE(e->env_marks, e->env_marks | mark);
     } else if (e->env_status == ENV_RUNNABLE) {
@@ -401,8 +414,8 @@ void sched_pause(struct Env *e, bool paused)
     env_lock(e);
     if (paused && sched_mark(e, ENV_MARK_PAUSED) == SCHED_QUEUED)
         WRITE_ONCE(e->env_wait, WAIT_PAUSE);
-    WRITE_ONCE(e->env_marks, paused ? e->env_marks | ENV_MARK_PAUSED
-                                    : e->env_marks & ~ENV_MARK_PAUSED);
+    WRITE_ONCE(e->env_marks,
+               paused ? e->env_marks | ENV_MARK_PAUSED : e->env_marks & ~ENV_MARK_PAUSED);
     if (!paused && e->env_wait == WAIT_PAUSE)
         sched_wake(e);
     env_unlock(e);
@@ -441,6 +454,7 @@ static void wake_from_console(struct Env *e)
 
 void sched_wake_console(void)
 {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the input first, then the bits */
     for (size_t i = 0; i < ARRAY_SIZE(console_waiters); i++) {
         if (!READ_ONCE(console_waiters[i]))
             continue;
@@ -621,8 +635,9 @@ static bool __attribute__((noinline)) settle(struct Env *e)
     env_lock(e);
     marks = e->env_marks;
     if (marks & ENV_MARK_KILLED) {
+        int status = e->env_exit;
         env_unlock(e);
-        env_destroy(e, e->env_exit); /* does not return */
+        env_destroy(e, status); /* does not return */
     }
     if (marks && e->env_status == ENV_RUNNING) {
         WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
@@ -636,8 +651,8 @@ static bool __attribute__((noinline)) settle(struct Env *e)
     return true;
 }
 
-/* Could the current env e go on? If not, it is locked. Marks that come later come with an interrupt,
- * or before e is taken from a queue. */
+/* Could the current env e go on? If not, it is locked. Marks that come later come with an
+ * interrupt, or before e is taken from a queue. */
 static inline bool could_go_on(struct Env *e)
 {
     bool runs = __atomic_load_n(&e->env_status, __ATOMIC_ACQUIRE) == ENV_RUNNING;
@@ -647,12 +662,13 @@ static inline bool could_go_on(struct Env *e)
 
 /* The current env e, which waits, leaves the CPU to the next one of this queue, if there is one. e
  * is unlocked. */
-static struct Env *__attribute__((noinline)) leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
+static struct Env *__attribute__((noinline))
+leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
 {
     struct Env *next;
 
     save(c, e, now);
-    next = take_from(c, c);
+    next = is_time_to_share(c, now) ? take_from_any(c) : take_from(c, c);
     if (next) {
         load_memory(c, next);
     } else {
@@ -664,24 +680,26 @@ static struct Env *__attribute__((noinline)) leave_waiting(struct Cpu *c, struct
 }
 
 /* The current env e makes room for the next one of this queue and goes to its end. NULL: there is
- * none, and nothing is changed. */
+ * none, and nothing is changed. The queue is never empty in between: a CPU that is about to sleep
+ * would miss e. */
 ALWAYS_INLINE struct Env *exchange(struct Cpu *c, struct Env *e, uint64_t now)
 {
-    struct Env *next;
+    struct Env *next = NULL;
 
     spin_lock(&c->cpu_queue_lock);
-    next = dequeue(c, c);
-    if (next) {
+    if (c->cpu_queue.head) {
         save(c, e, now);
-        load_memory(c, next);
         enqueue(c, e, now);
+        next = dequeue(c, c);
+        load_memory(c, next);
     }
     spin_unlock(&c->cpu_queue_lock);
     return next;
 }
 
 /* The same for who has waited longest on any queue. */
-static struct Env *__attribute__((noinline)) exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
+static struct Env *__attribute__((noinline))
+exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
 {
     struct Env *next = take_from_any(c);
 
@@ -692,6 +710,7 @@ static struct Env *__attribute__((noinline)) exchange_any(struct Cpu *c, struct 
     load_memory(c, next);
     enqueue(c, e, now);
     spin_unlock(&c->cpu_queue_lock);
+    tell_idle_cpus(c);
     return next;
 }
 
@@ -726,9 +745,9 @@ static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
     return e;
 }
 
-/* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it, and
- * the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is locked
- * meanwhile. */
+/* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it,
+ * and the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is
+ * locked meanwhile. */
 static struct Env *__attribute__((noinline)) check_taken(struct Cpu *c, struct Env *e, uint64_t now)
 {
     env_lock(e);
@@ -745,7 +764,8 @@ static inline bool wants_check(const struct Env *e)
 }
 
 /* The current env, if there was one, has left the CPU to next, or to nobody (NULL). */
-static void __attribute__((noreturn, noinline)) run_next(struct Cpu *c, struct Env *next, uint64_t now)
+static void __attribute__((noreturn, noinline))
+run_next(struct Cpu *c, struct Env *next, uint64_t now)
 {
     struct Env *e = NULL;
 
@@ -774,7 +794,8 @@ void sched_next(void)
 
     timers_check(c, now);
     if (e && could_go_on(e)) {
-        next = c->cpu_slice_over && ncpu > 1 ? exchange_any(c, e, now) : exchange(c, e, now);
+        next = (c->cpu_slice_over && ncpu > 1) || is_time_to_share(c, now) ? exchange_any(c, e, now)
+                                                                           : exchange(c, e, now);
         if (!next)
             stay(c, e);
     } else if (e) {
@@ -783,8 +804,8 @@ void sched_next(void)
     run_next(c, next, now);
 }
 
-/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler for.
- * Those are seen to when it is taken from the queue. */
+/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler
+ * for. Those are seen to when it is taken from the queue. */
 int64_t sys_yield(void)
 {
     struct Cpu *c = this_cpu();
@@ -796,7 +817,7 @@ int64_t sys_yield(void)
     e->env_tf.tf_rax = 0;
     now = read_tsc();
     timers_check(c, now);
-    next = exchange(c, e, now);
+    next = is_time_to_share(c, now) ? exchange_any(c, e, now) : exchange(c, e, now);
     if (!next)
         return 0;
     if (wants_check(next))
