@@ -7,6 +7,8 @@
  *     -c PROGRAM...    measure a program from its start to its end, name "command"
  *     -f N             measure opening one of N files of a directory, name "look-up"
  *     -r BYTES         measure reading a file of this size again, a KiB, name "read"
+ *     -w N             let N workers at once perform each service, see bench_cpus.c
+ *     -g N             count what N guests do, likewise
  */
 #include "bench.h"
 
@@ -188,6 +190,16 @@ static void user_page_fault(void)
     sys_page_unmap(0, (void *)UTEMP);
 }
 
+#define FRESH_PAGE ((void *)FRESH_PAGES)
+
+static void alloc_and_unmap(void)
+{
+    int r = sys_page_alloc(0, FRESH_PAGE, PTE_P | PTE_U | PTE_W);
+    if (r < 0)
+        panic("fresh page: %e", r);
+    sys_page_unmap(0, FRESH_PAGE);
+}
+
 static void fork_exit_wait(void)
 {
     envid_t child = fork();
@@ -241,14 +253,7 @@ static void read_cached_block(void)
         panic("cannot read /bin/sh");
 }
 
-static const struct Service {
-    const char *name;
-    size_t count;        /* samples, at most MAX_SAMPLES */
-    unsigned parts;      /* one call does it this many times */
-    void (*setup)(void); /* may be NULL */
-    void (*once)(void);
-    void (*teardown)(void); /* may be NULL */
-} services[] = {
+static const struct Service services[] = {
     { "null-syscall", MAX_SAMPLES, 1, NULL, null_syscall, NULL },
     { "yield", MAX_SAMPLES, 2, start_yielder, yield_twice, stop_partner },
     { "ipc-round-trip", MAX_SAMPLES, 1, start_echo, ipc_round_trip, stop_partner },
@@ -256,6 +261,7 @@ static const struct Service {
     { "page-fault-upcall", MAX_SAMPLES, 1, skip_faults, page_fault_upcall, NULL },
     { "demand-zero-page", MAX_SAMPLES, 1, take_faults, demand_zero_page, unmap_fresh_pages },
     { "user-page-fault", MAX_SAMPLES, 1, take_faults, user_page_fault, NULL },
+    { "alloc-unmap", MAX_SAMPLES, 1, NULL, alloc_and_unmap, NULL },
     { "read-cached-4k", MAX_SAMPLES, 1, NULL, read_cached_block, NULL },
     { "fork-exit-wait", MAX_SAMPLES, 1, NULL, fork_exit_wait, NULL },
     { "spawn-exit-wait", MAX_SAMPLES, 1, NULL, spawn_and_wait, NULL },
@@ -314,11 +320,17 @@ static bool is_wanted(const char *name, char **names)
     return *names == NULL;
 }
 
-static void measure_services(char **names)
+/* workers: at once; 0: this program alone, which measures each operation. */
+static void measure_services(char **names, uint64_t workers)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(services); i++)
-        if (is_wanted(services[i].name, names))
+    for (size_t i = 0; i < ARRAY_SIZE(services); i++) {
+        if (!is_wanted(services[i].name, names))
+            continue;
+        if (workers)
+            bench_workers(&services[i], workers);
+        else
             measure(&services[i]);
+    }
 }
 
 static void measure_command(char **argv)
@@ -344,17 +356,21 @@ static uint64_t number(const char *option)
 
 int umain(int argc, char **argv)
 {
-    uint64_t envs = 0, files = 0, bytes = 0;
+    uint64_t envs = 0, files = 0, bytes = 0, workers = 0, guests = 0;
     bool command = false;
     int c;
 
-    while (!command && (c = getopt(argc, argv, "e:f:r:c")) != -1) {
+    while (!command && (c = getopt(argc, argv, "e:f:r:w:g:c")) != -1) {
         if (c == 'e')
             envs = number("e");
         else if (c == 'f')
             files = number("f");
         else if (c == 'r')
             bytes = number("r");
+        else if (c == 'w')
+            workers = number("w");
+        else if (c == 'g')
+            guests = number("g");
         else if (c == 'c')
             command = true;
         else
@@ -365,10 +381,12 @@ int umain(int argc, char **argv)
         bench_directory(files);
     if (bytes)
         bench_read(bytes);
+    if (guests)
+        bench_guests(guests);
     if (command && argv[optind])
         measure_command(argv + optind);
-    else if (!files && !bytes)
-        measure_services(argv + optind);
+    else if (!files && !bytes && !guests)
+        measure_services(argv + optind, workers);
     stop_sleepers(envs);
     return 0;
 }
