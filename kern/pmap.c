@@ -37,38 +37,44 @@ uint64_t *pml4_walk_create(uint64_t *table, uintptr_t va)
     return &table[PTX(va, 0)];
 }
 
-static void __attribute__((noinline)) tlb_invalidate_remote(physaddr_t cr3)
+/* Flush e's tables on the other CPU that may have them loaded: the one that e has, or had last. */
+static void __attribute__((noinline)) tlb_invalidate_remote(const struct Env *e)
 {
+    struct Cpu *c;
+
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the entry first, then who has the tables */
-    for (uint32_t i = 0; i < ncpu; i++)
-        if (&cpus[i] != this_cpu() && cpus[i].cpu_cr3 == cr3)
-            cpu_flush_remote(&cpus[i]);
+    c = &cpus[READ_ONCE(e->env_cpunum)];
+    if (READ_ONCE(c->cpu_cr3) == e->env_cr3)
+        cpu_flush_remote(c);
 }
 
-/* Drop va's translation where these tables are loaded. That is on one CPU at most, since an env
- * may run on another CPU only after its tables are no longer loaded here (kern/sched.c). The entry
- * has been changed before. */
-static inline void tlb_invalidate(const uint64_t *pml4, uintptr_t va)
+/* Drop va's translation where these tables, of owner, are loaded. That is on one CPU at most, since
+ * an env may run on another CPU only after its tables are no longer loaded here (kern/sched.c). The
+ * entry has been changed before, so a CPU that loads them from now on finds it so. owner NULL: no
+ * other CPU has them. */
+ALWAYS_INLINE void tlb_invalidate(const struct Env *owner, const uint64_t *pml4, uintptr_t va)
 {
     if (KADDR(this_cpu()->cpu_cr3) == pml4)
         invlpg((void *)va);
-    else if (ncpu > 1)
-        tlb_invalidate_remote(PADDR(pml4));
+    else if (owner && ncpu > 1)
+        tlb_invalidate_remote(owner);
 }
 
-bool pte_unmap(uint64_t *pml4, uint64_t *pte, uintptr_t va)
+ALWAYS_INLINE bool entry_clear(const struct Env *owner, const uint64_t *pml4, uint64_t *pte,
+                               uintptr_t va)
 {
     uint64_t old = *pte;
 
     if (!(old & PTE_P))
         return false;
     *pte = 0;
-    tlb_invalidate(pml4, va);
+    tlb_invalidate(owner, pml4, va);
     page_decref(pa2page(PTE_ADDR(old)));
     return true;
 }
 
-bool pte_map(uint64_t *pml4, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm)
+ALWAYS_INLINE bool entry_set(const struct Env *owner, const uint64_t *pml4, uint64_t *pte,
+                             uintptr_t va, struct PageInfo *pp, uint64_t perm)
 {
     uint64_t old = *pte;
 
@@ -77,9 +83,19 @@ bool pte_map(uint64_t *pml4, uint64_t *pte, uintptr_t va, struct PageInfo *pp, u
     *pte = page2pa(pp) | perm | PTE_P;
     if (!(old & PTE_P))
         return false;
-    tlb_invalidate(pml4, va);
+    tlb_invalidate(owner, pml4, va);
     page_decref(pa2page(PTE_ADDR(old)));
     return true;
+}
+
+bool pte_unmap(const struct Env *e, uint64_t *pte, uintptr_t va)
+{
+    return entry_clear(e, e->env_pml4, pte, va);
+}
+
+bool pte_map(const struct Env *e, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm)
+{
+    return entry_set(e, e->env_pml4, pte, va, pp, perm);
 }
 
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
@@ -89,7 +105,7 @@ int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm
     if (!pte)
         return -E_NO_MEM;
     page_incref(pp); /* first, in case pp is what is mapped there now */
-    return pte_map(pml4, pte, va, pp, perm);
+    return entry_set(NULL, pml4, pte, va, pp, perm);
 }
 
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
@@ -105,7 +121,7 @@ bool page_remove(uint64_t *pml4, uintptr_t va)
 {
     uint64_t *pte = pml4_walk(pml4, va, false);
 
-    return pte && pte_unmap(pml4, pte, va);
+    return pte && entry_clear(NULL, pml4, pte, va);
 }
 
 uint64_t *pml4_new(void)

@@ -104,18 +104,19 @@ ALWAYS_INLINE uint64_t *pml4_walk(uint64_t *pml4, uintptr_t va, bool create)
         return &table[PTX(va, 0)];
     return create ? pml4_walk_create(pml4, va) : NULL;
 }
-/* Map pp at va with perm | PTE_P, replacing what was there. Takes a reference. Returns 1 if
- * something was there, 0 if not, or -E_NO_MEM. */
+/* Map pp at va with perm | PTE_P, replacing what was there. Takes a reference. No other CPU may
+ * have these tables loaded. Returns 1 if something was there, 0 if not, or -E_NO_MEM. */
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm);
 /* The frame mapped at va or NULL; *pte gets the entry if pte is not NULL. */
 struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte);
-/* Unmap va if it is mapped; drops the reference and flushes the TLB entry. Returns
+/* Unmap va if it is mapped; drops the reference and flushes the TLB entry. Likewise. Returns
  * whether it was. */
 bool page_remove(uint64_t *pml4, uintptr_t va);
-/* The same two for who has the page-table entry of va. The mapping takes over a reference of the
- * caller's; both return whether something was mapped there before. */
-bool pte_map(uint64_t *pml4, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm);
-bool pte_unmap(uint64_t *pml4, uint64_t *pte, uintptr_t va);
+/* The same two for who has the page-table entry of va in e's tables, which may be loaded anywhere.
+ * The mapping takes over a reference of the caller's; both return whether something was mapped
+ * there before. */
+bool pte_map(const struct Env *e, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm);
+bool pte_unmap(const struct Env *e, uint64_t *pte, uintptr_t va);
 /* Map [va, va+size) to pa in the kernel's tables, 4 KiB granularity, at boot. Panics without
  * memory. */
 void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);

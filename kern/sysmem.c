@@ -52,7 +52,7 @@ static inline int env_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uin
         return -E_NO_MEM;
     if (perm & PTE_W)
         perm |= PTE_NX;
-    e->env_pages += !pte_map(e->env_pml4, pte, va, pp, perm);
+    e->env_pages += !pte_map(e, pte, va, pp, perm);
     return 0;
 }
 
@@ -71,7 +71,7 @@ static inline void env_unmap(struct Env *e, uintptr_t va)
     uint64_t *pte = env_pte(e, va, false);
 
     if (pte)
-        e->env_pages -= pte_unmap(e->env_pml4, pte, va);
+        e->env_pages -= pte_unmap(e, pte, va);
 }
 
 void env_page_drop(struct Env *e, uintptr_t va)
