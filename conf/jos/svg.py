@@ -2,9 +2,9 @@
 
 import math
 from html import escape
-from typing import List
+from typing import List, Tuple
 
-from .curves import Chart, Curve
+from .curves import Chart, Curve, factor_words
 
 COLUMNS = 2
 PLOT_W, PLOT_H = 360, 240
@@ -21,7 +21,7 @@ def decades(values: List[int]) -> List[int]:
     return [10**n for n in range(low, high + 1)]
 
 
-def position(value: int, low: int, high: int, length: float) -> float:
+def position(value: float, low: int, high: int, length: float) -> float:
     return (math.log10(max(value, 1)) - math.log10(low)) / (math.log10(high) - math.log10(low)) * length
 
 
@@ -36,7 +36,15 @@ def line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
     return f"<line x1='{x1:.1f}' y1='{y1:.1f}' x2='{x2:.1f}' y2='{y2:.1f}' stroke='{colour}'/>"
 
 
-def legend_words(curve: Curve) -> str:
+def drawn(curve: Curve, relative: bool) -> List[Tuple[int, float]]:
+    """The points as the plot has them."""
+    unit = curve.points[0][1] if relative else 1
+    return [(x, y / unit) for x, y in curve.points]
+
+
+def legend_words(curve: Curve, relative: bool) -> str:
+    if relative:
+        return f"{curve.name}: {factor_words(curve)}"
     first, last = curve.points[0][1], curve.points[-1][1]
     return f"{curve.name}: {first:,} to {last:,} {curve.unit}"
 
@@ -44,7 +52,8 @@ def legend_words(curve: Curve) -> str:
 def draw(chart: Chart, x0: float, y0: float) -> List[str]:
     """One chart, whose plot has its upper left corner at (x0, y0)."""
     xs = [x for x, _ in chart.curves[0].points]
-    ys = decades([y for curve in chart.curves for _, y in curve.points])
+    # With CPUs, so that twice as many doing twice as much is the diagonal.
+    ys = xs if chart.relative else decades([y for curve in chart.curves for _, y in curve.points])
     out = [text(x0 + PLOT_W / 2, y0 - 12, chart.title, 14, more=" font-weight='bold'")]
     for y in ys:
         at = y0 + PLOT_H - position(y, ys[0], ys[-1], PLOT_H)
@@ -57,19 +66,20 @@ def draw(chart: Chart, x0: float, y0: float) -> List[str]:
     out += [line(x0, y0, x0, y0 + PLOT_H, "#000000")]
     out += [text(x0 + PLOT_W / 2, y0 + PLOT_H + 34, chart.axis)]
     middle = y0 + PLOT_H / 2
-    out += [text(x0 - 52, middle, chart.curves[0].unit, more=f" transform='rotate(-90 {x0 - 52} {middle})'")]
+    unit = "times one CPU" if chart.relative else chart.curves[0].unit
+    out += [text(x0 - 52, middle, unit, more=f" transform='rotate(-90 {x0 - 52} {middle})'")]
     for n, curve in enumerate(chart.curves):
         colour = COLOURS[n % len(COLOURS)]
         places = [
             (x0 + position(x, xs[0], xs[-1], PLOT_W), y0 + PLOT_H - position(y, ys[0], ys[-1], PLOT_H))
-            for x, y in curve.points
+            for x, y in drawn(curve, chart.relative)
         ]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         out += [f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>"]
         out += [f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3' fill='{colour}'/>" for x, y in places]
         at = y0 + PLOT_H + BOTTOM + 10 + n * LEGEND_LINE
         out += [f"<rect x='{x0}' y='{at - 6:.1f}' width='14' height='4' fill='{colour}'/>"]
-        out += [text(x0 + 20, at, legend_words(curve), anchor="start")]
+        out += [text(x0 + 20, at, legend_words(curve, chart.relative), anchor="start")]
     return out
 
 
