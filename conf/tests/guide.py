@@ -245,6 +245,8 @@ def names(bench: Bench) -> None:
         for line, words, is_message in guide.spans(path):
             if not (known.is_message(words) if is_message else known.knows(words)):
                 unknown.append(f"doc/lab/{path.name}:{line}: {words}")
+    for block in (block for block in all_blocks() if block.kind == "diagram"):
+        unknown += [f"{block.where}: {word}" for word in student.unknown_in("\n".join(block.lines))]
     for piece in PIECES.values():
         for text in (*piece.task, *piece.read, *piece.hints):
             unknown += [f"{piece.name} in conf/lab/pieces.py: {word}" for word in student.unknown_in(text)]
