@@ -471,6 +471,8 @@ CHALLENGES = (
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "
             "and an exit does not put it there.",
+            "An IRET that faults may have ended the blocking of NMIs already (INTR_NMI_UNBLOCKED). "
+            "If the guest is to try it again, block_nmis_again.",
         ),
         ("g",),
     ),
