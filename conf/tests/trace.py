@@ -90,7 +90,7 @@ def inside(bench: Bench) -> None:
     session.ready().send(DETACH_KEY)
     session.until(HOS, 30)
     text = session.sh("vmm kill idle", 60)
-    check_match(r"#0 +\w+ sched_next\+0x\w+ \(sched\.c:\d+\)\n.* HLT instruction; sleeps until", text)
+    check_match(r"#0 +\w+ idle\+0x\w+ \(sched\.c:\d+\)\n.* HLT instruction; sleeps until", text)
     check_that(len(re.findall(r"^ +\d+ +\d+ \w{16} ", text, re.M)) == 3, "three exits", text)
     with bench.machine("kill-2cpus", Bochs, cmdline="graded", cpus=2) as machine:
         for name in ("spin", "paused"):
