@@ -230,9 +230,9 @@ struct Env *env_file_server(void)
 
 /*
  * The end of an env, in three steps. end_mark takes it off everything that could make it run;
- * finish gives its memory back, without env_table_lock; env_gone makes it a zombie or forgets it. An
- * env that runs on another CPU begins its end there. Those that cannot go on without it, its guests
- * and the children that only it could start, end with it, and before it does.
+ * finish gives its memory back, without env_table_lock; env_gone makes it a zombie or forgets it.
+ * An env that runs on another CPU begins its end there. Those that cannot go on without it, its
+ * guests and the children that only it could start, end with it, and before it does.
  */
 
 /* e, which is locked, goes from everything that could make it run. false: it has ended already, or
@@ -344,8 +344,8 @@ static void tell_parent(struct Env *parent, envid_t child)
     env_unlock(parent);
 }
 
-/* The last step, for e and then for each parent whose end has waited for this one. env_table_lock is
- * held. */
+/* The last step, for e and then for each parent whose end has waited for this one. env_table_lock
+ * is held. */
 static void env_gone(struct Env *e)
 {
     while (e && e->env_status == ENV_DYING && e->env_freed && !e->env_child) {

@@ -31,8 +31,8 @@ static inline struct Env *env_slot(envid_t id)
     return e;
 }
 
-/* e's own element of an array of NENV locks, without a division: envs are nine slots apart, and nine
- * is odd. (Number times size is written so that it takes a shift and a mask.) */
+/* e's own element of an array of NENV locks, without a division: envs are nine slots apart, and
+ * nine is odd. (Number times size is written so that it takes a shift and a mask.) */
 ALWAYS_INLINE struct spinlock *env_own_lock(struct spinlock *locks, const struct Env *e)
 {
     size_t size = sizeof(*locks);
@@ -137,8 +137,8 @@ static inline void env_fpu_save(void)
 
 /* At boot: this env is the file server. */
 void env_is_file_server(const struct Env *e);
-/* The env of the file server, or NULL: it has ended, or was not started. Takes no lock: its slot may
- * have another owner by the time it is used. */
+/* The env of the file server, or NULL: it has ended, or was not started. Takes no lock: its slot
+ * may have another owner by the time it is used. */
 struct Env *env_file_server(void);
 
 /* ---- kern/sched.c: run queues and waiting ---- */
@@ -213,8 +213,8 @@ void sched_wake(struct Env *e);
 /* The same, and e runs on this CPU as soon as that can leave what it does now: for what a person,
  * or a device, waits for. */
 void sched_wake_at_once(struct Env *e);
-/* End e's wait as sched_wake does (it is on no list of senders any more), but leave it to the caller to run or queue it. false: e is still
- * on a CPU, and nothing is left to do. */
+/* End e's wait as sched_wake does (it is on no list of senders any more), but leave it to the
+ * caller to run or queue it. false: e is still on a CPU, and nothing is left to do. */
 ALWAYS_INLINE bool sched_unblock(struct Env *e)
 {
     WRITE_ONCE(e->env_wait, WAIT_NONE);

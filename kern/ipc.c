@@ -1,9 +1,9 @@
 /*
- * Messages between envs: a 64-bit value and possibly a page. A receiver finds them in its registers:
- * value in RDX, sender in RSI, permission of the page in RDI (0: none came). A sender that finds no
- * receiver waits in the receiver's senders list, whose lock is the receiver's. A receiver that wants
- * to hear one env only notes that there (env_awaited), so the end of an env wakes everybody who
- * depends on it.
+ * Messages between envs: a 64-bit value and possibly a page. A receiver finds them in its
+ * registers: value in RDX, sender in RSI, permission of the page in RDI (0: none came). A sender
+ * that finds no receiver waits in the receiver's senders list, whose lock is the receiver's. A
+ * receiver that wants to hear one env only notes that there (env_awaited), so the end of an env
+ * wakes everybody who depends on it.
  */
 #include <inc/error.h>
 #include <kern/cpu.h>
@@ -76,8 +76,8 @@ static inline bool is_living(const struct Env *e, envid_t id)
 }
 
 /* The rest of try_deliver, if `to` is not waiting for a message of this sender. */
-static int __attribute__((noinline)) not_receiving(struct Env *to, envid_t id,
-                                                   const struct Message *m)
+static int __attribute__((noinline))
+not_receiving(struct Env *to, envid_t id, const struct Message *m)
 {
     if (!is_living(to, id))
         return -E_BAD_ENV;
@@ -85,8 +85,8 @@ static int __attribute__((noinline)) not_receiving(struct Env *to, envid_t id,
 }
 
 /* Deliver now if `to`, the slot of this id, which is locked, has a receiver that is ready.
- * -E_IPC_NOT_RECV if not; -E_BAD_ENV: no such env. A receiver that could run here right away goes to
- * *next instead of the run queue, and the caller has to see to it. */
+ * -E_IPC_NOT_RECV if not; -E_BAD_ENV: no such env. A receiver that could run here right away goes
+ * to *next instead of the run queue, and the caller has to see to it. */
 ALWAYS_INLINE int try_deliver(struct Env *to, envid_t id, struct Message *m, struct Env **next)
 {
     int r;
@@ -120,9 +120,9 @@ ALWAYS_INLINE void message_drop(struct Message *m)
         page_decref(m->page);
 }
 
-/* The current env e and `to` are locked, and are unlocked here. If e was blocked, leave it: for next
- * if there is one (which is `to`), which then runs on in the same time slice. Returns to an env that
- * goes on. */
+/* The current env e and `to` are locked, and are unlocked here. If e was blocked, leave it: for
+ * next if there is one (which is `to`), which then runs on in the same time slice. Returns to an
+ * env that goes on. */
 ALWAYS_INLINE void depart(struct Env *e, struct Env *to, struct Env *next, bool blocked)
 {
     if (next && blocked)
@@ -263,8 +263,8 @@ void ipc_guest_wait(struct Env *g, struct Env *to)
     sched_block_env(g, WAIT_HOSTRECV, 0);
 }
 
-/* A queued sender's call is over: it goes on, or, after a sys_ipc_call whose message `by` has taken,
- * waits for the answer. It and `by` are locked. */
+/* A queued sender's call is over: it goes on, or, after a sys_ipc_call whose message `by` has
+ * taken, waits for the answer. It and `by` are locked. */
 static void sender_done(struct Env *s, struct Env *by, int result)
 {
     envlist_remove(s);
@@ -334,8 +334,8 @@ static bool take_queued(struct Env *e, envid_t from)
     return false;
 }
 
-/* The current env e, which is locked, blocks until a message comes from anybody (sender is NULL), or
- * from this living env, which is locked, too. */
+/* The current env e, which is locked, blocks until a message comes from anybody (sender is NULL),
+ * or from this living env, which is locked, too. */
 ALWAYS_INLINE void await_message(struct Env *e, uintptr_t dstva, struct Env *sender)
 {
     e->env_ipc_dstva = dstva;

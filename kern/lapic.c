@@ -127,8 +127,8 @@ uint32_t lapic_id(void)
 static void send(uint32_t apicid, uint32_t command)
 {
     if (x2apic) {
-        /* What the other CPU is to find there has to be visible before: this WRMSR does not wait for
-         * stores (SDM "MSR Access in x2APIC Mode"). */
+        /* What the other CPU is to find there has to be visible before: this WRMSR does not wait
+         * for stores (SDM "MSR Access in x2APIC Mode"). */
         asm volatile("mfence; lfence" : : : "memory");
         wrmsr(MSR_X2APIC + APIC_ICR, (uint64_t)apicid << X2ICR_DEST_SHIFT | command);
         return;

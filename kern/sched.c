@@ -93,8 +93,8 @@ static struct Env *first_expired(struct Cpu *c, uint64_t now)
     return e;
 }
 
-/* Some deadlines have come. An env is locked before the queue, so it may have been woken by somebody
- * else, and even have gone to sleep again, before it is locked here. */
+/* Some deadlines have come. An env is locked before the queue, so it may have been woken by
+ * somebody else, and even have gone to sleep again, before it is locked here. */
 static void __attribute__((noinline)) timers_expire(struct Cpu *c, uint64_t now)
 {
     struct Env *e;
@@ -152,8 +152,8 @@ void sched_arm_timer(void)
     lapic_timer_set(deadline);
 }
 
-/* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that is
- * early enough stays, here as in sched_arm_timer. */
+/* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that
+ * is early enough stays, here as in sched_arm_timer. */
 ALWAYS_INLINE void slice_start(struct Cpu *c, uint64_t now)
 {
     c->cpu_preempt = c->cpu_slice_over = false;
@@ -254,8 +254,8 @@ ALWAYS_INLINE void enqueue(struct Cpu *c, struct Env *e, uint64_t now)
     envlist_append(&c->cpu_queue, e);
 }
 
-/* The next env of the queue of CPU `from`, which is locked, for this CPU, c; NULL: it is empty. From
- * here on it is this CPU's current env. */
+/* The next env of the queue of CPU `from`, which is locked, for this CPU, c; NULL: it is empty.
+ * From here on it is this CPU's current env. */
 ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
 {
     struct Env *e = from->cpu_queue.head;
@@ -401,8 +401,8 @@ void sched_pause(struct Env *e, bool paused)
     env_lock(e);
     if (paused && sched_mark(e, ENV_MARK_PAUSED) == SCHED_QUEUED)
         WRITE_ONCE(e->env_wait, WAIT_PAUSE);
-    WRITE_ONCE(e->env_marks, paused ? e->env_marks | ENV_MARK_PAUSED
-                                    : e->env_marks & ~ENV_MARK_PAUSED);
+    WRITE_ONCE(e->env_marks,
+               paused ? e->env_marks | ENV_MARK_PAUSED : e->env_marks & ~ENV_MARK_PAUSED);
     if (!paused && e->env_wait == WAIT_PAUSE)
         sched_wake(e);
     env_unlock(e);
@@ -636,8 +636,8 @@ static bool __attribute__((noinline)) settle(struct Env *e)
     return true;
 }
 
-/* Could the current env e go on? If not, it is locked. Marks that come later come with an interrupt,
- * or before e is taken from a queue. */
+/* Could the current env e go on? If not, it is locked. Marks that come later come with an
+ * interrupt, or before e is taken from a queue. */
 static inline bool could_go_on(struct Env *e)
 {
     bool runs = __atomic_load_n(&e->env_status, __ATOMIC_ACQUIRE) == ENV_RUNNING;
@@ -647,7 +647,8 @@ static inline bool could_go_on(struct Env *e)
 
 /* The current env e, which waits, leaves the CPU to the next one of this queue, if there is one. e
  * is unlocked. */
-static struct Env *__attribute__((noinline)) leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
+static struct Env *__attribute__((noinline))
+leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
 {
     struct Env *next;
 
@@ -681,7 +682,8 @@ ALWAYS_INLINE struct Env *exchange(struct Cpu *c, struct Env *e, uint64_t now)
 }
 
 /* The same for who has waited longest on any queue. */
-static struct Env *__attribute__((noinline)) exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
+static struct Env *__attribute__((noinline))
+exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
 {
     struct Env *next = take_from_any(c);
 
@@ -726,9 +728,9 @@ static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
     return e;
 }
 
-/* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it, and
- * the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is locked
- * meanwhile. */
+/* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it,
+ * and the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is
+ * locked meanwhile. */
 static struct Env *__attribute__((noinline)) check_taken(struct Cpu *c, struct Env *e, uint64_t now)
 {
     env_lock(e);
@@ -745,7 +747,8 @@ static inline bool wants_check(const struct Env *e)
 }
 
 /* The current env, if there was one, has left the CPU to next, or to nobody (NULL). */
-static void __attribute__((noreturn, noinline)) run_next(struct Cpu *c, struct Env *next, uint64_t now)
+static void __attribute__((noreturn, noinline))
+run_next(struct Cpu *c, struct Env *next, uint64_t now)
 {
     struct Env *e = NULL;
 
@@ -783,8 +786,8 @@ void sched_next(void)
     run_next(c, next, now);
 }
 
-/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler for.
- * Those are seen to when it is taken from the queue. */
+/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler
+ * for. Those are seen to when it is taken from the queue. */
 int64_t sys_yield(void)
 {
     struct Cpu *c = this_cpu();

@@ -12,7 +12,8 @@
 static int64_t ask(uint64_t value)
 {
     struct IpcMessage m;
-    int r = sys_ipc_call(ipc_find_env(ENV_TYPE_FS), value, (void *)UTEMP, PERM_RW, (void *)UTOP, &m);
+    int r =
+        sys_ipc_call(ipc_find_env(ENV_TYPE_FS), value, (void *)UTEMP, PERM_RW, (void *)UTOP, &m);
     return r < 0 ? r : (int64_t)m.value;
 }
 

@@ -76,7 +76,8 @@ void chain_at_end(struct Guest *g)
 }
 
 /* The chain of a guest that lives, and has no CPU now: its VMCS is borrowed. Its env is locked, so
- * it gets none meanwhile (kern/sched.c, check_taken); VMX operation is on. false: it has not run yet. */
+ * it gets none meanwhile (kern/sched.c, check_taken); VMX operation is on. false: it has not run
+ * yet. */
 static bool borrow_and_walk(struct Guest *g, struct GuestChain *c)
 {
     struct Cpu *cpu = this_cpu();

@@ -9,10 +9,10 @@
 #include <kern/platform.h>
 
 /*
- * Longest stay in a guest that has interrupts off, in us, and at least in ticks. The host's interrupts
- * exit by themselves, whatever the guest's RFLAGS.IF (SDM "Pin-Based VM-Execution Controls"); but
- * Bochs lets none out of a guest that it has entered with IF clear. There they come at the end of the
- * stay, and a person at hOS's console is not to wait for long.
+ * Longest stay in a guest that has interrupts off, in us, and at least in ticks. The host's
+ * interrupts exit by themselves, whatever the guest's RFLAGS.IF (SDM "Pin-Based VM-Execution
+ * Controls"); but Bochs lets none out of a guest that it has entered with IF clear. There they come
+ * at the end of the stay, and a person at hOS's console is not to wait for long.
  */
 #define MAX_STAY_US    1600
 #define MAX_STAY_TICKS 32000ul

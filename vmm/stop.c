@@ -179,8 +179,8 @@ static inline enum GuestEvent next_event(const struct Guest *g, struct Env *moni
 }
 
 /* Nothing is there: wait, and leave the CPU to the guest (if it is ready to go on), or to anybody.
- * After the wake-up the call is executed again, unless sched_finish has completed it; the answer has
- * been applied, which the state says. Both are unlocked. */
+ * After the wake-up the call is executed again, unless sched_finish has completed it; the answer
+ * has been applied, which the state says. Both are unlocked. */
 ALWAYS_INLINE void __attribute__((noreturn))
 await_event(struct Env *monitor, struct Env *guest, bool console, bool is_ready)
 {
