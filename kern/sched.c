@@ -606,7 +606,7 @@ void sched_handoff(struct Env *next)
     WRITE_ONCE(next->env_status, ENV_RUNNING);
     WRITE_ONCE(next->env_cpunum, c->cpu_num);
     WRITE_ONCE(c->cpu_env, next);
-    load_memory(c, next);
+    cpu_set_cr3(c, next->env_cr3); /* the two are not both guests, so it is another one */
     env_unlock(next);
     env_unlock(e);
     run(c, next);

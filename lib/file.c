@@ -29,8 +29,9 @@ static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
     if (fs_env == 0)
         return -E_IO;
     struct IpcMessage answer;
-    int r = sys_ipc_call(fs_env, value, req, PERM_RW, dstva ? dstva : (void *)UTOP, &answer);
-    if (r < 0)
+    int r = receiving_call(SYS_ipc_call, fs_env, value, (uintptr_t)req, PERM_RW,
+                           dstva ? (uintptr_t)dstva : UTOP, &answer);
+    if (r != 0)
         return r == -E_BAD_ENV ? -E_IO : r;
     return (int)answer.value;
 }

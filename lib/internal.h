@@ -87,4 +87,21 @@ int fd_make(const struct Dev *dev, uint32_t omode, struct Fd **store);
 /* Unmap the descriptor page, then its data page. */
 void fd_release(struct Fd *fd);
 
+/* ---- syscall.c ---- */
+/* A system call that brings a message, which the kernel leaves in registers. */
+static inline int receiving_call(int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+                                 uint64_t a5, struct IpcMessage *m)
+{
+    register uint64_t r10 asm("r10") = a4;
+    register uint64_t r8 asm("r8") = a5;
+    int ret;
+    asm volatile("syscall"
+                 : "=a"(ret), "+D"(a1), "+S"(a2), "+d"(a3)
+                 : "a"(nr), "r"(r10), "r"(r8)
+                 : "rcx", "r11", "memory");
+    if (ret == 0 && m)
+        *m = (struct IpcMessage){ .value = a3, .perm = a1, .from = a2 };
+    return ret;
+}
+
 #endif

@@ -2,7 +2,7 @@
  * System call stubs; inc/lib.h has the contracts. SYSCALL takes the number in RAX and arguments in
  * RDI, RSI, RDX, R10 and R8, and overwrites RCX and R11.
  */
-#include <inc/lib.h>
+#include "internal.h"
 
 static inline int64_t call3(int nr, uint64_t a1, uint64_t a2, uint64_t a3)
 {
@@ -130,22 +130,6 @@ int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm)
 int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm)
 {
     return call5(SYS_ipc_send, to, value, (uintptr_t)page, perm, 0);
-}
-
-/* A call that brings a message, which the kernel leaves in registers. */
-static inline int receiving_call(int nr, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
-                                 uint64_t a5, struct IpcMessage *m)
-{
-    register uint64_t r10 asm("r10") = a4;
-    register uint64_t r8 asm("r8") = a5;
-    int64_t ret;
-    asm volatile("syscall"
-                 : "=a"(ret), "+D"(a1), "+S"(a2), "+d"(a3)
-                 : "a"(nr), "r"(r10), "r"(r8)
-                 : "rcx", "r11", "memory");
-    if (ret == 0 && m)
-        *m = (struct IpcMessage){ .value = a3, .perm = a1, .from = a2 };
-    return ret;
 }
 
 int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
