@@ -24,7 +24,7 @@ struct Cpu {
     volatile physaddr_t cpu_cr3;      /* address space that is loaded; set before CR3 is */
     volatile uint32_t cpu_flush_req;  /* TLB flushes that other CPUs asked for, */
     volatile uint32_t cpu_flush_done; /* and that were done */
-    struct spinlock cpu_queue_lock;   /* protects cpu_queue, and who of it gets a CPU */
+    struct spinlock cpu_queue_lock;   /* protects cpu_queue, and which of it gets a CPU */
     struct EnvList cpu_queue;         /* runnable envs */
     struct spinlock cpu_timer_lock;   /* protects the next two */
     struct Env *cpu_timers;           /* envs with a deadline that blocked here, earliest first */
@@ -37,6 +37,7 @@ struct Cpu {
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
     bool cpu_slice_over;         /* that time has come while somebody waited; or cpu_preempt */
     bool cpu_preempt;            /* somebody became runnable who is to run at once */
+    uint64_t cpu_share_at; /* TSC from which on the next env is who has waited longest anywhere */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
     bool cpu_vmx_on;     /* vmm/: in VMX root operation */

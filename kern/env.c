@@ -235,16 +235,17 @@ struct Env *env_file_server(void)
  * guests and the children that only it could start, end with it, and before it does.
  */
 
-/* e, which is locked, goes from everything that could make it run. false: it has ended already, or
+/* Take e, which is locked, off everything that could make it run. false: it has ended already, or
  * is to end on its own CPU. */
 static bool end_running(struct Env *e, int status)
 {
-    ipc_leave_senders(e); /* first, since it may unlock e in between */
-    if (!env_is_alive(e))
-        return false;
-    e->env_exit = status & 0xff;
-    if (e != curenv && sched_mark(e, ENV_MARK_KILLED) == SCHED_HAS_CPU)
-        return false;
+    do {
+        if (!env_is_alive(e))
+            return false;
+        e->env_exit = status & 0xff;
+        if (e != curenv && sched_mark(e, ENV_MARK_KILLED) == SCHED_HAS_CPU)
+            return false;
+    } while (!ipc_leave_senders(e)); /* e was let go of, and may be elsewhere now */
     WRITE_ONCE(e->env_status, ENV_DYING);
     WRITE_ONCE(e->env_wait, WAIT_NONE);
     sched_forget(e);

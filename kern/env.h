@@ -67,7 +67,7 @@ ALWAYS_INLINE void env_unlock(const struct Env *e)
 bool env_lock_both(const struct Env *held, const struct Env *e) __attribute__((cold));
 
 /* Lock e besides `held`. false: that was let go of in between, and is locked again; what was known
- * of it may be over. */
+ * of it may no longer hold. */
 ALWAYS_INLINE bool env_lock_also(const struct Env *held, const struct Env *e)
 {
     return __builtin_expect(spin_trylock(env_own_lock(env_locks, e)), 1) || env_lock_both(held, e);
@@ -147,7 +147,7 @@ struct Env *env_file_server(void);
  * Every CPU has a queue of runnable envs; one that has nothing to do takes from the others'. An env
  * belongs to the CPU env_cpunum, on whose queue or on which it is. Whether it is ENV_RUNNABLE or
  * ENV_RUNNING, and where, changes under that CPU's cpu_queue_lock; that it begins to wait, and is
- * woken, under its own lock (env_wait is not WAIT_NONE just while it waits).
+ * woken, under its own lock (env_wait is not WAIT_NONE exactly while it waits).
  *
  * How a system call waits: with the current env locked it checks its condition, sets what its
  * caller is to find in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it
@@ -210,8 +210,8 @@ static inline void sched_finish(struct Env *e, int64_t result)
 }
 /* Wake e from whatever it waits for; does nothing if it waits for nothing (WAIT_NONE). */
 void sched_wake(struct Env *e);
-/* The same, and e runs on this CPU as soon as that can leave what it does now: for what a person,
- * or a device, waits for. */
+/* The same, and e runs on this CPU as soon as that can leave what it does now: for envs that serve
+ * a person or a device. */
 void sched_wake_at_once(struct Env *e);
 /* End e's wait as sched_wake does (it is on no list of senders any more), but leave it to the
  * caller to run or queue it. false: e is still on a CPU, and nothing is left to do. */
@@ -232,7 +232,7 @@ void sched_handoff(struct Env *e) __attribute__((noreturn));
 enum SchedPlace {
     SCHED_WAITS,   /* it was ENV_NOT_RUNNABLE, or has ended: nothing was done */
     SCHED_QUEUED,  /* it was on a run queue, and is ENV_NOT_RUNNABLE now */
-    SCHED_HAS_CPU, /* it has the mark */
+    SCHED_HAS_CPU, /* it has the mark; or is on a run queue, and to be ended when it gets a CPU */
 };
 /* Take e off the run queue, or if it has a CPU, leave a mark (ENV_MARK_*) for the scheduler and
  * interrupt that CPU. */
@@ -285,9 +285,9 @@ uint64_t sched_deadline(void);
 /* Called when e, which is ENV_DYING, goes away: wakes its blocked senders and those who wait to
  * receive from it. env_table_lock is held. */
 void ipc_env_gone(struct Env *e);
-/* Take e off the senders of the env it waits for, if it is there. e is locked, and may be unlocked
- * in between. */
-void ipc_leave_senders(struct Env *e);
+/* Take e, which is locked and has no CPU, off the senders of the env it waits for, if it is there.
+ * false, and nothing is done: e was let go of in between. */
+bool ipc_leave_senders(struct Env *e);
 /*
  * IPC on behalf of the current env, a guest g in VMX_VMCALL_IPCSEND: send pp (NULL: no page) to the
  * file server `to`. Returns 0: delivered; 1: g was queued and blocked (WAIT_HOSTSEND), call

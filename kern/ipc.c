@@ -287,7 +287,7 @@ static void sender_done(struct Env *s, struct Env *by, int result)
 
 /* The current env e takes the message of queued sender s; both are locked. A sender whose page has
  * gone meanwhile gets the error. */
-static int take_from(struct Env *e, struct Env *s)
+static int take_queued_from(struct Env *e, struct Env *s)
 {
     struct Message m = { s, s->env_ipc_send_value, s->env_ipc_send_page, s->env_ipc_send_perm };
     int r = 0;
@@ -326,7 +326,7 @@ static bool take_queued(struct Env *e, envid_t from)
     struct Env *s;
 
     while ((s = lock_sender(e, from))) {
-        int r = take_from(e, s);
+        int r = take_queued_from(e, s);
         env_unlock(s);
         if (r == 0)
             return true;
@@ -361,7 +361,7 @@ static int receive_from(struct Env *e, uintptr_t dstva, struct Env *sender, envi
     e->env_ipc_dstva = dstva;
     if (!is_living(sender, id))
         return -E_BAD_ENV;
-    if (sender->env_on == &e->env_senders && take_from(e, sender) == 0)
+    if (sender->env_on == &e->env_senders && take_queued_from(e, sender) == 0)
         return 0;
     await_message(e, dstva, sender);
     return 1;
@@ -484,25 +484,27 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
 /* ---- The end of an env ---- */
 
 /* An env is on the list of senders of env_wait_id, if on any. */
-void ipc_leave_senders(struct Env *e)
+bool ipc_leave_senders(struct Env *e)
 {
-    while (e->env_wait == WAIT_SEND || e->env_wait == WAIT_CALL || e->env_wait == WAIT_HOSTSEND) {
+    if (e->env_wait == WAIT_SEND || e->env_wait == WAIT_CALL || e->env_wait == WAIT_HOSTSEND) {
         struct Env *to = env_slot(e->env_wait_id);
         bool sure = env_lock_also(e, to);
-        if (sure) {
+        if (sure)
             envlist_remove(e);
-            WRITE_ONCE(e->env_wait, WAIT_NONE);
-        }
         env_unlock(to);
+        if (!sure)
+            return false;
+        WRITE_ONCE(e->env_wait, WAIT_NONE);
     }
     if (e->env_ipc_send_page) {
         page_decref(e->env_ipc_send_page);
         e->env_ipc_send_page = NULL;
     }
+    return true;
 }
 
 /* Does e wait for a message of the env of this id only? */
-static inline bool waits_for(const struct Env *e, envid_t id)
+static inline bool listens_to(const struct Env *e, envid_t id)
 {
     enum EnvWait why = READ_ONCE(e->env_wait);
 
@@ -516,10 +518,10 @@ static void wake_waiters(const struct Env *e)
     envid_t id = e->env_id;
 
     for (struct Env *w = envs; w < envs + NENV; w++) {
-        if (!waits_for(w, id))
+        if (!listens_to(w, id))
             continue;
         env_lock(w);
-        if (waits_for(w, id)) {
+        if (listens_to(w, id)) {
             w->env_tf.tf_rax = -E_BAD_ENV;
             sched_wake(w);
         }

@@ -225,11 +225,14 @@ bool sched_others_waiting(void)
 /* Some CPUs sleep, this one not among them: one of them could run what has just become runnable. */
 static void __attribute__((noinline)) kick_idle_cpu(uint32_t sleeping)
 {
-    uint32_t i = __builtin_ctz(sleeping);
-
-    /* Asked once is enough. */
-    if (__atomic_fetch_and(&idle_cpus, ~(1u << i), __ATOMIC_SEQ_CST) & 1u << i)
+    for (; sleeping; sleeping &= sleeping - 1) {
+        uint32_t i = __builtin_ctz(sleeping);
+        /* Another CPU may have asked this one already, for another env. */
+        if (!(__atomic_fetch_and(&idle_cpus, ~(1u << i), __ATOMIC_SEQ_CST) & 1u << i))
+            continue;
         cpu_kick(&cpus[i]);
+        return;
+    }
 }
 
 /* An env has come to this CPU's queue. A CPU that goes to sleep notes that first, then looks at the
@@ -267,6 +270,16 @@ ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
     WRITE_ONCE(e->env_cpunum, c->cpu_num);
     WRITE_ONCE(c->cpu_env, e);
     return e;
+}
+
+/* Envs that hand a CPU to each other, by yields or waits, would never come to the end of a slice:
+ * once in a slice such a switch looks at the other queues, too. */
+static inline bool is_time_to_share(struct Cpu *c, uint64_t now)
+{
+    if (__builtin_expect(ncpu == 1 || now < c->cpu_share_at, 1))
+        return false;
+    c->cpu_share_at = now + slice_ticks;
+    return true;
 }
 
 static struct Env *take_from(struct Cpu *from, struct Cpu *c)
@@ -353,7 +366,7 @@ enum SchedPlace sched_mark(struct Env *e, uint8_t mark)
     struct Cpu *c = lock_queue_of(e);
     enum SchedPlace place = SCHED_WAITS;
 
-    if (env_has_cpu(e)) {
+    if (env_has_cpu(e) || (e->env_status == ENV_RUNNABLE && e->env_marks & ENV_MARK_KILLED)) {
         place = SCHED_HAS_CPU;
         WRITE_ONCE(e->env_marks, e->env_marks | mark);
     } else if (e->env_status == ENV_RUNNABLE) {
@@ -441,6 +454,7 @@ static void wake_from_console(struct Env *e)
 
 void sched_wake_console(void)
 {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the input first, then the bits */
     for (size_t i = 0; i < ARRAY_SIZE(console_waiters); i++) {
         if (!READ_ONCE(console_waiters[i]))
             continue;
@@ -621,8 +635,9 @@ static bool __attribute__((noinline)) settle(struct Env *e)
     env_lock(e);
     marks = e->env_marks;
     if (marks & ENV_MARK_KILLED) {
+        int status = e->env_exit;
         env_unlock(e);
-        env_destroy(e, e->env_exit); /* does not return */
+        env_destroy(e, status); /* does not return */
     }
     if (marks && e->env_status == ENV_RUNNING) {
         WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
@@ -653,7 +668,7 @@ leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
     struct Env *next;
 
     save(c, e, now);
-    next = take_from(c, c);
+    next = is_time_to_share(c, now) ? take_from_any(c) : take_from(c, c);
     if (next) {
         load_memory(c, next);
     } else {
@@ -665,17 +680,18 @@ leave_waiting(struct Cpu *c, struct Env *e, uint64_t now)
 }
 
 /* The current env e makes room for the next one of this queue and goes to its end. NULL: there is
- * none, and nothing is changed. */
+ * none, and nothing is changed. The queue is never empty in between: a CPU that is about to sleep
+ * would miss e. */
 ALWAYS_INLINE struct Env *exchange(struct Cpu *c, struct Env *e, uint64_t now)
 {
-    struct Env *next;
+    struct Env *next = NULL;
 
     spin_lock(&c->cpu_queue_lock);
-    next = dequeue(c, c);
-    if (next) {
+    if (c->cpu_queue.head) {
         save(c, e, now);
-        load_memory(c, next);
         enqueue(c, e, now);
+        next = dequeue(c, c);
+        load_memory(c, next);
     }
     spin_unlock(&c->cpu_queue_lock);
     return next;
@@ -694,6 +710,7 @@ exchange_any(struct Cpu *c, struct Env *e, uint64_t now)
     load_memory(c, next);
     enqueue(c, e, now);
     spin_unlock(&c->cpu_queue_lock);
+    tell_idle_cpus(c);
     return next;
 }
 
@@ -777,7 +794,8 @@ void sched_next(void)
 
     timers_check(c, now);
     if (e && could_go_on(e)) {
-        next = c->cpu_slice_over && ncpu > 1 ? exchange_any(c, e, now) : exchange(c, e, now);
+        next = (c->cpu_slice_over && ncpu > 1) || is_time_to_share(c, now) ? exchange_any(c, e, now)
+                                                                           : exchange(c, e, now);
         if (!next)
             stay(c, e);
     } else if (e) {
@@ -799,7 +817,7 @@ int64_t sys_yield(void)
     e->env_tf.tf_rax = 0;
     now = read_tsc();
     timers_check(c, now);
-    next = exchange(c, e, now);
+    next = is_time_to_share(c, now) ? exchange_any(c, e, now) : exchange(c, e, now);
     if (!next)
         return 0;
     if (wants_check(next))

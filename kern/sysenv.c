@@ -132,7 +132,7 @@ static void change_status(struct Env *e, uint32_t status)
         return;
     }
     WRITE_ONCE(e->env_marks, e->env_marks & ~ENV_MARK_STOP);
-    if (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE)
+    if (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_NONE && !env_has_cpu(e))
         sched_ready(e);
 }
 

@@ -58,6 +58,8 @@ void races(void);
 void guest_races(void);
 /* test-hostile_probe.c: no address of the kernel's can be read */
 void probe_memory(void);
+/* What others tell each other in messages cannot either. */
+void look_for_messages(void);
 /* test-hostile_share.c: what the neighbours in a pipe or at the console share is scribbled over */
 void scribble_descriptors(void);
 void scribble_files(void);

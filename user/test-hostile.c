@@ -129,6 +129,7 @@ static const struct Test tests[] = {
     { "races", races },
     { "guest-races", guest_races },
     { "memory", probe_memory },
+    { "messages", look_for_messages },
     { "envs", hog_envs },
     { "pages", hog_memory },
     { "tables", hog_tables },

@@ -91,6 +91,30 @@ static void table_of_envs(void)
     }
 }
 
+/* What a message says is for its receiver alone. */
+void look_for_messages(void)
+{
+    const uint64_t secret = 0x5ec2e75ec2e7 + roll(1 << 20);
+    struct IpcMessage m;
+    envid_t me = sys_getenvid(), child = fork();
+
+    test_now = "messages";
+    if (child == 0) {
+        CHECK_IS(sys_ipc_recv((void *)UTOP, me, &m), 0);
+        sys_ipc_send(me, m.value == secret, (void *)UTOP, 0);
+        sys_ipc_recv((void *)UTOP, 0, &m); /* the last message stays the secret */
+    }
+    ipc_send(child, secret, NULL, 0);
+    CHECK_IS(ipc_recv(NULL, NULL, NULL), 1);
+    for (const volatile uint64_t *w = (void *)UENVS;
+         w < (uint64_t *)(UENVS + NENV * sizeof(struct Env)); w++) {
+        count(&tally->probes, 1);
+        CHECK(*w != secret, "the message stands at %p", (void *)w);
+    }
+    sys_env_destroy(child);
+    wait(child);
+}
+
 void probe_memory(void)
 {
     struct SysInfo info;

@@ -33,12 +33,12 @@ bool handle_eptviolation(struct Guest *g)
     ept_gpa2hva(g, gpa, &rights);
     spin_unlock(&g->mem_lock);
     if (rights == 0) {
-        if (gmem_populate_large(g, gpa) == 0)
-            return leave(g); /* interrupts that came meanwhile may have been for the scheduler */
-        int r = gmem_populate(g, gpa);
+        int large = gmem_populate_large(g, gpa);
+        int r = large == 0 ? 0 : gmem_populate(g, gpa);
         if (r < 0)
             guest_kill(g, "no host memory for guest page 0x%lx: %s", gpa, strerror(r));
-        return resume(g);
+        /* Interrupts that came while a large page was cleared may have been for the scheduler. */
+        return large == -E_BUSY || large == -E_INVAL ? resume(g) : leave(g);
     }
     if (qual & QUAL_EPT_ACCESS & ~rights)
         guest_kill(g, "forbidden %s at gpa 0x%lx (rights %c%c%c), rip 0x%lx", access_words(qual),

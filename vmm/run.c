@@ -86,13 +86,15 @@ static inline bool plain_step(void)
  * single-step trap comes behind it. */
 static void __attribute__((noinline, cold)) special_step(void)
 {
-    uint64_t rip = vmread(VMCS_GUEST_RIP) + vmread(VMCS_EXIT_INSTR_LENGTH);
-    vmwrite(VMCS_GUEST_RIP, guest_in_64bit() ? rip : (uint32_t)rip);
-    uint64_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY), flags = vmread(VMCS_GUEST_RFLAGS);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(uint64_t)BLOCK_INSTRUCTION);
-    vmwrite(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
+    uint64_t rip = vmread_known(VMCS_GUEST_RIP) + vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    vmwrite_known(VMCS_GUEST_RIP, guest_in_64bit() ? rip : (uint32_t)rip);
+    uint64_t block = vmread_known(VMCS_GUEST_INTERRUPTIBILITY),
+             flags = vmread_known(VMCS_GUEST_RFLAGS);
+    vmwrite_known(VMCS_GUEST_INTERRUPTIBILITY, block & ~(uint64_t)BLOCK_INSTRUCTION);
+    vmwrite_known(VMCS_GUEST_RFLAGS, flags & ~(uint64_t)FL_RF);
     if (flags & FL_TF)
-        vmwrite(VMCS_GUEST_PENDING_DBG, vmread(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
+        vmwrite_known(VMCS_GUEST_PENDING_DBG,
+                      vmread_known(VMCS_GUEST_PENDING_DBG) | PENDING_DBG_BS);
 }
 
 void skip_instruction(void)
@@ -141,7 +143,7 @@ bool halt_is_over(struct Guest *g)
     vapic_timer_check(g, read_tsc());
     env_lock(g->env); /* sys_guest_irq raises first, then looks for WAIT_HLT */
     bool over = open && vapic_deliverable(&g->vapic) >= 0;
-    if (!over)
+    if (!over && !(READ_ONCE(g->attn) & ATTN_DEBUG)) /* its debugger asked while it had the CPU */
         sched_block(WAIT_HLT, open ? g->vapic.timer_due : 0);
     env_unlock(g->env);
     if (over) {

@@ -37,6 +37,11 @@ def memory(bench: Bench) -> str:
     return tries(qemu(bench), "memory", 1, SEED, LIMIT)
 
 
+@check("Hostile envs", 0, "what a message says stands nowhere that other programs can read")
+def messages(bench: Bench) -> str:
+    return tries(qemu(bench), "messages", 1, SEED, LIMIT)
+
+
 @check("Hostile envs", 0, "random system calls of several envs on two CPUs harm nobody else, and leak nothing")
 def random_calls(bench: Bench) -> str:
     return tries(two(bench), "random", 1, SEED, LIMIT)
