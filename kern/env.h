@@ -129,7 +129,7 @@ void env_page_drop(struct Env *e, uintptr_t va);
  * -E_BAD_ENV. */
 int envid2env(envid_t id, struct Env **store, bool checkperm);
 /* Save the current env's FPU state into its env_fpu if the registers hold it (before another env or
- * a guest gets them); env_run loads it again. */
+ * a guest gets them); the scheduler loads it again. */
 static inline void env_fpu_save(void)
 {
     asm volatile("fxsave64 %0" : "=m"(curenv->env_fpu));

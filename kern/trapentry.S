@@ -159,7 +159,7 @@ gdb_paranoid:
  * SYSCALL: RCX = user RIP, R11 = user RFLAGS, RSP still the user's, interrupts off by SFMASK. The frame is
  * written at fixed places instead of pushed: user code's segments are in it from the start and never
  * change, and what RCX and R11 held before is lost to the instruction anyway. The handler preserves RBX, RBP, R12-R15 as every C function does, so the way back reloads only the others. A handler
- * that blocks, or changes more of the caller's registers, leaves by sched_yield or env_run instead.
+ * that blocks, or changes more of the caller's registers, leaves by sched_yield instead.
  */
 .globl syscall_entry
 syscall_entry:

@@ -401,24 +401,27 @@ EXERCISE_7 = (
         "hv_ipcsend",
         (
             "VMX_VMCALL_IPCSEND: send a value and perhaps a page to the host. Only "
-            "VMX_HOST_FS_ENV, the host's file server, can be reached; otherwise, or when there "
-            "is none, -E_BAD_ENV. message_page finds the page and checks the permission; "
-            "ipc_guest_send sends. If that answers 1, the message waits for its receiver: the "
-            "guest leaves the CPU behind the instruction, and guest_ipc_sent brings the result "
-            "later. Otherwise the result is known now.",
+            "VMX_HOST_FS_ENV, the host's file server (env_file_server), can be reached; otherwise, "
+            "or when there is none, -E_BAD_ENV. message_page finds the page and checks the "
+            "permission; ipc_guest_send sends. Add PTE_NX to the permission: a guest's bytes are "
+            "no code of the host's. If ipc_guest_send answers 1, the message waits for its "
+            "receiver: the guest leaves the CPU behind the instruction, and guest_ipc_sent brings "
+            "the result later. Otherwise the result is known now.",
         ),
         (
             "inc/vmm.h: the hypercall's registers",
-            "kern/ipc.c: ipc_guest_send",
+            "kern/env.h: env_file_server, ipc_guest_send",
         ),
         (
             "message_page hands out a reference on the page, which is yours to give back on "
-            "every way.",
-            "A message may have made the server runnable: with g->deadline = 0 the run loop "
-            "looks at once.",
+            "every way out.",
+            "The server may end at any time. You need no lock for that: ipc_guest_send locks it, "
+            "and looks again.",
+            "A message may have made the server runnable: look_around_soon has the run loop look "
+            "before the next entry.",
             "arguments() has the registers as the guest's mode means them.",
         ),
-        ("g", "file_server", "message_page"),
+        ("g", "message_page"),
     ),
     Piece(
         7,
@@ -428,19 +431,18 @@ EXERCISE_7 = (
             "The place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is "
             "-E_INVAL. A message that is there (g->msg_full) is put in its place by "
             "take_message; the page that it came with is given back, and there is room for the "
-            "next one. If there is none: note the place in g->recv_gpa, and block as "
-            "WAIT_HOSTRECV in the list of those who wait for the file server (env_waiters), so "
-            "that they hear of its end; the guest leaves the CPU behind the instruction. Without "
-            "a file server it is -E_BAD_ENV.",
+            "next one. If there is none: note the place in g->recv_gpa, and let the guest wait for "
+            "the file server with ipc_guest_wait; the guest leaves the CPU behind the instruction. "
+            "Without a file server it is -E_BAD_ENV.",
         ),
         (
             "guest_ipc_deliver below: the other half",
-            "kern/env.h: env_lock, sched_block",
-            "kern/envlist.h",
+            "kern/env.h: ipc_lock_server, ipc_guest_wait, ipc_unlock_server",
         ),
         (
-            "Looking for a message and blocking is one step: hold env_lock, or one could come in "
-            "between.",
+            "Looking for a message and beginning to wait is one step, or a message could come in "
+            "between: do both between ipc_lock_server and ipc_unlock_server.",
+            "ipc_unlock_server has to be called on every way out, also when there is no server.",
             "While the guest waits, guest_ipc_deliver sets its registers; nothing is left for "
             "you to do then.",
         ),
@@ -469,6 +471,8 @@ CHALLENGES = (
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "
             "and an exit does not put it there.",
+            "An IRET that faults may have ended the blocking of NMIs already (INTR_NMI_UNBLOCKED). "
+            "If the guest is to try it again, block_nmis_again.",
         ),
         ("g",),
     ),

@@ -41,6 +41,7 @@ class Handout:
 
     ex: int
     files: Dict[str, str]
+    kept: Dict[str, str]  # the project's files, without the text that takes the place of solutions
     executable: List[str]
     cut: List[Section]
     secrets: Secrets
@@ -87,12 +88,13 @@ def make(ex: int) -> Handout:
             executable.append(name)
     check_complete(found)
     cut = [section for section in found if not section.solved(ex)]
-    secrets = Secrets(cut, kept_code(files, cut, ex))
+    kept = kept_code(files, cut, ex)
+    secrets = Secrets(cut, kept)
     for path in sorted(OWN.rglob("*")):
         name = path.relative_to(OWN).as_posix()
         if path.is_file() and (ex < SOLVED or name not in FOR_EXERCISES):
             files[name] = read(path).replace("@EX@", str(ex))
-    return Handout(ex, dict(sorted(files.items())), executable, cut, secrets)
+    return Handout(ex, dict(sorted(files.items())), kept, executable, cut, secrets)
 
 
 def kept_code(files: Dict[str, str], cut: List[Section], ex: int) -> Dict[str, str]:

@@ -14,6 +14,7 @@ from jos.machine import Machine
 from jos.qemu import Tcg
 from lab import guide, partial, tree
 from lab.guide import Block, Step
+from lab.pieces import PIECES
 
 from . import handout
 from .common import TOP, host
@@ -230,10 +231,11 @@ def sessions(bench: Bench) -> None:
     check_that(not wrong, "every session to go as the guide says", "\n".join(wrong))
 
 
-@check("Guide", 0, "every file, name, command, message and line of code in the guide's text is there in the student's tree")
+@check("Guide", 0, "every file, name, command, message and line of code in the guide and in the exercises' texts is there in the student's tree")
 def names(bench: Bench) -> None:
     solved = tree.make(SOLVED).files
-    student = Names(tree.make(0).files, solved)
+    handout = tree.make(0)
+    student = Names({**handout.files, **handout.kept}, solved)
     everything = {name: tree.read(TOP / name) for name in tree.tracked_files() if (TOP / name).exists()}
     instructor = Names(everything, everything)
     faults = [(block, fault(block, solved)) for block in all_blocks()]
@@ -243,6 +245,11 @@ def names(bench: Bench) -> None:
         for line, words, is_message in guide.spans(path):
             if not (known.is_message(words) if is_message else known.knows(words)):
                 unknown.append(f"doc/lab/{path.name}:{line}: {words}")
+    for block in (block for block in all_blocks() if block.kind == "diagram"):
+        unknown += [f"{block.where}: {word}" for word in student.unknown_in("\n".join(block.lines))]
+    for piece in PIECES.values():
+        for text in (*piece.task, *piece.read, *piece.hints):
+            unknown += [f"{piece.name} in conf/lab/pieces.py: {word}" for word in student.unknown_in(text)]
     check_that(not unknown, "only what there is", "\n".join(unknown))
 
 

@@ -9,6 +9,7 @@ from lab.pieces import PIECES
 EXCLUDED = {
     "(host & keep) | set",
     "$ ",
+    "^]",
 }
 BUILTINS = {"cd", "exit", "help", "history", "wait"}
 HOST_COMMANDS = {"man", "git", "patch", "tar", "grep"}
@@ -18,6 +19,8 @@ TARGET = re.compile(r"^##? ?([a-z][\w-]*)", re.MULTILINE)
 LITERAL = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 FORMAT = re.compile(r"%[-#0 +]*(?:\*|\d+)?(?:\.(?:\*|\d+))?(?:hh|h|ll|l|z|t)?[a-zA-Z%]")
 PATH = re.compile(r"(?:boot|conf|doc|fs|inc|kern|lib|user|vmm)/\S*$")
+FILE = re.compile(r"\b(?:boot|conf|doc|fs|inc|kern|lib|user|vmm)/[\w/.-]+\.[chS]\b")
+UNDERSCORED = re.compile(r"\b[A-Za-z]\w*_\w+\b")
 CODE = re.compile(r"(?:struct |enum )?[^\s]+|\w+ (?:[-+|&<>=]+ \w+)+|\w+\(.*\)")
 ENOUGH, MUCH = 6, 12  # characters of a message without its variable parts
 
@@ -39,8 +42,9 @@ class Names:
         self.folders = {path.rsplit("/", 1)[0] for path in files if "/" in path}
         self.folders |= {folder.split("/")[0] for folder in self.folders}
         self.words: Set[str] = set()
-        for text in files.values():
-            self.words.update(re.findall(r"\w+", text))
+        for path, text in files.items():
+            if not path.startswith(("doc/", "conf/lab/")):  # what is looked up does not count
+                self.words.update(re.findall(r"\w+", text))
         makefile = files["conf/Makefrag"]
         self.targets = set(TARGET.findall(makefile)) | {"NAME"}
         self.make_words = set(re.findall(r"[A-Z]\w+", makefile + files["boot/Makefrag"]))
@@ -71,6 +75,11 @@ class Names:
     def is_path(self, words: str) -> bool:
         name = words.rstrip("/")
         return name in self.paths or name in self.folders or f"{name}.c" in self.paths
+
+    def unknown_in(self, text: str) -> List[str]:
+        """The files, and the names with an underscore, in a text without backticks that are not there."""
+        files = [word for word in FILE.findall(text) if not self.is_path(word)]
+        return files + [word for word in UNDERSCORED.findall(text) if word not in self.words]
 
     def is_code(self, text: str) -> bool:
         """Every identifier in it is one of the source."""
