@@ -745,6 +745,17 @@ static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
     return e;
 }
 
+/* This CPU has no env, since the last one has ended: the next one of this queue, or NULL. */
+static struct Env *take_over(struct Cpu *c, uint64_t now)
+{
+    struct Env *next = take_from(c, c);
+
+    c->cpu_env_since = now;
+    if (next)
+        load_memory(c, next);
+    return next;
+}
+
 /* e comes from a queue, with marks, or is a guest. Can it run? If not, its marks have seen to it,
  * and the next one is the result. A guest whose VMCS another CPU borrows (sys_guest_backtrace) is
  * locked meanwhile. */
@@ -800,6 +811,8 @@ void sched_next(void)
             stay(c, e);
     } else if (e) {
         next = leave_waiting(c, e, now);
+    } else {
+        next = take_over(c, now);
     }
     run_next(c, next, now);
 }
