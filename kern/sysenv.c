@@ -86,9 +86,9 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
         return r;
     if ((r = copyinstr(buf, name, sizeof(buf))) < 0)
         return r;
-    env_lock(e);
+    spin_lock(&env_table_lock); /* a child that e makes meanwhile inherits the name */
     strlcpy(e->env_name, buf, sizeof(e->env_name));
-    env_unlock(e);
+    spin_unlock(&env_table_lock);
     return 0;
 }
 
