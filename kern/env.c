@@ -114,6 +114,7 @@ static void slot_free(struct Env *e)
     slots_used[i / WORD_BITS] &= ~(1ul << i % WORD_BITS);
     if (page_is_free(i))
         envs_unback(e);
+    WRITE_ONCE(env_used, env_used - 1); /* last: who sees it finds the frames free */
 }
 
 uint32_t env_nused(void)
