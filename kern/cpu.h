@@ -54,7 +54,7 @@ struct Cpu {
 
 extern struct Cpu cpus[NCPU];
 extern uint8_t kstacks[NCPU][KSTACK_SIZE];
-extern uint32_t ncpu;
+extern uint32_t ncpu; /* does not change once another CPU has come to the scheduler */
 
 static inline struct Cpu *this_cpu(void)
 {

@@ -108,12 +108,12 @@ static void slot_free(struct Env *e)
 {
     uint32_t i = e - envs;
 
-    WRITE_ONCE(env_used, env_used - 1);
     WRITE_ONCE(e->env_status, ENV_FREE);
     last_id[i] = e->env_id;
     slots_used[i / WORD_BITS] &= ~(1ul << i % WORD_BITS);
     if (page_is_free(i))
         envs_unback(e);
+    WRITE_ONCE(env_used, env_used - 1); /* last: who sees it finds the frames free */
 }
 
 uint32_t env_nused(void)
@@ -152,20 +152,30 @@ static void family_leave(struct Env *parent, struct Env *e)
         e->env_sib_next->env_sib_prev = e->env_sib_prev;
 }
 
+/* One part of a slot, in whole words: others look without a lock at what is said in kern/env.h, and
+ * see what the last owner left, or zero. */
+static void clear(void *part)
+{
+    uint64_t *words = part;
+
+    for (size_t i = 0; i < ENV_SLOT / sizeof(*words); i++)
+        WRITE_ONCE(words[i], 0);
+}
+
 /* Everything starts from zero. e is locked, since its last owner's id may be sent to. */
 static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
 {
     envid_t id = next_id(e);
 
-    memset(e->env_public_page, 0, ENV_SLOT); /* the rest of each page is other envs' */
-    memset(e->env_private_page, 0, ENV_SLOT);
+    clear(e->env_public_page); /* the rest of each page is other envs' */
+    clear(e->env_private_page);
     WRITE_ONCE(e->env_id, id);
-    e->env_parent_id = parent ? parent->env_id : 0;
+    WRITE_ONCE(e->env_parent_id, parent ? parent->env_id : 0);
     e->env_family = parent && !parent->env_vital ? parent->env_family : id;
     e->env_type = type;
     e->env_vital = type == ENV_TYPE_FS || type == ENV_TYPE_INIT ||
                    (parent && parent->env_type == ENV_TYPE_INIT);
-    e->env_status = ENV_NOT_RUNNABLE;
+    WRITE_ONCE(e->env_status, ENV_NOT_RUNNABLE);
     e->env_tf.tf_cs = GD_UT | 3;
     e->env_tf.tf_ss = GD_UD | 3;
     e->env_tf.tf_rflags = FL_ONE | FL_IF | (type == ENV_TYPE_FS ? FL_IOPL : 0);
@@ -349,9 +359,9 @@ static void tell_parent(struct Env *parent, envid_t child)
  * is held. */
 static void env_gone(struct Env *e)
 {
-    while (e && e->env_status == ENV_DYING && e->env_freed && !e->env_child) {
+    while (e && READ_ONCE(e->env_status) == ENV_DYING && e->env_freed && !e->env_child) {
         struct Env *parent = parent_of(e);
-        if (parent && parent->env_status != ENV_DYING) {
+        if (parent && READ_ONCE(parent->env_status) != ENV_DYING) {
             WRITE_ONCE(e->env_status, ENV_ZOMBIE);
             family_leave(parent, e);
             family_join(&parent->env_zombie, e);
@@ -422,7 +432,7 @@ int env_kill(envid_t id)
     spin_lock(&env_table_lock);
     r = envid2env(id, &e, false);
     self = r == 0 && e == curenv;
-    if (r == 0 && e->env_status == ENV_ZOMBIE)
+    if (r == 0 && READ_ONCE(e->env_status) == ENV_ZOMBIE)
         r = -E_BAD_ENV;
     if (r == 0 && e->env_vital && !self && e->env_parent_id != curenv->env_id)
         r = -E_PERM;

@@ -147,7 +147,14 @@ struct Env *env_file_server(void);
  * Every CPU has a queue of runnable envs; one that has nothing to do takes from the others'. An env
  * belongs to the CPU env_cpunum, on whose queue or on which it is. Whether it is ENV_RUNNABLE or
  * ENV_RUNNING, and where, changes under that CPU's cpu_queue_lock; that it begins to wait, and is
- * woken, under its own lock (env_wait is not WAIT_NONE exactly while it waits).
+ * woken, under its own lock (env_wait is not WAIT_NONE exactly while it waits). That it ends, and
+ * is forgotten, changes under env_table_lock.
+ *
+ * Some fields are also read without these locks, with READ_ONCE, so they are only changed with
+ * WRITE_ONCE. Who reads env_status asks about one change, and holds the lock of that. Who looks for
+ * an env by env_id, env_parent_id, env_wait or whom it waits for locks what was found, and asks
+ * again. The CPU that runs an env reads its env_marks; an interrupt tells it of later ones.
+ * env_queued serves a guess.
  *
  * How a system call waits: with the current env locked it checks its condition, sets what its
  * caller is to find in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it

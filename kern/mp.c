@@ -28,6 +28,7 @@ extern uint64_t ap_stack_top; /* of the CPU that is being started */
 void ap_main(void) __attribute__((noreturn));
 
 static struct Cpu *volatile starting;
+static bool all_started; /* ncpu does not change any more; atomic */
 
 static void wait_us(uint64_t us)
 {
@@ -48,6 +49,10 @@ void ap_main(void)
     gdb_cpu_start();
     cpu_load_cr3(kern_cr3);
     c->cpu_started = true;
+    while (!__atomic_load_n(&all_started, __ATOMIC_ACQUIRE)) {
+        cpu_flush_poll();
+        cpu_pause();
+    }
     sched_yield();
 }
 
@@ -87,6 +92,7 @@ void mp_init(void)
         else
             cprintf("CPU with APIC id %u does not start; going on without it\n", ids[i]);
     }
+    __atomic_store_n(&all_started, true, __ATOMIC_RELEASE);
 }
 
 /* ---- Requests to other CPUs ---- */

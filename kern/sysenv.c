@@ -31,13 +31,15 @@ int64_t sys_env_exit(int status)
 static struct Env *find_zombie(envid_t id, bool *alive)
 {
     struct Env *c = env_slot(id);
+    uint32_t status;
 
     if (id == 0) {
         *alive = curenv->env_child != NULL;
         return curenv->env_zombie;
     }
-    *alive = c->env_id == id && c->env_parent_id == curenv->env_id && c->env_status != ENV_FREE;
-    return *alive && c->env_status == ENV_ZOMBIE ? c : NULL;
+    status = READ_ONCE(c->env_status);
+    *alive = c->env_id == id && c->env_parent_id == curenv->env_id && status != ENV_FREE;
+    return *alive && status == ENV_ZOMBIE ? c : NULL;
 }
 
 /* env_table_lock is held, so the child does not end before e waits. */
@@ -86,9 +88,9 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
         return r;
     if ((r = copyinstr(buf, name, sizeof(buf))) < 0)
         return r;
-    env_lock(e);
+    spin_lock(&env_table_lock); /* a child that e makes meanwhile inherits the name */
     strlcpy(e->env_name, buf, sizeof(e->env_name));
-    env_unlock(e);
+    spin_unlock(&env_table_lock);
     return 0;
 }
 

@@ -3,6 +3,8 @@
  */
 #include "test.h"
 
+#define PATIENCE 5000 /* ms */
+
 static struct SysInfo before, after;
 
 static void run(const char *path)
@@ -55,9 +57,19 @@ static void killed_child(void)
     CHECK_IS(wait(child), EXIT_KILLED);
 }
 
-/* A grandchild whose parent does not wait for it. */
+static uint64_t envs_used(void)
+{
+    struct SysInfo info;
+
+    sys_sysinfo(&info);
+    return info.envs_used;
+}
+
+/* A grandchild whose parent does not wait for it. Nobody is told when it ends: its slot is free
+ * when all that it had is. */
 static void orphan(void)
 {
+    uint64_t used = envs_used(), limit = sys_time_msec() + PATIENCE;
     envid_t child = fork();
     if (child == 0) {
         if (fork() == 0)
@@ -65,7 +77,10 @@ static void orphan(void)
         exit(0);
     }
     CHECK_IS(wait(child), 0);
-    sys_sleep_msec(2);
+    while (envs_used() != used) {
+        CHECK(sys_time_msec() < limit, "the grandchild does not end");
+        sys_sleep_msec(1);
+    }
 }
 
 static void pipes_and_files(void)

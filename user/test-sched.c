@@ -105,12 +105,54 @@ static void yield(void)
     CHECK(thisenv->env_runs >= before, "the run count went back");
 }
 
+static envid_t start_yielder(void)
+{
+    envid_t child = fork();
+    CHECK(child >= 0, "fork: %e", child);
+    if (child == 0)
+        for (;;) {
+            shared[0]++;
+            sys_yield();
+        }
+    return child;
+}
+
+static bool ends(envid_t child)
+{
+    uint64_t start = sys_time_msec();
+
+    while (sys_time_msec() - start < 5000)
+        if (sys_env_wait(child, NULL, true) != 0)
+            return true;
+    return false;
+}
+
+/* Two envs give a CPU to each other. One of them is ended from another CPU, and stopped at once,
+ * when it may have come back to the queue and not have ended yet: it ends. */
+static void ended_then_stopped(void)
+{
+    share_page();
+    envid_t other = start_yielder();
+    for (int i = 0; i < 300; i++) {
+        envid_t child = start_yielder();
+        uint64_t seen = shared[0], start = sys_time_msec();
+        while (shared[0] < seen + 20 && sys_time_msec() - start < 100)
+            ;
+        CHECK_IS(sys_env_destroy(child), 0);
+        sys_env_set_status(child, ENV_NOT_RUNNABLE);
+        CHECK(ends(child), "an env that was ended, then stopped, is still there (round %d)", i);
+    }
+    kill(other);
+    sys_page_unmap(0, (void *)UHEAP);
+}
+
 static const struct Test tests[] = {
     { "preemption", preemption },
     { "sleep", sleep_length },
     { "sleep-beside-spinner", sleep_beside_spinner },
     { "sleep-order", sleep_order },
     { "yield", yield },
+    { "ended-then-stopped", ended_then_stopped },
 };
 
 int umain(int argc, char **argv)

@@ -134,7 +134,7 @@ int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64
     struct Guest *g = e->env_guest;
     if (g == NULL || g->doomed)
         return -E_BAD_ENV;
-    if (e->env_status == ENV_NOT_RUNNABLE && e->env_wait == WAIT_HOSTRECV)
+    if (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_HOSTRECV)
         return take_message(g, g->recv_gpa, value, pp, perm);
     if (g->msg_full)
         return -E_IPC_NOT_RECV;

@@ -330,10 +330,12 @@ static inline void count_exit(struct Guest *g, uint64_t reason)
 }
 
 /* ---- For system calls ---- */
-/* Is e the guest of this id? Its lock (one of the two) is held. */
+/* Is e the guest of this id? Its lock (one of the two) is held. The id first: with just env_mem
+ * held, a slot of another id may be on its way to a new owner. */
 static inline bool is_guest_env(const struct Env *e, envid_t id)
 {
-    return e->env_guest != NULL && e->env_id == id && READ_ONCE(e->env_status) != ENV_DYING;
+    return READ_ONCE(e->env_id) == id && e->env_guest != NULL &&
+           READ_ONCE(e->env_status) != ENV_DYING;
 }
 
 /* The guest of this id, whoever has made it, or NULL. It cannot go away until guest_close: its

@@ -125,7 +125,7 @@ static enum GuestAction action_outside(const struct Guest *g)
         return ACTION_END;
     if (g->state != GUEST_RUNS)
         return ACTION_MONITOR;
-    return g->env->env_status == ENV_NOT_RUNNABLE ? ACTION_SLEEP : ACTION_YIELD;
+    return READ_ONCE(g->env->env_status) == ENV_NOT_RUNNABLE ? ACTION_SLEEP : ACTION_YIELD;
 }
 
 static enum GuestAction action_inside(struct GuestTraceEntry *e)
@@ -162,7 +162,7 @@ int64_t sys_guest_trace_start(envid_t guest, size_t n)
     int r;
     if (n < 1 || n > GUEST_TRACE_MAX)
         r = -E_INVAL;
-    else if (g->started || g->trace != NULL || g->env->env_status != ENV_NOT_RUNNABLE)
+    else if (g->started || g->trace != NULL || READ_ONCE(g->env->env_status) != ENV_NOT_RUNNABLE)
         r = -E_BUSY;
     else
         r = trace_start(g, n);

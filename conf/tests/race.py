@@ -22,7 +22,7 @@ LIMIT = 300  # seconds for a line of programs
 # Alone: some of them count what is free, or how long they have slept.
 ALONE = ("fork", "ipc", "pipe", "spawn", "fault", "fpu", "malloc", "syscall", "fs")
 LINES = (
-    "test-sleepers 200",
+    "test-sleepers 1000",
     "test-sched preemption sleep-beside-spinner yield",
     *(f"test-{name}" for name in ALONE),
     # Different parts of the kernel at the same time.
