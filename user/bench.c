@@ -74,6 +74,12 @@ static void start_yielder(void)
     start_partner(yield_forever);
 }
 
+/* To whoever waits, or to nobody. */
+static void yield(void)
+{
+    sys_yield();
+}
+
 /* To the partner and back. */
 static void yield_twice(void)
 {
@@ -256,6 +262,7 @@ static void read_cached_block(void)
 static const struct Service services[] = {
     { "null-syscall", MAX_SAMPLES, 1, NULL, null_syscall, NULL },
     { "yield", MAX_SAMPLES, 2, start_yielder, yield_twice, stop_partner },
+    { "yield-to-any", MAX_SAMPLES, 1, NULL, yield, NULL },
     { "ipc-round-trip", MAX_SAMPLES, 1, start_echo, ipc_round_trip, stop_partner },
     { "ipc-page-round-trip", MAX_SAMPLES, 1, start_page_echo, ipc_page_round_trip, stop_page_echo },
     { "page-fault-upcall", MAX_SAMPLES, 1, skip_faults, page_fault_upcall, NULL },
