@@ -273,12 +273,13 @@ ALWAYS_INLINE struct Env *dequeue(struct Cpu *from, struct Cpu *c)
 }
 
 /* Envs that hand a CPU to each other, by yields or waits, would never come to the end of a slice:
- * once in a slice such a switch looks at the other queues, too. */
+ * once in a slice or two such a switch looks at the other queues, too. CPUs do so at different
+ * times, or all would empty the same queue. */
 static inline bool is_time_to_share(struct Cpu *c, uint64_t now)
 {
     if (__builtin_expect(ncpu == 1 || now < c->cpu_share_at, 1))
         return false;
-    c->cpu_share_at = now + slice_ticks;
+    c->cpu_share_at = now + slice_ticks + slice_ticks / NCPU * c->cpu_num;
     return true;
 }
 
