@@ -1,7 +1,8 @@
 /*
  * Doubly linked lists of envs. An env is on at most one list, and knows which (env_on). Whether one
- * is empty may be looked at without its lock. The first env's env_prev, and an empty list's tail,
- * mean nothing.
+ * is empty may be looked at without its lock, and with a list's lock held, whether an env is on it
+ * (READ_ONCE of env_on: if it is on another one, that changes under another lock). The first env's
+ * env_prev, and an empty list's tail, mean nothing.
  */
 #ifndef JOS_KERN_ENVLIST_H
 #define JOS_KERN_ENVLIST_H
@@ -11,7 +12,7 @@
 
 static inline void envlist_append(struct EnvList *l, struct Env *e)
 {
-    e->env_on = l;
+    WRITE_ONCE(e->env_on, l);
     e->env_next = NULL;
     e->env_prev = l->tail;
     if (l->head)
@@ -23,7 +24,7 @@ static inline void envlist_append(struct EnvList *l, struct Env *e)
 
 static inline void envlist_prepend(struct EnvList *l, struct Env *e)
 {
-    e->env_on = l;
+    WRITE_ONCE(e->env_on, l);
     e->env_next = l->head;
     if (l->head)
         l->head->env_prev = e;
@@ -38,7 +39,7 @@ static inline struct Env *envlist_take(struct EnvList *l)
     struct Env *e = l->head;
 
     WRITE_ONCE(l->head, e->env_next);
-    e->env_on = NULL;
+    WRITE_ONCE(e->env_on, NULL);
     return e;
 }
 
@@ -57,7 +58,7 @@ static inline void envlist_remove(struct Env *e)
         l->tail = e->env_prev;
     else
         e->env_next->env_prev = e->env_prev;
-    e->env_on = NULL;
+    WRITE_ONCE(e->env_on, NULL);
 }
 
 #endif

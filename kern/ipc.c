@@ -361,7 +361,7 @@ static int receive_from(struct Env *e, uintptr_t dstva, struct Env *sender, envi
     e->env_ipc_dstva = dstva;
     if (!is_living(sender, id))
         return -E_BAD_ENV;
-    if (sender->env_on == &e->env_senders && take_queued_from(e, sender) == 0)
+    if (READ_ONCE(sender->env_on) == &e->env_senders && take_queued_from(e, sender) == 0)
         return 0;
     await_message(e, dstva, sender);
     return 1;
