@@ -148,15 +148,15 @@ static void set_window(struct Guest *g, bool on)
  * debugger's step it waits, and step_end asks again. */
 static void take_nmi(struct Guest *g)
 {
-    if (debug_steps(g) || !g->nmi)
-        return;
+    bool steps = debug_steps(g);
     uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    if (!(g->event.info & INTR_VALID) && !(block & (BLOCK_NMI | BLOCK_MOV_SS))) {
+    if (g->nmi && !steps && !(g->event.info & INTR_VALID) &&
+        !(block & (BLOCK_NMI | BLOCK_MOV_SS))) {
         change_blocking(BLOCK_STI, 0);
         g->event = (struct InjectEvent){ .info = INTR_VALID | INTR_TYPE_NMI | T_NMI };
         g->nmi = false;
     }
-    g->proc = g->nmi ? g->proc | PROC_NMI_WINDOW : g->proc & ~PROC_NMI_WINDOW;
+    g->proc = g->nmi && !steps ? g->proc | PROC_NMI_WINDOW : g->proc & ~PROC_NMI_WINDOW;
     vmwrite(VMCS_PROC_CONTROLS, g->proc);
 }
 
