@@ -13,10 +13,16 @@ END_LIMIT = 60
 
 Case = Tuple[str, str]  # a guest with its command line, and options of vmm
 
+# Guests that need a word more here, and why. nmi: when Bochs 2.7 enters a guest whose VMCS has no blocking by NMI,
+# it does not end the virtual-NMI blocking that its CPU had. So hOS, which runs after an exit from the NMI's handler,
+# blocks NMIs, and KVM saves that as hOS's state. Each later entry of hOS blocks them again, and the guest's next
+# entry does not end that, although its IRET had. With the word, the guest executes another one before each NMI.
+WORDS = {"nmi": "nmi iret"}
+
 # The hostile ones, and what the other tests run.
 CASES: Tuple[Case, ...] = (
     *((words, "") for words in ("hello32", "kludge", "timer")),
-    *((words, "") for group in SELF_CHECKED.values() for words in group),
+    *((WORDS.get(words, words), "") for group in SELF_CHECKED.values() for words in group),
     *((words, "-p") for words in ("pf-storm", "idt-vector", "bad-idt", "self-map", "registers")),
     *((words, "") for words, _ in KILLED),
     ("wild-ept beyond", ""),

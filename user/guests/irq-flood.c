@@ -10,10 +10,10 @@ const char guest_name[] = "irq-flood";
 #define FIRST 32
 #define LAPS  20
 #define TIMER 0x40
-#define WORK  2000
 
-#define FLOOR_US 200 /* between two interrupts of the fastest timer */
+#define FLOOR_US 200 /* between two interrupts of the fastest timer, or more under a slow host */
 #define FLOORS   20
+#define WAITS    1000000000ul /* ticks until a timer that never came is given up */
 
 static volatile uint64_t count[256];
 
@@ -42,10 +42,9 @@ static void try_timer(void)
     wrmsr(X2APIC_DIVIDE, DIVIDE_BY_1);
     wrmsr(X2APIC_LVT_TIMER, TIMER | LVT_PERIODIC);
     wrmsr(X2APIC_INITCNT, 1);
-    for (volatile unsigned i = 0; i < WORK; i++)
-        continue;
-    for (volatile unsigned i = 0; i < 100; i++)
-        asm volatile("sti; nop; cli");
+    uint64_t end = read_tsc() + WAITS;
+    while (count[TIMER] == before && read_tsc() < end)
+        asm volatile("sti; nop; cli" ::: "memory");
     wrmsr(X2APIC_LVT_TIMER, LVT_MASKED);
     check(count[TIMER] > before, "the timer never came");
 }
@@ -59,8 +58,9 @@ static void try_progress(void)
     uint64_t start = read_tsc(), end = start + FLOORS * FLOOR_US * khz / 1000;
     count[TIMER] = 0;
     asm volatile("sti");
-    for (; read_tsc() < end; rounds++)
-        continue;
+    uint64_t now = start;
+    for (; now < end || (count[TIMER] == 0 && now < start + WAITS); rounds++)
+        now = read_tsc();
     asm volatile("cli");
     uint64_t ticks = read_tsc() - start;
     wrmsr(X2APIC_LVT_TIMER, LVT_MASKED);
