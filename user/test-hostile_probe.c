@@ -135,4 +135,5 @@ void probe_memory(void)
     refused(KERNEL_MMIO);
     refused(~0ul);
     table_of_envs();
+    set_pgfault_handler(NULL); /* whoever faults from here on ends by it */
 }
