@@ -214,7 +214,7 @@ static int64_t give_room(struct GuestDisk *gd)
 }
 
 /* Write a block, for which the file system's allocator is told of nobody's promises: they have been
- * looked at here. */
+ * looked at here. What this guest was promised it gets even after others have filled the disk. */
 static ssize_t write_block(struct GuestDisk *gd, uint32_t b, const void *page)
 {
     int64_t need = fs_missing(&fs, gd->inum, b), avail = need > 0 ? available(gd) : 0;
@@ -223,7 +223,7 @@ static ssize_t write_block(struct GuestDisk *gd, uint32_t b, const void *page)
         return MIN(need, avail);
     if (need > avail && open_sweep() > 0) /* perhaps removed files were in the way */
         avail = available(gd);
-    if (avail < 0 || need > avail)
+    if (avail < 0 || need > MAX(avail, (int64_t)gd->promised))
         return avail < 0 ? avail : -E_NO_DISK;
     promise(gd, gd->promised - MIN(gd->promised, (uint32_t)need));
     uint32_t kept = fs.kept;
