@@ -143,6 +143,7 @@ int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, en
     int r;
 
     gdisk_sweep();
+    open_sweep(); /* nobody may go on with an image that he had open */
     if (base && (r = check_image(base, &st)) < 0)
         return r;
     if ((r = check_image(inum, &st)) < 0)
