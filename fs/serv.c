@@ -260,10 +260,11 @@ static int64_t serve_guest_attach(struct Request *rq)
         (r = take_path(rq, rq->page->guest_attach.path)) < 0)
         return r;
     r = fs_lookup(&fs, rq->path, &inum);
-    if (r == -E_NOT_FOUND && base)
-        r = gdisk_create(rq->path, base, &inum);
+    bool created = r == -E_NOT_FOUND && base && (r = gdisk_create(rq->path, base, &inum)) == 0;
     if (r == 0)
         r = gdisk_attach(guest, inum, base, limit, &holder);
+    if (r < 0 && created)
+        fs_remove(&fs, rq->path);
     if (r == -E_BUSY)
         rq->page->guest_attach_ret.holder = holder;
     return r;
