@@ -45,9 +45,8 @@ static inline struct OpenFile *open_find(uint32_t frame, envid_t client)
 {
     struct OpenFile *of = openbuckets[frame % NBUCKETS];
     /* A slot that is free has no holders. */
-    if (__builtin_expect(!of || of->frame != frame || of->holder[0] != client ||
-                             pages[frame].pp_ref <= 1,
-                         0))
+    if (__builtin_expect(
+            !of || of->frame != frame || of->holder[0] != client || pages[frame].pp_ref <= 1, 0))
         return open_search(frame, client);
     return of;
 }
