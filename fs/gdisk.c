@@ -143,6 +143,7 @@ int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, en
     int r;
 
     gdisk_sweep();
+    open_sweep(); /* nobody may go on with an image that he had open */
     if (base && (r = check_image(base, &st)) < 0)
         return r;
     if ((r = check_image(inum, &st)) < 0)
@@ -193,17 +194,30 @@ int gdisk_info(envid_t guest, struct GuestDiskInfo *info)
     return 0;
 }
 
+/* Sweep for room: removed files may still have blocks, and guests that are gone their promises.
+ * Returns how many of both there were; *gd becomes NULL if its guest was one of them. */
+static int make_free(struct GuestDisk **gd)
+{
+    envid_t guest = (*gd)->guest;
+    int n = open_sweep() + gdisk_sweep();
+
+    *gd = find(guest);
+    return n;
+}
+
 /* Promise as much as there is, within reason. Some of the blocks may need tables, of which the
  * image lacks so many, and a block at most two. */
 static int64_t give_room(struct GuestDisk *gd)
 {
     const int64_t most = GDISK_ROOM_MAX;
     struct FsStat st;
-    int r = fs_stat(&fs, gd->inum, &st);
+    int r;
 
-    if (r < 0)
+    make_free(&gd);
+    if (!gd)
+        return -E_NOT_FOUND;
+    if ((r = fs_stat(&fs, gd->inum, &st)) < 0)
         return r;
-    open_sweep(); /* removed files may still have blocks */
     int64_t avail = available(gd), missing = fs_tables_missing(&fs, gd->inum, gd->nblocks);
     int64_t lacks = (int64_t)whole_image(gd->nblocks) - st.blocks; /* of the whole disk */
     if (avail < 0 || missing < 0)
@@ -214,16 +228,16 @@ static int64_t give_room(struct GuestDisk *gd)
 }
 
 /* Write a block, for which the file system's allocator is told of nobody's promises: they have been
- * looked at here. */
+ * looked at here. What this guest was promised it gets even after others have filled the disk. */
 static ssize_t write_block(struct GuestDisk *gd, uint32_t b, const void *page)
 {
     int64_t need = fs_missing(&fs, gd->inum, b), avail = need > 0 ? available(gd) : 0;
 
     if (need < 0 || avail < 0)
         return MIN(need, avail);
-    if (need > avail && open_sweep() > 0) /* perhaps removed files were in the way */
-        avail = available(gd);
-    if (avail < 0 || need > avail)
+    if (need > avail && make_free(&gd) > 0)
+        avail = gd ? available(gd) : -E_NOT_FOUND;
+    if (avail < 0 || need > MAX(avail, (int64_t)gd->promised))
         return avail < 0 ? avail : -E_NO_DISK;
     promise(gd, gd->promised - MIN(gd->promised, (uint32_t)need));
     uint32_t kept = fs.kept;

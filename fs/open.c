@@ -41,10 +41,24 @@ static void to_front(struct OpenFile *of, int place, envid_t client)
     of->holder[0] = client;
 }
 
+static void drop(uint32_t i)
+{
+    uint32_t inum = opentab[i].inum;
+
+    opentab[i].inum = 0;
+    memset(opentab[i].holder, 0, sizeof(opentab[i].holder));
+    if (!open_has(inum, 0) && !gdisk_has(inum))
+        fs_release(&fs, inum);
+}
+
 struct OpenFile *__attribute__((noinline)) open_search(uint32_t frame, envid_t client)
 {
     struct OpenFile *of = slot_of(frame);
 
+    if (of && of->inum && !alive(of - opentab)) {
+        drop(of - opentab);
+        return NULL;
+    }
     for (int i = 0; of && i < HOLDERS; i++)
         if (of->holder[i] == client) {
             to_front(of, i, client);
@@ -62,16 +76,6 @@ int open_show(uintptr_t va, envid_t client)
     if (!open_search(of->frame, client))
         to_front(of, HOLDERS - 1, client);
     return 0;
-}
-
-static void drop(uint32_t i)
-{
-    uint32_t inum = opentab[i].inum;
-
-    opentab[i].inum = 0;
-    memset(opentab[i].holder, 0, sizeof(opentab[i].holder));
-    if (!open_has(inum, 0) && !gdisk_has(inum))
-        fs_release(&fs, inum);
 }
 
 int open_sweep(void)

@@ -150,6 +150,8 @@ static int64_t serve_write(struct Request *rq)
     struct OpenFile *of = open_find(READ_ONCE(rq->page->write.fileid), rq->from);
     uint32_t n = READ_ONCE(rq->page->write.n);
     off_t offset = READ_ONCE(rq->page->write.offset);
+    struct FsStat st;
+    int r;
 
     if (!of)
         return -E_NOT_OPEN;
@@ -157,8 +159,11 @@ static int64_t serve_write(struct Request *rq)
         return -E_INVAL;
     if (of->mode == O_RDONLY)
         return -E_PERM;
-    int r = fs_may_change(&fs, true);
-    return r < 0 ? r : fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
+    if ((r = fs_stat(&fs, of->inum, &st)) < 0 || (r = fs_may_change(&fs, true)) < 0)
+        return r;
+    if (st.type == FTYPE_DIR)
+        return -E_IS_DIR;
+    return fs_write(&fs, of->inum, rq->page->write.buf, n, offset);
 }
 
 static int64_t serve_set_size(struct Request *rq)
@@ -201,6 +206,7 @@ static int64_t serve_remove(struct Request *rq)
 
     if (r < 0 || (r = fs_may_change(&fs, false)) < 0)
         return r;
+    open_sweep(); /* no slot may outlive the inode */
     return fs_remove(&fs, rq->path);
 }
 
@@ -254,10 +260,11 @@ static int64_t serve_guest_attach(struct Request *rq)
         (r = take_path(rq, rq->page->guest_attach.path)) < 0)
         return r;
     r = fs_lookup(&fs, rq->path, &inum);
-    if (r == -E_NOT_FOUND && base)
-        r = gdisk_create(rq->path, base, &inum);
+    bool created = r == -E_NOT_FOUND && base && (r = gdisk_create(rq->path, base, &inum)) == 0;
     if (r == 0)
         r = gdisk_attach(guest, inum, base, limit, &holder);
+    if (r < 0 && created)
+        fs_remove(&fs, rq->path);
     if (r == -E_BUSY)
         rq->page->guest_attach_ret.holder = holder;
     return r;

@@ -38,13 +38,15 @@ int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out);
 #define NBUCKETS    MAXOPEN
 extern struct OpenFile
     *openbuckets[NBUCKETS]; /* those that have a page, open or not, by its frame */
-/* The open file with this frame, if the client is known to have it; else NULL. */
+/* The open file with this frame, if the client is known to have it; else NULL. What nobody has any
+ * more is closed on the way. */
 struct OpenFile *open_search(uint32_t frame, envid_t client);
 static inline struct OpenFile *open_find(uint32_t frame, envid_t client)
 {
     struct OpenFile *of = openbuckets[frame % NBUCKETS];
     /* A slot that is free has no holders. */
-    if (__builtin_expect(!of || of->frame != frame || of->holder[0] != client, 0))
+    if (__builtin_expect(
+            !of || of->frame != frame || of->holder[0] != client || pages[frame].pp_ref <= 1, 0))
         return open_search(frame, client);
     return of;
 }

@@ -22,6 +22,7 @@ static struct ThinDisk {
     struct HostDisk host;
     bool stored[NBLOCKS];
     uint32_t nstored, limit;
+    int64_t promised; /* new blocks that may still come */
     int (*write)(struct Disk *d, uint32_t block, uint32_t n, void *const page[]);
 } thin;
 
@@ -38,16 +39,18 @@ static int thin_write(struct Disk *d, uint32_t block, uint32_t n, void *const pa
 {
     for (uint32_t i = block; i < block + n; i++) {
         thin.nstored += !thin.stored[i];
+        thin.promised -= !thin.stored[i];
         thin.stored[i] = true;
     }
-    CHECK(thin.nstored <= thin.limit);
+    CHECK(thin.nstored <= thin.limit && thin.promised >= 0);
     return thin.write(d, block, n, page);
 }
 
 static uint32_t thin_room(struct Disk *d, uint32_t want)
 {
     (void)d, (void)want;
-    return MIN(thin.limit - thin.nstored, (uint32_t)PROMISE_MAX);
+    thin.promised = MIN(thin.limit - thin.nstored, (uint32_t)PROMISE_MAX);
+    return thin.promised;
 }
 
 static void thin_discard(struct Disk *d, uint32_t block, uint32_t n)
@@ -160,6 +163,7 @@ static void mount_thin(int fd, uint32_t limit)
     memset(thin.stored, 0, sizeof(thin.stored));
     thin.nstored = 0;
     thin.limit = limit;
+    thin.promised = 0;
     thin.write = thin.host.disk.write;
     thin.host.disk.write = thin_write;
     thin.host.disk.room = thin_room;

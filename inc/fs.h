@@ -10,7 +10,8 @@
  * (fileid), which is no secret; but it is served only to a sender that has the page, as far as the
  * server knows: the one that opened the file, and those that have shown it the page (FSREQ_SHOW).
  * The server remembers a few of them for each file. Anybody else gets -E_NOT_OPEN, shows the page,
- * and asks again.
+ * and asks again. An env that has closed a file may keep its right while others have the file open;
+ * after the last one has closed it, nobody has.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H

@@ -192,7 +192,8 @@ static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
 }
 
 /* The offset is common to all who have the descriptor: this env takes its part of the file first,
- * so that another's write goes behind it, and gives back what could not be written. */
+ * so that another's write goes behind it. It gives back what could not be written, unless the
+ * offset has moved on since: then it leaves a gap, for others have taken the parts behind it. */
 static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
 {
     union Fsipc *req = request();
@@ -201,11 +202,14 @@ static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
     n = MIN(n, (size_t)FSWRITE_MAX);
     req->write.fileid = file_id(fd);
     req->write.n = n;
-    req->write.offset = __atomic_fetch_add(&fd->fd_offset, n, __ATOMIC_SEQ_CST);
+    off_t offset = __atomic_fetch_add(&fd->fd_offset, n, __ATOMIC_SEQ_CST);
+    req->write.offset = offset;
     memcpy(req->write.buf, buf, n);
     ssize_t put = ask(fd, FSREQ_WRITE, req);
+    off_t end = offset + n;
     if (put < (ssize_t)n)
-        __atomic_fetch_sub(&fd->fd_offset, n - MAX(put, 0l), __ATOMIC_SEQ_CST);
+        __atomic_compare_exchange_n(&fd->fd_offset, &end, offset + MAX(put, 0l), false,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     return put;
 }
 

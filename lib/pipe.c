@@ -32,9 +32,11 @@ _Static_assert(sizeof(struct Pipe) <= PGSIZE, "a pipe's data is one page");
 #define WAIT_MAX_MSEC 8
 
 /* An env that has the lock gives it back within so many turns on a CPU, or such a long turn: it has
- * less than a page to copy. */
-#define LOCK_RUNS 8
-#define LOCK_MSEC 1000
+ * less than a page to copy. A word that names one env after another for such a long time, while
+ * nothing is written, is not honest writers' either. */
+#define LOCK_RUNS    8
+#define LOCK_HOLDERS 8
+#define LOCK_MSEC    1000
 
 /* Let others run. The first rounds only yield, since the other end usually needs just a turn; then
  * sleep, longer each time, so that a long wait costs nothing. */
@@ -66,17 +68,20 @@ static bool other_end_closed(struct Fd *fd)
     }
 }
 
-/* The holder of a lock, since it was first seen there. */
+/* The holder of a lock, since it was first seen there, and how long the wait for the lock has gone
+ * on with nothing written. */
 struct Holder {
-    envid_t id;
+    envid_t id; /* 0: nobody's wait */
     uint32_t runs;
     uint64_t since;
+    uint64_t wpos, waiting_since;
+    uint32_t holders; /* seen in this wait */
 };
 
 /* Does this env have the lock, as far as its word in the page can be believed? An env in the midst
  * of a copy exists, runs or could run, and is soon done; one that is gone left nothing half done,
  * since a position moves only after the bytes are there. */
-static bool is_believed(struct Holder *h, envid_t id)
+static bool is_believed(struct Holder *h, envid_t id, uint64_t wpos)
 {
     const volatile struct Env *e = &envs[ENVX(id)];
     uint32_t status = e->env_status, runs = e->env_runs;
@@ -84,9 +89,14 @@ static bool is_believed(struct Holder *h, envid_t id)
     if (id == thisenv->env_id || e->env_id != id ||
         (status != ENV_RUNNABLE && status != ENV_RUNNING))
         return false;
+    if (h->id == 0 || h->wpos != wpos)
+        *h = (struct Holder){ .wpos = wpos, .waiting_since = sys_time_msec() };
     if (h->id != id) {
-        *h = (struct Holder){ id, runs, sys_time_msec() };
-        return true;
+        h->id = id;
+        h->runs = runs;
+        h->since = sys_time_msec();
+        h->holders++;
+        return h->holders <= LOCK_HOLDERS || h->since - h->waiting_since < LOCK_MSEC;
     }
     if (runs - h->runs > LOCK_RUNS)
         return false;
@@ -98,10 +108,13 @@ static bool try_lock(struct Pipe *p, struct Holder *h)
 {
     envid_t id = READ_ONCE(p->write_lock);
 
-    if (id != 0 && is_believed(h, id))
+    if (id != 0 && is_believed(h, id, READ_ONCE(p->wpos)))
         return false;
-    return __atomic_compare_exchange_n(&p->write_lock, &id, thisenv->env_id, false,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&p->write_lock, &id, thisenv->env_id, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return false;
+    h->id = 0;
+    return true;
 }
 
 static void unlock(struct Pipe *p)

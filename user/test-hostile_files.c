@@ -91,9 +91,24 @@ static void __attribute__((noreturn)) sweep(void)
             CHECK(ask(FSREQ_READ_VALUE(id, 1)) < 0, "id %#x can be read", id);
 }
 
+/* Who closes a file as the last one gives up his right to it. */
+static void ask_after_close(void)
+{
+    int fd = open(SECRET, O_RDWR | O_CREAT | O_TRUNC);
+
+    CHECK(fd >= 0, SECRET ": %e", fd);
+    CHECK_IS(write(fd, WORDS, sizeof(WORDS)), sizeof(WORDS));
+    uint32_t frame = frame_of((void *)(FDTABLE + fd * PGSIZE));
+    close(fd);
+    CHECK_IS(sys_page_alloc(0, (void *)UTEMP, PERM_RW), 0);
+    try_id(frame);
+    CHECK_IS(sys_page_unmap(0, (void *)UTEMP), 0);
+}
+
 void steal_files(void)
 {
     test_now = "rights";
+    ask_after_close();
     int fd = open(SECRET, O_RDWR | O_CREAT | O_TRUNC);
     CHECK(fd >= 0, SECRET ": %e", fd);
     CHECK_IS(write(fd, WORDS, sizeof(WORDS)), sizeof(WORDS));

@@ -207,23 +207,34 @@ static void attack(bool victim_writes, bool race)
     count(&tally->races, 1);
 }
 
-/* A co-writer that dies leaves the writers' lock to somebody who never had it. */
-static void attack_lock(envid_t holder)
+/* A co-writer gives the writers' lock to somebody who never had it, and dies; or, if there is
+ * another one, goes on and gives it to the two by turns. */
+static void attack_lock(envid_t holder, envid_t other)
 {
     int fds[2];
 
     CHECK_IS(pipe(fds), 0);
-    envid_t child = start_env();
-    if (child == 0) {
-        volatile uint32_t *words = (volatile uint32_t *)pipe_data(fds[1]);
+    volatile uint32_t *words = (volatile uint32_t *)pipe_data(fds[1]);
+    envid_t attacker = start_env();
+    if (attacker == 0) {
         words[4] = words[5] = holder;
+        while (other)
+            words[4] = words[4] == (uint32_t)holder ? other : holder;
         exit(0);
     }
-    CHECK_IS(wait(child), 0);
-    child = start_env();
+    if (other)
+        while (words[5] == 0)
+            sys_yield();
+    else
+        CHECK_IS(wait(attacker), 0);
+    envid_t child = start_env();
     if (child == 0)
         exit(write(fds[1], "word", 4) != 4);
     CHECK_IS(end_env(child, PATIENCE), 0);
+    if (other) {
+        sys_env_destroy(attacker);
+        wait(attacker);
+    }
     child = start_env();
     if (child == 0)
         exit(read(fds[0], buf, TRANSFER) != 4);
@@ -246,12 +257,18 @@ void scribble_pipes(void)
             attack(writes, false);
             attack(writes, true);
         }
-    attack_lock(ipc_find_env(ENV_TYPE_INIT));
-    attack_lock(ipc_find_env(ENV_TYPE_FS));
-    envid_t spinner = start_env();
-    if (spinner == 0)
-        spin_for_ever();
-    attack_lock(spinner);
-    sys_env_destroy(spinner);
-    end_env(spinner, PATIENCE);
+    attack_lock(ipc_find_env(ENV_TYPE_INIT), 0);
+    attack_lock(ipc_find_env(ENV_TYPE_FS), 0);
+    envid_t spinner[2];
+    for (int i = 0; i < 2; i++) {
+        spinner[i] = start_env();
+        if (spinner[i] == 0)
+            spin_for_ever();
+    }
+    attack_lock(spinner[0], 0);
+    attack_lock(spinner[0], spinner[1]);
+    for (int i = 0; i < 2; i++) {
+        sys_env_destroy(spinner[i]);
+        end_env(spinner[i], PATIENCE);
+    }
 }
