@@ -3,6 +3,7 @@
  * ends up in one ring. hOS has the serial line, the screen and the keyboard; gOS has the hypercall
  * console.
  */
+#include <inc/once.h>
 #include <inc/stdio.h>
 #include <kern/consdev.h>
 #include <kern/console.h>
@@ -107,8 +108,10 @@ void cons_input(int c)
         return;
     }
     /* 0 means "no character" to everybody who reads. */
-    if (c != 0 && cons_input_room() > 0)
-        ring.buf[ring.wpos++ % RING_SIZE] = (char)c;
+    if (c == 0 || cons_input_room() == 0)
+        return;
+    ring.buf[ring.wpos % RING_SIZE] = (char)c;
+    WRITE_ONCE(ring.wpos, ring.wpos + 1);
 }
 
 static void poll_devs(bool force)
@@ -128,8 +131,13 @@ static bool input_ready(bool force)
 
 static int next_char(bool force)
 {
+    int c = 0;
+
     acquire();
-    int c = input_ready(force) ? (unsigned char)ring.buf[ring.rpos++ % RING_SIZE] : 0;
+    if (input_ready(force)) {
+        c = (unsigned char)ring.buf[ring.rpos % RING_SIZE];
+        WRITE_ONCE(ring.rpos, ring.rpos + 1);
+    }
     release();
     return c;
 }
@@ -153,7 +161,7 @@ bool cons_has_input(void)
 {
     if (!intr_enabled)
         return devs_have_input();
-    return *(volatile uint32_t *)&ring.rpos != *(volatile uint32_t *)&ring.wpos;
+    return READ_ONCE(ring.rpos) != READ_ONCE(ring.wpos);
 }
 
 void cons_intr(void)
