@@ -21,7 +21,8 @@ struct Disk {
     /* How many blocks that it does not store yet can be written for sure, at least as far as `want`
      * is concerned. */
     uint32_t (*room)(struct Disk *d, uint32_t want);
-    /* What n blocks from `block` on hold will not be read before it is written anew. Best effort.
+    /* What n blocks from `block` on hold will not be read until they are written again. Best
+     * effort.
      */
     void (*discard)(struct Disk *d, uint32_t block, uint32_t n);
 };

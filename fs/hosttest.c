@@ -204,7 +204,7 @@ static void op_truncate(struct ModelFile *f)
     model_resize(f, size);
 }
 
-/* Give blocks back in the midst of a file. */
+/* Give blocks back in the middle of a file. */
 static void op_punch(struct ModelFile *f)
 {
     uint64_t fb = below(f->size / BLKSIZE + 3), n = 1 + below(20);

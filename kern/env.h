@@ -141,7 +141,7 @@ void env_is_file_server(const struct Env *e);
  * may have another owner by the time it is used. */
 struct Env *env_file_server(void);
 
-/* ---- kern/sched.c: run queues and waiting ---- */
+/* ---- kern/sched.c: run queues and waiting; kern/waiters.c: for the console and interrupts ---- */
 
 /*
  * Every CPU has a queue of runnable envs; one that has nothing to do takes from the others'. An env

@@ -405,7 +405,7 @@ EXERCISE_7 = (
             "or when there is none, -E_BAD_ENV. message_page finds the page and checks the "
             "permission; ipc_guest_send sends. Add PTE_NX to the permission: a guest's bytes are "
             "no code of the host's. If ipc_guest_send answers 1, the message waits for its "
-            "receiver: the guest leaves the CPU behind the instruction, and guest_ipc_sent brings "
+            "receiver: the guest leaves the CPU with RIP past the instruction, and guest_ipc_sent brings "
             "the result later. Otherwise the result is known now.",
         ),
         (
@@ -432,7 +432,7 @@ EXERCISE_7 = (
             "-E_INVAL. A message that is there (g->msg_full) is put in its place by "
             "take_message; the page that it came with is given back, and there is room for the "
             "next one. If there is none: note the place in g->recv_gpa, and let the guest wait for "
-            "the file server with ipc_guest_wait; the guest leaves the CPU behind the instruction. "
+            "the file server with ipc_guest_wait; the guest leaves the CPU with RIP past the instruction. "
             "Without a file server it is -E_BAD_ENV.",
         ),
         (
