@@ -60,14 +60,16 @@ ALWAYS_INLINE void tlb_invalidate(const struct Env *owner, const uint64_t *pml4,
         tlb_invalidate_remote(owner);
 }
 
+/* Entries are read and written by marked accesses: the CPU that has the tables loaded sets their
+ * accessed and dirty bits meanwhile, which nobody here needs. */
 ALWAYS_INLINE bool entry_clear(const struct Env *owner, const uint64_t *pml4, uint64_t *pte,
                                uintptr_t va)
 {
-    uint64_t old = *pte;
+    uint64_t old = READ_ONCE(*pte);
 
     if (!(old & PTE_P))
         return false;
-    *pte = 0;
+    WRITE_ONCE(*pte, 0);
     tlb_invalidate(owner, pml4, va);
     page_decref(pa2page(PTE_ADDR(old)));
     return true;
@@ -76,11 +78,11 @@ ALWAYS_INLINE bool entry_clear(const struct Env *owner, const uint64_t *pml4, ui
 ALWAYS_INLINE bool entry_set(const struct Env *owner, const uint64_t *pml4, uint64_t *pte,
                              uintptr_t va, struct PageInfo *pp, uint64_t perm)
 {
-    uint64_t old = *pte;
+    uint64_t old = READ_ONCE(*pte);
 
     if (!cpu_features.nx)
         perm &= ~PTE_NX;
-    *pte = page2pa(pp) | perm | PTE_P;
+    WRITE_ONCE(*pte, page2pa(pp) | perm | PTE_P);
     if (!(old & PTE_P))
         return false;
     tlb_invalidate(owner, pml4, va);
@@ -114,7 +116,10 @@ struct PageInfo *page_lookup(uint64_t *pml4, uintptr_t va, uint64_t **pte_store)
 
     if (pte_store)
         *pte_store = pte;
-    return pte && (*pte & PTE_P) ? pa2page(PTE_ADDR(*pte)) : NULL;
+    if (!pte)
+        return NULL;
+    uint64_t entry = READ_ONCE(*pte);
+    return entry & PTE_P ? pa2page(PTE_ADDR(entry)) : NULL;
 }
 
 bool page_remove(uint64_t *pml4, uintptr_t va)

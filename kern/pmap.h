@@ -4,6 +4,7 @@
 #ifndef JOS_KERN_PMAP_H
 #define JOS_KERN_PMAP_H
 
+#include <inc/once.h>
 #include <inc/env.h>
 #include <inc/memlayout.h>
 #include <inc/mmu.h>
@@ -85,7 +86,7 @@ size_t page_ntotal(void);
  */
 ALWAYS_INLINE bool pml4_descend(uint64_t **table, uintptr_t va, int level)
 {
-    uint64_t pte = (*table)[PTX(va, level)];
+    uint64_t pte = READ_ONCE((*table)[PTX(va, level)]);
 
     *table = KADDR(PTE_ADDR(pte));
     return pte & PTE_P;

@@ -127,15 +127,16 @@ int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
 /* The frame at va of e, to be mapped elsewhere with perm. env_mem is held. Takes a reference. */
 ALWAYS_INLINE int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
 {
-    uint64_t *pte, needed = PTE_P | (perm & PTE_W);
+    uint64_t *pte, entry, needed = PTE_P | (perm & PTE_W);
 
     *pp = NULL;
     if (va >= UTOP || va % PGSIZE || !perm_valid(perm))
         return -E_INVAL;
     pte = env_pte(e, va, false);
-    if (!pte || (*pte & needed) != needed)
+    entry = pte ? READ_ONCE(*pte) : 0;
+    if ((entry & needed) != needed)
         return -E_INVAL;
-    *pp = pa2page(PTE_ADDR(*pte));
+    *pp = pa2page(PTE_ADDR(entry));
     page_incref(*pp);
     return 0;
 }
@@ -205,9 +206,13 @@ int64_t sys_page_unmap(envid_t id, uintptr_t va)
  * writable. */
 static uint64_t fork_entry(uint64_t *pte)
 {
-    if ((*pte & PTE_W) && !(*pte & PTE_SHARE))
-        *pte = (*pte & ~PTE_W) | PTE_COW;
-    return *pte & ~(PTE_A | PTE_D);
+    uint64_t entry = READ_ONCE(*pte);
+
+    if ((entry & PTE_W) && !(entry & PTE_SHARE)) {
+        entry = (entry & ~PTE_W) | PTE_COW;
+        WRITE_ONCE(*pte, entry);
+    }
+    return entry & ~(PTE_A | PTE_D);
 }
 
 /* Collect the current env's entries of the first run of mapped pages in [*from, to), which is in
@@ -222,7 +227,7 @@ static size_t fork_take(uintptr_t *from, uintptr_t to, uint64_t run[FORK_RUN])
     if ((pte = env_pte(e, *from, false)))
         skip = zero_words(pte, left);
     *from += skip * PGSIZE;
-    for (left = MIN(left - skip, FORK_RUN); n < left && (pte[skip + n] & PTE_P); n++) {
+    for (left = MIN(left - skip, FORK_RUN); n < left && (READ_ONCE(pte[skip + n]) & PTE_P); n++) {
         run[n] = fork_entry(&pte[skip + n]);
         page_incref(pa2page(PTE_ADDR(run[n])));
     }

@@ -11,7 +11,7 @@
 #define CACHE_CHUNK 65536
 #define MAX_CPUS    8
 #define SPIN_MS     400  /* for every CPU to get a guest */
-#define SETTLE_MS   3000 /* what has ended may still be on its way out */
+#define SETTLE_MS   3000 /* what has ended may still be on its way out: without any progress */
 
 volatile struct Tally *tally;
 uint64_t seed = 1, rounds = 1, hold, random_state;
@@ -104,13 +104,19 @@ static bool is_less(const struct Account *now, const struct Account *before)
     return now->pages < before->pages || now->envs > before->envs || now->blocks < before->blocks;
 }
 
+/* What is there when all that has ended is gone, or nothing more goes. */
 static struct Account account_again(const struct Account *before)
 {
-    struct Account now = account();
+    struct Account now = account(), last = now;
 
     for (uint64_t end = sys_time_msec() + SETTLE_MS; is_less(&now, before) && sys_time_msec() < end;
-         now = account())
+         now = account()) {
+        if (is_less(&last, &now)) {
+            last = now;
+            end = sys_time_msec() + SETTLE_MS;
+        }
         sys_sleep_msec(5);
+    }
     return now;
 }
 
