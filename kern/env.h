@@ -160,7 +160,7 @@ struct Env *env_file_server(void);
  * caller is to find in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it
  * unlocks the env and calls sched_yield, which does not return. Whoever makes the condition true
  * calls sched_wake with the env locked, after changing tf_rax if need be; the env may still be on
- * its old CPU then. With sched_restart the call is executed anew after the wake-up, so it checks
+ * its old CPU then. With sched_restart the call is executed again after the wake-up, so it checks
  * its condition again; that is what calls do that copy something to the caller.
  *
  * The env is locked by the callers of sched_ready, sched_block, sched_restart, sched_wake,

@@ -192,8 +192,8 @@ static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
 }
 
 /* The offset is common to all who have the descriptor: this env takes its part of the file first,
- * so that another's write goes behind it. It gives back what could not be written, unless the
- * offset has moved on since: then it leaves a gap, for others have taken the parts behind it. */
+ * so that another's write follows it. It gives back what could not be written, unless the
+ * offset has moved on since: then it leaves a gap, since others have taken what follows. */
 static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
 {
     union Fsipc *req = request();

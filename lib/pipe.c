@@ -78,8 +78,8 @@ struct Holder {
     uint32_t holders; /* seen in this wait */
 };
 
-/* Does this env have the lock, as far as its word in the page can be believed? An env in the midst
- * of a copy exists, runs or could run, and is soon done; one that is gone left nothing half done,
+/* Does this env have the lock, as far as its word in the page can be believed? An env that is
+ * copying exists, runs or could run, and is soon done; one that is gone left nothing half done,
  * since a position moves only after the bytes are there. */
 static bool is_believed(struct Holder *h, envid_t id, uint64_t wpos)
 {

@@ -131,7 +131,7 @@ void __wrap_cons_panic_mode(void);
 void __real_platform_poweroff(int status) __attribute__((noreturn));
 void __wrap_platform_poweroff(int status) __attribute__((noreturn));
 
-/* The other CPUs are about to be stopped wherever they are, which may be in the midst of a meeting;
+/* The other CPUs are about to be stopped wherever they are, perhaps while two of them meet here;
  * a lock is no obstacle any more. */
 void __wrap_cons_panic_mode(void)
 {

@@ -1,6 +1,6 @@
 /*
  * nmi: INT 2, and NMIs to itself through the local APIC: each comes at once, whatever RFLAGS.IF
- * says, but not while one is handled; then one waits, and comes behind the IRET. IRET out of what
+ * says, but not while one is handled; then one waits, and comes after the IRET. IRET out of what
  * is no NMI handler does no harm, and the host's own NMIs stay unblocked. With the word "iret", an
  * IRET comes before each NMI that is sent outside of the handler: for a CPU on which blocking comes
  * back without an NMI (see conf/kvm/verdicts.py).

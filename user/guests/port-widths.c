@@ -50,7 +50,7 @@ static void try_uart(void)
           inw(COM1 + COM_LCR));
     outw(COM1 + COM_SCR, 0x1234);
     check(inb(COM1 + COM_SCR) == 0x34, "SCR is 0x%x", inb(COM1 + COM_SCR));
-    check(inw(COM1 + COM_SCR) == 0xff34, "SCR and what is behind it read 0x%x",
+    check(inw(COM1 + COM_SCR) == 0xff34, "SCR and the port after it read 0x%x",
           inw(COM1 + COM_SCR));
     uint32_t status = inl(COM1 + COM_LSR);
     check((status & LSR_THRE) && status >> 16 == 0xff34, "LSR, MSR and SCR read 0x%x", status);
