@@ -9,12 +9,12 @@
 #include <inc/stdio.h>
 #include <inc/syscall.h>
 #include <inc/x86.h>
-#include <kern/console.h>
-#include <kern/clock.h>
+#include <kern/dev/console.h>
+#include <kern/dev/clock.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
 #include <kern/kdebug.h>
-#include <kern/lapic.h>
+#include <kern/dev/lapic.h>
 #include <kern/platform.h>
 #include <kern/trap.h>
 

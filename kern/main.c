@@ -4,10 +4,10 @@
 #include <inc/multiboot.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>

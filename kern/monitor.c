@@ -4,7 +4,7 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/crash.h>
 #include <kern/env.h>
 #include <kern/kdebug.h>

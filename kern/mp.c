@@ -5,12 +5,12 @@
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/acpi.h>
-#include <kern/clock.h>
+#include <kern/dev/acpi.h>
+#include <kern/dev/clock.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
-#include <kern/gdbstub.h>
-#include <kern/lapic.h>
+#include <kern/gdb/stub.h>
+#include <kern/dev/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>

@@ -6,10 +6,10 @@
 #include <inc/assert.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 #include <kern/monitor.h>
 #include <kern/platform.h>
 #include <kern/trap.h>

@@ -6,10 +6,10 @@
 #include <inc/string.h>
 #include <inc/vmm.h>
 #include <inc/x86.h>
-#include <kern/clock.h>
+#include <kern/dev/clock.h>
 #include <kern/cpu.h>
-#include <kern/lapic.h>
-#include <kern/pic.h>
+#include <kern/dev/lapic.h>
+#include <kern/dev/pic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 

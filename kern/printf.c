@@ -2,7 +2,7 @@
  * Formatted output to the console, in chunks, so that a device sees few and long writes.
  */
 #include <inc/stdio.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 
 #define CHUNK 256
 

@@ -13,12 +13,12 @@
 #include <inc/error.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlist.h>
-#include <kern/gdbstub.h>
-#include <kern/lapic.h>
+#include <kern/gdb/stub.h>
+#include <kern/dev/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/syscall.h>

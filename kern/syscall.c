@@ -5,14 +5,14 @@
 #include <inc/error.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
 #include <kern/env.h>
-#include <kern/pic.h>
+#include <kern/dev/pic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
-#include <kern/serport.h>
+#include <kern/dev/serport.h>
 #include <kern/syscall.h>
 #include <kern/trap.h>
 #include <vmm/guest.h>

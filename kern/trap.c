@@ -8,15 +8,15 @@
 #include <inc/once.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
 #include <kern/env.h>
-#include <kern/gdbstub.h>
-#include <kern/lapic.h>
-#include <kern/pic.h>
+#include <kern/gdb/stub.h>
+#include <kern/dev/lapic.h>
+#include <kern/dev/pic.h>
 #include <kern/pmap.h>
-#include <kern/serport.h>
+#include <kern/dev/serport.h>
 #include <kern/trap.h>
 
 #define GATE_INTERRUPT 0x8e /* present, DPL 0, 64-bit interrupt gate */

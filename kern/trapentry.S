@@ -140,7 +140,7 @@ trap_from_kernel:
 trap_paranoid:
     PARANOID trap
 
-/* With the gdb stub on, its vectors come here (kern/gdbstub.c has the same order). A debug exception or a
+/* With the gdb stub on, its vectors come here (kern/gdb/stub.c has the same order). A debug exception or a
  * breakpoint can strike anywhere, too. */
 .balign 16
 .globl gdb_stubs

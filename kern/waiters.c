@@ -3,7 +3,7 @@
  * envs run at once (sched_wake_at_once), since a person or a device waits for them.
  */
 #include <inc/error.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
 

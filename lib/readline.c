@@ -8,7 +8,7 @@
 #include <inc/string.h>
 
 #ifdef JOS_KERNEL
-#include <kern/console.h>
+#include <kern/dev/console.h>
 
 static int key_wait(void)
 {

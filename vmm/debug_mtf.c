@@ -6,7 +6,7 @@
  */
 #include <vmm/debug.h>
 #include <inc/vmtrace.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 
 #define OP_NOP       0x90
 #define OP_HLT       0xf4

@@ -5,8 +5,8 @@
 #include <vmm/debug.h>
 #include <vmm/internal.h>
 #include <inc/multiboot.h>
-#include <kern/console.h>
-#include <kern/serport.h>
+#include <kern/dev/console.h>
+#include <kern/dev/serport.h>
 #include <kern/trap.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */

@@ -5,7 +5,7 @@
 #include <vmm/check.h>
 #include <vmm/debug.h>
 #include <vmm/internal.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 #include <kern/platform.h>
 
 /*

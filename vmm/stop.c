@@ -10,8 +10,8 @@
  */
 #include <vmm/debug.h>
 #include <vmm/internal.h>
-#include <kern/console.h>
-#include <kern/serport.h>
+#include <kern/dev/console.h>
+#include <kern/dev/serport.h>
 
 /* ---- Stopping ---- */
 

@@ -3,7 +3,7 @@
  * own state, so it is written again when a VMCS comes to another CPU.
  */
 #include <vmm/internal.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 
 static uint64_t idt_base(void)
 {

@@ -5,7 +5,7 @@
  * assembly.
  */
 #include <inc/string.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/platform.h>
 #include <kern/race/race.h>
 

@@ -4,7 +4,7 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/kdebug.h>
 #include <kern/platform.h>
 #include <kern/race/race.h>

@@ -13,7 +13,7 @@
  */
 #include <inc/memlayout.h>
 #include <kern/platform.h>
-#include <kern/clock.h>
+#include <kern/dev/clock.h>
 #include <kern/race/race.h>
 
 /* Of the accesses of one place in the code, about one of so many is watched: at first, and when it

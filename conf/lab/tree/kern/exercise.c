@@ -4,7 +4,7 @@
  */
 #include <inc/exercise.h>
 #include <inc/stdio.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/platform.h>
 
 void exercise(int nr, const char *name)

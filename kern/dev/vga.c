@@ -5,7 +5,7 @@
  */
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/consdev.h>
+#include <kern/dev/consdev.h>
 #include <kern/pmap.h>
 
 #define VGA_TEXT  0xb8000 /* physical */

@@ -5,9 +5,9 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/gdb_internal.h>
-#include <kern/pic.h>
-#include <kern/uart.h>
+#include <kern/gdb/internal.h>
+#include <kern/dev/pic.h>
+#include <kern/dev/uart.h>
 
 #define COM2        0x2f8
 #define BREAK       0x03 /* Ctrl-C outside of a packet */

@@ -4,9 +4,9 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/console.h>
+#include <kern/dev/console.h>
 #include <kern/env.h>
-#include <kern/gdb_internal.h>
+#include <kern/gdb/internal.h>
 #include <kern/monitor.h>
 #include <kern/platform.h>
 

@@ -6,7 +6,7 @@
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/env.h>
-#include <kern/gdb_internal.h>
+#include <kern/gdb/internal.h>
 
 enum Where {
     NOWHERE, /* the state of x87 belongs to envs and guests: gdb shows <unavailable> */

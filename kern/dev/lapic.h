@@ -21,7 +21,7 @@ void lapic_send_nmi(uint32_t apicid);
 void lapic_send_init(uint32_t apicid);
 void lapic_send_startup(uint32_t apicid, uint32_t page);
 
-/* ---- For kern/clock.c: a timer without TSC-deadline mode counts in units of its own. ---- */
+/* ---- For kern/dev/clock.c: a timer without TSC-deadline mode counts in units of its own. ---- */
 /* Does lapic_set_rate have to be called before lapic_timer_set? */
 bool lapic_needs_rate(void);
 /* Count without an interrupt; stop returns how far it came. */

@@ -6,7 +6,7 @@
 #define JOS_KERN_GDB_INTERNAL_H
 
 #include <kern/cpu.h>
-#include <kern/gdbstub.h>
+#include <kern/gdb/stub.h>
 #include <inc/trap.h>
 
 #define GDB_PACKET_MAX 2048
@@ -59,7 +59,7 @@ static inline bool gdb_cpu_stands(uint32_t i)
     return i < NCPU && gdb_cpus[i].state == GDB_STOPS;
 }
 
-/* ---- gdb_packet.c: COM2 and the frames of the protocol ---- */
+/* ---- packet.c: COM2 and the frames of the protocol ---- */
 /* false: there is no COM2. */
 bool gdb_port_init(void);
 void gdb_port_intr_enable(void);
@@ -88,7 +88,7 @@ uint64_t gdb_number(const char **p);
 /* n bytes from 2 * n digits. false: they are not there. */
 bool gdb_hex_bytes(const char *s, void *bytes, size_t n);
 
-/* ---- gdb_regs.c ---- */
+/* ---- regs.c ---- */
 /* Note what a frame does not have, on the CPU itself. */
 void gdb_regs_note(struct GdbCpu *c, bool swapped);
 void gdb_read_all(struct GdbCpu *c);
@@ -98,13 +98,13 @@ void gdb_write_one(struct GdbCpu *c, const char *args);
 /* qXfer:features:read:target.xml:OFFSET,LENGTH. */
 void gdb_features(const char *args);
 
-/* ---- gdb_mem.c: memory as CPU c sees it ---- */
+/* ---- mem.c: memory as CPU c sees it ---- */
 /* Copy; returns how many bytes, from the first on, are there. */
 size_t gdb_mem_read(const struct GdbCpu *c, uint64_t va, void *buf, size_t n);
 /* 0, GDB_EFAULT, or GDB_EACCES for a page of user memory that may be shared. All or nothing. */
 int gdb_mem_write(const struct GdbCpu *c, uint64_t va, const void *buf, size_t n);
 
-/* ---- gdb_break.c: breakpoints in memory and in debug registers ---- */
+/* ---- break.c: breakpoints in memory and in debug registers ---- */
 /* Z and z packets; the answer is 0 or an errno value, or -1: gdb is to do without. */
 int gdb_break_change(const struct GdbCpu *c, bool set, int type, uint64_t va, uint64_t kind);
 void gdb_break_forget_all(void);
@@ -118,7 +118,7 @@ bool gdb_break_at(uint64_t va);
 void gdb_dr_load(void);
 bool gdb_dr_hit(uint64_t dr6, uint64_t *watch, const char **kind);
 
-/* ---- gdb_command.c ---- */
+/* ---- command.c ---- */
 /* The dialogue while everything stands still, until gdb resumes: fills in the actions. tell: begin
  * with why c has stopped. */
 void gdb_talk(struct GdbCpu *c, bool tell);

@@ -6,8 +6,8 @@
 #include <inc/string.h>
 #include <inc/trap.h>
 #include <inc/x86.h>
-#include <kern/consdev.h>
-#include <kern/pic.h>
+#include <kern/dev/consdev.h>
+#include <kern/dev/pic.h>
 
 #define KBD_DATA   0x60
 #define KBD_STATUS 0x64

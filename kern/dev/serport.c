@@ -6,12 +6,12 @@
 #include <inc/error.h>
 #include <inc/trap.h>
 #include <kern/env.h>
-#include <kern/pic.h>
+#include <kern/dev/pic.h>
 #include <kern/pmap.h>
-#include <kern/serport.h>
+#include <kern/dev/serport.h>
 #include <kern/syscall.h>
 #include <kern/trap.h>
-#include <kern/uart.h>
+#include <kern/dev/uart.h>
 
 #define RING_SIZE   4096 /* a power of two */
 #define WRITE_CHUNK 64   /* bytes sent with interrupts off */

@@ -7,7 +7,7 @@
 #include <inc/trap.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
-#include <kern/lapic.h>
+#include <kern/dev/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 

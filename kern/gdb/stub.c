@@ -10,9 +10,9 @@
 #include <inc/x86.h>
 #include <kern/env.h>
 #include <kern/frame.h>
-#include <kern/gdb_internal.h>
-#include <kern/lapic.h>
-#include <kern/pic.h>
+#include <kern/gdb/internal.h>
+#include <kern/dev/lapic.h>
+#include <kern/dev/pic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>

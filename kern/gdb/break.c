@@ -6,7 +6,7 @@
  */
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/gdb_internal.h>
+#include <kern/gdb/internal.h>
 #include <kern/kdebug.h>
 #include <kern/pmap.h>
 

@@ -5,8 +5,8 @@
  */
 #include <inc/once.h>
 #include <inc/stdio.h>
-#include <kern/consdev.h>
-#include <kern/console.h>
+#include <kern/dev/consdev.h>
+#include <kern/dev/console.h>
 #include <kern/env.h>
 #include <kern/monitor.h>
 #include <kern/platform.h>

@@ -4,7 +4,7 @@
  * device window.
  */
 #include <inc/string.h>
-#include <kern/acpi.h>
+#include <kern/dev/acpi.h>
 #include <kern/pmap.h>
 
 #define EBDA_SEGMENT 0x40e /* BIOS data area: real-mode segment of the extended BIOS data area */

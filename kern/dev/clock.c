@@ -7,8 +7,8 @@
 #include <inc/stdio.h>
 #include <inc/vmm.h>
 #include <inc/x86.h>
-#include <kern/clock.h>
-#include <kern/lapic.h>
+#include <kern/dev/clock.h>
+#include <kern/dev/lapic.h>
 #include <kern/platform.h>
 
 #define PIT_HZ          1193182

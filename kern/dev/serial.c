@@ -4,9 +4,9 @@
  */
 #include <inc/trap.h>
 #include <inc/x86.h>
-#include <kern/consdev.h>
-#include <kern/pic.h>
-#include <kern/uart.h>
+#include <kern/dev/consdev.h>
+#include <kern/dev/pic.h>
+#include <kern/dev/uart.h>
 
 /* Reads of LSR, each about a microsecond on a real machine, before a UART counts as stuck; 16
  * characters take 1.4 ms. From then on it gets one look a character, until it moves again. */

@@ -4,7 +4,7 @@
  */
 #include <inc/trap.h>
 #include <inc/x86.h>
-#include <kern/pic.h>
+#include <kern/dev/pic.h>
 
 #define MASTER 0x20
 #define SLAVE  0xa0

@@ -4,7 +4,7 @@
  * is mapped read-only can be changed.
  */
 #include <inc/string.h>
-#include <kern/gdb_internal.h>
+#include <kern/gdb/internal.h>
 #include <kern/pmap.h>
 
 struct Place {

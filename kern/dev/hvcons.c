@@ -6,7 +6,7 @@
 #include <inc/memlayout.h>
 #include <inc/string.h>
 #include <inc/vmm.h>
-#include <kern/consdev.h>
+#include <kern/dev/consdev.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 

@@ -3,7 +3,7 @@
  * MultiProcessor Specification 1.4, "MP Configuration Table").
  */
 #include <inc/string.h>
-#include <kern/acpi.h>
+#include <kern/dev/acpi.h>
 #include <kern/pmap.h>
 
 #define MP_PROCESSOR   0
