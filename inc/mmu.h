@@ -98,7 +98,7 @@
 #define GD_UT   0x20 /* user code */
 #define GD_TSS0 0x28 /* 16 bytes */
 
-/* MSRs every part of the kernel uses: SDM vol. 4; VT-x ones are in vmm/vmx.h. */
+/* MSRs every part of the kernel uses: SDM vol. 4; VT-x ones are in vmm/vmx/vmx.h. */
 #define MSR_TSC            0x10
 #define MSR_APIC_BASE      0x1b
 #define MSR_FEATURE_CTL    0x3a

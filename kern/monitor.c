@@ -13,7 +13,7 @@
 #include <kern/pmap.h>
 #include <kern/trap.h>
 #include <vmm/guest.h>
-#include <vmm/snapshot.h>
+#include <vmm/vmx/dump.h>
 
 #define MAX_ARGS   8
 #define MAX_FRAMES 32

@@ -2,8 +2,8 @@
  * A guest's life: its pages and its end. What ends a guest never ends anything else: the reason is
  * kept in words until the monitor asks.
  */
-#include <vmm/debug.h>
-#include <vmm/check.h>
+#include <vmm/debug/debug.h>
+#include <vmm/vmx/check/check.h>
 #include <inc/multiboot.h>
 
 /* One zeroed page for a structure of the VMM's, or NULL. */

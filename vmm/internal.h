@@ -16,7 +16,7 @@
 #include <kern/pmap.h>
 #include <vmm/guest.h>
 #include <vmm/vapic.h>
-#include <vmm/vmcs.h>
+#include <vmm/vmx/vmcs.h>
 
 /* Where a guest stands towards its monitor. */
 enum GuestState {
@@ -246,7 +246,7 @@ void trace_exit(struct Guest *g, uint32_t reason);
 void trace_action(struct Guest *g, bool again);
 void trace_free(struct Guest *g);
 
-/* ---- chain.c ---- */
+/* ---- backtrace.c ---- */
 /* If the guest, whose VMCS is current, cannot go on after what it has just done, remember its call
  * chain. */
 void chain_at_end(struct Guest *g);
@@ -272,7 +272,7 @@ void use_debug_registers(struct Guest *g);
 uint64_t gpr_read(struct Guest *g, int n);
 void gpr_write(struct Guest *g, int n, uint64_t v);
 bool handle_ioinstr(struct Guest *g);
-/* exit_ios.c: INS and OUTS, one element an exit, and the monitor's answer to it. */
+/* exit_string_io.c: INS and OUTS, one element an exit, and the monitor's answer to it. */
 bool handle_string_io(struct Guest *g);
 void answer_string_io(struct Guest *g, uint64_t value);
 bool handle_rdmsr(struct Guest *g);

@@ -8,7 +8,7 @@
  * the guest's exit, with its call completed (hand_over). The guest's VMCS stays current, so that
  * the answer is applied to it at once.
  */
-#include <vmm/debug.h>
+#include <vmm/debug/debug.h>
 #include <vmm/internal.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>

@@ -33,7 +33,7 @@ def constants(*headers: str) -> Dict[str, int]:
     return found
 
 
-KERNEL = constants("inc/memlayout.h", "inc/mmu.h", "vmm/vmx.h")
+KERNEL = constants("inc/memlayout.h", "inc/mmu.h", "vmm/vmx/vmx.h")
 
 
 class Command(gdb.Command):

@@ -1,6 +1,6 @@
 """Commands about guests: vmcs, ept, exits, break-exit, step-exit, guest-bt.
 
-gdb cannot execute VMREAD. The kernel copies the current VMCS to `vmcs_snapshot` (vmm/snapshot.c): its own
+gdb cannot execute VMREAD. The kernel copies the current VMCS to `vmcs_snapshot` (vmm/vmx/dump.c): its own
 stub does that by `monitor vmcs copy`; at another stub the CPU is made to call vmcs_take_snapshot and put back
 as it was.
 """
@@ -54,7 +54,7 @@ class Reason(NamedTuple):
 
 
 REASONS = [Reason(int(n), name, text) for n, name, text in EXIT.findall((TOP / "inc/vmexits.h").read_text())]
-FIELDS = FIELD.findall((TOP / "vmm/vmcs_fields.h").read_text())
+FIELDS = FIELD.findall((TOP / "vmm/vmx/vmcs_fields.h").read_text())
 HOST = "`make bochs-gdb` is a gdb on it"
 BY_NUMBER = {reason.number: reason for reason in REASONS}
 
@@ -407,8 +407,8 @@ class BreakExit(Command):
         wanted = arguments[0].upper() if len(arguments) == 1 else ""
         for reason in REASONS:
             if reason.name == wanted or str(reason.number) == wanted:
-                handler = int(evaluate(f"'vmm/exit.c'::handlers[{reason.number}]"))
-                ExitBreakpoint(reason, handler or int(evaluate("&'vmm/exit.c'::handle_unexpected")))
+                handler = int(evaluate(f"'vmm/vmx/exit.c'::handlers[{reason.number}]"))
+                ExitBreakpoint(reason, handler or int(evaluate("&'vmm/vmx/exit.c'::handle_unexpected")))
                 return
         known = ", ".join(self.completions)
         raise Complaint(f"name one exit reason; there are {known}")

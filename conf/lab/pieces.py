@@ -60,7 +60,7 @@ EXERCISE_0 = (
         (
             "The capability MSRs of controls have in their high half what may be 1. The "
             "secondary controls have an MSR only if the primary ones may activate them.",
-            "The bits are named in vmm/vmx.h; a small table of bit and name is shorter than a "
+            "The bits are named in vmm/vmx/vmx.h; a small table of bit and name is shorter than a "
             "chain of ifs.",
         ),
         ("why", "size"),
@@ -79,7 +79,7 @@ EXERCISE_0 = (
             SDM("Enabling and Entering VMX Operation"),
             SDM("Restrictions on VMX Operation"),
             SDM("VMX-Fixed Bits in CR0") + ' and "VMX-Fixed Bits in CR4"',
-            "vmm/vmcs.h for vmxon()",
+            "vmm/vmx/vmcs.h for vmxon()",
         ),
         (
             "vmx_caps has the fixed bits: what is 1 in FIXED0 has to be 1, what is 0 in FIXED1 "
@@ -191,7 +191,7 @@ EXERCISE_2 = (
         (
             "Take the new reference before the old one is dropped: the two frames may be the same.",
             "On an error nothing has changed, reference counts included.",
-            "vmm/ept_test.h: the command-line word epttest=NONCE tests every property at boot, in any "
+            "vmm/test/ept.h: the command-line word epttest=NONCE tests every property at boot, in any "
             "emulator.",
         ),
         ("pp", "gpa", "rights", "overwrite", "flush", "split_large", "g"),

@@ -111,7 +111,7 @@ def trees_are_graded(bench: Bench) -> str:
 def instructor_grades(bench: Bench) -> None:
     student = bench.obj / "student"
     work = tree.make(1)
-    for name in ("user/guests/lab.c", "vmm/lab_test.c", "conf/tests/lab.py", "GNUmakefile"):
+    for name in ("user/guests/lab.c", "vmm/test/lab.c", "conf/tests/lab.py", "GNUmakefile"):
         work.files[name] = "changed"
     tree.write_folder(work, student)
     fresh, seen = tree.make(0).files, submission.assemble(student).files

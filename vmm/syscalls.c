@@ -1,0 +1,201 @@
+/*
+ * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
+ * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
+ */
+#include <vmm/debug/debug.h>
+#include <vmm/internal.h>
+#include <inc/multiboot.h>
+#include <kern/dev/console.h>
+#include <kern/dev/serport.h>
+#include <kern/trap.h>
+
+/* Bytes that sys_guest_mem copies with interrupts off. */
+#define COPY_CHUNK 0x10000ul
+
+static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
+{
+    if (memsize < GUEST_MEM_MIN || memsize > GUEST_MEM_MAX || memsize % PGSIZE != 0)
+        return false;
+    return entry <= UINT32_MAX && gmem_would_be_ram(memsize, entry, 1) &&
+           !(flags & ~(GUEST_INTERCEPT_PF | GUEST_DEBUG));
+}
+
+/* Join the new env and its machine, unless somebody has ended the env already. */
+static int64_t guest_adopt(struct Env *e, struct Guest *g)
+{
+    envid_t id = e->env_id;
+    g->env = e;
+    spin_lock(env_mem(e));
+    env_lock(e);
+    bool alive = READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE;
+    if (alive) {
+        e->env_guest = g;
+        e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
+        strlcpy(e->env_name, "guest", sizeof e->env_name);
+    }
+    env_unlock(e);
+    spin_unlock(env_mem(e));
+    if (alive)
+        return id;
+    guest_drop(g);
+    return -E_BAD_ENV;
+}
+
+int64_t sys_guest_check(uintptr_t why, size_t whysize)
+{
+    char words[256];
+    int r = vmx_check_support(words, sizeof words);
+    if (r == 0)
+        return 0;
+    size_t len = MIN(strlen(words) + 1, whysize);
+    words[len > 0 ? len - 1 : 0] = '\0';
+    return len > 0 && copyout(why, words, len) < 0 ? -E_FAULT : r;
+}
+
+int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize)
+{
+    if (!mkguest_args_ok(memsize, entry, flags))
+        return -E_INVAL;
+    int64_t r = sys_guest_check(why, whysize);
+    if (r < 0)
+        return r;
+    /* LAB 1 begin: sys_env_mkguest */
+    struct Env *e;
+    struct Guest *g;
+    r = guest_alloc(&g, memsize, entry, flags);
+    if (r < 0)
+        return r;
+    r = env_alloc(&e, curenv, ENV_TYPE_GUEST);
+    if (r < 0) {
+        guest_drop(g);
+        return r;
+    }
+    return guest_adopt(e, g);
+    /* LAB 1 end */
+}
+
+static bool ept_perm_ok(uint64_t perm)
+{
+    return (perm & (PTE_P | PTE_U)) == (PTE_P | PTE_U) &&
+           !(perm & ~(uint64_t)(PTE_P | PTE_U | PTE_W | PTE_NX));
+}
+
+int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm)
+{
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    /* LAB 3 begin: sys_ept_map */
+    struct PageInfo *pp;
+    int r = -E_INVAL;
+    if (srcenv != 0 && srcenv != curenv->env_id)
+        r = -E_BAD_ENV;
+    else if (ept_perm_ok(perm) && PGOFF(gpa) == 0 && gmem_is_ram(g, gpa, PGSIZE))
+        r = env_page_take(curenv, srcva, perm, &pp);
+    if (r == 0) {
+        r = ept_page_insert(g, pp, gpa, ept_rights(perm));
+        page_decref(pp);
+    }
+    guest_close(g);
+    return r;
+    /* LAB 3 end */
+}
+
+int64_t sys_guest_irq(envid_t guest, int vector)
+{
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    bool ok = vector >= IRQ_OFFSET && vector <= 255;
+    if (ok) {
+        vapic_raise(g, vector);
+        env_lock(g->env);
+        sched_poke(g->env);
+        env_unlock(g->env);
+    }
+    guest_close(g);
+    return ok ? 0 : -E_INVAL;
+}
+
+/* One piece within a page of guest memory. An untouched page that is only read has no frame. */
+static int copy_piece(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t n, bool write)
+{
+    static char zeroes[PGSIZE]; /* never written */
+    struct PageInfo *pp;
+    uint64_t rights;
+    int r = gmem_hold(g, gpa, write ? GMEM_WRITE : GMEM_PEEK, &pp, &rights);
+    if (r < 0)
+        return r;
+    char *hva = pp != NULL ? (char *)page2kva(pp) + PGOFF(gpa) : zeroes;
+    r = (write ? copyin(hva, buf, n) : copyout(buf, hva, n)) < 0 ? -E_FAULT : 0;
+    if (pp != NULL)
+        page_decref(pp);
+    return r;
+}
+
+static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, bool write)
+{
+    while (len > 0) {
+        size_t n = MIN(len, PGSIZE - PGOFF(gpa));
+        int r = copy_piece(g, gpa, buf, n, write);
+        if (r < 0)
+            return r;
+        gpa += n;
+        buf += n;
+        len -= n;
+    }
+    return 0;
+}
+
+/* Long copies are done in parts, and interrupts come in between: the call is executed again. */
+int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write)
+{
+    size_t done = MIN(curenv->env_call_done, len), n = MIN(len - done, COPY_CHUNK);
+    struct Guest *g = guest_open(guest);
+    curenv->env_call_done = 0;
+    if (g == NULL)
+        return -E_BAD_ENV;
+    int r = -E_INVAL;
+    if (gmem_is_ram(g, gpa, len))
+        r = copy_guest(g, gpa + done, buf + done, n, write);
+    guest_close(g);
+    if (r < 0 || done + n == len)
+        return r;
+    curenv->env_call_done = done + n;
+    sched_restart();
+    env_pop_tf(&curenv->env_tf);
+}
+
+int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
+{
+    struct Guest *g = guest_find(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    g->stats.exits = 0;
+    for (int i = 0; i < GUEST_NREASONS; i++)
+        g->stats.exits += g->stats.reasons[i];
+    g->stats.last_reason = g->clock_reason;
+    int r = copyout(stats, &g->stats, sizeof g->stats);
+    guest_close(g);
+    return r;
+}
+
+int64_t sys_guest_pause(envid_t guest, bool paused)
+{
+    struct Guest *g = guest_find(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    sched_pause(g->env, paused);
+    guest_close(g);
+    return 0;
+}
+
+int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf)
+{
+    struct Guest *g = guest_open(guest);
+    if (g == NULL)
+        return -E_BAD_ENV;
+    int64_t r = g->debug != NULL ? debug_command(g, op, arg, buf) : -E_PERM;
+    guest_close(g);
+    return r;
+}
