@@ -6,7 +6,7 @@
 #ifndef JOS_FS_CACHE_H
 #define JOS_FS_CACHE_H
 
-#include <fs/disk.h>
+#include <fs/core/disk.h>
 #include <inc/fs.h>
 
 /*

@@ -2,7 +2,7 @@
  * Files as arrays of bytes: finding, allocating and freeing their blocks. Directories use the same
  * functions for their entries.
  */
-#include <fs/core.h>
+#include <fs/core/core.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <fs/hosttest.h>
+#include <fs/host/hosttest.h>
 #include <inc/error.h>
 
 #define NBLOCKS     3000

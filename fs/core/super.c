@@ -4,7 +4,7 @@
  * block whose contents are not there yet. What can be left over is lost space and half-done changes
  * of directories.
  */
-#include <fs/core.h>
+#include <fs/core/core.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

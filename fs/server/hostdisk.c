@@ -2,7 +2,7 @@
  * gOS's disk: blocks of an image file, asked for at hOS's file server by hypercall, one page a
  * request.
  */
-#include <fs/serv.h>
+#include <fs/server/serv.h>
 
 #define PAGE_PERM (PTE_P | PTE_U | PTE_W)
 

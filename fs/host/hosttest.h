@@ -4,8 +4,8 @@
 #ifndef JOS_FS_HOSTTEST_H
 #define JOS_FS_HOSTTEST_H
 
-#include <fs/check.h>
-#include <fs/hostdev.h>
+#include <fs/host/check.h>
+#include <fs/host/hostdev.h>
 
 #define CHECK(x)                                                        \
     do {                                                                \

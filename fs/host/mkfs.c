@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fs/hostdev.h>
+#include <fs/host/hostdev.h>
 #include <inc/error.h>
 
 /* Bochs takes whole cylinders only. */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fs/hosttest.h>
+#include <fs/host/hosttest.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS 64

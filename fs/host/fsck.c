@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fs/check.h>
-#include <fs/hostdev.h>
+#include <fs/host/check.h>
+#include <fs/host/hostdev.h>
 
 static const char usage[] =
     "usage: fsck [-y] IMAGE            check; -y repairs. Exit status: 0 clean, 1 repaired, 2 "

@@ -2,7 +2,7 @@
  * Blocks and inodes: which are free, and taking and giving them back. A freed block keeps its bit
  * in the bitmap until a write-back has removed the last pointer to it from the disk.
  */
-#include <fs/core.h>
+#include <fs/core/core.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -2,7 +2,7 @@
  * Directories and paths. A directory is a dense array of entries: adding appends, removing moves
  * the last entry into the gap.
  */
-#include <fs/core.h>
+#include <fs/core/core.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -3,7 +3,7 @@
  * over dirty ones: the file system writes back in time (fs_writeback), in an order that the cache
  * cannot know.
  */
-#include <fs/cache.h>
+#include <fs/core/cache.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -5,7 +5,7 @@
 #ifndef JOS_FS_SERV_H
 #define JOS_FS_SERV_H
 
-#include <fs/core.h>
+#include <fs/core/core.h>
 #include <inc/lib.h>
 
 extern struct Fs fs;

@@ -6,8 +6,8 @@
 #ifndef JOS_FS_CORE_H
 #define JOS_FS_CORE_H
 
-#include <fs/cache.h>
-#include <fs/format.h>
+#include <fs/core/cache.h>
+#include <fs/core/format.h>
 
 /* Where the entries of large directories are (index.c). */
 struct DirIndex {

@@ -8,7 +8,7 @@
  * system's blocks stays free for others. A guest whose cache holds what is still to be written asks
  * first how much it may count on (GDISK_ROOM); that much is kept from everybody else.
  */
-#include <fs/serv.h>
+#include <fs/server/serv.h>
 
 #define MAXGUESTS    64
 #define MAXOWNED     (MAXGUESTS / 4) /* disks of one family's guests */

@@ -2,7 +2,7 @@
  * Open files. Each has a page with a struct Fd that its clients map; when the server's own mapping
  * is the only one left, all of them have closed it or are gone.
  */
-#include <fs/serv.h>
+#include <fs/server/serv.h>
 
 #define MAXOWNED (MAXOPEN / 4)  /* slots that one family may fill */
 #define RESERVED 32             /* the last slots: for init and the shell, to start programs */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <fs/hosttest.h>
+#include <fs/host/hosttest.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS 64 /* small, so that blocks are evicted all the time */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <fs/check.h>
-#include <fs/hostdev.h>
+#include <fs/host/check.h>
+#include <fs/host/hostdev.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS       256

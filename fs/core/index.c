@@ -5,7 +5,7 @@
  * on the disk, so a match is only a place where to look. The table is of bounded size: when it is
  * full, all of it is forgotten.
  */
-#include <fs/core.h>
+#include <fs/core/core.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

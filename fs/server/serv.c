@@ -3,7 +3,7 @@
  * waits for a client: an answer that nobody receives is dropped, and what a dead client had open is
  * found later by reference counts.
  */
-#include <fs/serv.h>
+#include <fs/server/serv.h>
 #include <inc/once.h>
 
 #define REQVA       UL(0x0ffff000) /* the page of the present request */
@@ -15,7 +15,7 @@
 struct Fs fs;
 static bool ready; /* there is a disk with a file system */
 
-/* ---- fs/disk.h: memory and messages ---- */
+/* ---- fs/core/disk.h: memory and messages ---- */
 
 void *os_reserve(size_t size)
 {

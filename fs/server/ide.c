@@ -3,7 +3,7 @@
  * sectors (ATA/ATAPI "PIO data-in command protocol"). The server runs with IOPL 3. Interrupts stay
  * off while a short poll does; only for a long wait are they turned on, and the server sleeps.
  */
-#include <fs/serv.h>
+#include <fs/server/serv.h>
 #include <inc/x86.h>
 
 #define SECTOR_SIZE       512

@@ -1,5 +1,5 @@
 /*
- * The host's side of fs/disk.h: memory, messages and an image file as a disk. A power failure after
+ * The host's side of fs/core/disk.h: memory, messages and an image file as a disk. A power failure after
  * a number of writes can be simulated, for the tests.
  */
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <fs/hostdev.h>
+#include <fs/host/hostdev.h>
 #include <inc/error.h>
 
 const char *tool = "fs";
