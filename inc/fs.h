@@ -3,7 +3,7 @@
  * it with sys_ipc_call: value = FSREQ_*, page = the union, read-write. FSREQ_READ has its arguments
  * in the value (FSREQ_READ_VALUE), so the page is there for the data only. The server answers
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
- * carries a page (the struct Fd of the open file). The disk's own format is in fs/format.h.
+ * carries a page (the struct Fd of the open file). The disk's own format is in fs/core/format.h.
  *
  * Who has the page of an open file may use the file, and nobody else: only the kernel hands pages
  * on, to children and in messages. A request names the file by the number of that page's frame

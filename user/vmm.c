@@ -4,7 +4,7 @@
  * devices until it ends. `vmm` alone starts gOS. In the foreground this is done by a child, so that
  * the guest can go on when the user takes the console back.
  */
-#include "vmm_mon.h"
+#include <user/vmm/monitor.h>
 
 /* Exit statuses of failures here; a guest that powers off chooses its own. */
 #define STATUS_FAILED 1

@@ -1,6 +1,6 @@
 """Measures what the issue sets targets for, under Bochs: a tick is one instruction there.
 
-Short costs are measured by programs (user/bench.c on hOS, user/guests/bench.c in a guest) at 100 million
+Short costs are measured by programs (user/bench/bench.c on hOS, user/guests/bench.c in a guest) at 100 million
 ticks an emulated second; boot and launch by Bochs' log at 4 million, since there time on the serial
 line counts as it would for a user of the slow machine. What needs no VT-x is measured in QEMU too,
 which counts instructions (-icount) as Bochs does.

@@ -1,7 +1,7 @@
 """Measures how costs grow with what else is there: other envs, guest memory, files, file size; and
 how much more several CPUs do than one.
 
-All of it under Bochs at the rate of the short costs, by user/bench.c and user/guests/bench.c.
+All of it under Bochs at the rate of the short costs, by user/bench/bench.c and user/guests/bench.c.
 """
 
 import re
@@ -149,7 +149,7 @@ def with_file_size(obj: Path, logs: Path) -> Chart:
 
 
 def totals(text: str, names: Dict[str, str]) -> Dict[str, int]:
-    """What all workers did together, from user/bench_cpus.c's lines."""
+    """What all workers did together, from user/bench/cpus.c's lines."""
     sums = {m[1]: int(m[2]) for m in TOTAL_LINE.finditer(text)}
     absent = [name for name in names if name not in sums]
     if absent:

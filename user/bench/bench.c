@@ -7,7 +7,7 @@
  *     -c PROGRAM...    measure a program from its start to its end, name "command"
  *     -f N             measure opening one of N files of a directory, name "look-up"
  *     -r BYTES         measure reading a file of this size again, a KiB, name "read"
- *     -w N             let N workers at once perform each service, see bench_cpus.c
+ *     -w N             let N workers at once perform each service, see cpus.c
  *     -g N             count what N guests do, likewise
  */
 #include "bench.h"

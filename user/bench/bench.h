@@ -23,14 +23,14 @@ struct Service {
     void (*teardown)(void); /* may be NULL */
 };
 
-/* ---- bench_files.c ---- */
+/* ---- files.c ---- */
 
 /* Make a directory of n files; measure what opening one of them costs. */
 void bench_directory(uint64_t n);
 /* Write a file of so many bytes; measure what reading it again costs, a KiB. */
 void bench_read(uint64_t bytes);
 
-/* ---- bench_cpus.c: each prints a line TOTAL NAME N LEAST MOST SUM, the operations of N workers in
+/* ---- cpus.c: each prints a line TOTAL NAME N LEAST MOST SUM, the operations of N workers in
  * the same span of ticks ---- */
 
 /* n envs that perform s. */

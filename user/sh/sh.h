@@ -1,5 +1,5 @@
 /*
- * The shell's parts: user/sh.c runs commands, user/sh_parse.c reads them, user/sh_builtin.c has the
+ * The shell's parts: user/sh/sh.c runs commands, user/sh/parse.c reads them, user/sh/builtin.c has the
  * ones that are part of the shell.
  */
 #ifndef JOS_USER_SH_H

@@ -1,8 +1,8 @@
 /*
  * Images that are not ELF: the Multiboot header itself says where they go (Multiboot "The address
- * fields of Multiboot header", the a.out kludge). The one segment is checked in vmm_image.c.
+ * fields of Multiboot header", the a.out kludge). The one segment is checked in image.c.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 static int broken(const struct Image *im, const char *why)
 {

@@ -1,11 +1,11 @@
 /*
  * The guest's console as the monitor sees it: a ring of input that waits for the guest, and output
- * that leaves in lines, since every write is a system call. vmm_attach.c knows whether the host's
+ * that leaves in lines, since every write is a system call. attach.c knows whether the host's
  * console belongs to this guest now; only then is it touched. Input comes from it when it is fd 0.
  * Otherwise input comes from that file or pipe, read when the guest asks; once it has given
  * something, the console is listened to as well, and goes on after its end.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 #define CTRL_RBRACKET 0x1d /* gives the console back */
 #define RING_SIZE     1024 /* a power of two */

@@ -2,7 +2,7 @@
  * The user's side of several guests: `vmm attach|pause|resume|kill NAME`. A guest is found by its
  * env's name; its monitor is its parent.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 bool name_ok(const char *name)
 {

@@ -1,9 +1,9 @@
 /*
  * ELF images, of 32 and of 64 bits: reads the program headers and lists the loadable segments by
- * their physical addresses. What a segment's numbers mean for the guest is checked in vmm_image.c.
+ * their physical addresses. What a segment's numbers mean for the guest is checked in image.c.
  */
 #include <inc/elf.h>
-#include "vmm_mon.h"
+#include "monitor.h"
 
 #define MAX_PHDRS 64
 

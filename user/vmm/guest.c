@@ -1,7 +1,7 @@
 /*
  * vmm declares itself the owner of a guest.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 envid_t make_guest(const struct Boot *b, int flags)
 {

@@ -1,9 +1,9 @@
 /*
  * A boot image for a guest: opens the file, finds the Multiboot header, has the segments listed by
  * ELF headers or by the header's address fields, and checks that they can be loaded. Every refusal
- * is a sentence that names the file. Relies on vmm_elf.c and vmm_kludge.c for the formats.
+ * is a sentence that names the file. Relies on elf.c and aout.c for the formats.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 uint64_t ram_below_hole(uint64_t memsize)
 {

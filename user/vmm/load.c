@@ -3,7 +3,7 @@
  * UTEMP, given to the guest, and taken out of the monitor's own address space, so that it has one
  * owner.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 #define SCRATCH ((void *)UTEMP)
 

@@ -3,7 +3,7 @@
  * sizes and map, command line, modules, the loader's name. It is built in a buffer of the monitor
  * for the gpa where it will lie: the highest pages below 640 KiB that the kernel leaves free.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 #define LOADER_NAME   "JOS vmm"
 #define BIOS_AREA     0xf0000ul /* up to 1 MiB: a PC's BIOS */

@@ -19,7 +19,7 @@
 /* A sentence about what went wrong, on file descriptor 2. */
 #define complain(fmt, ...) fprintf(2, "vmm: " fmt "\n", ##__VA_ARGS__)
 
-/* ---- vmm_image.c: what a kernel file holds, checked before anything is started ---- */
+/* ---- image.c: what a kernel file holds, checked before anything is started ---- */
 
 #define MAX_SEGMENTS 32
 
@@ -51,7 +51,7 @@ bool gpa_is_ram(gpa_t gpa, uint64_t len, uint64_t memsize);
 uint64_t ram_below_hole(uint64_t memsize);
 uint64_t ram_above_hole(uint64_t memsize);
 
-/* ---- vmm_elf.c, vmm_kludge.c: the two ways in which an image says where it goes ---- */
+/* ---- elf.c, aout.c: the two ways in which an image says where it goes ---- */
 
 /* Fill segs and entry from ELF headers. head: the file's first n bytes. 0, or -E_* after a
  * sentence. */
@@ -60,7 +60,7 @@ int elf_segments(struct Image *im, const uint8_t *head, size_t n);
 int kludge_segments(struct Image *im, const struct MultibootHeader *mb, uint32_t off);
 bool is_elf(const uint8_t *head, size_t n);
 
-/* ---- vmm_load.c: into guest memory ---- */
+/* ---- load.c: into guest memory ---- */
 
 #define MAX_MODULES 16
 
@@ -96,20 +96,20 @@ int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, 
 /* Close the files that are open. */
 void boot_close(struct Boot *b);
 
-/* ---- vmm_guest.c ---- */
+/* ---- guest.c ---- */
 
 /* Ask the kernel for a guest with b's memory size and entry point, and these GUEST_* flags; this
  * env is its owner. Returns its id, or -E_* after a sentence. */
 envid_t make_guest(const struct Boot *b, int flags);
 
-/* ---- vmm_mbi.c: multiboot information ---- */
+/* ---- mbi.c: multiboot information ---- */
 
 /* Build it and choose its place in b->info. 0, or -E_* after a sentence. */
 int mbi_plan(struct Boot *b);
 /* Put it into guest memory. 0 or -E_*. */
 int mbi_load(envid_t guest, const struct Boot *b);
 
-/* ---- vmm_cons.c: the guest's console ---- */
+/* ---- console.c: the guest's console ---- */
 
 /* Where input comes from and output goes to is decided here: the console, or a file or pipe. */
 void cons_setup(void);
@@ -138,7 +138,7 @@ bool cons_mid_line(void);
 /* Flush, and begin a new line unless the guest's output ended with one. */
 void cons_fresh_line(void);
 
-/* ---- vmm_attach.c: who has the host's console ---- */
+/* ---- attach.c: who has the host's console ---- */
 
 /* What a client asks a monitor for, by sys_ipc_call: the host's console is the guest's while the
  * client waits for the answer. */
@@ -162,7 +162,7 @@ void attach_message(envid_t from, uint64_t value);
 /* Give the console back, with this answer. */
 void attach_end(uint64_t answer);
 
-/* ---- vmm_ctl.c: the user's side of several guests ---- */
+/* ---- control.c: the user's side of several guests ---- */
 
 /* Run the subcommand that argv names (vmm attach, ...). -1: it is none. Returns the exit status. */
 int control(int argc, char **argv);
@@ -172,24 +172,24 @@ bool name_ok(const char *name);
  * Returns the exit status. */
 int attend(envid_t monitor, const char *name);
 
-/* ---- vmm_uart.c: a 16550 at COM1 ---- */
+/* ---- dev/uart.c: a 16550 at COM1 ---- */
 
 uint8_t uart_in(uint16_t port);
 void uart_out(uint16_t port, uint8_t v);
 
-/* ---- vmm_ports.c: I/O ports ---- */
+/* ---- dev/bus.c: I/O ports ---- */
 
 /* Carry out the I/O instruction that the guest is stopped at; the answer is in *x. */
 void ports_io(struct GuestExit *x);
 /* Accesses to ports that no device has. */
 uint64_t ports_unknown(void);
 
-/* ---- vmm_report.c: a guest that was ended ---- */
+/* ---- report.c: a guest that was ended ---- */
 
 /* Say on file descriptor 2 where the guest was, and its trace or at least its last exit. */
 void report_end(envid_t guest);
 
-/* ---- vmm_run.c: the event loop ---- */
+/* ---- run.c: the event loop ---- */
 
 /* Run the guest to its end, and print the reason unless it powered off. Returns the exit status. */
 int run_guest(envid_t guest, const char *name);
@@ -197,7 +197,7 @@ int run_guest(envid_t guest, const char *name);
  * explain: it powered off with status, or a sentence was printed. */
 void end_guest(int status, const char *why, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- vmm_gdb.c: a debugger for the guest (-g) ---- */
+/* ---- session.c: a debugger for the guest (-g) ---- */
 
 /* Take the serial port for the guest's debugger. 0, or -E_* after a sentence. */
 int gdb_open(envid_t guest, const char *name);
@@ -207,7 +207,7 @@ void gdb_stopped(const struct GuestExit *x);
 /* The guest has ended, and if not with a status of its own, badly. */
 void gdb_ended(int status, bool badly);
 
-/* ---- vmm_stats.c ---- */
+/* ---- stats.c ---- */
 
 /* Print the counters (-s). */
 void stats_print(const struct GuestStats *st, uint64_t unknown_ports);

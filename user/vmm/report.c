@@ -3,7 +3,7 @@
  * many exits of which kind it made.
  */
 #include <inc/vmtrace.h>
-#include "vmm_mon.h"
+#include "monitor.h"
 
 #define PART        16 /* trace entries that are read at a time */
 #define PATIENCE_MS 100

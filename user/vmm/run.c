@@ -2,7 +2,7 @@
  * The event loop: lets the guest run until it needs its monitor, and answers. One handler an event;
  * each either changes the answer in *x or says by end_guest that this was the last one.
  */
-#include "vmm_mon.h"
+#include "monitor.h"
 
 static struct {
     envid_t guest;

@@ -2,7 +2,7 @@
  * What `vmm -s` prints when the guest has ended: its counters, and its exits by reason.
  */
 #include <inc/vmexits.h>
-#include "vmm_mon.h"
+#include "monitor.h"
 
 static const char *const reason_words[GUEST_NREASONS] = {
 #define REASON_WORDS(nr, name, words) [nr] = words,

@@ -5,7 +5,7 @@
 #ifndef JOS_USER_HOSTILE_H
 #define JOS_USER_HOSTILE_H
 
-#include "test.h"
+#include <user/test/test.h>
 
 #define PERM_RO ((uint64_t)(PTE_P | PTE_U))
 #define PERM_RW (PERM_RO | PTE_W | PTE_NX)
@@ -49,25 +49,25 @@ int end_env(envid_t child, uint64_t limit_ms);
 /* A guest of this env's, not started; 0: this machine runs none, or somebody has ended it. */
 envid_t make_guest(void);
 
-/* test-hostile_calls.c: every call with one bad argument at a time */
+/* calls.c: every call with one bad argument at a time */
 void bad_arguments(void);
-/* test-hostile_random.c: random calls by several envs at once */
+/* random.c: random calls by several envs at once */
 void random_calls(void);
-/* test-hostile_race.c: pairs of envs, one of which changes what the other uses */
+/* race.c: pairs of envs, one of which changes what the other uses */
 void races(void);
 void guest_races(void);
-/* test-hostile_probe.c: no address of the kernel's can be read */
+/* probe.c: no address of the kernel's can be read */
 void probe_memory(void);
 /* What others tell each other in messages cannot either. */
 void look_for_messages(void);
-/* test-hostile_share.c: what the neighbours in a pipe or at the console share is scribbled over */
+/* share.c: what the neighbours in a pipe or at the console share is scribbled over */
 void scribble_descriptors(void);
 void scribble_files(void);
 void scribble_pipes(void);
-/* test-hostile_files.c: open files of others are asked for by every name they might have */
+/* files.c: open files of others are asked for by every name they might have */
 void steal_files(void);
 void share_files(void);
-/* test-hostile_hog.c: take all there is of something */
+/* hog.c: take all there is of something */
 void hog_envs(void);
 void hog_memory(void);
 void hog_tables(void);

@@ -4,8 +4,8 @@
  * access reaches as many neighbouring registers, but only of this device: a 32-bit write to 0xcf8
  * never touches 0xcf9. Where nothing is, reads are all ones and writes are lost.
  */
-#include "vmm_mon.h"
-#include "vmm_uart.h"
+#include <user/vmm/monitor.h>
+#include "uart.h"
 
 /* Ports by which kernels end or restart a machine. */
 #define PORT_KBC_DATA   0x60

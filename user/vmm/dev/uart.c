@@ -4,8 +4,8 @@
  * line is connected, as a guest has no interrupt controller for it; the interrupt registers still
  * say what is pending.
  */
-#include "vmm_mon.h"
-#include "vmm_uart.h"
+#include <user/vmm/monitor.h>
+#include "uart.h"
 
 #define FIFO_DEPTH 16
 

@@ -1,12 +1,12 @@
 /*
- * The parts of the monitor's gdb server: packets on the serial port (vmm_gdb_packet.c), registers
- * (vmm_gdb_regs.c), memory and breakpoints (vmm_gdb_mem.c), and the session itself (vmm_gdb.c). The
+ * The parts of the monitor's gdb server: packets on the serial port (packet.c), registers
+ * (regs.c), memory and breakpoints (mem.c), and the session itself (session.c). The
  * protocol is described in the manual of gdb, "gdb Remote Serial Protocol".
  */
 #ifndef JOS_USER_VMM_GDB_H
 #define JOS_USER_VMM_GDB_H
 
-#include "vmm_mon.h"
+#include <user/vmm/monitor.h>
 
 /* Longest packet that gdb may send, bytes without frame; the kernel's ring of input is longer. */
 #define GDB_PACKET_MAX 2048
@@ -16,7 +16,7 @@
 #define GDB_E_FAULT 0x14 /* no memory there */
 #define GDB_E_FULL  0x1c /* no free debug register */
 
-/* ---- vmm_gdb_packet.c ---- */
+/* ---- packet.c ---- */
 enum GdbInput {
     GDB_NOTHING,
     GDB_INTERRUPT, /* Ctrl-C */
@@ -45,7 +45,7 @@ bool parse_hex(const char **s, uint64_t *value);
 /* n bytes as 2 * n hexadecimal digits at *s. false: there are fewer. */
 bool parse_bytes(const char **s, void *bytes, size_t n);
 
-/* ---- vmm_gdb_regs.c ---- */
+/* ---- regs.c ---- */
 /* Numbers of some registers. */
 #define REG_RBP 6
 #define REG_RSP 7
@@ -57,7 +57,7 @@ bool regs_put(const struct GuestDebugRegs *r, unsigned n);
 /* Change register n to the hexadecimal digits at *s. false: bad digits, or not to be changed. */
 bool regs_set(struct GuestDebugRegs *r, unsigned n, const char **s);
 
-/* ---- vmm_gdb_mem.c ---- */
+/* ---- mem.c ---- */
 /* Debugged guest; called before all others. */
 void mem_setup(envid_t guest);
 /* Read at linear address va of the stopped guest, as if no breakpoint were there. Returns the

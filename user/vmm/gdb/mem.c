@@ -4,7 +4,7 @@
  * where the former cannot: at an address that no page is mapped at yet, or that another program has
  * now, as the lower half of a 64-bit address space.
  */
-#include "vmm_gdb.h"
+#include "gdb.h"
 
 #define INT3  0xcc
 #define NSOFT 64

@@ -2,7 +2,7 @@
  * Packets of gdb's protocol on the serial port: $ contents # checksum, acknowledged by + or asked
  * for again by -.
  */
-#include "vmm_gdb.h"
+#include "gdb.h"
 
 #define CTRL_C     0x03
 #define ESCAPE     '}'

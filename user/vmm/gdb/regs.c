@@ -2,7 +2,7 @@
  * Registers as gdb numbers them: one table gives the description that gdb reads, and where each is
  * in struct GuestDebugRegs (SDM "FXSAVE Area" for those of x87 and SSE).
  */
-#include "vmm_gdb.h"
+#include "gdb.h"
 
 #define AT(member)       offsetof(struct GuestDebugRegs, member)
 #define GPR(member)      offsetof(struct GuestDebugRegs, gpr.member)

@@ -4,7 +4,7 @@
  * only Ctrl-C comes, or a gdb that connects anew, and both stop it. The guest's one CPU is
  * thread 1.
  */
-#include "vmm_gdb.h"
+#include "gdb.h"
 
 #define SIGINT  2
 #define SIGTRAP 5
