@@ -51,7 +51,7 @@ static bool report_trace(envid_t guest)
 
     while ((n = sys_guest_trace(guest, &next, entries, PART)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            vmtrace_line(line, sizeof line, next + i, &entries[i]);
+            vmtrace_line(line, sizeof(line), next + i, &entries[i]);
             fprintf(2, "%s\n", line);
         }
         next += n;

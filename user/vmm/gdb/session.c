@@ -415,7 +415,7 @@ static void describe_stop(const struct GuestExit *x)
     if (x->code == DEBUG_INT3)
         strlcpy(why, "swbreak:;", sizeof(why));
     for (unsigned n = 0; x->code == DEBUG_HW && n < 4; n++) {
-        if (!(x->qualification >> n & 1))
+        if (!(x->hits >> n & 1))
             continue;
         int kind = break_of_register(n, &va);
         if (kind == BREAK_HARD)
