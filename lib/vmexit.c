@@ -1,7 +1,7 @@
 /*
- * What VM exits say, in words, and the actions that follow. The back ends have decoded them, so that
- * the words are the same for Intel and AMD. Used by vmtrace, by `vmm` when a guest has ended, and by
- * the kernel monitor.
+ * What VM exits say, in words, and the actions that follow. The back ends have decoded them, so
+ * that the words are the same for Intel and AMD. Used by vmtrace, by `vmm` when a guest has ended,
+ * and by the kernel monitor.
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
@@ -97,9 +97,9 @@ static void describe_dr(char *buf, size_t size, const struct GuestTraceEntry *e)
 
 static void describe_memory(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
-    const char *what = e->access & GUEST_WRITE ? "write" :
-                       e->access & GUEST_FETCH ? "fetch" :
-                                                 "read";
+    const char *what = e->access & GUEST_WRITE   ? "write"
+                       : e->access & GUEST_FETCH ? "fetch"
+                                                 : "read";
     if (e->rights == 0)
         snprintf(buf, size, "%s at gpa 0x%lx, not mapped", what, e->address);
     else

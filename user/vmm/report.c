@@ -3,7 +3,7 @@
  * many exits of which kind it made.
  */
 #include <inc/vmtrace.h>
-#include "monitor.h"
+#include <user/vmm/report.h>
 
 #define PART        16 /* trace entries that are read at a time */
 #define PATIENCE_MS 100
