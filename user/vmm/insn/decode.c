@@ -407,6 +407,12 @@ static bool next_operands(struct Insn *insn, struct Opcode *o, const struct Pref
     return MODRM_MOD(modrm) != 3;
 }
 
+/* Is it known by now that it is none of those known here? */
+static bool is_unknown(const struct Opcode *o, const struct Cursor *c)
+{
+    return !c->is_short && o->op == OP_NONE && !(o->flags & GROUP);
+}
+
 enum DecodeResult insn_decode(struct Insn *insn, const uint8_t *bytes, unsigned n, unsigned bits)
 {
     struct Cursor c = { .bytes = bytes, .n = n };
@@ -415,14 +421,16 @@ enum DecodeResult insn_decode(struct Insn *insn, const uint8_t *bytes, unsigned 
     insn->address_size = address_size(&p, bits);
     uint8_t first = peek(&c);
     struct Opcode o = next_opcode(&c, insn);
-    if (!c.is_short && o.op == OP_NONE && !(o.flags & GROUP))
+    if (is_unknown(&o, &c))
         return DECODE_UNKNOWN;
     bool in_memory = next_operands(insn, &o, &p, &c, bits);
+    if (is_unknown(&o, &c))
+        return DECODE_UNKNOWN;
     finish(insn, &o, &p, &c, bits);
     insn->length = c.at;
     if (c.is_short)
         return DECODE_SHORT;
-    if (o.op == OP_NONE || is_other(insn, bits, first) || (p.lock && !(o.flags & LOCKS)))
+    if (is_other(insn, bits, first) || (p.lock && !(o.flags & LOCKS)))
         return DECODE_UNKNOWN;
     return in_memory ? DECODED : DECODE_REGISTER;
 }
