@@ -5,6 +5,8 @@
 #include <vmm/test/ept.h>
 #include <inc/assert.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
+#include <kern/dev/poweroff.h>
 
 #define WORD_TEST "epttest"
 #define WORD_OFF  "epttest-off"

@@ -5,6 +5,7 @@
  */
 #include <vmm/internal.h>
 #include <kern/platform.h>
+#include <kern/dev/clock.h>
 
 #define BASIC_MAX 0xb
 #define PLAIN_MAX 3 /* up to this leaf, answers are rows of the table */

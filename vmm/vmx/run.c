@@ -7,6 +7,7 @@
 #include <vmm/internal.h>
 #include <kern/gdb/stub.h>
 #include <kern/platform.h>
+#include <kern/dev/clock.h>
 
 /*
  * Longest stay in a guest that has interrupts off, in us, and at least in ticks. The host's

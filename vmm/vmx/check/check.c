@@ -5,6 +5,7 @@
  */
 #include <vmm/vmx/check/check.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
 
 #define WORD_CHECK          "vmxcheck"
 #define WORD_BREAK          "vmxcheck-break"
