@@ -11,3 +11,7 @@
 const struct Backend *backend = &vmx_backend;
 struct Stage2Format stage2;
 struct GuestFeatures guest_features;
+
+void backend_choose(void)
+{
+}

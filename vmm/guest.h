@@ -1,5 +1,6 @@
 /*
- * What the rest of the kernel sees of the VMM: guests as envs. See vmm/ for the inside.
+ * What the kernel sees of the VMM. The rest goes the other way: vmm_init registers the VMM's system
+ * calls (kern/syscall.h) and what the kernel asks of it (kern/hooks.h).
  */
 #ifndef JOS_VMM_GUEST_H
 #define JOS_VMM_GUEST_H

@@ -15,6 +15,7 @@
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
 #include <kern/trap.h>
+#include <kern/trapentry.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul

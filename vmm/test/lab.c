@@ -4,6 +4,8 @@
  */
 #include <vmm/test/lab.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
+#include <kern/dev/poweroff.h>
 
 #define WORD_TEST "labtest"
 #define WORD_OFF  "labtest-off"

@@ -5,6 +5,7 @@
 #include <vmm/test/lab.h>
 #include <inc/assert.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
 
 #define WORD_TEST   "vmruntest"
 #define EXERCISE    4

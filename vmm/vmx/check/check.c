@@ -5,6 +5,7 @@
  */
 #include <vmm/vmx/check/check.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
 
 #define CPUID_PERF          0xa
 #define CPUID_ADDRESS_SIZES 0x80000008
