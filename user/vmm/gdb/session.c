@@ -184,7 +184,7 @@ static void on_write_reg(const char *args, size_t n)
         reply_error(GDB_E_ARG);
 }
 
-/* ADDR,LENGTH; *s is moved behind it. */
+/* ADDR,LENGTH; *s is moved past it. */
 static bool parse_range(const char **s, uint64_t *va, uint64_t *len)
 {
     return parse_hex(s, va) && *(*s)++ == ',' && parse_hex(s, len);
