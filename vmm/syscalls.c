@@ -2,6 +2,11 @@
  * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
  * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
  */
+#include <kern/uaccess.h>
+#include <kern/sched.h>
+#include <kern/sysmem.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <kern/pmap.h>

@@ -2,6 +2,11 @@
  * The test of guest memory: its frame. Each property gets a guest that is made for it and given
  * back afterwards. Memory runs out for real: all free frames but a few are taken away.
  */
+#include <inc/stdio.h>
+#include <inc/error.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
+#include <inc/string.h>
 #include <vmm/test/ept.h>
 #include <inc/assert.h>
 #include <kern/platform.h>

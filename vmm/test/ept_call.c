@@ -3,6 +3,11 @@
  * (exercise 3). They are called as a monitor calls them, an env that is current here. inc/lib.h has
  * their contracts.
  */
+#include <inc/error.h>
+#include <vmm/stop.h>
+#include <vmm/syscalls.h>
+#include <kern/envlife.h>
+#include <kern/sysmem.h>
 #include <vmm/test/ept.h>
 
 #define SRC_VA     UTEMP                   /* where the monitor has a page, */
@@ -227,9 +232,9 @@ static void mkguest_makes(struct EptTest *t)
         ept_expect(t, "a machine in env_guest", 1, 0);
         return;
     }
-    ept_expect(t, "memory size of the guest", EPT_TEST_MEMORY, e->env_guest->memsize);
-    ept_expect(t, "entry point of the guest", SOME_GPA, e->env_guest->entry);
-    ept_expect(t, "flags of the guest", GUEST_INTERCEPT_PF, e->env_guest->flags);
+    ept_expect(t, "memory size of the guest", EPT_TEST_MEMORY, e->env_guest->vm->memsize);
+    ept_expect(t, "entry point of the guest", SOME_GPA, e->env_guest->vm->entry);
+    ept_expect(t, "flags of the guest", GUEST_INTERCEPT_PF, e->env_guest->vm->flags);
     ept_expect(t, "the machine's env", (uint64_t)e, (uint64_t)e->env_guest->env);
 }
 

@@ -2,6 +2,7 @@
  * The test of guest memory: large pages (the challenge ept_map_large). It needs a CPU that can run
  * guests, since other CPUs do not tell whether they have large EPT pages.
  */
+#include <inc/error.h>
 #include <vmm/test/ept.h>
 
 #define LARGE_GPA    (4 * PGSIZE_2M)
@@ -65,7 +66,7 @@ static void large_found(struct EptTest *t)
     struct PageInfo *run = mapped_run(t);
     if (run == NULL)
         return;
-    uint64_t rights = 0;
+    uint32_t rights = 0;
     ept_expect(t, "the host address within a large page", (uint64_t)page2kva(run) + offset,
                (uint64_t)ept_gpa2hva(t->v->vm, LARGE_GPA + offset, &rights));
     ept_expect(t, "its rights", RIGHTS, rights);
@@ -128,13 +129,13 @@ static void large_teardown(struct EptTest *t)
         return;
     page_run_decref(run);
     size_t before = page_nfree();
-    if (!ept_expect_result(t, "guest_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     run = page_run_alloc();
-    int r = run != NULL ? ept_map_large(other, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
+    int r = run != NULL ? ept_map_large(other->vm, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
     if (!ept_expect_result(t, "ept_map_large", 0, r) && run != NULL)
         page_run_decref(run);
-    guest_drop(other);
+    vm_drop(other->vm);
     ept_expect(t, "number of free frames, as before the guest", before, page_nfree());
 }
 

@@ -3,6 +3,7 @@
  * vmm/ept.h; what an entry must look like is in the SDM, "The Extended Page Table Mechanism
  * (EPT)".
  */
+#include <inc/error.h>
 #include <vmm/test/ept.h>
 
 static void lookup_without_create(struct EptTest *t)

@@ -2,6 +2,7 @@
  * The test of guest memory: mappings in extended page tables (exercise 2), their entries and what
  * they keep count of.
  */
+#include <inc/error.h>
 #include <vmm/test/ept.h>
 
 #define EPTE_MT_SHIFT  3
@@ -45,7 +46,7 @@ static void leaf_rights(struct EptTest *t)
     struct PageInfo *pp = ept_test_frame();
     for (size_t i = 0; i < ARRAY_SIZE(rights); i++) {
         gpa_t gpa = SOME_GPA + i * PGSIZE;
-        uint64_t seen = 0;
+        uint32_t seen = 0;
         if (map(t, pp, gpa, rights[i]) && ept_gpa2hva(t->v->vm, gpa, &seen) != NULL)
             ept_expect(t, "rights of the entry", rights[i], seen);
         else
@@ -217,11 +218,11 @@ static void teardown(struct EptTest *t)
     struct Vcpu *other;
     struct PageInfo *pp = ept_test_frame();
     size_t before = page_nfree();
-    if (!ept_expect_result(t, "guest_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     for (gpa_t gpa = 0; gpa < 8 * PGSIZE_2M; gpa += PGSIZE_2M - PGSIZE)
-        ept_page_insert(other, pp, gpa, EPTE_RWX);
-    guest_drop(other);
+        ept_page_insert(other->vm, pp, gpa, EPTE_RWX);
+    vm_drop(other->vm);
     ept_expect(t, "references on a frame whose guest is gone", 1, pp->pp_ref);
     ept_expect(t, "number of free frames, as before the guest", before, page_nfree());
     page_decref(pp);
@@ -231,15 +232,15 @@ static void guests_apart(struct EptTest *t)
 {
     struct Vcpu *other;
     struct PageInfo *mine = ept_test_frame(), *its = ept_test_frame();
-    if (!ept_expect_result(t, "guest_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     map(t, mine, SOME_GPA, EPTE_RWX);
     ept_expect(t, "address of what only the other guest has", 0,
-               (uint64_t)ept_gpa2hva(other, SOME_GPA, NULL));
-    ept_page_insert(other, its, SOME_GPA, EPTE_RWX);
+               (uint64_t)ept_gpa2hva(other->vm, SOME_GPA, NULL));
+    ept_page_insert(other->vm, its, SOME_GPA, EPTE_RWX);
     ept_expect(t, "address of the other guest's page", (uint64_t)page2kva(its),
-               (uint64_t)ept_gpa2hva(other, SOME_GPA, NULL));
-    guest_drop(other);
+               (uint64_t)ept_gpa2hva(other->vm, SOME_GPA, NULL));
+    vm_drop(other->vm);
     ept_expect(t, "address of the guest's page", (uint64_t)page2kva(mine),
                (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA, NULL));
     ept_expect(t, "references on the guest's frame", 2, mine->pp_ref);
@@ -250,7 +251,7 @@ static void guests_apart(struct EptTest *t)
 static void gpa2hva(struct EptTest *t)
 {
     struct PageInfo *pp = ept_test_frame();
-    uint64_t rights = 0;
+    uint32_t rights = 0;
     ept_expect(t, "address of a page that is not mapped", 0,
                (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA, &rights));
     ept_expect_tables(t, "after ept_gpa2hva", (uint32_t[]){ 0, 0, 0, 1 });
