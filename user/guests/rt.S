@@ -156,7 +156,7 @@ hypercall32:
         pushq   $1f
         lretq
         .code32
-1:      cmpb    $0, hypercall_is_vmmcall
+1:      cmpb    $0, %cs:hypercall_is_vmmcall # no data segment is loaded
         jne     3f
         vmcall
         jmp     4f
