@@ -183,7 +183,7 @@ def together(bench: Bench) -> None:
         gdb.do("delete")
         gdb.do("add-env sh")
         gdb.do('break umain if $env_is("sh")')
-        check_match(r"umain \(.*user/sh\.c:\d+", gdb.do("continue"))
+        check_match(r"umain \(.*user/sh/sh\.c:\d+", gdb.do("continue"))
         gdb.do("kill")
     text = session.until(HOS, 60)
     check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*EPT violation", text)
