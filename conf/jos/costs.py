@@ -63,7 +63,9 @@ def booted(name: str, backend: Backend, config: Config, logs: Path) -> Session:
 
 
 def bench_lines(text: str) -> Dict[str, Sample]:
-    return {m[1]: (int(m[2]), int(m[3]), int(m[4])) for m in BENCH_LINE.finditer(text)}
+    """By name; the hypercall has one, whichever instruction makes it."""
+    found = ((m[1].replace("vmmcall", "vmcall"), m) for m in BENCH_LINE.finditer(text))
+    return {name: (int(m[2]), int(m[3]), int(m[4])) for name, m in found}
 
 
 def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> Dict[str, Sample]:
