@@ -85,6 +85,9 @@ struct GuestIo {
 #define GUEST_READ  1
 #define GUEST_WRITE 2
 #define GUEST_FETCH 4
+#define GUEST_RWX   7
+#define GUEST_USER  8 /* sys_guest_walk: by user code */
+#define GUEST_NSEGMENTS 6
 
 #define GUEST_INSN_MAX 15 /* bytes of the longest instruction */
 
@@ -95,14 +98,15 @@ struct GuestInsn {
     uint8_t bits; /* of its code: 16, 32 or 64 */
     uint8_t cpl;
     uint8_t pad[6];
-    uint64_t segment_base[6]; /* ES, CS, SS, DS, FS, GS */
+    uint64_t segment_base[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
 };
 
 /*
  * The page that kernel and monitor share (sys_guest_share). The kernel writes what belongs to a
  * stop; for GUEST_EV_IO that is io and the register rax. The monitor's answer is in skip and in
  * registers: rax for GUEST_EV_IO; rax, rbx, rcx, rdx and rsi for GUEST_EV_VMCALL; for GUEST_EV_MMIO
- * all general registers and the arithmetic flags and DF of rflags.
+ * all of them but the flags of rflags that are not arithmetic ones or DF. (rip is where the instruction
+ * that is skipped is taken to be.)
  */
 struct GuestExit {
     struct GuestIo io; /* the instruction, decoded */

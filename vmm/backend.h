@@ -11,6 +11,7 @@
 
 struct PagingMode;
 struct Vcpu;
+struct VcpuException;
 
 /* Registers of a vCPU that are not in its env's trap frame. */
 enum VcpuReg {
@@ -21,6 +22,7 @@ enum VcpuReg {
     VREG_CR3,
     VREG_CR4,
     VREG_EFER,
+    VREG_DR6, /* while the debug registers are the guest's */
     VREG_DR7,
     VREG_PAT,
     VREG_FS_BASE,
@@ -38,6 +40,8 @@ enum VcpuReg {
 #define VBLOCK_STI    (1u << 0) /* AMD does not tell it from the next */
 #define VBLOCK_MOV_SS (1u << 1)
 #define VBLOCK_NMI    (1u << 3)
+
+#define PENDING_DEBUG_ENABLED (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met */
 
 /* In the order of instruction encodings. */
 enum VcpuSegment {
@@ -59,6 +63,8 @@ enum VcpuSegment {
 #define VSEG_L          (1u << 13)
 #define VSEG_DB         (1u << 14)
 #define VSEG_UNUSABLE   (1u << 16)
+#define VSEG_CODE64     0xa09b /* present, code, execute-read, accessed, 64-bit, 4 KiB granular */
+#define VSEG_DATA32     0xc093 /* present, data, read-write, accessed, 32-bit, 4 KiB granular */
 
 struct Segment {
     uint16_t selector;
@@ -67,27 +73,36 @@ struct Segment {
     uint64_t base;
 };
 
-/* Entries of the second stage's tables, by what they allow. */
+/* Entries of the second stage's tables, which allow a set of GUEST_READ, GUEST_WRITE, GUEST_FETCH. */
 struct Stage2Format {
-    uint64_t table;     /* bits of an entry that refers to a table */
-    uint64_t rights[8]; /* bits of an entry that maps a page, by GUEST_READ | GUEST_WRITE |
-                         * GUEST_FETCH; 0 for sets that the CPU cannot give */
-    uint64_t large;     /* bit of an entry that maps 2 MiB */
-    uint64_t write;     /* bit that allows writes */
-    bool has_large;     /* this CPU has such entries */
+    uint64_t table;             /* bits of an entry that refers to a table */
+    uint64_t rights[8];         /* bits of an entry that maps a page, by what it allows */
+    uint64_t write;             /* bit that allows writes */
+    uint64_t fetch, fetch_flip; /* (entry ^ fetch_flip) & fetch: allows instruction fetches */
+    bool has_large;             /* this CPU has entries for 2 MiB (EPTE_LARGE) */
 };
+/* The back end's, once it was turned on. */
+extern struct Stage2Format stage2;
+
+/* What a guest can have of this CPU, once the back end was turned on. */
+struct GuestFeatures {
+    bool pat;     /* a PAT of its own */
+    bool rdtscp;  /* RDTSCP, and so IA32_TSC_AUX */
+    uint64_t cr4; /* bits that may be set */
+};
+extern struct GuestFeatures guest_features;
 
 /* Functions about a vCPU run on the CPU that has it, between an exit and the next entry, unless they
  * say otherwise. */
 struct Backend {
-    const char *name;     /* of the technique, for messages: "VT-x" */
-    const char *checker;  /* of the checker's lines: "vmxcheck" */
-    const struct Stage2Format *stage2;
+    const char *name;          /* of the technique, for messages: "VT-x" */
+    const char *control_block; /* what it calls a vCPU's: "VMCS" */
 
     /* Can this CPU run guests, as it is set up? 0, or -E_NOT_SUPP with the reason in why. Changes
      * nothing. */
     int (*check)(char *why, size_t size);
-    /* Turn it on for this CPU, if it is off. 0 or -E_*, with words on the console. */
+    /* Turn it on for this CPU, if it is off, and fill in stage2. 0 or -E_*, with words on the
+     * console. */
     int (*turn_on)(void);
 
     /* A zeroed vCPU with its back end's pages, in *store; -E_NO_MEM. */
@@ -100,9 +115,11 @@ struct Backend {
     void (*hand_over)(struct Vcpu *v);
     /* From an interrupt: another CPU wants a vCPU's state that this one still holds. */
     void (*put_down)(void);
-    /* On any CPU: can the state of v, which is stopped, be read and written here and now? */
-    bool (*is_here)(const struct Vcpu *v);
-    /* The same made true for a moment, on any CPU, of a vCPU that has none: false: not possible. */
+    /* On the monitor's CPU, which has answered: the guest goes on after its instruction, if that can
+     * be done here and now. false: not done. */
+    bool (*skip_here)(struct Vcpu *v);
+    /* Make the registers of a vCPU that has no CPU readable on this one, for a moment. Its env is
+     * locked. false: not possible. */
     bool (*borrow)(struct Vcpu *v);
     void (*give_back)(struct Vcpu *v);
 
@@ -110,27 +127,39 @@ struct Backend {
     void (*set)(struct Vcpu *v, enum VcpuReg reg, uint64_t value);
     struct Segment (*get_segment)(const struct Vcpu *v, enum VcpuSegment n);
     void (*set_segment)(struct Vcpu *v, enum VcpuSegment n, const struct Segment *s);
+    /* Is the guest in 64-bit mode (not compatibility mode)? Can it take an interrupt between two
+     * instructions right now? */
+    bool (*in_64bit)(const struct Vcpu *v);
+    bool (*interrupts_open)(const struct Vcpu *v);
     void (*paging_mode)(const struct Vcpu *v, struct PagingMode *m);
 
     /* Go on after the instruction that exited; length 0: what the CPU says it has. */
     void (*skip)(struct Vcpu *v, uint32_t length);
     /* A fault at the instruction that exited: RFLAGS.RF, and event_exception. */
     void (*inject_fault)(struct Vcpu *v, int vector, uint32_t error);
+    /* Give the guest an exception that it would have had without the intercept. */
+    void (*pass_exception)(struct Vcpu *v, const struct VcpuException *x);
     /* Intercept the exceptions that vcpu_exceptions names, and those in `more` (one bit a vector). */
     void (*set_exceptions)(struct Vcpu *v, uint32_t more);
     /* Accesses to debug registers exit, or do not. */
     void (*set_dr_exits)(struct Vcpu *v, bool exits);
+    /* Before the first vCPU that may be debugged: find out what step can do. */
+    void (*prepare_steps)(void);
     /* Exit after the next instruction, or before the handler it calls. false: the CPU cannot. */
     bool (*step)(struct Vcpu *v, bool on);
     /* Exit before the first instruction that would follow the next entry. */
     void (*exit_at_once)(struct Vcpu *v);
 
-    /* What the exit that has just happened was: all fields but tsc, ticks and action. */
+    /* What the exit that has just happened was, beyond what registers tell. */
     void (*describe)(const struct Vcpu *v, struct GuestTraceEntry *e);
     /* The event that the next entry injects, as EVENT_*; 0: none. */
     uint32_t (*injected)(const struct Vcpu *v);
-    /* Check the control block before its entry: prints what breaks a rule. Number of violations. */
-    unsigned (*check_entry)(struct Vcpu *v, bool print);
+    /* Check the control block as it stands: prints what breaks a rule. Number of violations. */
+    unsigned (*check_entry)(struct Vcpu *v);
+    /* Break it as the case of the checker's self test does whose number is in the guest's name. */
+    void (*break_entry)(struct Vcpu *v);
+    /* At boot: compare the checker with the CPU, rule by rule. */
+    void (*self_test)(void);
     /* On the console: the control block that is current here, for the kernel monitor. */
     void (*print)(void);
 };

@@ -6,6 +6,7 @@
 #ifndef JOS_VMM_EPT_H
 #define JOS_VMM_EPT_H
 
+#include <inc/mmu.h>
 #include <inc/types.h>
 
 struct PageInfo;
@@ -13,7 +14,10 @@ struct Vm;
 
 #define EPT_GPA_BITS 48 /* what four levels translate */
 
-/* The entry that maps gpa in *entry: of a 4 KiB page, or of a large page (ept_is_large). With
+/* In a table of level 1: the entry maps 2 MiB. The same bit on both. */
+#define EPTE_LARGE (UL(1) << 7)
+
+/* The entry that maps gpa in *entry: of a 4 KiB page, or of a large page (EPTE_LARGE). With
  * create, missing tables are allocated. -E_NO_MEM; -E_NOT_FOUND: no table, and !create; -E_INVAL:
  * gpa has more than EPT_GPA_BITS. mem_lock is held. */
 int ept_lookup_gpa(struct Vm *vm, gpa_t gpa, bool create, uint64_t **entry);
@@ -35,6 +39,9 @@ int ept_map_large(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights);
 void *ept_gpa2hva(struct Vm *vm, gpa_t gpa, uint32_t *rights);
 /* ept_map_hva2gpa of a frame, replacing what was there. */
 int ept_page_insert(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rights);
+/* Put pp, with a new reference, into an entry that maps nothing and is not EPTE_LARGE. mem_lock is
+ * held. */
+void ept_fill(struct Vm *vm, uint64_t *entry, struct PageInfo *pp, uint32_t rights);
 /* Rights for a user's PTE_* permissions; and those that an entry gives. */
 uint32_t ept_rights(uint64_t perm);
 uint32_t ept_entry_rights(uint64_t entry);

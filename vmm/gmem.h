@@ -6,6 +6,7 @@
 
 #include <inc/types.h>
 #include <inc/mmu.h>
+#include <kern/pmap.h>
 #include <vmm/verdict.h>
 
 struct PageInfo;
@@ -53,13 +54,22 @@ int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo 
  * -E_INVAL. */
 int gmem_peek(struct Vm *vm, gpa_t gpa, void *buf, size_t len);
 
-/* The entry that maps gpa, or 0, by the vCPU's cache of the last leaf; *hva: the host address of
- * gpa, if it is mapped. mem_lock is held. */
-uint64_t gmem_entry(struct Vcpu *v, gpa_t gpa, void **hva);
+/* The entry that maps gpa, or 0, by a vCPU's cache of the last leaf; *hva: the host address of gpa,
+ * if it is mapped. mem_lock is held. */
+uint64_t gmem_entry_elsewhere(struct Vm *vm, struct LeafCache *leaf, gpa_t gpa);
+static inline uint64_t gmem_entry(struct Vm *vm, struct LeafCache *leaf, gpa_t gpa, void **hva)
+{
+    uint64_t e = __builtin_expect(LEAF_REGION(gpa) == leaf->region, 1)
+                     ? leaf->entries[gpa >> PGSHIFT & leaf->index]
+                     : gmem_entry_elsewhere(vm, leaf, gpa);
+    if (e)
+        *hva = (char *)KADDR(PTE_ADDR(e)) + (gpa & leaf->offset);
+    return e;
+}
 
-/* A guest's access (one of GUEST_READ ...) to gpa has faulted in the second stage. The first touch
- * of RAM gets memory; what is not RAM is left to the monitor (*mmio is set: stop for it); what the
- * entry forbids ends the guest. DO_AGAIN or DO_LEAVE. */
-enum Verdict gmem_fault(struct Vcpu *v, gpa_t gpa, uint32_t access, bool *mmio);
+/* A guest's access (GUEST_READ ...) to gpa, which is RAM, has faulted in the second stage. The first
+ * touch gets memory; what the entry forbids ends the guest, since no device is there that could
+ * answer. DO_AGAIN; DO_LEAVE. */
+enum Verdict gmem_fault(struct Vcpu *v, gpa_t gpa, uint32_t access);
 
 #endif

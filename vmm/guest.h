@@ -22,7 +22,7 @@ void vmx_vmrun(struct Env *e);
 /* Another CPU has asked for the VMCS that is active on this one (Cpu.cpu_vmcs_wanted). */
 void vmx_put_down(void);
 /* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
-bool guest_uses_drs(const struct Guest *g);
+bool guest_uses_drs(const struct Vcpu *v);
 /* With the word vmxcheck-test, at boot: break the rules of VM entry one by one and compare the
  * verdict of the checker (vmm/vmx/check/check.h) with the CPU's. */
 void check_self_test(void);

@@ -9,8 +9,8 @@
 
 struct Vcpu;
 
-/* Carry out the hypercall that the guest has made from this privilege level; wide: it is in 64-bit
- * mode. */
-enum Verdict hypercall_handle(struct Vcpu *v, uint32_t cpl, bool wide);
+/* Carry out the hypercall that the guest has made from CPL 0 (from another level, the back end
+ * answers -E_PERM). It asks the back end for the guest's mode only where that matters. */
+enum Verdict hypercall_handle(struct Vcpu *v);
 
 #endif

@@ -36,6 +36,8 @@ enum GuestState {
 #define ATTN_NMI          (1u << 8) /* an NMI waits, and may be able to enter */
 #define ATTN_ANSWER       (1u << 9) /* the monitor's answer to an access to memory: stop.c */
 
+#define QUICK_NONE 0 /* of Vcpu.quick_reasons */
+
 /* A deadline (host TSC) that has come already: see to it before the next entry. */
 #define AT_ONCE 0
 
@@ -72,6 +74,8 @@ struct Vcpu {
     bool dr_live;        /* uses debug registers: they are switched */
     bool doomed;         /* ended; only waits for the monitor to hear of it */
     bool traced;         /* exits take the long way, past vmm/trace.c */
+    uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
+                             * the back end's choice, QUICK_NONE in a traced guest */
     uint64_t prepare_at; /* host TSC from which on an entry needs preparation */
     uint64_t look_at;    /* host TSC at which that looks around */
     uint64_t stay_until; /* host TSC at which this stay on the CPU ends */

@@ -87,8 +87,8 @@ const struct Poke *check_base_pokes(enum CheckBase base)
     return pokes[base];
 }
 
-#define EVENT(type, vector) (INTR_VALID | INTR_TYPE_##type | (vector))
-#define EVENT_ERROR(vector) (EVENT(HARDEXC, vector) | INTR_ERROR_VALID)
+#define EVENT(type, vector) (EVENT_VALID | INTR_TYPE_##type | (vector))
+#define EVENT_ERROR(vector) (EVENT(HARDEXC, vector) | EVENT_ERROR_VALID)
 
 /* A case that breaks a rule of a class, and one that breaks none. */
 #define BAD(class, base, name, ...)                                \
@@ -169,7 +169,7 @@ const struct CheckCase check_cases[] = {
           "entry to SMM", OR(ENTRY_CONTROLS, ENTRYC_SMM)),
     BAD(CONTROL, 32, "MSR-load area of entries not aligned", OR(ENTRY_MSR_LOAD_ADDR, 4)),
     BAD(CONTROL, 32, "MSR-load area of entries too wide", OR(ENTRY_MSR_LOAD_ADDR, WIDE)),
-    BAD(CONTROL, 32, "an event of type 1", SET(ENTRY_INTR_INFO, INTR_VALID | 1u << 8)),
+    BAD(CONTROL, 32, "an event of type 1", SET(ENTRY_INTR_INFO, EVENT_VALID | 1u << 8)),
     BAD(CONTROL, 32, "an NMI with vector 3", SET(ENTRY_INTR_INFO, EVENT(NMI, 3))),
     BAD(CONTROL, 32, "an exception with vector 32", SET(ENTRY_INTR_INFO, EVENT(HARDEXC, 32))),
     BAD(CONTROL, 32, "#GP without an error code", SET(ENTRY_INTR_INFO, EVENT(HARDEXC, T_GPFLT))),

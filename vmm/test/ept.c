@@ -73,10 +73,10 @@ static void count_table(struct EptCensus *c, const uint64_t *table, int level, g
     }
 }
 
-struct EptCensus ept_census(const struct Guest *g)
+struct EptCensus ept_census(const struct Vcpu *v)
 {
     struct EptCensus c = { 0 };
-    count_table(&c, g->ept, EPT_LEVELS - 1, 0);
+    count_table(&c, v->ept, EPT_LEVELS - 1, 0);
     return c;
 }
 

@@ -27,9 +27,9 @@
 
 /* What a property works with. */
 struct EptTest {
-    struct Guest *g;     /* a new guest; its own at the end, too */
+    struct Vcpu *v;     /* a new guest; its own at the end, too */
     struct Env *monitor; /* exercises 1 and 3: the current env, */
-    struct Env *env;     /* whose guest g is in exercise 3 */
+    struct Env *env;     /* whose guest v is in exercise 3 */
     bool failed;
     char words[160]; /* what was expected and seen first */
 };
@@ -59,7 +59,7 @@ struct EptCensus {
     gpa_t gpa;                   /* and what it maps */
     uint64_t bad_inner;          /* an entry for a table that is not as it has to be; 0: none */
 };
-struct EptCensus ept_census(const struct Guest *g);
+struct EptCensus ept_census(const struct Vcpu *v);
 /* There are so many tables of each level, and stats.ept_pages says so, too. */
 void ept_expect_tables(struct EptTest *t, const char *when, const uint32_t *expected);
 

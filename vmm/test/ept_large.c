@@ -122,7 +122,7 @@ static void large_split(struct EptTest *t)
 
 static void large_teardown(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *run = new_run(t);
     if (run == NULL)
         return;

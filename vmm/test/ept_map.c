@@ -174,9 +174,9 @@ static void expect_flush(struct EptTest *t, const char *what, uint64_t from, uin
 {
     struct PageInfo *old = ept_test_frame(), *new = other ? ept_test_frame() : old;
     ept_page_insert(t->g, old, SOME_GPA, from);
-    t->g->attn &= ~ATTN_EPT_FLUSH;
+    t->g->attn &= ~ATTN_STAGE2_FLUSH;
     ept_page_insert(t->g, new, SOME_GPA, to);
-    ept_expect(t, what, ATTN_EPT_FLUSH, t->g->attn & ATTN_EPT_FLUSH);
+    ept_expect(t, what, ATTN_STAGE2_FLUSH, t->g->attn & ATTN_STAGE2_FLUSH);
     page_decref(old);
     if (other)
         page_decref(new);
@@ -184,9 +184,9 @@ static void expect_flush(struct EptTest *t, const char *what, uint64_t from, uin
 
 static void shrinking_flushes(struct EptTest *t)
 {
-    expect_flush(t, "ATTN_EPT_FLUSH after another frame", EPTE_RWX, EPTE_RWX, true);
-    expect_flush(t, "ATTN_EPT_FLUSH after W was taken away", EPTE_RWX, EPTE_R | EPTE_X, false);
-    expect_flush(t, "ATTN_EPT_FLUSH after X was taken away", EPTE_RWX, EPTE_R | EPTE_W, false);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after another frame", EPTE_RWX, EPTE_RWX, true);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after W was taken away", EPTE_RWX, EPTE_R | EPTE_X, false);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after X was taken away", EPTE_RWX, EPTE_R | EPTE_W, false);
 }
 
 /* ---- Counts, and two guests ---- */
@@ -214,7 +214,7 @@ static void pages_counted(struct EptTest *t)
 
 static void teardown(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *pp = ept_test_frame();
     size_t before = page_nfree();
     if (!ept_expect_result(t, "guest_alloc", 0, guest_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
@@ -229,7 +229,7 @@ static void teardown(struct EptTest *t)
 
 static void guests_apart(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *mine = ept_test_frame(), *its = ept_test_frame();
     if (!ept_expect_result(t, "guest_alloc", 0, guest_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
