@@ -44,6 +44,7 @@
     X(guest_run)              \
     X(guest_irq)              \
     X(guest_mem)              \
+    X(guest_walk)             \
     X(guest_stats)            \
     X(guest_pause)            \
     X(guest_trace_start)      \
