@@ -34,7 +34,8 @@ static void describe_exception(const struct Vmcb *b, struct GuestTraceEntry *e)
         e->address = b->exit_info2;
 }
 
-/* Which register; the general one is not reported. */
+/* Which register; the general one is not reported. What the shared parts know is the same on all CPUs
+ * (vmm/trace.c). */
 static void describe_reg(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
     uint64_t code = b->exit_code;
@@ -43,40 +44,12 @@ static void describe_reg(const struct Vmcb *b, struct GuestTraceEntry *e)
     e->reg_access = read ? REG_READ : code == SVM_EXIT_CR0_SEL_WRITE ? REG_UNKNOWN : REG_WRITE;
 }
 
-static void describe_registers(const struct Vcpu *v, struct GuestTraceEntry *e)
-{
-    const struct Trapframe *tf = &v->env->env_tf;
-    switch (e->reason) {
-    case EXIT_CPUID:
-        e->detail = (uint32_t)tf->tf_rax;
-        e->value = (uint32_t)tf->tf_rcx;
-        break;
-    case EXIT_VMCALL:
-        e->detail = tf->tf_rax;
-        e->value = tf->tf_rbx;
-        break;
-    case EXIT_RDMSR:
-    case EXIT_WRMSR:
-        e->detail = (uint32_t)tf->tf_rcx;
-        e->value = tf->tf_rdx << 32 | (uint32_t)tf->tf_rax;
-        break;
-    case EXIT_IO:
-        e->value = (uint32_t)tf->tf_rax;
-        break;
-    case EXIT_TASK_SWITCH:
-        e->detail = (uint16_t)e->info;
-        break;
-    }
-}
-
 void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e)
 {
     const struct Vmcb *b = svm_vmcb(v);
-    e->rip = b->rip;
     e->info = b->exit_info1;
     e->code = b->exit_code;
     e->reason = svm_exit_reason(b);
-    e->vector = GUEST_NO_VECTOR;
     if (e->reason == EXIT_IO)
         describe_io(b, e);
     if (e->reason == EXIT_MEMORY)
@@ -85,7 +58,8 @@ void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e)
         describe_exception(b, e);
     if (e->reason == EXIT_CR_ACCESS || e->reason == EXIT_DR_ACCESS)
         describe_reg(b, e);
-    describe_registers(v, e);
+    if (e->reason == EXIT_TASK_SWITCH)
+        e->detail = (uint16_t)b->exit_info1;
 }
 
 bool vmcb_take_snapshot(void)

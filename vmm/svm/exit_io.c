@@ -4,7 +4,7 @@
  */
 #include <inc/mmu.h>
 #include <vmm/gmem.h>
-#include <vmm/ioport.h>
+#include <vmm/ports.h>
 #include <vmm/string_io.h>
 #include <vmm/svm/svm_vcpu.h>
 
@@ -48,9 +48,9 @@ bool svm_handle_io(struct SvmVcpu *s)
     uint64_t info = s->vmcb->exit_info1;
     struct Trapframe *tf = &v->env->env_tf;
     uint16_t port = IOIO_PORT(info);
-    if (!(info & IOIO_STRING) && ioport_is_idle(port)) {
+    if (!(info & IOIO_STRING) && port_is_idle(port)) {
         if (info & IOIO_IN)
-            tf->tf_rax = ioport_ones(tf->tf_rax, IOIO_SIZE(info));
+            tf->tf_rax = port_ones(tf->tf_rax, IOIO_SIZE(info));
         return svm_skip(s);
     }
     v->exit.io = (struct GuestIo){

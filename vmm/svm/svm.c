@@ -41,6 +41,39 @@ int svm_check(char *why, size_t size)
     return 0;
 }
 
+/* CR4 bits that a guest may set, as far as CPUs with SVM differ in them. */
+static uint64_t guest_cr4(void)
+{
+    uint64_t missing = (cpu_features.umip ? 0 : CR4_UMIP) |
+                       (cpu_features.fsgsbase ? 0 : CR4_FSGSBASE) |
+                       (cpu_features.smep ? 0 : CR4_SMEP) | (cpu_features.smap ? 0 : CR4_SMAP);
+    return ~missing;
+}
+
+/* Nested page tables are the CPU's usual ones, of which each page is a user's (APM 2 "Nested Versus
+ * Guest Page Faults, Fault Ordering"). A page that can be written, or holds code, can be read. */
+static void describe_features(void)
+{
+    if (stage2.table != 0)
+        return; /* guests use them */
+    struct Stage2Format f = {
+        .table = NPTE_RIGHTS | PTE_W,
+        .write = PTE_W,
+        .fetch = PTE_NX,
+        .fetch_flip = PTE_NX,
+        .has_large = true,
+    };
+    for (uint32_t set = 0; set <= GUEST_RWX; set++)
+        f.rights[set] = NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) |
+                        (set & GUEST_FETCH ? 0 : PTE_NX);
+    stage2 = f;
+    guest_features = (struct GuestFeatures){
+        .pat = true,
+        .rdtscp = svm_caps.rdtscp,
+        .cr4 = guest_cr4(),
+    };
+}
+
 /* A page of this CPU's own, allocated once and kept. */
 static int page_for(physaddr_t *pa)
 {
@@ -78,6 +111,7 @@ int svm_turn_on(void)
     c->cpu_asid_generation = 1;
     c->cpu_asid_next = svm_caps.asids; /* the first one flushes what the firmware has left */
     c->cpu_svm_on = true;
+    describe_features();
     svm_perms_init();
     cpuid_init(svm_caps.rdtscp);
     vapic_timer_init();

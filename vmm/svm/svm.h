@@ -125,7 +125,7 @@
 
 /* Entries of nested page tables: those of 4-level paging, each as a user's page (APM 2 "Nested Table
  * Walk"). */
-#define NPTE_USER (PTE_P | PTE_U)
+#define NPTE_RIGHTS (PTE_P | PTE_U)
 
 /* What this machine's SVM offers. Constant after svm_check succeeded. */
 struct SvmCaps {
