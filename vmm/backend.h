@@ -160,12 +160,15 @@ struct Backend {
     void (*break_entry)(struct Vcpu *v);
     /* At boot: compare the checker with the CPU, rule by rule. */
     void (*self_test)(void);
-    /* On the console: the control block that is current here, for the kernel monitor. */
-    void (*print)(void);
+    /* Print the control block that is current on this CPU; with copy, keep a copy for a debugger
+     * instead. */
+    void (*print)(bool copy);
 };
 
 extern const struct Backend vmx_backend, svm_backend;
 /* The one that this machine has; vmx_backend if it has none, and its check says why. */
 extern const struct Backend *backend;
+/* At boot: find out which. */
+void backend_choose(void);
 
 #endif

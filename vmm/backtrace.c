@@ -2,6 +2,8 @@
  * A guest's call chain: where in its code it is, or was when it ended. Frames are read through the
  * guest's page tables and the second stage, and named where the guest runs this kernel's own code.
  */
+#include <kern/sched.h>
+#include <kern/uaccess.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <kern/kdebug.h>

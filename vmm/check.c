@@ -3,6 +3,7 @@
  * a guest named break-N first as case N of the self test does, to see what a refused entry looks
  * like.
  */
+#include <kern/cmdline.h>
 #include <inc/stdio.h>
 #include <kern/platform.h>
 #include <vmm/backend.h>

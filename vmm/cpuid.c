@@ -3,6 +3,7 @@
  * computed once: VMX, SVM and everything that the VMM does not switch or virtualize is hidden, the
  * hypervisor's own leaves are added, and the topology is one CPU.
  */
+#include <kern/dev/clock.h>
 #include <inc/string.h>
 #include <inc/vmm.h>
 #include <kern/cpu.h>

@@ -10,6 +10,8 @@
  *      gpa  47      39 38      30 29      21 20      12 11       0
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |
  */
+#include <kern/sched.h>
+#include <kern/ipi.h>
 #include <inc/error.h>
 #include <kern/cpu.h>
 #include <kern/pmap.h>

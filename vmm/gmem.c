@@ -3,6 +3,7 @@
  * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the latter finds nothing
  * but RAM mapped). Memory is taken when it is touched first.
  */
+#include <inc/stdio.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <vmm/backend.h>

@@ -2,6 +2,7 @@
  * Hypercalls: one table by number. They are taken from CPL 0 only, and every address in them is
  * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
  */
+#include <kern/ipc.h>
 #include <inc/error.h>
 #include <kern/pmap.h>
 #include <vmm/backend.h>

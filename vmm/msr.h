@@ -5,6 +5,7 @@
 #ifndef JOS_VMM_MSR_H
 #define JOS_VMM_MSR_H
 
+#include <inc/mmu.h>
 #include <inc/types.h>
 #include <inc/x86.h>
 #include <vmm/verdict.h>

@@ -4,6 +4,7 @@
 #ifndef JOS_VMM_RUN_H
 #define JOS_VMM_RUN_H
 
+#include <kern/dev/clock.h>
 #include <kern/platform.h>
 #include <vmm/vcpu.h>
 

@@ -8,6 +8,10 @@
  * the guest's exit, with its call completed (hand_over). The vCPU's control block stays where it is, so
  * that the answer is applied to it at once.
  */
+#include <kern/sched.h>
+#include <kern/sysmem.h>
+#include <kern/cpu.h>
+#include <kern/waiters.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <kern/pmap.h>

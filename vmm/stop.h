@@ -17,6 +17,11 @@ void guest_block_if_stopped(struct Vcpu *v);
 /* Do what the monitor's answer to an access to memory asks for (ATTN_ANSWER). */
 void guest_take_answer(struct Vcpu *v);
 
+/* System calls (inc/lib.h has the contracts). */
+int64_t sys_guest_share(envid_t guest, uintptr_t va);
+int64_t sys_guest_run(envid_t guest, bool console);
+int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access);
+
 /* Lock the vCPU's env, and its monitor's, which is the result. */
 static inline struct Env *guest_lock_both(const struct Vcpu *v)
 {

@@ -2,6 +2,11 @@
  * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
  * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
  */
+#include <kern/uaccess.h>
+#include <kern/sched.h>
+#include <kern/sysmem.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <kern/pmap.h>
@@ -15,6 +20,7 @@
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
 #include <kern/trap.h>
+#include <kern/trapentry.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul

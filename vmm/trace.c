@@ -2,6 +2,7 @@
  * Traces: what a guest's last exits were, kept in a ring while somebody has asked for it. A guest
  * that is not traced pays nothing: its exits do not come here.
  */
+#include <kern/uaccess.h>
 #include <inc/error.h>
 #include <inc/stdio.h>
 #include <inc/vmtrace.h>

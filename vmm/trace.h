@@ -4,7 +4,7 @@
 #ifndef JOS_VMM_TRACE_H
 #define JOS_VMM_TRACE_H
 
-#include <inc/types.h>
+#include <inc/env.h>
 
 struct Vcpu;
 
@@ -16,5 +16,13 @@ void trace_action(struct Vcpu *v, bool again);
 /* How many exits its trace keeps; 0: it has none. */
 size_t trace_size(const struct Vcpu *v);
 void trace_free(struct Vcpu *v);
+
+/* For the kernel monitor and crash reports: counters of all guests by reason on the console, and
+ * with n > 0 the last n exits of those that are traced. Takes no locks. */
+void guests_print_exits(size_t n);
+
+/* System calls (inc/lib.h has the contracts). */
+int64_t sys_guest_trace_start(envid_t guest, size_t n);
+int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_t n);
 
 #endif

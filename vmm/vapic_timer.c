@@ -5,6 +5,7 @@
  */
 #include <vmm/vcpu.h>
 #include <kern/platform.h>
+#include <kern/dev/clock.h>
 
 /*
  * The shortest period of the periodic mode: a shorter one would leave the guest no time between two

@@ -5,6 +5,7 @@
 #ifndef JOS_VMM_VCPU_H
 #define JOS_VMM_VCPU_H
 
+#include <kern/cpu.h>
 #include <inc/once.h>
 #include <inc/trap.h>
 #include <inc/vmm.h>

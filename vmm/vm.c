@@ -2,6 +2,7 @@
  * A guest's life: its machine, its pages and its end. What ends a guest never ends anything else: the
  * reason is kept in words until the monitor asks.
  */
+#include <kern/sched.h>
 #include <inc/error.h>
 #include <inc/multiboot.h>
 #include <inc/stdio.h>

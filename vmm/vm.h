@@ -13,6 +13,7 @@
 
 struct Env;
 struct PageInfo;
+struct Trapframe;
 struct Vcpu;
 
 /* Statistics of the machine; those of exits belong to its vCPUs, each of which counts its own. */
@@ -49,5 +50,10 @@ void vm_drop(struct Vm *vm);
 void guest_kill(struct Vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
 /* The same for the monitor, which is the current env and has locked the guest's env. */
 void guest_doom(struct Vcpu *v, const char *why);
+
+/* Give back everything a guest holds: its env has ended. */
+void guest_free(struct Env *e);
+/* sys_env_set_trapframe on a guest. */
+int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);
 
 #endif

@@ -31,8 +31,6 @@ void gdb_trap(struct Trapframe *tf, bool swapped);
  * look itself, which stops in gdb if a byte has waited since the last one. No locks are held. */
 uint64_t gdb_look_deadline(void);
 void gdb_look(void);
-/* Any CPU that has waited long for another one: stop in gdb if that is what gdb wants. */
-void gdb_look_from_wait(void);
 /* The debug registers have been a guest's on this CPU, and are no longer. */
 void gdb_debug_registers(void);
 /* HOST_RIP while gdb_on: gives back what a VM exit takes away (debug registers, the step), and goes

@@ -2,6 +2,9 @@
  * A guest's debugger: stops, and what its monitor asks for. The monitor works on copies; requests
  * are carried out on the guest's CPU, in debug_attend, when the guest is about to be entered.
  */
+#include <kern/sched.h>
+#include <kern/uaccess.h>
+#include <kern/cpu.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <kern/pmap.h>

@@ -21,4 +21,7 @@ void vcpu_clear_general_detect(struct Vcpu *v);
 /* An entry with TF and a blocking by STI needs a pending single step; without one, end that. */
 void vcpu_unblock(struct Vcpu *v);
 
+/* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
+bool guest_uses_drs(const struct Vcpu *v);
+
 #endif

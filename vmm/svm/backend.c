@@ -109,5 +109,6 @@ const struct Backend svm_backend = {
     .injected = injected,
     .check_entry = svm_check_entry,
     .break_entry = svm_break_entry,
+    .self_test = svm_check_self_test,
     .print = svm_print,
 };

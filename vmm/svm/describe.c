@@ -75,13 +75,15 @@ bool vmcb_take_snapshot(void)
     return true;
 }
 
-void svm_print(void)
+void svm_print(bool copy)
 {
     const struct VmcbSnapshot *s = &vmcb_snapshot;
     if (!vmcb_take_snapshot()) {
         cprintf("no VMCB was used on CPU %u: no guest has run here, or it has ended\n", s->cpu);
         return;
     }
+    if (copy)
+        return;
     cprintf("VMCB of guest %08x, the last to run on CPU %u\n", s->guest, s->cpu);
     vmcb_print(&s->vmcb);
 }

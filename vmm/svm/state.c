@@ -2,6 +2,7 @@
  * A vCPU's registers for the shared parts: they are fields of the VMCB, which the CPU has brought up
  * to date at the last exit.
  */
+#include <vmm/debug/dr.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define ATTRIBUTES_LOW   0xffu /* of VSEG_*: byte 5 of the descriptor, and the upper half of byte 6 */
@@ -27,6 +28,8 @@ static uint64_t *field_of(struct Vmcb *b, enum VcpuReg reg)
         return &b->cr4;
     case VREG_EFER:
         return &b->efer;
+    case VREG_DR6:
+        return &b->dr6;
     case VREG_DR7:
         return &b->dr7;
     case VREG_PAT:

@@ -91,7 +91,7 @@ int svm_turn_on(void)
 {
     struct Cpu *c = this_cpu();
     char why[160];
-    if (c->cpu_svm_on)
+    if (c->cpu_vmx_on)
         return 0;
     int r = svm_check(why, sizeof(why));
     if (r < 0) {
@@ -110,7 +110,7 @@ int svm_turn_on(void)
     asm volatile("vmsave %%rax" : : "a"(c->cpu_svm_host) : "memory");
     c->cpu_asid_generation = 1;
     c->cpu_asid_next = svm_caps.asids; /* the first one flushes what the firmware has left */
-    c->cpu_svm_on = true;
+    c->cpu_vmx_on = true;
     describe_features();
     svm_perms_init();
     cpuid_init(svm_caps.rdtscp);

@@ -9,6 +9,7 @@
 #include <inc/string.h>
 #include <kern/cpu.h>
 #include <kern/pmap.h>
+#include <kern/sched.h>
 #include <vmm/backend.h>
 #include <vmm/stop.h>
 #include <vmm/svm/exits.h>
@@ -185,6 +186,6 @@ void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x);
 
 /* ---- describe.c ---- */
 void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e);
-void svm_print(void);
+void svm_print(bool copy);
 
 #endif

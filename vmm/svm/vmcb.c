@@ -3,6 +3,7 @@
  * specification promises to a kernel, which is 32-bit protected mode without paging (Multiboot
  * "Machine state"). And its fields by name.
  */
+#include <vmm/debug/dr.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define PAT_RESET  0x0007040600070406ul

@@ -4,6 +4,9 @@
  * guest has no memory and its preemption timer is 0, so that an entry that succeeds ends before
  * the guest's first instruction.
  */
+#include <vmm/vmx/vmcs_load.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <vmm/test/check_cases.h>
 
 extern char asm_vmtry_exit[];
@@ -158,7 +161,7 @@ void check_self_test(void)
     const uint64_t memsize = 4ul << 20, entry = 1ul << 20;
     if (vmx_init_vmxon() < 0)
         return;
-    if (guest_alloc(&vcpu, memsize, entry, 0) < 0) {
+    if (vm_alloc(&vcpu, memsize, entry, 0) < 0) {
         cprintf("vmxcheck: no memory for the test\n");
         return;
     }
@@ -169,5 +172,5 @@ void check_self_test(void)
     cprintf("vmxcheck: %u rules broken and %u valid variants, %u verdicts agree with the CPU, "
             "%u known differences, %u wrong\n",
             score.broken, score.valid, score.agree, score.known, score.wrong);
-    guest_drop(vcpu);
+    vm_drop(vcpu->vm);
 }

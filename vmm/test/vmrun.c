@@ -2,9 +2,26 @@
  * The test of exercise 4: asm_vmrun, with a handler of the test's own behind every exit. The guest
  * is a page of VMCALLs, each followed by an increment of EBX, so that each way back into it shows.
  */
+#include <vmm/vmx/vmcs_load.h>
+#include <vmm/vmx/vmx_vcpu.h>
+#include <vmm/guest.h>
+#include <vmm/vmx/vmx.h>
+#include <kern/frame.h>
+#include <inc/stdio.h>
+#include <inc/memlayout.h>
+#include <inc/env.h>
+#include <kern/env.h>
+#include <vmm/ept.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
+#include <vmm/vmx/vmcs.h>
+#include <inc/trap.h>
+#include <vmm/vcpu.h>
+#include <inc/string.h>
 #include <vmm/test/lab.h>
 #include <inc/assert.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
 
 #define WORD_TEST   "vmruntest"
 #define EXERCISE    4
@@ -52,7 +69,7 @@ uint64_t vmrun_test_exit(struct Vcpu *v)
     uint64_t reason = vmread(VMCS_EXIT_REASON);
     if (now.exits++ == 0) {
         now.seen = *now.tf;
-        now.argument_wrong = v != now.g;
+        now.argument_wrong = v != now.v;
         now.rbp = frame[0];
         now.misaligned = (uint64_t)frame % 16;
     }
@@ -71,7 +88,7 @@ uint64_t vmrun_test_exit(struct Vcpu *v)
 static int enter(struct Vcpu *v, int stay, bool launched, uint64_t kept[NKEPT])
 {
     struct Trapframe *tf = &v->env->env_tf;
-    now.g = v;
+    now.v = v;
     now.tf = tf;
     now.stay = stay;
     now.exits = 0;
@@ -152,7 +169,7 @@ static void put_code(struct Vcpu *v)
     for (size_t i = 0; i + STEP_BYTES <= PGSIZE; i += STEP_BYTES)
         memcpy((char *)page2kva(pp) + i, step, STEP_BYTES);
     page_incref(pp);
-    if (ept_page_insert(v, pp, CODE_GPA, EPTE_RWX) < 0)
+    if (ept_page_insert(v->vm, pp, CODE_GPA, EPTE_RWX) < 0)
         panic("vmruntest: no page for the guest");
     page_decref(pp);
 }
@@ -181,7 +198,7 @@ void vmrun_self_test(void)
     struct Env *e;
     if (!cmdline_word(WORD_TEST, word, sizeof word))
         return;
-    if (vmx_init_vmxon() < 0 || guest_alloc(&v, MEMORY, CODE_GPA, 0) < 0 ||
+    if (vmx_init_vmxon() < 0 || vm_alloc(&v, MEMORY, CODE_GPA, 0) < 0 ||
         env_alloc(&e, NULL, ENV_TYPE_GUEST) < 0)
         panic("vmruntest: cannot make a guest");
     v->env = e;

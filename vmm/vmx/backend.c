@@ -5,6 +5,7 @@
 #include <inc/trap.h>
 #include <kern/pmap.h>
 #include <vmm/page.h>
+#include <vmm/test/check.h>
 #include <vmm/vmx/check/check.h>
 #include <vmm/vmx/dump.h>
 #include <vmm/vmx/exit_exception.h>
@@ -87,6 +88,14 @@ static uint32_t injected(const struct Vcpu *v)
 {
     (void)v;
     return vmread(VMCS_ENTRY_INTR_INFO);
+}
+
+static void print(bool copy)
+{
+    if (copy)
+        vmcs_take_snapshot();
+    else
+        vmcs_print();
 }
 
 static unsigned check_vmcs(struct Vcpu *v)
@@ -190,5 +199,5 @@ const struct Backend vmx_backend = {
     .check_entry = check_vmcs,
     .break_entry = check_break,
     .self_test = check_self_test,
-    .print = vmcs_print,
+    .print = print,
 };

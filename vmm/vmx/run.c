@@ -2,6 +2,7 @@
  * The run loop: enter, exit, handle, enter again. asm_vmrun and vmexit turn it; the scheduler is
  * not on this road unless the host's deadline has come or the guest has nothing to do.
  */
+#include <kern/sched.h>
 #include <inc/trap.h>
 #include <vmm/backtrace.h>
 #include <vmm/check.h>

@@ -2,6 +2,7 @@
  * The host-state area: what the CPU loads at each VM exit (SDM "Host-State Area"). It is this CPU's
  * own state, so it is written again when a VMCS comes to another CPU.
  */
+#include <vmm/vmx/vmcs_guest.h>
 #include <kern/gdb/stub.h>
 #include <vmm/msr.h>
 #include <vmm/vmx/asm_vmrun.h>

@@ -1,6 +1,8 @@
 /*
  * Which VMCS is current on which CPU.
  */
+#include <kern/flush.h>
+#include <kern/ipi.h>
 #include <inc/stdio.h>
 #include <vmm/vmx/vmcs_guest.h>
 #include <vmm/vmx/vmcs_host.h>

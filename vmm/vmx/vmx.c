@@ -73,24 +73,28 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
     return 0;
 }
 
-/* What guests can have here, and what entries of the second stage look like (SDM "The Extended Page
- * Table Mechanism (EPT)"): write-back memory whatever the guest's PAT says. */
+/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says. */
+struct Stage2Format vmx_stage2_format(bool has_large)
+{
+    struct Stage2Format f = {
+        .table = EPTE_RWX, .write = EPTE_W, .fetch = EPTE_X, .has_large = has_large
+    };
+    for (uint32_t rights = 1; rights <= GUEST_RWX; rights++)
+        f.rights[rights] = rights | EPTE_MT_WB | EPTE_IPAT; /* the bits have GUEST_*'s order */
+    return f;
+}
+
+/* What guests can have here. Once, since guests use it. */
 static void describe_features(void)
 {
     if (stage2.table != 0)
-        return; /* guests use them */
+        return;
     guest_features = (struct GuestFeatures){
         .pat = vmx_caps.entry & ENTRYC_LOAD_PAT,
         .rdtscp = vmx_caps.proc2 & PROC2_RDTSCP,
         .cr4 = vmx_caps.cr4_fixed1,
     };
-    struct Stage2Format f = { .table = EPTE_RWX,
-                              .write = EPTE_W,
-                              .fetch = EPTE_X,
-                              .has_large = vmx_caps.ept_vpid & EPT_CAP_2M };
-    for (uint32_t rights = 1; rights <= GUEST_RWX; rights++)
-        f.rights[rights] = rights | EPTE_MT_WB | EPTE_IPAT; /* the bits have GUEST_*'s order */
-    stage2 = f;
+    stage2 = vmx_stage2_format(vmx_caps.ept_vpid & EPT_CAP_2M);
 }
 
 int vmx_check_support(char *why, size_t size)

@@ -198,6 +198,8 @@ struct VmxCaps {
 };
 extern struct VmxCaps vmx_caps;
 
+/* What entries of EPT look like, with pages of 2 MiB or without. */
+struct Stage2Format vmx_stage2_format(bool has_large);
 /* Can this CPU run guests, as it is set up? Returns 0, or -E_NOT_SUPP with the reason and what to
  * do instead in why (size bytes). */
 int vmx_check_support(char *why, size_t size);

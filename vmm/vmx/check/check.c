@@ -3,8 +3,11 @@
  * check_*.c, and reports. Before an entry it runs only with the word vmxcheck; after an entry that
  * has failed it always runs.
  */
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <vmm/vmx/check/check.h>
 #include <kern/platform.h>
+#include <kern/cmdline.h>
 
 #define CPUID_PERF          0xa
 #define CPUID_ADDRESS_SIZES 0x80000008

@@ -4,16 +4,13 @@
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
-#include <kern/pmap.h>
-#include <kern/trap.h>
+#include <kern/trapentry.h>
 
 struct Cpu cpus[NCPU] __attribute__((aligned(PGSIZE)));
 uint32_t ncpu = 1;
 uint8_t kstacks[NCPU][KSTACK_SIZE] __attribute__((aligned(PGSIZE)));
 struct CpuFeatures cpu_features;
 bool user_smap; /* user_copy (kern/trapentry.S) has to open user memory with STAC */
-
-extern const char syscall_entry[];
 
 /* CPUID bits: SDM "CPUID-CPU Identification". */
 #define CPUID1_ECX_X2APIC       (1u << 21)
