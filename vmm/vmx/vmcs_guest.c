@@ -115,6 +115,7 @@ static void init_controls(struct Vcpu *v)
     vmwrite(VMCS_CR3_TARGET_COUNT, 0);
     vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
     vmwrite(VMCS_MSR_BITMAP, PADDR(vmx(v)->msr_bitmap));
+    vmx(v)->eptp = PADDR(v->vm->tables) | EPTP_MT_WB | EPTP_WALK4;
     vmwrite(VMCS_EPT_POINTER, vmx(v)->eptp);
     if (vmx_caps.proc2 & PROC2_ENCLS)
         vmwrite(VMCS_ENCLS_BITMAP, ~0ul);
