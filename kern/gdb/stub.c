@@ -342,9 +342,6 @@ static void look_from_wait(void)
         stop_here();
 }
 
-/* From gdb_vmexit_entry: a VM exit has cleared DR7 and TF (SDM "Loading Host Control Registers,
- * Debug Registers, MSRs", "Loading Host RIP, RSP, and RFLAGS"). Returns whether this CPU steps. */
-bool gdb_after_exit(void);
 bool gdb_after_exit(void)
 {
     if (!guest_has_drs())
