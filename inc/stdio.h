@@ -29,5 +29,9 @@ int vcprintf(const char *fmt, va_list ap);
 char *readline(const char *prompt);
 /* Line n of readline's history, 0 the oldest; NULL: there is none. */
 const char *readline_history(int n);
+/* What readline works with: kern/dev/console.c in the kernel, lib/console.c in user programs. The
+ * next key; 0: there is none, and it was not to wait. */
+int term_key(bool wait);
+void term_write(const char *s, size_t len);
 
 #endif

@@ -7,7 +7,12 @@
 #ifndef JOS_INC_SYSCALL_H
 #define JOS_INC_SYSCALL_H
 
-#define SYSCALL_LIST(X)       \
+#define SYSCALL_LIST(X) \
+    KERNEL_SYSCALLS(X)  \
+    GUEST_SYSCALLS(X)
+
+/* kern/ has these. */
+#define KERNEL_SYSCALLS(X)    \
     X(cputs)                  \
     X(cgetc)                  \
     X(getenvid)               \
@@ -37,25 +42,29 @@
     X(poweroff)               \
     X(irq_wait)               \
     X(null)                   \
-    X(guest_check)            \
-    X(env_mkguest)            \
-    X(ept_map)                \
-    X(guest_share)            \
-    X(guest_run)              \
-    X(guest_irq)              \
-    X(guest_mem)              \
-    X(guest_stats)            \
-    X(guest_pause)            \
-    X(guest_trace_start)      \
-    X(guest_trace)            \
-    X(guest_backtrace)        \
-    X(guest_debug)            \
     X(serial_open)            \
     X(serial_read)            \
     X(serial_write)           \
     X(host_ipc_send)          \
     X(host_ipc_recv)          \
     X(crash)
+
+/* And vmm/ these. */
+#define GUEST_SYSCALLS(X) \
+    X(guest_check)        \
+    X(env_mkguest)        \
+    X(ept_map)            \
+    X(guest_share)        \
+    X(guest_run)          \
+    X(guest_walk)         \
+    X(guest_irq)          \
+    X(guest_mem)          \
+    X(guest_stats)        \
+    X(guest_pause)        \
+    X(guest_trace_start)  \
+    X(guest_trace)        \
+    X(guest_backtrace)    \
+    X(guest_debug)
 
 enum {
 #define SYSCALL_ENUM(name) SYS_##name,

@@ -2,6 +2,7 @@
  * Words of the kernel's command line.
  */
 #include <inc/string.h>
+#include <kern/cmdline.h>
 #include <kern/platform.h>
 
 bool cmdline_word(const char *name, char *buf, size_t size)

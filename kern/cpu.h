@@ -5,9 +5,10 @@
 #ifndef JOS_KERN_CPU_H
 #define JOS_KERN_CPU_H
 
-#include <inc/env.h>
 #include <inc/mmu.h>
 #include <inc/x86.h>
+#include <kern/env.h>
+#include <kern/idt.h>
 #include <kern/spinlock.h>
 
 #define NCPU        8
@@ -40,10 +41,15 @@ struct Cpu {
     uint64_t cpu_share_at; /* TSC from which on the next env is who has waited longest anywhere */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
-    bool cpu_vmx_on;     /* vmm/: in VMX root operation */
+    bool cpu_vmx_on;     /* vmm/: in VMX root operation, or EFER.SVME is set */
     physaddr_t cpu_vmxon_region;   /* vmm/: 0: not allocated yet */
-    struct Guest *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
-    struct Guest *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
+    struct Vcpu *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
+    struct Vcpu *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
+    physaddr_t cpu_svm_save;    /* vmm/svm/: page for the CPU's use at VMRUN; 0: not allocated yet */
+    physaddr_t cpu_svm_host;    /* vmm/svm/: page with what VMLOAD gives back to the host */
+    struct Vcpu *cpu_svm_vcpu;  /* vmm/svm/: who has run here last; NULL: none, or it has ended */
+    uint32_t cpu_asid_generation, cpu_asid_next; /* vmm/svm/: ASIDs that are given out here */
+    bool cpu_sched_wanted; /* an interrupt of the kernel's has found work for the scheduler */
     union {
         uint16_t one[4];
         uint64_t all;
@@ -65,9 +71,8 @@ static inline struct Cpu *this_cpu(void)
 
 #define curenv (this_cpu()->cpu_env)
 
-/* kern/desc.c: GDT, TSS, IDT, SYSCALL MSRs and control registers of this CPU. */
+/* GDT, TSS, IDT, SYSCALL MSRs and control registers of this CPU. */
 void cpu_init(struct Cpu *c);
-extern const struct Pseudodesc idt_desc; /* kern/trap.c */
 /* Load GDTR and IDTR. Needed again when a guest has had the CPU: a VM exit sets both limits to
  * 0xffff (SDM "Loading Host Segment and Descriptor-Table Registers"), beyond the tables. */
 static inline void cpu_load_tables(const struct Cpu *c)
@@ -103,18 +108,7 @@ static inline void cpu_load_cr3(physaddr_t cr3)
     cpu_set_cr3(this_cpu(), cr3);
 }
 
-/* ---- kern/mp.c ---- */
-/* Start the other CPUs of the machine. Returns when they are idle. */
-void mp_init(void);
-/* Make CPU c drop its cached translations, put down the VMCS that is wanted from it, and (if it
- * runs a guest) leave the guest; returns when it has. */
-void cpu_flush_remote(struct Cpu *c);
-/* Serve flush requests of other CPUs; from T_IPI_FLUSH and from waits. */
-void cpu_flush_poll(void);
-/* Make CPU c look at the run queue. */
-void cpu_kick(struct Cpu *c);
-
-/* Features of the boot CPU, from CPUID, found by cpu_features_init (kern/desc.c). */
+/* Features of the boot CPU, from CPUID, found by cpu_features_init. */
 struct CpuFeatures {
     bool nx, smep, smap, umip, mce, pge, pse36, page1g, x2apic, tsc_deadline, fsgsbase;
     bool hypervisor; /* the CPUID hypervisor bit */

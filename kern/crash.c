@@ -9,14 +9,14 @@
 #include <inc/stdio.h>
 #include <inc/syscall.h>
 #include <inc/x86.h>
-#include <kern/dev/console.h>
-#include <kern/dev/clock.h>
+#include <kern/backtrace.h>
+#include <kern/cmdline.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
-#include <kern/kdebug.h>
+#include <kern/dev/clock.h>
 #include <kern/dev/lapic.h>
-#include <kern/platform.h>
-#include <kern/trap.h>
+#include <kern/env.h>
+#include <kern/kdebug.h>
 
 #define MAX_USER_FRAMES 32
 #define STOP_WAIT_MS    100

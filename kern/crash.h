@@ -5,11 +5,9 @@
 #ifndef JOS_KERN_CRASH_H
 #define JOS_KERN_CRASH_H
 
-#include <inc/env.h>
+#include <inc/trap.h>
 
-/* First byte of a function that makes a frame: PUSH RBP. gcc makes none in leaf functions, whose
- * return address is then on top of the stack, and RBP is their caller's. */
-#define INSN_PUSH_RBP 0x55
+struct Env;
 
 /* Print the calls in the user code of e, which entered the kernel with tf, with names where its
  * program has them. Nothing may change e's page tables meanwhile (see user_peek). Guests, whose

@@ -6,8 +6,13 @@
 #include <inc/elf.h>
 #include <inc/error.h>
 #include <inc/string.h>
+#include <kern/embed.h>
 #include <kern/env.h>
-#include <kern/pmap.h>
+#include <kern/envlife.h>
+#include <kern/frame.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
+#include <kern/sysmem.h>
 
 #define STACK_PAGES 4
 

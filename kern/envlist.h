@@ -7,8 +7,8 @@
 #ifndef JOS_KERN_ENVLIST_H
 #define JOS_KERN_ENVLIST_H
 
-#include <inc/env.h>
 #include <inc/once.h>
+#include <kern/env.h>
 
 static inline void envlist_append(struct EnvList *l, struct Env *e)
 {

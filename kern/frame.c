@@ -10,9 +10,12 @@
 #include <inc/once.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/frame.h>
+#include <kern/kaddr.h>
 #include <kern/pmap.h>
+#include <kern/spinlock.h>
 
 #define MAX_REGIONS 64
 #define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */

@@ -9,9 +9,11 @@
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlist.h>
-#include <kern/pmap.h>
-#include <kern/syscall.h>
-#include <vmm/guest.h>
+#include <kern/frame.h>
+#include <kern/hooks.h>
+#include <kern/ipc.h>
+#include <kern/sched.h>
+#include <kern/sysmem.h>
 
 /* What a sender offers. */
 struct Message {
@@ -63,7 +65,7 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
 
     if (m->from->env_type != ENV_TYPE_FS)
         return -E_BAD_ENV;
-    r = guest_ipc_deliver(to, m->value, m->page, m->perm);
+    r = guest_hooks.ipc_deliver(to, m->value, m->page, m->perm);
     if (r == 0 && to->env_wait == WAIT_HOSTRECV)
         sched_wake(to);
     return r;
@@ -272,7 +274,7 @@ static void sender_done(struct Env *s, struct Env *by, int result)
         if (s->env_ipc_send_page)
             page_decref(s->env_ipc_send_page);
         s->env_ipc_send_page = NULL;
-        guest_ipc_sent(s, result);
+        guest_hooks.ipc_sent(s, result);
     } else {
         s->env_tf.tf_rax = result;
     }

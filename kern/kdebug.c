@@ -8,6 +8,7 @@
 #include <inc/memlayout.h>
 #include <inc/string.h>
 #include <kern/env.h>
+#include <kern/kaddr.h>
 #include <kern/kdebug.h>
 #include <kern/pmap.h>
 

@@ -1,26 +1,25 @@
 /*
- * More than one CPU: starting them (SDM "Multiple-Processor (MP) Initialization"), and asking
- * them to flush translations or to look at the run queue.
+ * More than one CPU: starting them (SDM "Multiple-Processor (MP) Initialization").
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
+#include <kern/cpu.h>
 #include <kern/dev/acpi.h>
 #include <kern/dev/clock.h>
-#include <kern/cpu.h>
-#include <kern/env.h>
-#include <kern/gdb/stub.h>
 #include <kern/dev/lapic.h>
-#include <kern/platform.h>
+#include <kern/dev/mptable.h>
+#include <kern/flush.h>
+#include <kern/gdb/stub.h>
+#include <kern/kaddr.h>
+#include <kern/mp.h>
 #include <kern/pmap.h>
-#include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/sched.h>
 
 #define AP_START      0x8000 /* where kern/entry.S's real-mode code is copied to; below 1 MiB */
 #define INIT_WAIT_US  10000
 #define SIPI_WAIT_US  200
 #define START_WAIT_MS 500
-#define LONG_WAIT     (1u << 20) /* turns */
 
 /* kern/entry.S */
 extern const char ap_trampoline[], ap_trampoline_end[];
@@ -93,51 +92,4 @@ void mp_init(void)
             cprintf("CPU with APIC id %u does not start; going on without it\n", ids[i]);
     }
     __atomic_store_n(&all_started, true, __ATOMIC_RELEASE);
-}
-
-/* ---- Requests to other CPUs ---- */
-
-void cpu_flush_poll(void)
-{
-    struct Cpu *c = this_cpu();
-    uint32_t req = c->cpu_flush_req;
-
-    if (req == c->cpu_flush_done)
-        return;
-    lcr3(rcr3());
-    vmx_put_down();
-    __atomic_store_n(&c->cpu_flush_done, req, __ATOMIC_RELEASE);
-}
-
-/* A turn of a loop that waits for another CPU: what that one may be waiting for, and gdb. */
-static void wait_a_turn(uint32_t *turns)
-{
-    cpu_flush_poll();
-    cpu_pause();
-    if (++*turns % LONG_WAIT == 0 && gdb_on)
-        gdb_look_from_wait();
-}
-
-void cpu_flush_remote(struct Cpu *c)
-{
-    uint32_t req = __atomic_add_fetch(&c->cpu_flush_req, 1, __ATOMIC_SEQ_CST), turns = 0;
-
-    lapic_send_ipi(c->cpu_apicid, T_IPI_FLUSH);
-    while ((int32_t)(c->cpu_flush_done - req) < 0)
-        wait_a_turn(&turns);
-}
-
-void cpu_kick(struct Cpu *c)
-{
-    if (c != this_cpu())
-        lapic_send_ipi(c->cpu_apicid, T_IPI_KICK);
-}
-
-void spin_lock_wait(struct spinlock *l)
-{
-    uint32_t turns = 0;
-
-    do
-        wait_a_turn(&turns);
-    while (l->locked || __atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
 }

@@ -6,14 +6,17 @@
 #include <inc/assert.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
-#include <kern/dev/console.h>
+#include <kern/backtrace.h>
+#include <kern/cmdline.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
+#include <kern/dev/console.h>
+#include <kern/dev/poweroff.h>
 #include <kern/gdb/stub.h>
+#include <kern/hooks.h>
 #include <kern/monitor.h>
-#include <kern/platform.h>
-#include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/panic.h>
+#include <kern/trapframe.h>
 
 #define PANIC_STATUS 99 /* of the power-off */
 #define NO_CPU       (~0u)
@@ -59,7 +62,8 @@ static void print_surroundings(void)
     if (curenv)
         user_backtrace(curenv, &curenv->env_tf);
     crash_print_cpus();
-    guests_print_exits(LAST_EXITS);
+    if (guest_hooks.print_exits)
+        guest_hooks.print_exits(LAST_EXITS);
 }
 
 static bool somebody_is_there(void)

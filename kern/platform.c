@@ -7,12 +7,9 @@
 #include <inc/string.h>
 #include <inc/vmm.h>
 #include <inc/x86.h>
-#include <kern/dev/clock.h>
 #include <kern/cpu.h>
-#include <kern/dev/lapic.h>
-#include <kern/dev/pic.h>
+#include <kern/kaddr.h>
 #include <kern/platform.h>
-#include <kern/pmap.h>
 
 #define MAX_REGIONS 64
 #define KIB         1024ul
@@ -122,14 +119,6 @@ void platform_init(uint32_t magic, physaddr_t mbi_pa)
 const struct MultibootInfo *platform_mbi(void)
 {
     return &info;
-}
-
-void platform_intr_init(void)
-{
-    if (!is_guest)
-        pic_init();
-    lapic_init(true);
-    clock_init();
 }
 
 int64_t hypercall(uint64_t nr, uint64_t *rbx, uint64_t *rcx, uint64_t *rdx, uint64_t *rsi)

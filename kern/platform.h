@@ -9,20 +9,12 @@
 
 extern bool is_guest; /* this kernel is gOS */
 extern char boot_cmdline[512];
-extern uint64_t tsc_khz;  /* TSC ticks a millisecond */
 extern uint64_t boot_tsc; /* TSC at the kernel's entry */
 
 /* Ask CPUID for our own VMM; copy the command line. mbi_pa: physical address from EBX. */
 void platform_init(uint32_t magic, physaddr_t mbi_pa);
 /* The memory map, by multiboot or by hypercall; valid until mem_init is done. */
 const struct MultibootInfo *platform_mbi(void);
-/* Interrupt controllers and time: 8259, local APIC, TSC calibration. After mem_init. */
-void platform_intr_init(void);
-/* Value of command-line word "name=value" (copied to buf, size bytes), or true for a bare "name".
- */
-bool cmdline_word(const char *name, char *buf, size_t size);
-/* End the machine or the guest, with a status of 0 to 255. */
-void platform_poweroff(int status) __attribute__((noreturn));
 /* One hypercall; registers are in and out. Only when is_guest. */
 int64_t hypercall(uint64_t nr, uint64_t *rbx, uint64_t *rcx, uint64_t *rdx, uint64_t *rsi);
 

@@ -10,6 +10,8 @@
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/frame.h>
+#include <kern/ipi.h>
+#include <kern/kaddr.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
 

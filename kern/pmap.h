@@ -1,80 +1,21 @@
 /*
- * Physical page frames and page tables (SDM "4-Level Paging").
+ * Page tables (SDM "4-Level Paging"): the kernel's own, and those of envs.
  */
 #ifndef JOS_KERN_PMAP_H
 #define JOS_KERN_PMAP_H
 
 #include <inc/once.h>
-#include <inc/env.h>
 #include <inc/memlayout.h>
 #include <inc/mmu.h>
-#include <kern/spinlock.h>
+#include <kern/frame.h>
 
-struct MultibootInfo;
+struct Env;
 
-extern struct PageInfo *pages; /* one per frame, indexed by physical page number */
-extern size_t npages;          /* frames covered: highest RAM address / PGSIZE */
-extern uint64_t *kern_pml4;    /* the kernel's own tables; their upper half is in every env */
-extern physaddr_t kern_cr3;    /* where they are */
-
-/* Physical <-> kernel virtual through the direct map. */
-static inline void *KADDR(physaddr_t pa)
-{
-    return (void *)(pa + KERNBASE);
-}
-
-/* Of a direct-map or kernel-image address. */
-static inline physaddr_t PADDR(const void *kva)
-{
-    uint64_t va = (uint64_t)kva;
-    return va >= KERNEL_VMA ? va - KERNEL_VMA : va - KERNBASE;
-}
-
-static inline physaddr_t page2pa(const struct PageInfo *pp)
-{
-    return (physaddr_t)(pp - pages) << PGSHIFT;
-}
-
-static inline void *page2kva(const struct PageInfo *pp)
-{
-    return KADDR(page2pa(pp));
-}
-
-/* pa must lie in RAM that the allocator manages or reserved at boot. */
-static inline struct PageInfo *pa2page(physaddr_t pa)
-{
-    return &pages[PGNUM(pa)];
-}
+extern uint64_t *kern_pml4; /* the kernel's own tables; their upper half is in every env */
+extern physaddr_t kern_cr3; /* where they are */
 
 /* Set up the direct map, the kernel's mappings and the frame allocator from the memory map. */
 void mem_init(void);
-
-#define ALLOC_ZERO 1
-/* A free frame with pp_ref 0, or NULL when memory is out, or all but what is reserved for others
- * (env_frames_kept_from). Whoever keeps it takes a reference. */
-struct PageInfo *page_alloc(int flags);
-/* Give back a frame that never got a reference. */
-void page_free(struct PageInfo *pp);
-static inline void page_incref(struct PageInfo *pp)
-{
-    __atomic_add_fetch(&pp->pp_ref, 1, __ATOMIC_RELAXED);
-}
-/* Drop one reference; the last one frees the frame. */
-static inline void page_decref(struct PageInfo *pp)
-{
-    if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
-        page_free(pp);
-}
-/* Frames of a run: what a large page of 2 MiB maps. */
-#define RUN_FRAMES (PGSIZE_2M / PGSIZE)
-/* As many free frames in a row, aligned to their size and not cleared, with a reference on each for
- * the caller, or NULL when there is no such run. */
-struct PageInfo *page_run_alloc(void);
-/* Drop one reference on each frame of a run. If these were the last ones, it stays a run. */
-void page_run_decref(struct PageInfo *run);
-/* Free frames right now. */
-size_t page_nfree(void);
-size_t page_ntotal(void);
 
 /*
  * The walk that all page tables of this format share:
@@ -139,23 +80,5 @@ void pages_back(ppn_t n);
 uint64_t *pml4_new(void);
 /* Free all user mappings, page tables and the PML4. It must not be loaded in CR3. */
 void pml4_free(uint64_t *pml4);
-
-/*
- * Access to user memory. All check that [va, va+len) is below UTOP and mapped for the user, resolve
- * copy-on-write pages on writes, and return 0 or -E_FAULT (user_mem_check also -E_NO_MEM, when a
- * copy found no frame).
- */
-int user_mem_check(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
-/* As user_mem_check, but ends the env, with words on the console, when it fails; JOS's name. */
-int user_mem_assert(struct Env *env, uintptr_t va, size_t len, uint64_t perm);
-/* A page fault in copyin or copyout: true if the access can be tried again (copy-on-write
- * resolved). */
-bool user_access_recover(uintptr_t va, uint64_t err);
-/* The current env's memory must be loaded in CR3. */
-int copyin(void *dst, uintptr_t src, size_t len);
-int copyout(uintptr_t dst, const void *src, size_t len);
-/* A terminated string of at most size bytes with the NUL; longer ones are cut. Returns its length.
- */
-int copyinstr(char *dst, uintptr_t src, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include <inc/stdio.h>
 #include <kern/dev/console.h>
+#include <kern/printf.h>
 
 #define CHUNK 256
 

@@ -13,18 +13,21 @@
 #include <inc/error.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/dev/console.h>
 #include <kern/cpu.h>
-#include <kern/env.h>
-#include <kern/envlist.h>
-#include <kern/gdb/stub.h>
+#include <kern/dev/clock.h>
 #include <kern/dev/lapic.h>
-#include <kern/platform.h>
+#include <kern/env.h>
+#include <kern/envlife.h>
+#include <kern/envlist.h>
+#include <kern/flush.h>
+#include <kern/gdb/stub.h>
+#include <kern/hooks.h>
+#include <kern/ipi.h>
 #include <kern/pmap.h>
-#include <kern/syscall.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
 #include <kern/timerq.h>
-#include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/trapentry.h>
 
 #define SLICE_MS 30
 #define NEVER    (~0ul)
@@ -139,6 +142,16 @@ void sched_arm_timer(void)
     if (ncpu == 1 && !READ_ONCE(c->cpu_queue.head) && READ_ONCE(c->cpu_first_deadline) == NEVER)
         return;
     deadline = next_deadline(c);
+    if (c->cpu_timer_deadline <= deadline)
+        return;
+    c->cpu_timer_deadline = deadline;
+    lapic_timer_set(deadline);
+}
+
+void sched_timer_by(uint64_t deadline)
+{
+    struct Cpu *c = this_cpu();
+
     if (c->cpu_timer_deadline <= deadline)
         return;
     c->cpu_timer_deadline = deadline;
@@ -420,7 +433,7 @@ void sched_pause(struct Env *e, bool paused)
 int sched_vmx_on(struct Cpu *c)
 {
     /* LAB 0 begin: sched_yield */
-    return c->cpu_vmx_on ? 0 : vmx_init_vmxon();
+    return c->cpu_vmx_on ? 0 : guest_hooks.cpu_on();
     /* LAB 0 end */
 }
 
@@ -456,7 +469,7 @@ ALWAYS_INLINE void __attribute__((noreturn)) enter_guest(struct Cpu *c, struct E
 {
     if (c->cpu_timer_check)
         sched_arm_timer();
-    vmx_vmrun(e);
+    guest_hooks.run(e);
     sched_yield();
 }
 

@@ -18,7 +18,7 @@ struct spinlock {
         .locked = 0, .name = (n) \
     }
 
-/* kern/mp.c: take a lock that somebody holds; serves other CPUs' flush requests meanwhile, since
+/* Take a lock that somebody holds; serves other CPUs' flush requests meanwhile, since
  * their senders may be the holder. */
 void spin_lock_wait(struct spinlock *l) __attribute__((cold));
 

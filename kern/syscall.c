@@ -4,18 +4,27 @@
  */
 #include <inc/error.h>
 #include <inc/string.h>
+#include <inc/vmm.h>
 #include <inc/x86.h>
-#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
-#include <kern/env.h>
+#include <kern/dev/clock.h>
+#include <kern/dev/console.h>
 #include <kern/dev/pic.h>
-#include <kern/platform.h>
-#include <kern/pmap.h>
+#include <kern/dev/poweroff.h>
 #include <kern/dev/serport.h>
+#include <kern/env.h>
+#include <kern/envlife.h>
+#include <kern/frame.h>
+#include <kern/ipc.h>
+#include <kern/platform.h>
+#include <kern/sched.h>
 #include <kern/syscall.h>
-#include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/sysenv.h>
+#include <kern/sysmem.h>
+#include <kern/trapentry.h>
+#include <kern/uaccess.h>
+#include <kern/waiters.h>
 
 #define CPUTS_CHUNK 256
 
@@ -215,4 +224,12 @@ int64_t syscall_unknown(void)
 
 /* Called from assembly only, with up to five arguments, so the differing types do no harm. */
 #define SYSCALL_ENTRY(name) [SYS_##name] = (const void *)sys_##name,
-const void *const syscall_table[NSYSCALLS] = { SYSCALL_LIST(SYSCALL_ENTRY) };
+#define NO_ENTRY(name)      [SYS_##name] = (const void *)syscall_unknown,
+const void *syscall_table[NSYSCALLS] = { KERNEL_SYSCALLS(SYSCALL_ENTRY) GUEST_SYSCALLS(NO_ENTRY) };
+
+void syscall_register(const void *const calls[NSYSCALLS])
+{
+    for (size_t i = 0; i < NSYSCALLS; i++)
+        if (calls[i])
+            syscall_table[i] = calls[i];
+}

@@ -5,10 +5,13 @@
 #include <inc/string.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
-#include <kern/pmap.h>
-#include <kern/syscall.h>
-#include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/envlife.h>
+#include <kern/hooks.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
+#include <kern/sysenv.h>
+#include <kern/trapentry.h>
+#include <kern/uaccess.h>
 
 int64_t sys_getenvid(void)
 {
@@ -170,7 +173,7 @@ static void sanitize(struct Trapframe *tf, const struct Env *e)
 static int change_trapframe(struct Env *e, struct Trapframe *tf)
 {
     if (e->env_type == ENV_TYPE_GUEST)
-        return guest_set_trapframe(e, tf);
+        return guest_hooks.set_trapframe(e, tf);
     if (tf->tf_rip >= UTOP || tf->tf_rsp > UTOP)
         return -E_INVAL;
     sanitize(tf, e);

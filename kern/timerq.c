@@ -2,6 +2,7 @@
  * The queues of deadlines as pairing heaps. No env's deadline is before its parent's; the children
  * of an env are a list, of which env_timer_prev of the first leads to the parent.
  */
+#include <kern/env.h>
 #include <kern/timerq.h>
 
 /* Make one heap of two roots, neither of which has neighbours: the later becomes the other's first

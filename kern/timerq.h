@@ -6,7 +6,7 @@
 #ifndef JOS_KERN_TIMERQ_H
 #define JOS_KERN_TIMERQ_H
 
-#include <inc/env.h>
+#include <kern/env.h>
 
 /* Add e, which is in no queue and has its env_wake_tsc. Constant time. */
 void timerq_insert(struct Env **first, struct Env *e);

@@ -8,99 +8,24 @@
 #include <inc/once.h>
 #include <inc/stdio.h>
 #include <inc/x86.h>
-#include <kern/dev/console.h>
 #include <kern/cpu.h>
 #include <kern/crash.h>
-#include <kern/env.h>
-#include <kern/gdb/stub.h>
+#include <kern/dev/console.h>
 #include <kern/dev/lapic.h>
 #include <kern/dev/pic.h>
-#include <kern/pmap.h>
 #include <kern/dev/serport.h>
+#include <kern/env.h>
+#include <kern/envlife.h>
+#include <kern/flush.h>
+#include <kern/gdb/stub.h>
+#include <kern/panic.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
 #include <kern/trap.h>
-
-#define GATE_INTERRUPT 0x8e /* present, DPL 0, 64-bit interrupt gate */
-#define GATE_DPL_USER  0x60
-#define IST_DF         2
-
-static struct Gatedesc idt[TRAP_VECTORS];
-const struct Pseudodesc idt_desc = { sizeof(idt) - 1, (uint64_t)idt };
-
-extern const char trap_stubs[];
-extern const char user_access_start[], user_access_end[], user_access_fault[];
-
-static const char *const trap_names[] = {
-    [T_DIVIDE] = "divide error",
-    [T_DEBUG] = "debug exception",
-    [T_NMI] = "non-maskable interrupt",
-    [T_BRKPT] = "breakpoint",
-    [T_OFLOW] = "overflow",
-    [T_BOUND] = "BOUND range exceeded",
-    [T_ILLOP] = "invalid opcode",
-    [T_DEVICE] = "device not available",
-    [T_DBLFLT] = "double fault",
-    [T_TSS] = "invalid TSS",
-    [T_SEGNP] = "segment not present",
-    [T_STACK] = "stack-segment fault",
-    [T_GPFLT] = "general protection fault",
-    [T_PGFLT] = "page fault",
-    [T_FPERR] = "x87 floating-point error",
-    [T_ALIGN] = "alignment check",
-    [T_MCHK] = "machine check",
-    [T_SIMDERR] = "SIMD floating-point exception",
-};
-
-const char *trapname(int trapno)
-{
-    if (trapno >= 0 && trapno < (int)ARRAY_SIZE(trap_names) && trap_names[trapno])
-        return trap_names[trapno];
-    if (trapno == T_SYSCALL)
-        return "system call";
-    return trapno >= IRQ_OFFSET ? "hardware interrupt" : "reserved exception";
-}
-
-void trap_init(void)
-{
-    for (int v = 0; v < TRAP_VECTORS; v++) {
-        uint64_t stub = (uint64_t)trap_stubs + TRAP_STUB_SIZE * v;
-        idt[v] = (struct Gatedesc){
-            .off_0 = stub,
-            .sel = GD_KT,
-            .ist = v == T_NMI || v == T_MCHK ? IST_NMI
-                   : v == T_DBLFLT           ? IST_DF
-                                             : 0,
-            .type_dpl_p = GATE_INTERRUPT | (v == T_BRKPT || v == T_OFLOW ? GATE_DPL_USER : 0),
-            .off_16 = stub >> 16,
-            .off_32 = stub >> 32,
-        };
-    }
-}
-
-void trap_set_gate(int vector, const char *entry, int ist)
-{
-    uint64_t at = (uint64_t)entry;
-    struct Gatedesc *g = &idt[vector];
-
-    g->ist = ist;
-    g->off_0 = at;
-    g->off_16 = at >> 16;
-    g->off_32 = at >> 32;
-}
-
-void print_trapframe(const struct Trapframe *tf)
-{
-    cprintf("  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", tf->tf_rax, tf->tf_rbx,
-            tf->tf_rcx, tf->tf_rdx);
-    cprintf("  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", tf->tf_rsi, tf->tf_rdi,
-            tf->tf_rbp, tf->tf_rsp);
-    cprintf("  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", tf->tf_r8, tf->tf_r9, tf->tf_r10,
-            tf->tf_r11);
-    cprintf("  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", tf->tf_r12, tf->tf_r13,
-            tf->tf_r14, tf->tf_r15);
-    cprintf("  rip %016lx  cs %04lx  ss %04lx  rflags %08lx  trap %ld (%s)  error %#lx\n",
-            tf->tf_rip, tf->tf_cs, tf->tf_ss, tf->tf_rflags, tf->tf_trapno, trapname(tf->tf_trapno),
-            tf->tf_err);
-}
+#include <kern/trapentry.h>
+#include <kern/trapframe.h>
+#include <kern/uaccess.h>
+#include <kern/waiters.h>
 
 /* ---- Exceptions of envs ---- */
 
@@ -232,8 +157,11 @@ void trap(struct Trapframe *tf)
     if (tf->tf_trapno >= IRQ_OFFSET) {
         /* The kernel itself, behind a guest or idle, asks the scheduler anyway; but first it takes
          * all interrupts that are there, since the next guest may keep them waiting. */
-        if (irq_dispatch(tf->tf_trapno) && (tf->tf_cs & 3) != 0)
-            sched_yield();
+        if (irq_dispatch(tf->tf_trapno)) {
+            if ((tf->tf_cs & 3) != 0)
+                sched_yield();
+            this_cpu()->cpu_sched_wanted = true;
+        }
         sched_arm_timer();
         return;
     }

@@ -3,9 +3,12 @@
  * envs run at once (sched_wake_at_once), since a person or a device waits for them.
  */
 #include <inc/error.h>
-#include <kern/dev/console.h>
 #include <kern/cpu.h>
+#include <kern/dev/console.h>
 #include <kern/env.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
+#include <kern/waiters.h>
 
 #define NIRQ 16
 

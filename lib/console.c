@@ -70,3 +70,15 @@ const struct Dev devcons = {
     .dev_write = cons_write,
     .dev_stat = cons_stat,
 };
+
+/* ---- For readline ---- */
+
+int term_key(bool wait)
+{
+    return MAX(sys_cgetc(wait), 0);
+}
+
+void term_write(const char *s, size_t len)
+{
+    sys_cputs(s, len);
+}

@@ -7,44 +7,6 @@
 #include <inc/stdio.h>
 #include <inc/string.h>
 
-#ifdef JOS_KERNEL
-#include <kern/dev/console.h>
-
-static int key_wait(void)
-{
-    return getchar();
-}
-
-static bool key_pending(int *c)
-{
-    *c = cons_has_input() ? cons_getc() : 0;
-    return *c != 0;
-}
-
-static void term_write(const char *s, size_t len)
-{
-    cons_write(s, len);
-}
-#else
-#include <inc/lib.h>
-
-static int key_wait(void)
-{
-    return sys_cgetc(true);
-}
-
-static bool key_pending(int *c)
-{
-    *c = sys_cgetc(false);
-    return *c > 0;
-}
-
-static void term_write(const char *s, size_t len)
-{
-    sys_cputs(s, len);
-}
-#endif
-
 #define LINE_SIZE 1024
 #define HIST_SIZE 4096
 #define COLUMNS   80 /* of the terminal: where long lines wrap */
@@ -392,9 +354,9 @@ static enum End edit_line(void)
 {
     for (;;) {
         int c;
-        if (!key_pending(&c)) {
+        if (!(c = term_key(false))) {
             refresh();
-            c = key_wait();
+            c = term_key(true);
             if (c < 0)
                 return END_EOF;
         }

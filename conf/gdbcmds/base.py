@@ -178,7 +178,7 @@ def envs() -> List[Env]:
     """Every slot in use; remembered while a command runs."""
     need_kernel()
     table, free = evaluate("envs"), int(evaluate("(int)ENV_FREE"))
-    used = fetched(evaluate("'kern/env.c'::slots_used"))  # a word has the bits of 64 slots
+    used = fetched(evaluate("'kern/envlife.c'::slots_used"))  # a word has the bits of 64 slots
     words_used = [int(used[w]) for w in range(used.type.range()[1] + 1)]
     slots = [64 * w + bit for w, word in enumerate(words_used) for bit in range(64) if word >> bit & 1]
     found = [Env(table[i]) for i in slots]

@@ -92,12 +92,12 @@ EXERCISE_0 = (
         "sched_yield",
         (
             "sched_yield has found a guest to run: this CPU becomes a host. Return 0 when VMX "
-            "operation is on, after turning it on with vmx_init_vmxon if this is the first guest "
+            "operation is on, after turning it on with guest_hooks.cpu_on if this is the first guest "
             "here; -E_* when the CPU refuses.",
         ),
         (
             "kern/cpu.h: what the kernel knows of each CPU",
-            "vmm/guest.h: the contract of vmx_init_vmxon",
+            "kern/hooks.h: guest_hooks.cpu_on, which is vmx_init_vmxon (vmm/init.c)",
         ),
         (),
         ("c",),
@@ -116,7 +116,7 @@ EXERCISE_1 = (
         ),
         (
             "vmm/internal.h: struct Guest, guest_alloc, guest_drop",
-            "kern/env.h: env_alloc, and how sys_exofork uses it",
+            "kern/envlife.h: env_alloc, and how sys_exofork uses it",
         ),
         (
             "Both allocations can fail. guest_drop gives back a machine without an env.",
@@ -211,7 +211,7 @@ EXERCISE_3 = (
         ),
         (
             "inc/lib.h: sys_ept_map",
-            "kern/env.h: env_page_take",
+            "kern/sysmem.h: env_page_take",
             "vmm/memory.h: gmem_is_ram, ept_page_insert, ept_rights",
         ),
         (
@@ -410,7 +410,7 @@ EXERCISE_7 = (
         ),
         (
             "inc/vmm.h: the hypercall's registers",
-            "kern/env.h: env_file_server, ipc_guest_send",
+            "kern/env.h: env_file_server; kern/ipc.h: ipc_guest_send",
         ),
         (
             "message_page hands out a reference on the page, which is yours to give back on "
@@ -437,7 +437,7 @@ EXERCISE_7 = (
         ),
         (
             "guest_ipc_deliver below: the other half",
-            "kern/env.h: ipc_lock_server, ipc_guest_wait, ipc_unlock_server",
+            "kern/ipc.h: ipc_lock_server, ipc_guest_wait, ipc_unlock_server",
         ),
         (
             "Looking for a message and beginning to wait is one step, or a message could come in "

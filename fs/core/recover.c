@@ -1,7 +1,7 @@
 /*
- * Quick recovery when a disk was not shut down cleanly. The order of writes (fs/core/super.c) leaves
- * nothing worse behind than space that is lost, and names: of files that never got there, and
- * second ones of files whose entry was being moved. So this compares the bitmap with what the
+ * Quick recovery when a disk was not shut down cleanly. The order of writes (fs/core/super.c)
+ * leaves nothing worse behind than space that is lost, and names: of files that never got there,
+ * and second ones of files whose entry was being moved. So this compares the bitmap with what the
  * inodes use, and takes those names out, before they can come to mean other files. What is left is
  * for fsck.
  */

@@ -1,6 +1,6 @@
 /*
- * The host's side of fs/core/disk.h: memory, messages and an image file as a disk. A power failure after
- * a number of writes can be simulated, for the tests.
+ * The host's side of fs/core/disk.h: memory, messages and an image file as a disk. A power failure
+ * after a number of writes can be simulated, for the tests.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
  */
 #include <inc/string.h>
 #include <kern/dev/acpi.h>
+#include <kern/kaddr.h>
 #include <kern/pmap.h>
 
 #define EBDA_SEGMENT 0x40e /* BIOS data area: real-mode segment of the extended BIOS data area */

@@ -8,8 +8,7 @@
 
 /* Local APIC ids of the CPUs that may be started, the boot CPU's among them; at most max. Returns
  * how many, 0 if there is no such table or it is damaged. */
-int acpi_cpus(uint32_t *apicids, int max);    /* ACPI "Multiple APIC Description Table (MADT)" */
-int mptable_cpus(uint32_t *apicids, int max); /* Intel MultiProcessor Specification 1.4 */
+int acpi_cpus(uint32_t *apicids, int max); /* ACPI "Multiple APIC Description Table (MADT)" */
 
 /* Do the bytes of a firmware table add up to 0? */
 bool table_sum_ok(const void *p, size_t len);

@@ -4,6 +4,10 @@
 #ifndef JOS_KERN_CLOCK_H
 #define JOS_KERN_CLOCK_H
 
+#include <inc/types.h>
+
+extern uint64_t tsc_khz; /* TSC ticks a millisecond */
+
 /* Find tsc_khz, and the rate of the local APIC timer if that needs one. After lapic_init. */
 void clock_init(void);
 

@@ -1,6 +1,6 @@
 /*
- * The devices behind the console. kern/dev/console.c chooses among them, holds cons_lock around every
- * call and keeps the input ring; a device knows only its own registers.
+ * The devices behind the console. kern/dev/console.c chooses among them, holds cons_lock around
+ * every call and keeps the input ring; a device knows only its own registers.
  */
 #ifndef JOS_KERN_CONSDEV_H
 #define JOS_KERN_CONSDEV_H
@@ -22,15 +22,5 @@ struct ConsDev {
     /* Wait until everything written has left the device. */
     void (*flush)(void);
 };
-
-extern const struct ConsDev serial_dev; /* kern/dev/serial.c: 16550 on COM1 */
-extern const struct ConsDev vga_dev;    /* kern/dev/vga.c: text screen */
-extern const struct ConsDev kbd_dev;    /* kern/dev/kbd.c: PS/2 keyboard */
-extern const struct ConsDev hv_dev;     /* kern/dev/hvcons.c: gOS, by hypercall */
-
-/* One input character for the ring; only from a poll function. The newest is lost if it is full. */
-void cons_input(int c);
-/* Characters the ring has room for. */
-size_t cons_input_room(void);
 
 #endif

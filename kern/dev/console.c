@@ -5,10 +5,13 @@
  */
 #include <inc/once.h>
 #include <inc/stdio.h>
+#include <kern/cmdline.h>
 #include <kern/dev/consdev.h>
 #include <kern/dev/console.h>
-#include <kern/env.h>
-#include <kern/monitor.h>
+#include <kern/dev/hvcons.h>
+#include <kern/dev/kbd.h>
+#include <kern/dev/serial.h>
+#include <kern/dev/vga.h>
 #include <kern/platform.h>
 #include <kern/spinlock.h>
 
@@ -27,6 +30,7 @@ static bool intr_enabled;  /* devices tell by interrupt when they have input */
 static bool break_enabled; /* command-line word `kdb` */
 static bool break_seen;
 static bool typed_at;
+static void (*on_news)(void), (*on_stop)(void); /* set before devices interrupt */
 
 static struct {
     char buf[RING_SIZE];
@@ -164,6 +168,12 @@ bool cons_has_input(void)
     return READ_ONCE(ring.rpos) != READ_ONCE(ring.wpos);
 }
 
+void cons_on_input(void (*news)(void), void (*stop)(void))
+{
+    on_news = news;
+    on_stop = stop;
+}
+
 void cons_intr(void)
 {
     acquire();
@@ -175,21 +185,23 @@ void cons_intr(void)
     release();
 
     if (stop)
-        monitor(NULL);
+        on_stop();
     if (news)
-        sched_wake_console();
+        on_news();
 }
 
-int getchar(void)
+int term_key(bool wait)
 {
     int c;
+
+    if (!wait)
+        return cons_has_input() ? cons_getc() : 0;
     while ((c = next_char(true)) == 0)
         cpu_pause();
     return c;
 }
 
-void cputchar(int c)
+void term_write(const char *s, size_t len)
 {
-    char ch = (char)c;
-    cons_write(&ch, 1);
+    cons_write(s, len);
 }

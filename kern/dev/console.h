@@ -12,23 +12,25 @@ void cons_init(void);
 void cons_intr_enable(void);
 /* Write text; a newline becomes CR LF on the serial line. Takes cons_lock for the whole text. */
 void cons_write(const char *s, size_t len);
-/* From now on the kernel's formatted output goes to fn, or (NULL) to the console again. Only while
- * all other CPUs stand still. */
-void cprintf_to(void (*fn)(const char *s, size_t len));
 /* Next input character, 0 if there is none. Polls the devices as well. */
 int cons_getc(void);
 /* Has a key ever come, on any device? */
 bool cons_was_typed_at(void);
 /* Is there input? */
 bool cons_has_input(void);
-/* Interrupt handlers: take what the devices have, then wake envs that wait for input. */
+/* Whom to tell, from an interrupt and without a lock: that there is new input; that somebody has
+ * typed the key that stops the kernel. */
+void cons_on_input(void (*news)(void), void (*stop)(void));
+/* Interrupt handlers: take what the devices have, then tell those. */
 void cons_intr(void);
+/* For devices: one input character for the ring; only from a poll function. The newest is lost if
+ * it is full. */
+void cons_input(int c);
+/* Characters the ring has room for. */
+size_t cons_input_room(void);
 /* Wait until every character has left the machine (before power-off). */
 void cons_flush(void);
 /* From now on no lock is taken: a panic prints whatever happens. */
 void cons_panic_mode(void);
-/* Blocking for single characters, for the kernel monitor; polls. */
-int getchar(void);
-void cputchar(int c);
 
 #endif

@@ -7,8 +7,10 @@
 #include <inc/string.h>
 #include <inc/vmm.h>
 #include <kern/dev/consdev.h>
+#include <kern/dev/console.h>
+#include <kern/dev/hvcons.h>
+#include <kern/kaddr.h>
 #include <kern/platform.h>
-#include <kern/pmap.h>
 
 /* A page of its own, so that the text is contiguous in physical memory. */
 static char out_page[VMX_CONS_MAX] __attribute__((aligned(PGSIZE)));

@@ -7,6 +7,8 @@
 #include <inc/trap.h>
 #include <inc/x86.h>
 #include <kern/dev/consdev.h>
+#include <kern/dev/console.h>
+#include <kern/dev/kbd.h>
 #include <kern/dev/pic.h>
 
 #define KBD_DATA   0x60

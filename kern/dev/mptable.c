@@ -4,7 +4,8 @@
  */
 #include <inc/string.h>
 #include <kern/dev/acpi.h>
-#include <kern/pmap.h>
+#include <kern/dev/mptable.h>
+#include <kern/kaddr.h>
 
 #define MP_PROCESSOR   0
 #define MP_CPU_ENABLED 1

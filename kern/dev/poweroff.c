@@ -6,6 +6,7 @@
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/dev/console.h>
+#include <kern/dev/poweroff.h>
 #include <kern/platform.h>
 
 /* QEMU's -device isa-debug-exit,iobase=0x501; its exit status is 2 * value + 1. */

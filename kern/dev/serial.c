@@ -5,7 +5,9 @@
 #include <inc/trap.h>
 #include <inc/x86.h>
 #include <kern/dev/consdev.h>
+#include <kern/dev/console.h>
 #include <kern/dev/pic.h>
+#include <kern/dev/serial.h>
 #include <kern/dev/uart.h>
 
 /* Reads of LSR, each about a microsecond on a real machine, before a UART counts as stuck; 16

@@ -5,13 +5,15 @@
  */
 #include <inc/error.h>
 #include <inc/trap.h>
-#include <kern/env.h>
+#include <kern/cpu.h>
 #include <kern/dev/pic.h>
-#include <kern/pmap.h>
 #include <kern/dev/serport.h>
-#include <kern/syscall.h>
-#include <kern/trap.h>
 #include <kern/dev/uart.h>
+#include <kern/env.h>
+#include <kern/sched.h>
+#include <kern/spinlock.h>
+#include <kern/trapentry.h>
+#include <kern/uaccess.h>
 
 #define RING_SIZE   4096 /* a power of two */
 #define WRITE_CHUNK 64   /* bytes sent with interrupts off */

@@ -6,7 +6,8 @@
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/dev/consdev.h>
-#include <kern/pmap.h>
+#include <kern/dev/vga.h>
+#include <kern/kaddr.h>
 
 #define VGA_TEXT  0xb8000 /* physical */
 #define ROWS      25

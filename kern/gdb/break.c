@@ -6,9 +6,12 @@
  */
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/gdb/internal.h>
+#include <kern/gdb/break.h>
+#include <kern/gdb/cpu.h>
+#include <kern/gdb/mem.h>
+#include <kern/gdb/packet.h>
+#include <kern/kaddr.h>
 #include <kern/kdebug.h>
-#include <kern/pmap.h>
 
 #define MAX_BREAKS 64
 #define NDR        4

@@ -4,11 +4,18 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/dev/console.h>
+#include <kern/cpu.h>
+#include <kern/dev/poweroff.h>
 #include <kern/env.h>
-#include <kern/gdb/internal.h>
+#include <kern/flush.h>
+#include <kern/gdb/break.h>
+#include <kern/gdb/command.h>
+#include <kern/gdb/cpu.h>
+#include <kern/gdb/mem.h>
+#include <kern/gdb/packet.h>
+#include <kern/gdb/regs.h>
 #include <kern/monitor.h>
-#include <kern/platform.h>
+#include <kern/printf.h>
 
 #define LINE_MAX  128
 #define NO_THREAD (-1)

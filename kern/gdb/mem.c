@@ -4,7 +4,10 @@
  * is mapped read-only can be changed.
  */
 #include <inc/string.h>
-#include <kern/gdb/internal.h>
+#include <kern/gdb/cpu.h>
+#include <kern/gdb/mem.h>
+#include <kern/gdb/packet.h>
+#include <kern/kaddr.h>
 #include <kern/pmap.h>
 
 struct Place {

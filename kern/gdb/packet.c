@@ -5,9 +5,10 @@
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <kern/gdb/internal.h>
 #include <kern/dev/pic.h>
 #include <kern/dev/uart.h>
+#include <kern/flush.h>
+#include <kern/gdb/packet.h>
 
 #define COM2        0x2f8
 #define BREAK       0x03 /* Ctrl-C outside of a packet */

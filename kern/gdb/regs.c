@@ -5,8 +5,10 @@
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/env.h>
-#include <kern/gdb/internal.h>
+#include <kern/cpu.h>
+#include <kern/gdb/cpu.h>
+#include <kern/gdb/packet.h>
+#include <kern/gdb/regs.h>
 
 enum Where {
     NOWHERE, /* the state of x87 belongs to envs and guests: gdb shows <unavailable> */

@@ -8,15 +8,24 @@
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
-#include <kern/env.h>
-#include <kern/frame.h>
-#include <kern/gdb/internal.h>
+#include <kern/cmdline.h>
+#include <kern/cpu.h>
+#include <kern/dev/clock.h>
 #include <kern/dev/lapic.h>
 #include <kern/dev/pic.h>
+#include <kern/flush.h>
+#include <kern/frame.h>
+#include <kern/gdb/break.h>
+#include <kern/gdb/command.h>
+#include <kern/gdb/cpu.h>
+#include <kern/gdb/packet.h>
+#include <kern/gdb/regs.h>
+#include <kern/gdb/stub.h>
+#include <kern/hooks.h>
+#include <kern/idt.h>
 #include <kern/platform.h>
-#include <kern/pmap.h>
 #include <kern/trap.h>
-#include <vmm/guest.h>
+#include <kern/trapentry.h>
 
 #define IST_GDB      3
 #define STACK_SIZE   (2 * PGSIZE)
@@ -30,13 +39,11 @@
 #define LOOK_MS      100
 
 bool gdb_on;
-struct GdbCpu gdb_cpus[NCPU];
 
 static volatile uint32_t owner = NO_OWNER; /* CPU that holds the stub */
 static envid_t stepped_env;                /* user code of this env has been given TF */
 
-/* kern/trapentry.S: 16 bytes each, in the order of gdb_vectors. */
-extern const char gdb_stubs[];
+/* In the order of gdb_stubs. */
 static const uint8_t gdb_vectors[] = { T_DEBUG, T_NMI, T_BRKPT, IRQ_OFFSET + IRQ_SERIAL2 };
 
 /* ---- One CPU's debug registers ---- */
@@ -44,7 +51,7 @@ static const uint8_t gdb_vectors[] = { T_DEBUG, T_NMI, T_BRKPT, IRQ_OFFSET + IRQ
 /* Does a guest have this CPU's debug registers? */
 static bool guest_has_drs(void)
 {
-    return curenv && curenv->env_type == ENV_TYPE_GUEST && guest_uses_drs(curenv->env_guest);
+    return curenv && curenv->env_type == ENV_TYPE_GUEST && guest_hooks.uses_drs(curenv->env_guest);
 }
 
 static void save_drs(struct GdbCpu *c, uint64_t dr7)
@@ -329,15 +336,12 @@ void gdb_look(void)
         stop_here();
 }
 
-void gdb_look_from_wait(void)
+static void look_from_wait(void)
 {
     if (gdb_port_has_byte())
         stop_here();
 }
 
-/* From gdb_vmexit_entry: a VM exit has cleared DR7 and TF (SDM "Loading Host Control Registers,
- * Debug Registers, MSRs", "Loading Host RIP, RSP, and RFLAGS"). Returns whether this CPU steps. */
-bool gdb_after_exit(void);
 bool gdb_after_exit(void)
 {
     if (!guest_has_drs())
@@ -350,11 +354,12 @@ bool gdb_after_exit(void)
 static void set_up(void)
 {
     gdb_on = true;
+    cpu_on_long_wait(look_from_wait);
     for (int i = 0; i < NCPU; i++)
         cpus[i].cpu_tss.ist[IST_GDB - 1] = (uint64_t)boot_alloc(STACK_SIZE) + STACK_SIZE;
     for (size_t i = 0; i < ARRAY_SIZE(gdb_vectors); i++)
-        trap_set_gate(gdb_vectors[i], gdb_stubs + TRAP_STUB_SIZE * i,
-                      gdb_vectors[i] == T_NMI ? IST_NMI : IST_GDB);
+        idt_set_gate(gdb_vectors[i], gdb_stubs + TRAP_STUB_SIZE * i,
+                     gdb_vectors[i] == T_NMI ? IST_NMI : IST_GDB);
 }
 
 void gdb_init(void)

@@ -8,7 +8,7 @@
  *     test-lab NONCE 3 file-contents: ok
  *     test-lab NONCE 3 file-contents: FAIL expected 0x0 as ...; saw 0x1
  */
-#include <user/vmm/monitor.h>
+#include <user/vmm.h>
 
 #define MEMSIZE   (8 * MIB)
 #define ENTRY     0x100000ul

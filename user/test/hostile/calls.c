@@ -81,6 +81,7 @@ enum Kind {
 #define ARGS_ept_map                ARGS(SENDER, MAPPED, GUEST, GPA_PAGE, PERM)
 #define ARGS_guest_share            ARGS(GUEST, MAPPED)
 #define ARGS_guest_run              ARGS(GUEST)
+#define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_irq              ARGS(GUEST, VECTOR)
 #define ARGS_guest_mem              ARGS(GUEST, GPA, WRITE, LENGTH, ANY)
 #define ARGS_guest_stats            ARGS(ANY_GUEST, WRITE)

@@ -6,7 +6,7 @@
 #ifndef JOS_USER_VMM_GDB_H
 #define JOS_USER_VMM_GDB_H
 
-#include <user/vmm/monitor.h>
+#include <user/vmm/common.h>
 
 /* Longest packet that gdb may send, bytes without frame; the kernel's ring of input is longer. */
 #define GDB_PACKET_MAX 2048

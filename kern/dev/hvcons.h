@@ -1,0 +1,11 @@
+/*
+ * gOS's console, by hypercall.
+ */
+#ifndef JOS_KERN_HVCONS_H
+#define JOS_KERN_HVCONS_H
+
+#include <kern/dev/consdev.h>
+
+extern const struct ConsDev hv_dev;
+
+#endif

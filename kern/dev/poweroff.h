@@ -1,0 +1,12 @@
+/*
+ * The end of the machine or the guest.
+ */
+#ifndef JOS_KERN_POWEROFF_H
+#define JOS_KERN_POWEROFF_H
+
+#include <inc/types.h>
+
+/* End the machine or the guest, with a status of 0 to 255. */
+void platform_poweroff(int status) __attribute__((noreturn));
+
+#endif
