@@ -7,8 +7,8 @@ from the wrong memory. So here:
     - breakpoints and watchpoints get the condition $here(), which goes on from where the user is not (`break-in`);
     - while gdb stands in a guest, its own reads of memory are refused; commands about hOS borrow hOS's page tables.
 
-SVM's control block is memory: vmm/svm writes SVM_EXIT_RUNNING there right before VMRUN, and the CPU the exit's code
-at the exit. Where guests run by VT-x, this gdb is on the kernel's own stub, which runs in hOS alone.
+SVM's control block is memory: asm_svmrun writes SVM_EXIT_RUNNING into it before VMRUN, and the CPU the code of the
+exit after it. Where guests run by VT-x, this gdb is on the kernel's own stub, which runs in hOS alone.
 """
 
 import contextlib
@@ -23,7 +23,6 @@ CONDITION = "$here()"
 CR0_PG, EFER_LMA = KERNEL["CR0_PG"], KERNEL["EFER_LMA"]
 EXIT_CODE = 0x70  # in the VMCB
 EXIT_CODE_MASK = 0xFFFFFFFF
-ASM_SIZE = 0x200  # asm_svmrun, with what follows VMRUN; a guest has no business there
 NAME_SIZE = 32
 GDB_REGION = "mem 0 1 ro"  # with a region of memory that gdb knows of, all others are refused
 HOS, GOS, BOTH = "hos", "gos", "both"
@@ -75,10 +74,8 @@ class Layout:
     """Addresses in the kernel and offsets in its structures, looked up once: in 32-bit code gdb cuts them short."""
 
     def __init__(self) -> None:
-        self.svm_backend, self.backend, self.kern_pml4, self.asm_svmrun = map(
-            self.number, ("&svm_backend", "&backend", "&kern_pml4", "&asm_svmrun")
-        )
-        self.asm_end = self.asm_svmrun + ASM_SIZE
+        self.svm_backend, self.backend, self.kern_pml4 = map(self.number, ("&svm_backend", "&backend", "&kern_pml4"))
+        self.asm_start, self.asm_end = map(self.number, ("&asm_svmrun", "&asm_svmrun_end"))
         self.cpu_env = [self.number(f"&cpus[{n}].cpu_env") for n in range(self.number("sizeof(cpus)/sizeof(cpus[0])"))]
         self.type_guest = self.number("(int)ENV_TYPE_GUEST")
         self.env_type, self.env_guest, self.env_name = (
@@ -129,7 +126,7 @@ def guest_here(at: Layout) -> Optional[Place]:
             return None
         vmcb = hos_address(root, word(word(env + at.env_guest) + at.vmcb))
         running = physical_word(vmcb + EXIT_CODE) & EXIT_CODE_MASK == KERNEL["SVM_EXIT_RUNNING"]
-        if not running or at.asm_svmrun <= (register("pc") or 0) < at.asm_end:
+        if not running or at.asm_start <= (register("pc") or 0) < at.asm_end:
             return None
         name = physical(hos_address(root, env + at.env_name), NAME_SIZE)
         return Place(env, vmcb, name.split(b"\0")[0].decode("ascii", "replace"))

@@ -32,4 +32,6 @@ void svm_asm_offsets(void)
     DEFINE(SVM_SPECIAL, offsetof(struct SvmVcpu, special));
     DEFINE(VMCB_RAX, offsetof(struct Vmcb, rax));
     DEFINE(VMCB_DR7, offsetof(struct Vmcb, dr7));
+    DEFINE(VMCB_EXIT_CODE, offsetof(struct Vmcb, exit_code));
+    DEFINE(EXIT_RUNNING, SVM_EXIT_RUNNING);
 }

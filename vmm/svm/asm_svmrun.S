@@ -44,6 +44,7 @@ enter:
     movq SVM_VMCB(%rsi), %rcx
     movq STF_RAX(%rdi), %rdx
     movq %rdx, VMCB_RAX(%rcx)
+    movq $EXIT_RUNNING, VMCB_EXIT_CODE(%rcx) /* conf/gdbcmds/place.py tells by it who has the CPU */
     movq SVM_VMCB_PA(%rsi), %rax
     cmpb $0, SVM_SPECIAL(%rsi)
     jne special_entry
@@ -129,6 +130,8 @@ special_exit:
     orl $FL_TF, (%rsp)
     popfq
     jmp handle
+.globl asm_svmrun_end
+asm_svmrun_end:
 .size asm_svmrun, . - asm_svmrun
 
 .section .note.GNU-stack, "", @progbits
