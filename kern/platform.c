@@ -22,6 +22,7 @@ bool is_guest;
 char boot_cmdline[512];
 uint64_t boot_tsc;
 
+static bool use_vmmcall; /* in hypercalls */
 static struct MultibootInfo info;
 static struct MultibootMmap regions[MAX_REGIONS];
 
@@ -99,6 +100,7 @@ void platform_init(uint32_t magic, physaddr_t mbi_pa)
 {
     boot_tsc = read_tsc();
     is_guest = under_own_vmm();
+    use_vmmcall = cpu_has_vmmcall();
 
     const struct MultibootInfo *mbi = NULL;
     if (magic == MULTIBOOT_BOOTLOADER_MAGIC)
@@ -123,10 +125,16 @@ int64_t hypercall(uint64_t nr, uint64_t *rbx, uint64_t *rcx, uint64_t *rdx, uint
     uint64_t b = rbx ? *rbx : 0, c = rcx ? *rcx : 0, d = rdx ? *rdx : 0, s = rsi ? *rsi : 0;
     int64_t result;
 
-    asm volatile("vmcall"
-                 : "=a"(result), "+b"(b), "+c"(c), "+d"(d), "+S"(s)
-                 : "a"(nr)
-                 : "memory", "cc");
+    if (use_vmmcall)
+        asm volatile("vmmcall"
+                     : "=a"(result), "+b"(b), "+c"(c), "+d"(d), "+S"(s)
+                     : "a"(nr)
+                     : "memory", "cc");
+    else
+        asm volatile("vmcall"
+                     : "=a"(result), "+b"(b), "+c"(c), "+d"(d), "+S"(s)
+                     : "a"(nr)
+                     : "memory", "cc");
     if (rbx)
         *rbx = b;
     if (rcx)
