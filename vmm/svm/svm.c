@@ -11,36 +11,6 @@ struct SvmCaps svm_caps;
 
 #define SVM_ADVICE "run `make qemu-nox`, whose TCG emulates it, or use an AMD machine"
 
-int svm_check(char *why, size_t size)
-{
-    /* Leaves above the maximum answer with another one's data. */
-    bool has_leaf = cpuid(CPUID_EXT_MAX, 0).eax >= CPUID_SVM;
-    struct CpuidRegs features = cpuid(CPUID_EXT_FEATURES, 0);
-    if (!has_leaf || !(features.ecx & EXT_ECX_SVM)) {
-        snprintf(why, size, "this CPU has no SVM (CPUID.80000001H:ECX.SVM is 0); " SVM_ADVICE);
-        return -E_NOT_SUPP;
-    }
-    if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-        snprintf(why, size,
-                 "SVM is switched off by the firmware (VM_CR = 0x%lx); enable it in the firmware's "
-                 "set-up, or run `make qemu-nox`",
-                 rdmsr(MSR_VM_CR));
-        return -E_NOT_SUPP;
-    }
-    struct CpuidRegs svm = cpuid(CPUID_SVM, 0);
-    if (!(svm.edx & SVM_EDX_NP)) {
-        snprintf(why, size, "this CPU has SVM, but no nested paging; " SVM_ADVICE);
-        return -E_NOT_SUPP;
-    }
-    svm_caps = (struct SvmCaps){
-        .asids = svm.ebx,
-        .nrips = svm.edx & SVM_EDX_NRIPS,
-        .flush_asid = svm.edx & SVM_EDX_FLUSH_ASID,
-        .rdtscp = features.edx & EXT_EDX_RDTSCP,
-    };
-    return 0;
-}
-
 /* CR4 bits that a guest may set, as far as CPUs with SVM differ in them. */
 static uint64_t guest_cr4(void)
 {
@@ -72,6 +42,37 @@ static void describe_features(void)
         .rdtscp = svm_caps.rdtscp,
         .cr4 = guest_cr4(),
     };
+}
+
+int svm_check(char *why, size_t size)
+{
+    /* Leaves above the maximum answer with another one's data. */
+    bool has_leaf = cpuid(CPUID_EXT_MAX, 0).eax >= CPUID_SVM;
+    struct CpuidRegs features = cpuid(CPUID_EXT_FEATURES, 0);
+    if (!has_leaf || !(features.ecx & EXT_ECX_SVM)) {
+        snprintf(why, size, "this CPU has no SVM (CPUID.80000001H:ECX.SVM is 0); " SVM_ADVICE);
+        return -E_NOT_SUPP;
+    }
+    if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+        snprintf(why, size,
+                 "SVM is switched off by the firmware (VM_CR = 0x%lx); enable it in the firmware's "
+                 "set-up, or run `make qemu-nox`",
+                 rdmsr(MSR_VM_CR));
+        return -E_NOT_SUPP;
+    }
+    struct CpuidRegs svm = cpuid(CPUID_SVM, 0);
+    if (!(svm.edx & SVM_EDX_NP)) {
+        snprintf(why, size, "this CPU has SVM, but no nested paging; " SVM_ADVICE);
+        return -E_NOT_SUPP;
+    }
+    svm_caps = (struct SvmCaps){
+        .asids = svm.ebx,
+        .nrips = svm.edx & SVM_EDX_NRIPS,
+        .flush_asid = svm.edx & SVM_EDX_FLUSH_ASID,
+        .rdtscp = features.edx & EXT_EDX_RDTSCP,
+    };
+    describe_features();
+    return 0;
 }
 
 /* A page of this CPU's own, allocated once and kept. */
@@ -111,7 +112,6 @@ int svm_turn_on(void)
     c->cpu_asid_generation = 1;
     c->cpu_asid_next = svm_caps.asids; /* the first one flushes what the firmware has left */
     c->cpu_vmx_on = true;
-    describe_features();
     svm_perms_init();
     cpuid_init(svm_caps.rdtscp);
     vapic_timer_init();
