@@ -17,7 +17,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 import gdb
 
 from .base import ADDRESS, KERNEL, WORD, Command, Complaint, cpu_number
-from .mode import register
+from .mode import NAME, register
 
 CONDITION = "$here()"
 CR0_PG, EFER_LMA = KERNEL["CR0_PG"], KERNEL["EFER_LMA"]
@@ -157,7 +157,7 @@ class Whereabouts:
         self.known: Dict[int, Optional[Place]] = {}  # by thread, for this stop
         self.asked = False
         self.layout: Optional[Layout] = None  # None: not to be told here
-        self.cr3 = 0  # the guest's, while hos_tables has put hOS's in its place
+        self.cr3_number = -1  # in the stub's description
 
     def forget(self) -> None:
         """The connection is gone."""
@@ -194,6 +194,15 @@ class Whereabouts:
         self.guard(self.wanted != HOS)  # for the rest of the condition
         return self.wanted != HOS
 
+    def set_cr3(self, value: int) -> None:
+        """Behind gdb's back, which keeps the value that it has read."""
+        if self.cr3_number < 0:
+            names = [name for name, _ in NAME.findall(gdb.execute("maint print xml-tdesc", to_string=True))]
+            self.cr3_number = names.index("cr3")
+        thread = gdb.selected_thread().ptid[1]
+        send(f"Hg{thread:x}")
+        send(f"P{self.cr3_number:x}={value.to_bytes(WORD, 'little').hex()}")
+
     def at_stop(self) -> None:
         self.known.clear()
         self.look()
@@ -219,7 +228,8 @@ PLACE = Whereabouts()
 
 @contextlib.contextmanager
 def hos_tables() -> Iterator[None]:
-    """While a guest has the CPU: gdb reads hOS's memory, by hOS's tables. Raises Complaint."""
+    """While a guest has the CPU: gdb reads hOS's memory, by hOS's tables. What gdb knows of the registers stays the
+    guest's. Raises Complaint."""
     place = PLACE.now()
     if place is None:
         yield
@@ -228,14 +238,14 @@ def hos_tables() -> Iterator[None]:
         raise Complaint(f"guest {place.name} has the CPU, and is not in 64-bit mode yet; `step-exit` comes to hOS")
     with physical_addresses():
         root = hos_root(PLACE.layout)
-    PLACE.cr3 = register("cr3")
+    saved = register("cr3") or 0
     PLACE.guard(False)
     try:
-        gdb.execute(f"set $cr3 = {root:#x}", to_string=True)
+        PLACE.set_cr3(root)
         gdb.execute("maintenance flush dcache", to_string=True)
         yield
     finally:
-        gdb.execute(f"set $cr3 = {PLACE.cr3:#x}", to_string=True)
+        PLACE.set_cr3(saved)
         PLACE.guard(True)
 
 
