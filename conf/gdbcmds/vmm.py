@@ -222,7 +222,7 @@ def break_handlers(wanted: List[Code]) -> bool:
     """Stop where the handlers of these codes of VT-x's start. false: the table of them is not in memory yet."""
     try:
         table = {code: int(evaluate(f"{HANDLERS}[{code.first}]")) for code in wanted}
-    except Complaint:
+    except (Complaint, gdb.error):
         return False
     first_of = {handler: code for code, handler in reversed(table.items()) if handler}
     for handler, code in first_of.items():
