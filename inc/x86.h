@@ -107,13 +107,6 @@ static inline struct CpuidRegs cpuid(uint32_t leaf, uint32_t subleaf)
     return r;
 }
 
-/* Is this a CPU of AMD's line, whose hypercall instruction is VMMCALL? */
-static inline bool cpu_has_vmmcall(void)
-{
-    uint32_t maker = cpuid(0, 0).ebx;
-    return maker == 0x68747541 || maker == 0x6f677948; /* "AuthenticAMD", "HygonGenuine" */
-}
-
 static inline uint64_t read_rflags(void)
 {
     uint64_t v;

@@ -88,7 +88,7 @@ def commands(bench: Bench) -> None:
         ("help pt", r"level by level"),
         ("add-env nosuch", r"no program nosuch; there are .*\bsh\b"),
         ("add-env sh", r"Symbols of sh, .* 0x800000"),
-        ("continue", r"umain \(.*\) at user/sh\.c:\d+"),
+        ("continue", r"umain \(.*\) at user/sh/sh\.c:\d+"),
         ("backtrace", r"#1 .*lib/"),
         ("envs ", r"\bfs\b.*\binit\b.*\n\* .* running .* sh$"),
         ("info threads", r"CPU#0.*CPU#1"),
