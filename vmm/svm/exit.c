@@ -93,7 +93,7 @@ static bool handle_hlt(struct SvmVcpu *s)
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);
 }
 
-bool svm_handle_vmmcall(struct SvmVcpu *s)
+static bool handle_vmmcall(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
     if (__builtin_expect(s->vmcb->cpl != 0, 0)) {
@@ -192,7 +192,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 #define HANDLER_FERR_FREEZE       handle_unexpected
 #define HANDLER_SHUTDOWN          handle_shutdown
 #define HANDLER_VMRUN             handle_ud
-#define HANDLER_VMMCALL           svm_handle_vmmcall
+#define HANDLER_VMMCALL           handle_vmmcall
 #define HANDLER_VMLOAD            handle_ud
 #define HANDLER_VMSAVE            handle_ud
 #define HANDLER_STGI              handle_ud

@@ -41,7 +41,11 @@ static bool handle_write(struct SvmVcpu *s)
     const struct Trapframe *tf = &v->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    svm_recount(v, EXIT_RDMSR, EXIT_WRMSR);
+    if (v->clock_reason == EXIT_RDMSR) { /* counted by its code */
+        v->stats.count[EXIT_RDMSR]--;
+        v->stats.count[EXIT_WRMSR]++;
+        v->clock_reason = EXIT_WRMSR;
+    }
     if (msr_is_x2apic(msr))
         return svm_finish(s, vapic_write(v, msr, value));
     if (msr == MSR_EFER)

@@ -181,17 +181,6 @@ bool svm_handle_icebp(struct SvmVcpu *s);
 bool svm_handle_io(struct SvmVcpu *s);
 bool svm_handle_msr(struct SvmVcpu *s);
 bool svm_handle_npf(struct SvmVcpu *s);
-bool svm_handle_vmmcall(struct SvmVcpu *s);
-/* An exit was counted by its code, but is one of another reason. */
-static inline void svm_recount(struct Vcpu *v, enum GuestExitReason counted,
-                               enum GuestExitReason reason)
-{
-    if (v->clock_reason != counted)
-        return;
-    v->stats.count[counted]--;
-    v->stats.count[reason]++;
-    v->clock_reason = reason;
-}
 void svm_set_dr_exits(struct Vcpu *v, bool exits);
 void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x);
 
