@@ -111,6 +111,8 @@ bool svm_handle_exception(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
     svm_keep_exit_event(s);
+    if (__builtin_expect(s->iret_step, 0) && svm_end_iret(s))
+        return svm_resume(s);
     if (b->exit_code != SVM_EXIT_EXCP + T_PGFLT || s->v.debug)
         return handle_others(s);
     pass_page_fault(s, b->exit_info2, b->exit_info1);

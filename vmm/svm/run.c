@@ -155,8 +155,7 @@ bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
 
 void svm_note_special(struct SvmVcpu *s)
 {
-    bool guests = !(s->vmcb->intercepts[INTERCEPT_DR] & DR_ALL);
-    s->special = guests || s->vmcb->dr7 != DR7_INIT || gdb_on;
+    s->special = s->vmcb->dr7 != DR7_INIT || gdb_on;
 }
 
 bool svm_after_exit(void)

@@ -36,8 +36,9 @@ struct SvmVcpu {
     bool ready;       /* vmcb_init was done */
     bool window;      /* V_IRQ is set, as a window */
     bool nmi_blocked; /* an NMI's handler has not executed IRET yet */
-    bool nmi_iret;    /* it is at its IRET, which ends the blocking: */
-    uint64_t iret_rip, iret_rsp;
+    bool dr_exits;    /* accesses to debug registers exit */
+    bool iret_step;   /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
+    bool iret_tf;     /* and the guest's own TF is this */
     bool trap_due; /* an instruction was executed here with RFLAGS.TF: #DB comes next */
     /* A software interrupt that the last entry has injected; info 0: none */
     struct Event soft;
@@ -138,6 +139,8 @@ bool svm_attend(struct SvmVcpu *s);
 bool svm_interrupts_open(const struct Vcpu *v);
 /* NMIs are blocked no longer, once the IRET at RIP is executed. */
 void svm_nmi_iret(struct SvmVcpu *s);
+/* An exception while that is stepped. true: it is the step's end; else it is to be handled. */
+bool svm_end_iret(struct SvmVcpu *s);
 /* An exit may have lost the interrupt shadow that the entry had. */
 void svm_find_shadow(struct SvmVcpu *s);
 /* Do this (ATTN_*) again within the next microseconds. */
@@ -182,6 +185,7 @@ bool svm_handle_io(struct SvmVcpu *s);
 bool svm_handle_msr(struct SvmVcpu *s);
 bool svm_handle_npf(struct SvmVcpu *s);
 void svm_set_dr_exits(struct Vcpu *v, bool exits);
+void svm_set_dr7(struct SvmVcpu *s, uint64_t value);
 void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x);
 
 /* ---- describe.c ---- */

@@ -60,6 +60,7 @@ static void init_controls(struct SvmVcpu *s)
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
         vmcb_intercept(b, wanted[i].word, wanted[i].bits, true);
     svm_set_exceptions(&s->v, 0);
+    s->dr_exits = true;
     b->iopm = svm_iopm();
     b->msrpm = svm_msrpm();
     b->tsc_offset = s->v.tsc_offset;
