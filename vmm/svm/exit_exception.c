@@ -142,10 +142,11 @@ bool svm_handle_swint(struct SvmVcpu *s)
 bool svm_handle_icebp(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
+    struct SvmInsn insn;
     struct VcpuException x = {
         .vector = T_DEBUG,
         .info = EVENT_VALID | EVENT_PRIV_EXC | T_DEBUG,
-        .length = svm_insn_length(s),
+        .length = svm_decode(s, &insn) ? insn.length : 1,
     };
     if (v->debug)
         return svm_finish(s, debug_exception(v, &x));

@@ -61,25 +61,16 @@ static bool __attribute__((noinline)) prepare_entry(struct SvmVcpu *s)
     return now >= s->v.look_at ? look_around_later(s, now) : attend_and_enter(s);
 }
 
-/* The instruction after the one that exited. */
-static inline uint64_t next_rip(struct SvmVcpu *s)
+/* RIP only moves on, on the same side of 4 GiB. */
+static inline bool is_plain(const struct Vmcb *b)
 {
-    const struct Vmcb *b = s->vmcb;
-    if (svm_caps.nrips)
-        return b->next_rip;
-    return b->exit_code == SVM_EXIT_IOIO ? b->exit_info2 : b->rip + svm_insn_length(s);
+    return __builtin_expect(!(b->interrupt_shadow & SHADOW_ON), 1) &&
+           __builtin_expect(!(b->rflags & (FL_TF | FL_RF)), 1);
 }
 
-/* Go on at rip if that only means another RIP. false, and nothing is changed: special_step has to do
- * it. */
-static inline bool plain_step(struct Vmcb *b, uint64_t rip)
+static inline bool is_near(const struct Vmcb *b, uint64_t rip)
 {
-    if (__builtin_expect((uint32_t)rip < (uint32_t)b->rip, 0) ||
-        __builtin_expect(b->interrupt_shadow & SHADOW_ON, 0) ||
-        __builtin_expect(b->rflags & (FL_TF | FL_RF), 0))
-        return false;
-    b->rip = rip;
-    return true;
+    return __builtin_expect((uint32_t)rip >= (uint32_t)b->rip, 1);
 }
 
 /* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was in an
@@ -97,21 +88,14 @@ static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint
     look_around_soon(&s->v);
 }
 
-void svm_skip_instruction(struct Vcpu *v, uint32_t length)
-{
-    struct SvmVcpu *s = svm_vcpu(v);
-    uint64_t rip = length ? s->vmcb->rip + length : next_rip(s);
-    if (!plain_step(s->vmcb, rip))
-        special_step(s, rip);
-}
-
 static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint64_t rip)
 {
     special_step(s, rip);
     return svm_resume(s);
 }
 
-/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases. */
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then the
+ * compiler needs no stack frame here. */
 bool svm_resume(struct SvmVcpu *s)
 {
     uint64_t now = read_tsc();
@@ -121,10 +105,52 @@ bool svm_resume(struct SvmVcpu *s)
     return true;
 }
 
+bool svm_skip_to(struct SvmVcpu *s, uint64_t rip)
+{
+    struct Vmcb *b = s->vmcb;
+    if (!is_near(b, rip) || !is_plain(b))
+        return special_skip(s, rip);
+    b->rip = rip;
+    return svm_resume(s);
+}
+
+static bool __attribute__((noinline)) skip_unknown(struct SvmVcpu *s, struct InsnCache *c)
+{
+    return svm_skip_to(s, svm_caps.nrips ? s->vmcb->next_rip : svm_next_rip(s, c));
+}
+
 bool svm_skip(struct SvmVcpu *s)
 {
-    uint64_t rip = next_rip(s);
-    return __builtin_expect(plain_step(s->vmcb, rip), 1) ? svm_resume(s) : special_skip(s, rip);
+    struct Vmcb *b = s->vmcb;
+    struct InsnCache *c;
+    if (__builtin_expect(!svm_knows_insn(s, &c), 0))
+        return skip_unknown(s, c);
+    if (!is_plain(b))
+        return special_skip(s, c->next);
+    b->rip = c->next;
+    return svm_resume(s);
+}
+
+/* The instruction after the one that exited. */
+static uint64_t next_rip(struct SvmVcpu *s)
+{
+    struct InsnCache *c;
+    if (s->vmcb->exit_code == SVM_EXIT_IOIO)
+        return s->vmcb->exit_info2;
+    if (svm_caps.nrips)
+        return s->vmcb->next_rip;
+    return svm_knows_insn(s, &c) ? c->next : svm_next_rip(s, c);
+}
+
+void svm_skip_instruction(struct Vcpu *v, uint32_t length)
+{
+    struct SvmVcpu *s = svm_vcpu(v);
+    struct Vmcb *b = s->vmcb;
+    uint64_t rip = length ? b->rip + length : next_rip(s);
+    if (is_near(b, rip) && is_plain(b))
+        b->rip = rip;
+    else
+        special_step(s, rip);
 }
 
 bool svm_leave(struct SvmVcpu *s)
@@ -133,7 +159,7 @@ bool svm_leave(struct SvmVcpu *s)
     return false;
 }
 
-bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
+bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict)
 {
     switch (verdict) {
     case DO_NEXT:

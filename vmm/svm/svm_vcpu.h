@@ -18,12 +18,12 @@
 
 /* An instruction whose length was found out: quick while the same bytes are there. */
 struct InsnCache {
-    uint64_t at;           /* RIP + CS.base */
+    uint64_t at; /* RIP + CS.base */
     uint64_t cr3;
-    const uint64_t *where; /* in the host's memory; NULL: empty */
-    uint64_t bytes;
-    uint32_t length;
-};
+    const uint64_t *where; /* in the host's memory */
+    uint64_t bytes;        /* that were there; never those of an empty entry */
+    uint64_t next;         /* RIP of the next instruction, on the same side of 4 GiB */
+} __attribute__((aligned(64)));
 #define NINSNS 16
 
 struct SvmVcpu {
@@ -117,8 +117,18 @@ struct SvmInsn {
 };
 /* Read and decode the instruction at RIP. false: it cannot be read. */
 bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn);
-/* Its length, where it is one that exits. */
-uint32_t svm_insn_length(struct SvmVcpu *s);
+/* RIP of the next instruction, where it is one that exits. */
+uint64_t svm_next_rip(struct SvmVcpu *s, struct InsnCache *c);
+/* The same, if it was found out before. The same bytes at the same place have the same length; that
+ * the guest has mapped other memory there since, without a change of CR3, hurts only the guest. */
+ALWAYS_INLINE bool svm_knows_insn(struct SvmVcpu *s, struct InsnCache **entry)
+{
+    const struct Vmcb *b = s->vmcb;
+    uint64_t at = b->rip + b->cs.base;
+    struct InsnCache *c = &s->insns[at % NINSNS];
+    *entry = c;
+    return __builtin_expect(c->at == at && c->cr3 == b->cr3 && *c->where == c->bytes, 1);
+}
 /* The general register that its ModRM byte names. */
 int svm_modrm_gpr(const struct SvmInsn *insn);
 /* Memory of the guest has been replaced. */
@@ -154,9 +164,15 @@ void svm_retry_soon(struct SvmVcpu *s, uint32_t attn);
  */
 bool svm_resume(struct SvmVcpu *s);
 bool svm_skip(struct SvmVcpu *s);
+/* The same where the next instruction is known. */
+bool svm_skip_to(struct SvmVcpu *s, uint64_t rip);
 bool svm_leave(struct SvmVcpu *s);
 /* End an exit as a shared decision says. */
-bool svm_finish(struct SvmVcpu *s, enum Verdict verdict);
+bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict);
+static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
+{
+    return __builtin_expect(verdict == DO_NEXT, 1) ? svm_skip(s) : svm_finish_rare(s, verdict);
+}
 /* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction. */
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
 void svm_run(struct Vcpu *v);

@@ -61,6 +61,7 @@ static void init_controls(struct SvmVcpu *s)
         vmcb_intercept(b, wanted[i].word, wanted[i].bits, true);
     svm_set_exceptions(&s->v, 0);
     s->dr_exits = true;
+    svm_forget_insns(s);
     b->iopm = svm_iopm();
     b->msrpm = svm_msrpm();
     b->tsc_offset = s->v.tsc_offset;
