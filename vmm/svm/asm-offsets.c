@@ -31,5 +31,6 @@ void svm_asm_offsets(void)
     DEFINE(SVM_HOST_PA, offsetof(struct SvmVcpu, host_pa));
     DEFINE(SVM_SPECIAL, offsetof(struct SvmVcpu, special));
     DEFINE(VMCB_RAX, offsetof(struct Vmcb, rax));
-    DEFINE(VMCB_DR7, offsetof(struct Vmcb, dr7));
+    DEFINE(SVM_VMEXIT, offsetof(struct SvmVcpu, vmexit));
+    DEFINE(SVM_ENTRY_DR7, offsetof(struct SvmVcpu, entry_dr7));
 }

@@ -17,6 +17,9 @@
 #include <vmm/msr.h>
 #include <vmm/svm/svm_vcpu.h>
 
+#define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
+#define DR_BYTES        8   /* that a breakpoint watches at most */
+
 /* Do what is asked for, and the entry can come. */
 static inline bool attend_and_enter(struct SvmVcpu *s)
 {
@@ -45,6 +48,7 @@ static bool look_around(struct SvmVcpu *s, uint64_t now)
 static bool look_around_later(struct SvmVcpu *s, uint64_t now)
 {
     s->soft.info = 0;
+    s->vmcb->tlb_control = 0;
     if (s->retry)
         vcpu_attn(&s->v, s->retry);
     s->retry = 0;
@@ -179,14 +183,43 @@ bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict)
     return svm_leave(s);
 }
 
-void svm_note_special(struct SvmVcpu *s)
+/* Could an access of the host's own between the moves of DR7 meet breakpoint n? */
+static bool is_met_here(uint64_t address)
 {
-    s->special = s->vmcb->dr7 != DR7_INIT || gdb_on;
+    uint64_t top = this_cpu()->cpu_kstack_top;
+    return (address >= (uint64_t)asm_svmrun && address < (uint64_t)asm_svmrun_end) ||
+           (address > top - KSTACK_SIZE - DR_BYTES && address < top);
 }
 
-bool svm_after_exit(void)
+/* DR7 for an entry: the guest may have changed DR0 to DR3 since the last one. */
+static void arm(struct SvmVcpu *s)
 {
-    return gdb_on && gdb_after_exit();
+    uint64_t dr7 = s->vmcb->dr7;
+    const uint64_t addresses[] = { rdr0(), rdr1(), rdr2(), rdr3() };
+    for (size_t n = 0; n < ARRAY_SIZE(addresses); n++)
+        if (is_met_here(addresses[n]))
+            dr7 &= ~(DR7_ENABLE_BOTH << 2 * n);
+    s->entry_dr7 = dr7;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? svm_vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
+}
+
+/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at the
+ * instruction after the one that sets TF. */
+bool svm_vmexit_special(struct SvmVcpu *s)
+{
+    if (gdb_on && gdb_after_exit())
+        asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
+    bool again = s->v.traced ? svm_vmexit_slow(s) : svm_vmexit(s);
+    if (s->special)
+        arm(s);
+    return again;
 }
 
 /* RDTSCP reads TSC_AUX without an exit, and VMLOAD does not switch it. */

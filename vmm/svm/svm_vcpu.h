@@ -31,8 +31,10 @@ struct SvmVcpu {
     struct Vmcb *vmcb;
     physaddr_t vmcb_pa;
     physaddr_t host_pa; /* of this CPU's page of host state, while the vCPU has the CPU */
-    /* Entries and exits move DR7, or gdb's debug registers: asm_svmrun.S. */
-    bool special;
+    /* What handles its exits: svm_vmexit, or a longer way. */
+    bool (*vmexit)(struct SvmVcpu *s);
+    bool special;       /* entries and exits move DR7 */
+    uint64_t entry_dr7; /* what they move there */
     bool ready;       /* vmcb_init was done */
     bool window;      /* V_IRQ is set, as a window */
     bool nmi_blocked; /* an NMI's handler has not executed IRET yet */
@@ -177,18 +179,21 @@ static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
 void svm_run(struct Vcpu *v);
 void svm_hand_over(struct Vcpu *v);
-/* Is DR7 to be moved at entries? After a change of who has the debug registers. */
+/* Which way entries and exits go: after a change of DR7. */
 void svm_note_special(struct SvmVcpu *s);
 
-/* asm_svmrun.S: enter the guest with the general registers in tf, where svm_vmexit finds those it had
- * at its exit, until svm_vmexit returns false. */
+/* asm_svmrun.S: enter the guest with the general registers in tf, where *s->vmexit finds those it had
+ * at its exit, until that returns false. */
 void asm_svmrun(struct Trapframe *tf, struct SvmVcpu *s);
+extern const char asm_svmrun_end[];
 
 /* ---- exit.c and the families of handlers ---- */
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
 bool svm_vmexit(struct SvmVcpu *s);
-/* After the exit of a vCPU that is `special`. true: gdb steps, and RFLAGS.TF is to be set. */
-bool svm_after_exit(void);
+/* The same for one whose exits are traced, or that no table knows; and for one that is special, or
+ * while gdb debugs this kernel. */
+bool svm_vmexit_slow(struct SvmVcpu *s);
+bool svm_vmexit_special(struct SvmVcpu *s);
 enum GuestExitReason svm_exit_reason(const struct Vmcb *b);
 bool svm_handle_cpuid(struct SvmVcpu *s);
 bool svm_handle_cr_read(struct SvmVcpu *s);
