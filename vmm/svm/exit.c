@@ -93,14 +93,15 @@ static bool handle_hlt(struct SvmVcpu *s)
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);
 }
 
-bool svm_handle_vmmcall(struct SvmVcpu *s)
+static bool handle_vmmcall(struct SvmVcpu *s)
 {
-    struct Vcpu *v = &s->v;
     if (__builtin_expect(s->vmcb->cpl != 0, 0)) {
-        v->env->env_tf.tf_rax = -E_PERM;
+        s->v.env->env_tf.tf_rax = -E_PERM;
         return svm_skip(s);
     }
-    return svm_finish(s, hypercall_handle(v));
+    enum Verdict verdict = hypercall_handle(&s->v);
+    /* The same vCPU, found anew: to keep s meanwhile would cost more. */
+    return svm_finish(svm_vcpu(this_cpu()->cpu_svm_vcpu), verdict);
 }
 
 /* Memory is write-back and nothing else writes to it, so there is nothing to write back. */
@@ -192,7 +193,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 #define HANDLER_FERR_FREEZE       handle_unexpected
 #define HANDLER_SHUTDOWN          handle_shutdown
 #define HANDLER_VMRUN             handle_ud
-#define HANDLER_VMMCALL           svm_handle_vmmcall
+#define HANDLER_VMMCALL           handle_vmmcall
 #define HANDLER_VMLOAD            handle_ud
 #define HANDLER_VMSAVE            handle_ud
 #define HANDLER_STGI              handle_ud
@@ -232,7 +233,7 @@ static ExitHandler *handler_of(uint64_t code)
 }
 
 /* The way of exits that are traced, or that no table knows. */
-static bool __attribute__((noinline, cold)) vmexit_rare(struct SvmVcpu *s)
+bool svm_vmexit_slow(struct SvmVcpu *s)
 {
     count_exit(&s->v, svm_exit_reason(s->vmcb));
     trace_exit(&s->v);
@@ -245,17 +246,13 @@ static bool __attribute__((noinline, cold)) vmexit_rare(struct SvmVcpu *s)
  * at once. */
 bool svm_vmexit(struct SvmVcpu *s)
 {
-    struct Vmcb *b = s->vmcb;
-    uint64_t code = b->exit_code;
-    b->tlb_control = 0; /* what this entry has flushed, the next one need not */
-    if (__builtin_expect(s->v.traced, 0))
-        return vmexit_rare(s);
+    uint64_t code = s->vmcb->exit_code;
     if (__builtin_expect(code < SVM_NEXITS, 1)) {
         count_exit(&s->v, exit_reasons[code]);
         return handlers[code](s);
     }
     if (__builtin_expect(code != SVM_EXIT_NPF, 0))
-        return vmexit_rare(s);
+        return svm_vmexit_slow(s);
     count_exit(&s->v, EXIT_MEMORY);
     return svm_handle_npf(s);
 }

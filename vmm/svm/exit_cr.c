@@ -6,10 +6,11 @@
 #include <inc/mmu.h>
 #include <vmm/cr.h>
 #include <vmm/debug/debug.h>
+#include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/svm/svm_vcpu.h>
 
-#define CR_OF(code)  ((int)((code)&0xf))
+#define CR_OF(code)  ((int)((code)&0xf)) /* of DRn, too */
 #define CR8_CLASS    0xful
 #define OP2_GROUP7   0x01
 #define OP2_CLTS     0x06
@@ -108,25 +109,65 @@ bool svm_handle_cr_read(struct SvmVcpu *s)
     return svm_skip(s);
 }
 
-void svm_set_dr_exits(struct Vcpu *v, bool exits)
+/* ---- Debug registers ---- */
+
+/* Writes of DR7, also by its old name DR5, always exit: QEMU arms the breakpoints of a MOV to DR7, but
+ * not those of a VMRUN, and forgets at an exit what the guest has armed. All accesses exit while
+ * general detect is on, which QEMU does not know. */
+static void note_dr_exits(struct SvmVcpu *s)
 {
-    vmcb_intercept(svm_vmcb(v), INTERCEPT_DR, DR_ALL, exits);
-    svm_note_special(svm_vcpu(v));
+    bool all = s->dr_exits || (s->vmcb->dr7 & DR7_GD);
+    s->vmcb->intercepts[INTERCEPT_DR] = all ? DR_ALL : DR_WRITE(5) | DR_WRITE(7);
+    svm_note_special(s);
 }
 
-/* The first access to a debug register, or one while they are a debugger's. */
+void svm_set_dr_exits(struct Vcpu *v, bool exits)
+{
+    svm_vcpu(v)->dr_exits = exits;
+    note_dr_exits(svm_vcpu(v));
+}
+
+void svm_set_dr7(struct SvmVcpu *s, uint64_t value)
+{
+    s->vmcb->dr7 = value;
+    note_dr_exits(s);
+}
+
+static enum Verdict write_dr7(struct SvmVcpu *s, uint64_t value)
+{
+    if (value >> 32)
+        return DO_GP;
+    svm_set_dr7(s, (value & ~DR7_ZEROES) | DR7_INIT);
+    return DO_NEXT;
+}
+
+/* An access to DRn of the guest's own. All but those of DR7 are executed by the CPU then. */
+static enum Verdict guest_movdr(struct SvmVcpu *s, int n, const struct SvmInsn *insn, bool read)
+{
+    struct Vcpu *v = &s->v;
+    struct Vmcb *b = s->vmcb;
+    if ((n == 4 || n == 5) && (b->cr4 & CR4_DE))
+        return DO_UD;
+    if (b->dr7 & DR7_GD) {
+        vcpu_debug_trap(v, DR6_BD);
+        return DO_AGAIN;
+    }
+    if (v->dr_live && !read)
+        return write_dr7(s, vcpu_gpr(v, svm_modrm_gpr(insn)));
+    vcpu_use_drs(v);
+    b->rflags |= FL_RF; /* an instruction breakpoint there has been reported already */
+    return DO_AGAIN;
+}
+
 bool svm_handle_dr(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
     uint64_t code = s->vmcb->exit_code;
+    bool read = code < SVM_EXIT_DR_WRITE;
     struct SvmInsn insn;
-    if (debug_owns_drs(v)) {
-        if (!svm_decode(s, &insn))
-            return svm_resume(s);
-        bool read = code < SVM_EXIT_DR_WRITE;
+    if (!svm_decode(s, &insn))
+        return svm_resume(s);
+    if (debug_owns_drs(v))
         return svm_finish(s, debug_movdr(v, CR_OF(code), svm_modrm_gpr(&insn), read));
-    }
-    vcpu_use_drs(v);
-    s->vmcb->rflags |= FL_RF; /* an instruction breakpoint there has been reported already */
-    return svm_resume(s);
+    return svm_finish(s, guest_movdr(s, CR_OF(code), &insn, read));
 }

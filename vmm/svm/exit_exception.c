@@ -9,9 +9,7 @@
 #include <vmm/debug/drs.h>
 #include <vmm/svm/svm_vcpu.h>
 
-#define OP_INT3      0xcc
-#define OP2_GROUP7   0x01
-#define MODRM_VMCALL 0xc1
+#define OP_INT3 0xcc
 #define HAS_ERROR                                                                   \
     (1u << T_DBLFLT | 1u << T_TSS | 1u << T_SEGNP | 1u << T_STACK | 1u << T_GPFLT | \
      1u << T_PGFLT | 1u << T_ALIGN)
@@ -95,22 +93,10 @@ static struct VcpuException exception_of(struct SvmVcpu *s)
     return x;
 }
 
-/* Guests that do not look at the CPU make their hypercalls by VMCALL, which is #UD here. */
-static bool is_vmcall(struct SvmVcpu *s)
-{
-    struct SvmInsn insn;
-    return svm_decode(s, &insn) && insn.two_bytes && insn.opcode == OP2_GROUP7 &&
-           insn.modrm == MODRM_VMCALL;
-}
-
 static bool __attribute__((noinline)) handle_others(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
     struct VcpuException x = exception_of(s);
-    if (x.vector == T_ILLOP && is_vmcall(s)) {
-        svm_recount(v, EXIT_EXCEPTION, EXIT_VMCALL);
-        return svm_handle_vmmcall(s);
-    }
     if (x.vector == T_MCHK) { /* the host's: as if it had come here */
         asm volatile("int %0" : : "i"(T_MCHK) : "memory");
         return svm_resume(s);
@@ -125,6 +111,8 @@ bool svm_handle_exception(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
     svm_keep_exit_event(s);
+    if (__builtin_expect(s->iret_step, 0) && svm_end_iret(s))
+        return svm_resume(s);
     if (b->exit_code != SVM_EXIT_EXCP + T_PGFLT || s->v.debug)
         return handle_others(s);
     pass_page_fault(s, b->exit_info2, b->exit_info1);
@@ -154,10 +142,11 @@ bool svm_handle_swint(struct SvmVcpu *s)
 bool svm_handle_icebp(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
+    struct SvmInsn insn;
     struct VcpuException x = {
         .vector = T_DEBUG,
         .info = EVENT_VALID | EVENT_PRIV_EXC | T_DEBUG,
-        .length = svm_insn_length(s),
+        .length = svm_decode(s, &insn) ? insn.length : 1,
     };
     if (v->debug)
         return svm_finish(s, debug_exception(v, &x));

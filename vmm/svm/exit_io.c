@@ -34,6 +34,8 @@ static bool __attribute__((noinline)) handle_string(struct SvmVcpu *s)
     struct StringInsn string = string_insn(s, &insn);
     svm_paging_mode(v, &m);
     enum Verdict verdict = string_io(v, &string, &m, &stop);
+    if (!stop && verdict == DO_NEXT)
+        return svm_skip_to(s, s->vmcb->exit_info2);
     if (!stop)
         return svm_finish(s, verdict);
     if (verdict == DO_AGAIN)
@@ -51,7 +53,7 @@ bool svm_handle_io(struct SvmVcpu *s)
     if (!(info & IOIO_STRING) && port_is_idle(port)) {
         if (info & IOIO_IN)
             tf->tf_rax = port_ones(tf->tf_rax, IOIO_SIZE(info));
-        return svm_skip(s);
+        return svm_skip_to(s, s->vmcb->exit_info2);
     }
     v->exit.io = (struct GuestIo){
         .port = port,

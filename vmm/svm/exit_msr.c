@@ -6,19 +6,29 @@
 #include <vmm/msr.h>
 #include <vmm/svm/svm_vcpu.h>
 
+static inline void answer_cpuid(struct Trapframe *tf, const struct CpuidRegs *r)
+{
+    tf->tf_rax = r->eax;
+    tf->tf_rbx = r->ebx;
+    tf->tf_rcx = r->ecx;
+    tf->tf_rdx = r->edx;
+}
+
+static bool __attribute__((noinline)) handle_computed(struct SvmVcpu *s)
+{
+    struct Trapframe *tf = &s->v.env->env_tf;
+    struct CpuidRegs r = cpuid_answer(tf->tf_rax, tf->tf_rcx);
+    answer_cpuid(tf, &r);
+    return svm_skip(s);
+}
+
 bool svm_handle_cpuid(struct SvmVcpu *s)
 {
     struct Trapframe *tf = &s->v.env->env_tf;
     uint32_t leaf = tf->tf_rax;
-    struct CpuidRegs r;
-    if (__builtin_expect(leaf <= CPUID_PLAIN_MAX, 1))
-        r = cpuid_basic[leaf];
-    else
-        r = cpuid_answer(leaf, tf->tf_rcx);
-    tf->tf_rax = r.eax;
-    tf->tf_rbx = r.ebx;
-    tf->tf_rcx = r.ecx;
-    tf->tf_rdx = r.edx;
+    if (__builtin_expect(leaf > CPUID_PLAIN_MAX, 0))
+        return handle_computed(s);
+    answer_cpuid(tf, &cpuid_basic[leaf]);
     return svm_skip(s);
 }
 
@@ -41,7 +51,11 @@ static bool handle_write(struct SvmVcpu *s)
     const struct Trapframe *tf = &v->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    svm_recount(v, EXIT_RDMSR, EXIT_WRMSR);
+    if (v->clock_reason == EXIT_RDMSR) { /* counted by its code */
+        v->stats.count[EXIT_RDMSR]--;
+        v->stats.count[EXIT_WRMSR]++;
+        v->clock_reason = EXIT_WRMSR;
+    }
     if (msr_is_x2apic(msr))
         return svm_finish(s, vapic_write(v, msr, value));
     if (msr == MSR_EFER)

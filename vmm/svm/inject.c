@@ -149,24 +149,36 @@ static inline void take_interrupt(struct SvmVcpu *s, bool busy)
         set_window(s, false);
 }
 
-/* The blocking ends when the IRET is done, not at its exit, which comes before. */
+/* The blocking ends when the IRET is done, not at its exit, which comes before. If another NMI waits,
+ * it has to come right then: RFLAGS.TF ends the step, and no exception of the IRET's own may show TF.
+ * A debugger has its own use of that, and an NMI comes a little later. */
 void svm_nmi_iret(struct SvmVcpu *s)
 {
+    struct Vcpu *v = &s->v;
     s->nmi_blocked = false;
-    s->nmi_iret = true;
-    s->iret_rip = s->vmcb->rip;
-    s->iret_rsp = s->vmcb->rsp;
     vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_IRET, false);
-    if (s->v.nmi)
-        vcpu_attn(&s->v, ATTN_NMI);
+    if (v->nmi && v->debug)
+        svm_retry_soon(s, ATTN_NMI);
+    if (!v->nmi || v->debug)
+        return;
+    s->iret_step = true;
+    s->iret_tf = s->vmcb->rflags & FL_TF;
+    s->vmcb->rflags |= FL_TF;
+    svm_set_exceptions(v, UINT32_MAX);
 }
 
-static bool is_at_iret(struct SvmVcpu *s)
+bool svm_end_iret(struct SvmVcpu *s)
 {
-    const struct Vmcb *b = s->vmcb;
-    if (s->nmi_iret && (b->rip != s->iret_rip || b->rsp != s->iret_rsp))
-        s->nmi_iret = false;
-    return s->nmi_iret;
+    struct Vmcb *b = s->vmcb;
+    bool done = b->exit_code == SVM_EXIT_EXCP + T_DEBUG;
+    s->iret_step = false;
+    svm_set_exceptions(&s->v, 0);
+    vcpu_attn(&s->v, ATTN_NMI);
+    if (!done && !s->iret_tf)
+        b->rflags &= ~(uint64_t)FL_TF;
+    if (done && !s->iret_tf)
+        b->dr6 &= ~DR6_BS;
+    return done && !s->iret_tf;
 }
 
 /* An NMI waits: it becomes the event to inject, unless there is one or the guest blocks NMIs, whose
@@ -174,10 +186,10 @@ static bool is_at_iret(struct SvmVcpu *s)
 static void take_nmi(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
-    if (!v->nmi || debug_steps(v) || s->nmi_blocked)
+    if (!v->nmi || debug_steps(v) || s->nmi_blocked || s->iret_step)
         return;
     bool shadow = s->vmcb->interrupt_shadow & SHADOW_ON;
-    if (is_at_iret(s) || shadow || (v->event.info & EVENT_VALID)) {
+    if (shadow || (v->event.info & EVENT_VALID)) {
         svm_retry_soon(s, ATTN_NMI);
         return;
     }

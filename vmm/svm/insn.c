@@ -88,8 +88,8 @@ static uint32_t usual_length(uint64_t code)
     return 2;
 }
 
-/* Remember the length, if the instruction lies in one page with what is compared of it. */
-static void remember(struct SvmVcpu *s, struct InsnCache *c, uint64_t at, uint32_t length)
+/* Remember it, if it lies in one page with what is compared of it. */
+static void remember(struct SvmVcpu *s, struct InsnCache *c, uint64_t next)
 {
     const struct Vmcb *b = s->vmcb;
     struct PagingMode m;
@@ -97,41 +97,30 @@ static void remember(struct SvmVcpu *s, struct InsnCache *c, uint64_t at, uint32
     void *hva;
     size_t len = sizeof(c->bytes);
     uint64_t va = linear_rip(b);
-    c->where = NULL;
     svm_paging_mode(&s->v, &m);
-    if (length > len || guest_walk(&s->v, &m, va, 0, &gpa) != WALK_OK ||
-        PGOFF(va) > PGSIZE - len || gmem_host(s->v.vm, gpa, &len, GMEM_PEEK, &hva) < 0 || !hva)
+    if (next - b->rip > len || (uint32_t)next < (uint32_t)b->rip || PGOFF(va) > PGSIZE - len ||
+        guest_walk(&s->v, &m, va, 0, &gpa) != WALK_OK ||
+        gmem_host(s->v.vm, gpa, &len, GMEM_PEEK, &hva) < 0 || !hva)
         return;
-    *c = (struct InsnCache){ .at = at, .cr3 = b->cr3, .where = hva, .length = length };
+    *c = (struct InsnCache){ .at = b->rip + b->cs.base, .cr3 = b->cr3, .where = hva, .next = next };
     memcpy(&c->bytes, hva, sizeof(c->bytes));
 }
 
-static uint32_t __attribute__((noinline))
-find_length(struct SvmVcpu *s, struct InsnCache *c, uint64_t at)
-{
-    struct SvmInsn insn;
-    if (!svm_decode(s, &insn)) /* its page is gone from the tables, but was not flushed */
-        return usual_length(s->vmcb->exit_code);
-    remember(s, c, at, insn.length);
-    return insn.length;
-}
-
-/* The same bytes at the same place have the same length; that the guest has mapped other memory
- * there since shows in the bytes, or hurts only the guest. */
-uint32_t svm_insn_length(struct SvmVcpu *s)
+uint64_t __attribute__((noinline)) svm_next_rip(struct SvmVcpu *s, struct InsnCache *c)
 {
     const struct Vmcb *b = s->vmcb;
-    uint64_t at = b->rip + b->cs.base;
-    struct InsnCache *c = &s->insns[at % NINSNS];
-    if (__builtin_expect(c->at == at && c->cr3 == b->cr3 && c->where && *c->where == c->bytes, 1))
-        return c->length;
-    return find_length(s, c, at);
+    struct SvmInsn insn;
+    if (!svm_decode(s, &insn)) /* its page is gone from the tables, but was not flushed */
+        return b->rip + usual_length(b->exit_code);
+    remember(s, c, b->rip + insn.length);
+    return b->rip + insn.length;
 }
 
 void svm_forget_insns(struct SvmVcpu *s)
 {
+    static const uint64_t nothing;
     for (int i = 0; i < NINSNS; i++)
-        s->insns[i].where = NULL;
+        s->insns[i] = (struct InsnCache){ .where = &nothing, .bytes = ~nothing };
 }
 
 int svm_modrm_gpr(const struct SvmInsn *insn)

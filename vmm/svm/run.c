@@ -17,6 +17,9 @@
 #include <vmm/msr.h>
 #include <vmm/svm/svm_vcpu.h>
 
+#define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
+#define DR_BYTES        8   /* that a breakpoint watches at most */
+
 /* Do what is asked for, and the entry can come. */
 static inline bool attend_and_enter(struct SvmVcpu *s)
 {
@@ -45,6 +48,7 @@ static bool look_around(struct SvmVcpu *s, uint64_t now)
 static bool look_around_later(struct SvmVcpu *s, uint64_t now)
 {
     s->soft.info = 0;
+    s->vmcb->tlb_control = 0;
     if (s->retry)
         vcpu_attn(&s->v, s->retry);
     s->retry = 0;
@@ -61,25 +65,16 @@ static bool __attribute__((noinline)) prepare_entry(struct SvmVcpu *s)
     return now >= s->v.look_at ? look_around_later(s, now) : attend_and_enter(s);
 }
 
-/* The instruction after the one that exited. */
-static inline uint64_t next_rip(struct SvmVcpu *s)
+/* RIP only moves on, on the same side of 4 GiB. */
+static inline bool is_plain(const struct Vmcb *b)
 {
-    const struct Vmcb *b = s->vmcb;
-    if (svm_caps.nrips)
-        return b->next_rip;
-    return b->exit_code == SVM_EXIT_IOIO ? b->exit_info2 : b->rip + svm_insn_length(s);
+    return __builtin_expect(!(b->interrupt_shadow & SHADOW_ON), 1) &&
+           __builtin_expect(!(b->rflags & (FL_TF | FL_RF)), 1);
 }
 
-/* Go on at rip if that only means another RIP. false, and nothing is changed: special_step has to do
- * it. */
-static inline bool plain_step(struct Vmcb *b, uint64_t rip)
+static inline bool is_near(const struct Vmcb *b, uint64_t rip)
 {
-    if (__builtin_expect((uint32_t)rip < (uint32_t)b->rip, 0) ||
-        __builtin_expect(b->interrupt_shadow & SHADOW_ON, 0) ||
-        __builtin_expect(b->rflags & (FL_TF | FL_RF), 0))
-        return false;
-    b->rip = rip;
-    return true;
+    return __builtin_expect((uint32_t)rip >= (uint32_t)b->rip, 1);
 }
 
 /* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was in an
@@ -97,21 +92,14 @@ static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint
     look_around_soon(&s->v);
 }
 
-void svm_skip_instruction(struct Vcpu *v, uint32_t length)
-{
-    struct SvmVcpu *s = svm_vcpu(v);
-    uint64_t rip = length ? s->vmcb->rip + length : next_rip(s);
-    if (!plain_step(s->vmcb, rip))
-        special_step(s, rip);
-}
-
 static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint64_t rip)
 {
     special_step(s, rip);
     return svm_resume(s);
 }
 
-/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases. */
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then the
+ * compiler needs no stack frame here. */
 bool svm_resume(struct SvmVcpu *s)
 {
     uint64_t now = read_tsc();
@@ -121,10 +109,52 @@ bool svm_resume(struct SvmVcpu *s)
     return true;
 }
 
+bool svm_skip_to(struct SvmVcpu *s, uint64_t rip)
+{
+    struct Vmcb *b = s->vmcb;
+    if (!is_near(b, rip) || !is_plain(b))
+        return special_skip(s, rip);
+    b->rip = rip;
+    return svm_resume(s);
+}
+
+static bool __attribute__((noinline)) skip_unknown(struct SvmVcpu *s, struct InsnCache *c)
+{
+    return svm_skip_to(s, svm_caps.nrips ? s->vmcb->next_rip : svm_next_rip(s, c));
+}
+
 bool svm_skip(struct SvmVcpu *s)
 {
-    uint64_t rip = next_rip(s);
-    return __builtin_expect(plain_step(s->vmcb, rip), 1) ? svm_resume(s) : special_skip(s, rip);
+    struct Vmcb *b = s->vmcb;
+    struct InsnCache *c;
+    if (__builtin_expect(!svm_knows_insn(s, &c), 0))
+        return skip_unknown(s, c);
+    if (!is_plain(b))
+        return special_skip(s, c->next);
+    b->rip = c->next;
+    return svm_resume(s);
+}
+
+/* The instruction after the one that exited. */
+static uint64_t next_rip(struct SvmVcpu *s)
+{
+    struct InsnCache *c;
+    if (s->vmcb->exit_code == SVM_EXIT_IOIO)
+        return s->vmcb->exit_info2;
+    if (svm_caps.nrips)
+        return s->vmcb->next_rip;
+    return svm_knows_insn(s, &c) ? c->next : svm_next_rip(s, c);
+}
+
+void svm_skip_instruction(struct Vcpu *v, uint32_t length)
+{
+    struct SvmVcpu *s = svm_vcpu(v);
+    struct Vmcb *b = s->vmcb;
+    uint64_t rip = length ? b->rip + length : next_rip(s);
+    if (is_near(b, rip) && is_plain(b))
+        b->rip = rip;
+    else
+        special_step(s, rip);
 }
 
 bool svm_leave(struct SvmVcpu *s)
@@ -133,7 +163,7 @@ bool svm_leave(struct SvmVcpu *s)
     return false;
 }
 
-bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
+bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict)
 {
     switch (verdict) {
     case DO_NEXT:
@@ -153,15 +183,43 @@ bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
     return svm_leave(s);
 }
 
-void svm_note_special(struct SvmVcpu *s)
+/* Could an access of the host's own between the moves of DR7 meet breakpoint n? */
+static bool is_met_here(uint64_t address)
 {
-    bool guests = !(s->vmcb->intercepts[INTERCEPT_DR] & DR_ALL);
-    s->special = guests || s->vmcb->dr7 != DR7_INIT || gdb_on;
+    uint64_t top = this_cpu()->cpu_kstack_top;
+    return (address >= (uint64_t)asm_svmrun && address < (uint64_t)asm_svmrun_end) ||
+           (address > top - KSTACK_SIZE - DR_BYTES && address < top);
 }
 
-bool svm_after_exit(void)
+/* DR7 for an entry: the guest may have changed DR0 to DR3 since the last one. */
+static void arm(struct SvmVcpu *s)
 {
-    return gdb_on && gdb_after_exit();
+    uint64_t dr7 = s->vmcb->dr7;
+    const uint64_t addresses[] = { rdr0(), rdr1(), rdr2(), rdr3() };
+    for (size_t n = 0; n < ARRAY_SIZE(addresses); n++)
+        if (is_met_here(addresses[n]))
+            dr7 &= ~(DR7_ENABLE_BOTH << 2 * n);
+    s->entry_dr7 = dr7;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? svm_vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
+}
+
+/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at the
+ * instruction after the one that sets TF. */
+bool svm_vmexit_special(struct SvmVcpu *s)
+{
+    if (gdb_on && gdb_after_exit())
+        asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
+    bool again = s->v.traced ? svm_vmexit_slow(s) : svm_vmexit(s);
+    if (s->special)
+        arm(s);
+    return again;
 }
 
 /* RDTSCP reads TSC_AUX without an exit, and VMLOAD does not switch it. */

@@ -82,14 +82,14 @@ void svm_set(struct Vcpu *v, enum VcpuReg reg, uint64_t value)
 {
     struct SvmVcpu *s = svm_vcpu(v);
     uint64_t *field = field_of(s->vmcb, reg);
-    if (field)
+    if (reg == VREG_DR7)
+        svm_set_dr7(s, value);
+    else if (field)
         *field = value | host_bits(reg);
     else if (reg == VREG_PENDING_DEBUG)
         s->trap_due = value & DR6_BS;
     else
         s->vmcb->interrupt_shadow = value & (VBLOCK_STI | VBLOCK_MOV_SS) ? SHADOW_ON : 0;
-    if (reg == VREG_DR7)
-        svm_note_special(s);
 }
 
 static struct VmcbSegment *segment_of(struct Vmcb *b, enum VcpuSegment n)

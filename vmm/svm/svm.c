@@ -139,4 +139,5 @@ void svm_flush(struct SvmVcpu *s)
     else
         new_asid(s, c);
     svm_forget_insns(s);
+    look_around_soon(&s->v); /* the entry after this one need not do it again */
 }

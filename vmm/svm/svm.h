@@ -27,6 +27,7 @@
 /* Bits of the words of intercepts: APM 2 "VMCB Layout, Control Area" */
 #define CR_READ(n)  (1u << (n))
 #define CR_WRITE(n) (1u << (16 + (n)))
+#define DR_WRITE(n) (1u << (16 + (n)))
 #define DR_ALL      0xffffffffu
 
 #define MISC1_INTR         (1u << 0)

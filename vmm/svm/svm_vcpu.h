@@ -18,12 +18,12 @@
 
 /* An instruction whose length was found out: quick while the same bytes are there. */
 struct InsnCache {
-    uint64_t at;           /* RIP + CS.base */
+    uint64_t at; /* RIP + CS.base */
     uint64_t cr3;
-    const uint64_t *where; /* in the host's memory; NULL: empty */
-    uint64_t bytes;
-    uint32_t length;
-};
+    const uint64_t *where; /* in the host's memory */
+    uint64_t bytes;        /* that were there; never those of an empty entry */
+    uint64_t next;         /* RIP of the next instruction, on the same side of 4 GiB */
+} __attribute__((aligned(64)));
 #define NINSNS 16
 
 struct SvmVcpu {
@@ -31,13 +31,16 @@ struct SvmVcpu {
     struct Vmcb *vmcb;
     physaddr_t vmcb_pa;
     physaddr_t host_pa; /* of this CPU's page of host state, while the vCPU has the CPU */
-    /* Entries and exits move DR7, or gdb's debug registers: asm_svmrun.S. */
-    bool special;
+    /* What handles its exits: svm_vmexit, or a longer way. */
+    bool (*vmexit)(struct SvmVcpu *s);
+    bool special;       /* entries and exits move DR7 */
+    uint64_t entry_dr7; /* what they move there */
     bool ready;       /* vmcb_init was done */
     bool window;      /* V_IRQ is set, as a window */
     bool nmi_blocked; /* an NMI's handler has not executed IRET yet */
-    bool nmi_iret;    /* it is at its IRET, which ends the blocking: */
-    uint64_t iret_rip, iret_rsp;
+    bool dr_exits;    /* accesses to debug registers exit */
+    bool iret_step;   /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
+    bool iret_tf;     /* and the guest's own TF is this */
     bool trap_due; /* an instruction was executed here with RFLAGS.TF: #DB comes next */
     /* A software interrupt that the last entry has injected; info 0: none */
     struct Event soft;
@@ -116,8 +119,18 @@ struct SvmInsn {
 };
 /* Read and decode the instruction at RIP. false: it cannot be read. */
 bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn);
-/* Its length, where it is one that exits. */
-uint32_t svm_insn_length(struct SvmVcpu *s);
+/* RIP of the next instruction, where it is one that exits. */
+uint64_t svm_next_rip(struct SvmVcpu *s, struct InsnCache *c);
+/* The same, if it was found out before. The same bytes at the same place have the same length; that
+ * the guest has mapped other memory there since, without a change of CR3, hurts only the guest. */
+ALWAYS_INLINE bool svm_knows_insn(struct SvmVcpu *s, struct InsnCache **entry)
+{
+    const struct Vmcb *b = s->vmcb;
+    uint64_t at = b->rip + b->cs.base;
+    struct InsnCache *c = &s->insns[at % NINSNS];
+    *entry = c;
+    return __builtin_expect(c->at == at && c->cr3 == b->cr3 && *c->where == c->bytes, 1);
+}
 /* The general register that its ModRM byte names. */
 int svm_modrm_gpr(const struct SvmInsn *insn);
 /* Memory of the guest has been replaced. */
@@ -138,6 +151,8 @@ bool svm_attend(struct SvmVcpu *s);
 bool svm_interrupts_open(const struct Vcpu *v);
 /* NMIs are blocked no longer, once the IRET at RIP is executed. */
 void svm_nmi_iret(struct SvmVcpu *s);
+/* An exception while that is stepped. true: it is the step's end; else it is to be handled. */
+bool svm_end_iret(struct SvmVcpu *s);
 /* An exit may have lost the interrupt shadow that the entry had. */
 void svm_find_shadow(struct SvmVcpu *s);
 /* Do this (ATTN_*) again within the next microseconds. */
@@ -151,25 +166,34 @@ void svm_retry_soon(struct SvmVcpu *s, uint32_t attn);
  */
 bool svm_resume(struct SvmVcpu *s);
 bool svm_skip(struct SvmVcpu *s);
+/* The same where the next instruction is known. */
+bool svm_skip_to(struct SvmVcpu *s, uint64_t rip);
 bool svm_leave(struct SvmVcpu *s);
 /* End an exit as a shared decision says. */
-bool svm_finish(struct SvmVcpu *s, enum Verdict verdict);
+bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict);
+static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
+{
+    return __builtin_expect(verdict == DO_NEXT, 1) ? svm_skip(s) : svm_finish_rare(s, verdict);
+}
 /* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction. */
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
 void svm_run(struct Vcpu *v);
 void svm_hand_over(struct Vcpu *v);
-/* Is DR7 to be moved at entries? After a change of who has the debug registers. */
+/* Which way entries and exits go: after a change of DR7. */
 void svm_note_special(struct SvmVcpu *s);
 
-/* asm_svmrun.S: enter the guest with the general registers in tf, where svm_vmexit finds those it had
- * at its exit, until svm_vmexit returns false. */
+/* asm_svmrun.S: enter the guest with the general registers in tf, where *s->vmexit finds those it had
+ * at its exit, until that returns false. */
 void asm_svmrun(struct Trapframe *tf, struct SvmVcpu *s);
+extern const char asm_svmrun_end[];
 
 /* ---- exit.c and the families of handlers ---- */
 /* Handle the exit that has just happened. true: enter the guest again; false: ask the scheduler. */
 bool svm_vmexit(struct SvmVcpu *s);
-/* After the exit of a vCPU that is `special`. true: gdb steps, and RFLAGS.TF is to be set. */
-bool svm_after_exit(void);
+/* The same for one whose exits are traced, or that no table knows; and for one that is special, or
+ * while gdb debugs this kernel. */
+bool svm_vmexit_slow(struct SvmVcpu *s);
+bool svm_vmexit_special(struct SvmVcpu *s);
 enum GuestExitReason svm_exit_reason(const struct Vmcb *b);
 bool svm_handle_cpuid(struct SvmVcpu *s);
 bool svm_handle_cr_read(struct SvmVcpu *s);
@@ -181,18 +205,8 @@ bool svm_handle_icebp(struct SvmVcpu *s);
 bool svm_handle_io(struct SvmVcpu *s);
 bool svm_handle_msr(struct SvmVcpu *s);
 bool svm_handle_npf(struct SvmVcpu *s);
-bool svm_handle_vmmcall(struct SvmVcpu *s);
-/* An exit was counted by its code, but is one of another reason. */
-static inline void svm_recount(struct Vcpu *v, enum GuestExitReason counted,
-                               enum GuestExitReason reason)
-{
-    if (v->clock_reason != counted)
-        return;
-    v->stats.count[counted]--;
-    v->stats.count[reason]++;
-    v->clock_reason = reason;
-}
 void svm_set_dr_exits(struct Vcpu *v, bool exits);
+void svm_set_dr7(struct SvmVcpu *s, uint64_t value);
 void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x);
 
 /* ---- describe.c ---- */

@@ -39,13 +39,12 @@ void vmcb_intercept(struct Vmcb *b, enum InterceptWord word, uint32_t bits, bool
     b->intercepts[word] = on ? b->intercepts[word] | bits : b->intercepts[word] & ~bits;
 }
 
-/* A double fault exits so that the one after it is noticed as a triple fault here; #UD, since it is
- * how Intel's VMCALL ends on an AMD CPU. Vector 2 is no exception. INT3 exits by its vector or, in
- * QEMU, as INT n. */
+/* A double fault exits so that the one after it is noticed as a triple fault here. Vector 2 is no
+ * exception. INT3 exits by its vector or, in QEMU, as INT n. */
 void svm_set_exceptions(struct Vcpu *v, uint32_t more)
 {
     struct Vmcb *b = svm_vmcb(v);
-    uint32_t all = vcpu_exceptions(v) | more | 1u << T_DBLFLT | 1u << T_ILLOP;
+    uint32_t all = vcpu_exceptions(v) | more | 1u << T_DBLFLT;
     b->intercepts[INTERCEPT_EXCEPTIONS] = all & ~(1u << T_NMI);
     vmcb_intercept(b, INTERCEPT_MISC1, MISC1_INTN, all & 1u << T_BRKPT);
 }
@@ -61,6 +60,8 @@ static void init_controls(struct SvmVcpu *s)
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
         vmcb_intercept(b, wanted[i].word, wanted[i].bits, true);
     svm_set_exceptions(&s->v, 0);
+    s->dr_exits = true;
+    svm_forget_insns(s);
     b->iopm = svm_iopm();
     b->msrpm = svm_msrpm();
     b->tsc_offset = s->v.tsc_offset;
