@@ -4,6 +4,7 @@
  */
 #include <vmm/internal.h>
 #include <kern/kdebug.h>
+#include <vmm/syscalls.h>
 
 extern const char text_start[], text_end[];
 

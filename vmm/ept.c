@@ -10,6 +10,7 @@
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |
  */
 #include <vmm/internal.h>
+#include <kern/ipi.h>
 
 #define EPT_TOP_LEVEL 3
 /* LAB C cut */

@@ -23,14 +23,6 @@ void vmx_vmrun(struct Env *e);
 void vmx_put_down(void);
 /* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
 bool guest_uses_drs(const struct Guest *g);
-/* With the word vmxcheck-test, at boot: break the rules of VM entry one by one and compare the
- * verdict of the checker (vmm/vmx/check/check.h) with the CPU's. */
-void check_self_test(void);
-/* With the words labtest=... and vmruntest=..., at boot: tests of the lab (vmm/test/lab.h). */
-void lab_self_test(void);
-void vmrun_self_test(void);
-/* With the word epttest=..., at boot: the test of guest memory (vmm/test/ept.h). */
-void ept_self_test(void);
 /* Give back everything a guest holds: memory, EPT, VMCS, bitmaps. Called by env_destroy. */
 void guest_free(struct Env *e);
 

@@ -3,6 +3,7 @@
  * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
  */
 #include <vmm/internal.h>
+#include <kern/ipc.h>
 
 /* Number and arguments as the caller's mode has them. */
 struct HvArgs {

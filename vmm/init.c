@@ -7,6 +7,7 @@
 #include <vmm/guest.h>
 #include <vmm/hooks.h>
 #include <vmm/syscalls.h>
+#include <vmm/test/boot.h>
 #include <vmm/vmx/dump.h>
 
 static void print_state(bool copy)

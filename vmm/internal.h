@@ -13,18 +13,11 @@
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
-#include <kern/envlife.h>
-#include <kern/flush.h>
-#include <kern/ipc.h>
-#include <kern/ipi.h>
 #include <kern/pmap.h>
 #include <kern/sched.h>
 #include <kern/sysmem.h>
 #include <kern/uaccess.h>
-#include <kern/waiters.h>
-#include <inc/vmm.h>
 #include <vmm/hooks.h>
-#include <vmm/syscalls.h>
 #include <vmm/vapic.h>
 #include <vmm/vmx/vmcs.h>
 

@@ -12,6 +12,8 @@
 #include <vmm/internal.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
+#include <kern/waiters.h>
+#include <vmm/syscalls.h>
 
 /* ---- Stopping ---- */
 

@@ -9,6 +9,8 @@
 #include <kern/dev/serport.h>
 #include <kern/trap.h>
 #include <kern/trapentry.h>
+#include <kern/envlife.h>
+#include <vmm/syscalls.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul

@@ -4,6 +4,7 @@
  */
 #include <vmm/internal.h>
 #include <inc/vmtrace.h>
+#include <vmm/syscalls.h>
 
 #define ENTRIES_PER_PAGE (PGSIZE / sizeof(struct GuestTraceEntry))
 #define TRACE_PAGES      ((GUEST_TRACE_MAX + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE)

@@ -5,6 +5,7 @@
  * the guest's first instruction.
  */
 #include <vmm/test/check_cases.h>
+#include <vmm/test/boot.h>
 
 extern char asm_vmtry_exit[];
 int asm_vmtry(void);

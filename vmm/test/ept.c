@@ -7,6 +7,8 @@
 #include <kern/platform.h>
 #include <kern/cmdline.h>
 #include <kern/dev/poweroff.h>
+#include <kern/envlife.h>
+#include <vmm/test/boot.h>
 
 #define WORD_TEST "epttest"
 #define WORD_OFF  "epttest-off"

@@ -4,6 +4,8 @@
  * their contracts.
  */
 #include <vmm/test/ept.h>
+#include <kern/envlife.h>
+#include <vmm/syscalls.h>
 
 #define SRC_VA     UTEMP                   /* where the monitor has a page, */
 #define SRC_RO_VA  (UTEMP + PGSIZE)        /* and one that it may only read */

@@ -6,6 +6,7 @@
 #include <kern/platform.h>
 #include <kern/cmdline.h>
 #include <kern/dev/poweroff.h>
+#include <vmm/test/boot.h>
 
 #define WORD_TEST "labtest"
 #define WORD_OFF  "labtest-off"

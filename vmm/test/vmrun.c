@@ -6,6 +6,8 @@
 #include <inc/assert.h>
 #include <kern/platform.h>
 #include <kern/cmdline.h>
+#include <kern/envlife.h>
+#include <vmm/test/boot.h>
 
 #define WORD_TEST   "vmruntest"
 #define EXERCISE    4

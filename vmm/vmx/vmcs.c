@@ -2,6 +2,8 @@
  * VMCS handling: which VMCS is current on which CPU, and errors of VMX instructions in words.
  */
 #include <vmm/internal.h>
+#include <kern/flush.h>
+#include <kern/ipi.h>
 
 /* SDM "Structure of VMCS Component Encoding" */
 #define FIELD_TYPE(encoding) (((encoding) >> 10) & 3)
