@@ -34,7 +34,7 @@ void exit(int status) __attribute__((noreturn));
 /* This env's page tables (UVPT is a recursive mapping in PML4 slot 2). Returns the PTE of va, 0 if
  * no page table covers it. */
 uint64_t uvpt_entry(uintptr_t va);
-/* First mapped page at or behind va (page-aligned); UTOP if there is none. */
+/* First mapped page at or after va (page-aligned); UTOP if there is none. */
 uintptr_t uvpt_next(uintptr_t va);
 
 /* ---- System calls (lib/syscall.c). envid 0 means the caller wherever an env is named. ---- */
@@ -140,6 +140,12 @@ int sys_guest_irq(envid_t guest, int vector);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
+/* While the caller's guest is stopped for an access to memory (GUEST_EV_MMIO): the gpa that an
+ * access (GUEST_READ ...; with GUEST_USER: by user-mode code) to its linear address va would reach.
+ * -E_FAULT: it raises a page fault, whose error code and address are now in the shared page's
+ * fault_error and fault_address. -E_BAD_ENV: not the caller's guest; -E_AGAIN: it is not stopped
+ * so; -E_INVAL: access. */
+int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access);
 /* Counters of any guest, whoever owns it. -E_BAD_ENV, -E_FAULT. */
 int sys_guest_stats(envid_t guest, struct GuestStats *stats);
 /* From now on keep the last n exits of the caller's guest, which has not been entered yet.
@@ -280,7 +286,7 @@ int opencons(void);
 /* Formatted output to a file; cprintf goes to the console whatever fd 1 is. */
 int printf(const char *fmt, ...);
 int fprintf(int fd, const char *fmt, ...);
-/* A line on fd 2, behind the program's name. */
+/* A line on fd 2, after the program's name. */
 void warn(const char *fmt, ...);
 /* One character from fd 0 / to fd 1; getchar returns -E_EOF at the end. */
 int getchar(void);

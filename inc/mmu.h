@@ -42,10 +42,13 @@
 #define FL_CF   0x1
 #define FL_ONE  0x2
 #define FL_PF   0x4
+#define FL_AF   0x10
 #define FL_ZF   0x40
+#define FL_SF   0x80
 #define FL_TF   0x100
 #define FL_IF   0x200
 #define FL_DF   0x400
+#define FL_OF   0x800
 #define FL_IOPL 0x3000
 #define FL_NT   0x4000
 #define FL_RF   0x10000

@@ -56,6 +56,7 @@
     X(ept_map)            \
     X(guest_share)        \
     X(guest_run)          \
+    X(guest_walk)         \
     X(guest_irq)          \
     X(guest_mem)          \
     X(guest_stats)        \

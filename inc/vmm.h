@@ -19,7 +19,7 @@
 #define VMX_VMCALL_POWEROFF 6 /* rbx: status 0 to 255; ends this guest */
 #define VMX_VMCALL_NULL     7 /* nothing */
 #define VMX_VMCALL_EXITS \
-    8 /* rbx: basic exit reason, or ~0: all -> rcx: exits of this guest, this call's included */
+    8 /* rbx: enum GuestExitReason, or ~0: all -> rcx: exits of this guest, this call's included */
 
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1
@@ -53,6 +53,7 @@
 
 #ifndef __ASSEMBLER__
 #include "types.h"
+#include "vmexits.h"
 
 /* Why sys_guest_run returned. */
 enum GuestEvent {
@@ -80,23 +81,52 @@ struct GuestIo {
     uint8_t in;   /* 1: IN, result goes to rax (low `size` bytes); 0: OUT */
 };
 
+/* Kinds of access to memory; sets of them are rights, too. */
+#define GUEST_READ  1
+#define GUEST_WRITE 2
+#define GUEST_FETCH 4
+#define GUEST_RWX   7
+#define GUEST_USER  8 /* sys_guest_walk: by user code */
+#define GUEST_NSEGMENTS 6
+
+#define GUEST_INSN_MAX 15 /* bytes of the longest instruction */
+
+/* What a CPU needs to know besides its registers to execute an instruction. */
+struct GuestInsn {
+    uint8_t bytes[GUEST_INSN_MAX]; /* at rip; fewer where a page is not mapped */
+    uint8_t nbytes;
+    uint8_t bits; /* of its code: 16, 32 or 64 */
+    uint8_t cpl;
+    uint8_t pad[6];
+    uint64_t segment_base[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
+};
+
 /*
  * The page that kernel and monitor share (sys_guest_share). The kernel writes what belongs to a
  * stop; for GUEST_EV_IO that is io and the register rax. The monitor's answer is in skip and in
- * registers: rax for GUEST_EV_IO, else rax, rbx, rcx, rdx and rsi.
+ * registers: rax for GUEST_EV_IO; rax, rbx, rcx, rdx and rsi for GUEST_EV_VMCALL; for GUEST_EV_MMIO
+ * all of them but the flags of rflags that are not arithmetic ones or DF. (rip is where the instruction
+ * that is skipped is taken to be.)
  */
 struct GuestExit {
     struct GuestIo io; /* the instruction, decoded */
-    uint8_t skip;      /* answer: 1 = go on behind the instruction */
-    uint8_t pad[3];
+    uint8_t skip;      /* answer: bytes of the instruction, after which the guest goes on (for
+                        * GUEST_EV_IO and GUEST_EV_VMCALL, 1 stands for its length); 0: again */
+    uint8_t fault;     /* answer to GUEST_EV_MMIO: this exception instead, #UD, #SS, #GP, #PF or #AC;
+                        * 0: none */
+    uint8_t unclaimed; /* answer: 1 = no device has claimed the access */
+    uint8_t pad;
+    uint32_t fault_error;   /* its error code */
     uint32_t event;         /* enum GuestEvent */
-    uint32_t exit_reason;   /* VMX basic exit reason */
-    uint64_t qualification; /* SDM "Exit Qualification" */
-    uint64_t gpa;           /* GUEST_EV_MMIO: the address */
+    uint64_t fault_address; /* of a #PF */
+    uint32_t reason;        /* enum GuestExitReason */
     uint32_t code;          /* GUEST_EV_OFF: status; GUEST_EV_DEBUG: enum GuestDebugStop */
-    uint32_t pad2;
+    uint32_t access;        /* GUEST_EV_MMIO: GUEST_READ, GUEST_WRITE or GUEST_FETCH */
+    uint32_t hits;          /* DEBUG_HW: bit n: debug register n */
+    uint64_t gpa;           /* GUEST_EV_MMIO: the address */
     struct GuestRegs regs;
-    char why[128]; /* GUEST_EV_DEAD: words */
+    struct GuestInsn insn; /* GUEST_EV_MMIO */
+    char why[128];         /* GUEST_EV_DEAD: words */
 };
 
 /* Why a guest is stopped for a debugger. */
@@ -104,7 +134,7 @@ enum GuestDebugStop {
     DEBUG_ASKED,   /* GUEST_DEBUG_STOP, or this is where it starts */
     DEBUG_STEPPED, /* GUEST_DEBUG_STEP has been done */
     DEBUG_INT3,    /* at an INT3 instruction, whoever has put it there */
-    DEBUG_HW,      /* a debug register; bit n of qualification: register n */
+    DEBUG_HW,      /* a debug register; which, GuestExit.hits says */
 };
 
 /* What sys_guest_debug does. The operations of the first group let the guest go on. */
@@ -147,16 +177,16 @@ struct GuestDebugHw {
 };
 
 /* Counters of a guest: sys_guest_stats. */
-#define GUEST_NREASONS 70
 struct GuestStats {
     uint64_t exits;                   /* VM exits, the sum of reasons[] */
     uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
     uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
+    uint64_t unclaimed;               /* accesses to ports and memory that no device has */
     uint64_t pages;                   /* 4 KiB frames that the guest has as its memory */
     uint64_t large_pages;             /* pages of 2 MiB, whose 512 frames count above, too */
-    uint64_t ept_pages;               /* frames that hold EPT tables */
+    uint64_t table_pages;             /* frames that hold second-stage tables */
     uint64_t start_tsc;               /* host TSC at its first entry */
-    uint64_t reasons[GUEST_NREASONS]; /* exits by basic reason */
+    uint64_t reasons[GUEST_NREASONS]; /* exits by enum GuestExitReason */
     /* TSC ticks by the reason of the last exit: in the VMM, from the exit to the next entry or
      * until the guest has left its CPU, and from its return there to the entry; and stopped for the
      * monitor, from the stop to the answer. Not in them: the saving and restoring of registers in
@@ -170,7 +200,7 @@ struct GuestStats {
 /* What came after an exit, as a trace tells it: name for programs, words for people. */
 #define GUEST_ACTION_LIST(X)                    \
     X(RETRY, "goes on at the same instruction") \
-    X(NEXT, "goes on behind it")                \
+    X(NEXT, "goes on after it")                 \
     X(INJECT, "goes on with an event injected") \
     X(MONITOR, "stops for its monitor")         \
     X(SLEEP, "sleeps until something happens")  \
@@ -182,18 +212,38 @@ enum GuestAction {
 #undef ACTION_ENUM
 };
 
-/* One exit in a trace: sys_guest_trace. */
+/* What an access to a control or debug register is. */
+enum GuestRegAccess {
+    REG_WRITE, /* MOV to it */
+    REG_READ,  /* MOV from it */
+    REG_CLTS,
+    REG_LMSW,
+    REG_UNKNOWN, /* the CPU does not report it */
+};
+
+#define GUEST_NO_VECTOR 0xffff
+
+/* One exit in a trace: sys_guest_trace. What does not belong to its reason is 0. */
 struct GuestTraceEntry {
     uint64_t tsc;           /* host TSC at the exit */
     uint64_t rip;           /* of the guest, at the exit */
-    uint64_t qualification; /* SDM "Exit Qualification" */
-    uint64_t gpa;           /* EPT violation or misconfiguration: the address */
-    uint64_t detail;        /* MSR number, CPUID leaf, hypercall number, interruption information */
+    uint64_t info;          /* the CPU's own words: exit qualification, or EXITINFO1 */
+    uint64_t address;       /* EXIT_MEMORY, EXIT_MISCONFIG: gpa; page fault: linear address */
+    uint64_t detail;        /* MSR number, CPUID leaf, hypercall number, task's selector */
     uint64_t value;         /* what OUT or WRMSR writes, rbx of a hypercall, ecx of CPUID */
-    uint32_t reason;        /* basic exit reason */
+    uint32_t code;          /* the CPU's own number of the reason */
+    uint32_t reason;        /* enum GuestExitReason */
     uint32_t ticks;         /* in its handler */
-    uint32_t action;        /* enum GuestAction */
-    uint32_t injected;      /* ACTION_INJECT: the event, as VM-entry interruption information */
+    uint8_t action;         /* enum GuestAction */
+    uint8_t is_nmi;         /* EXIT_EXCEPTION: an NMI */
+    uint16_t injected;      /* ACTION_INJECT: the event's vector */
+    uint16_t vector;        /* EXIT_EXCEPTION, EXIT_INTERRUPT; GUEST_NO_VECTOR: not known */
+    uint8_t access, rights; /* EXIT_MEMORY: sets of GUEST_READ ...: wanted, and given by the entry */
+    struct GuestIo io;      /* EXIT_IO */
+    uint8_t string, rep;
+    uint8_t reg, gpr; /* EXIT_CR_ACCESS, EXIT_DR_ACCESS: number, and that of the general register */
+    uint8_t reg_access; /* enum GuestRegAccess */
+    uint8_t pad[3];
 };
 #define GUEST_TRACE_DEFAULT 256 /* exits that a trace keeps, unless another number is given */
 #define GUEST_TRACE_MAX     4096

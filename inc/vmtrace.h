@@ -8,13 +8,13 @@
 
 #define VMTRACE_LINE 200 /* bytes that are always enough for vmtrace_line */
 
-/* Name of a basic exit reason as programs like it ("CPUID"), and what happened in words. Never
+/* Name of an enum GuestExitReason as programs like it ("CPUID"), and what happened in words. Never
  * NULL. */
 const char *vmexit_name(uint32_t reason);
 const char *vmexit_words(uint32_t reason);
 /* Name and words of an enum GuestAction. */
 const char *vmaction_name(uint32_t action);
-/* What an exit was about: the decoded qualification and registers, "" if the reason says all. */
+/* What an exit was about, "" if the reason says all. */
 void vmtrace_detail(char *buf, size_t size, const struct GuestTraceEntry *e);
 /* What came next, in words, with an injected event's vector. */
 void vmtrace_action(char *buf, size_t size, const struct GuestTraceEntry *e);

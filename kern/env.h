@@ -10,7 +10,7 @@
 #include <inc/once.h>
 #include <kern/spinlock.h>
 
-struct Guest; /* a guest's virtual machine: vmm/ */
+struct Vcpu; /* a guest's virtual machine: vmm/ */
 
 /* A doubly linked list of envs; an env is on at most one (Env.env_on). */
 struct EnvList {
@@ -51,7 +51,7 @@ struct Env {
             physaddr_t env_cr3;
             uint64_t *env_table;     /* the page table that was used last, */
             uintptr_t env_table_va;  /* and the start of what it maps; ENV_NO_TABLE: none */
-            struct Guest *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
+            struct Vcpu *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
             struct EnvList *env_on;  /* list it is on: run queue, free list or a wait list */
             struct Env *env_next, *env_prev; /* neighbours there */
             struct Env *env_child;           /* first child that is no zombie, */
@@ -112,7 +112,7 @@ ALWAYS_INLINE struct spinlock *env_own_lock(struct spinlock *locks, const struct
 }
 
 /* The lock of e's address space: env_pml4 and its tables. Taken after env locks; that of a guest,
- * which has none, protects its struct Guest, and is taken before. */
+ * which has none, protects its struct Vcpu, and is taken before. */
 static inline struct spinlock *env_mem(const struct Env *e)
 {
     return env_own_lock(env_mem_locks, e);

@@ -8,7 +8,7 @@
 #include <inc/types.h>
 
 struct Env;
-struct Guest;
+struct Vcpu;
 struct PageInfo;
 struct Trapframe;
 
@@ -30,7 +30,7 @@ struct GuestHooks {
      * not be mapped (the sender gets the error). */
     int (*ipc_deliver)(struct Env *e, uint64_t value, struct PageInfo *pp, uint64_t perm);
     /* Are the debug registers the guest's, or its debugger's, while it has a CPU? */
-    bool (*uses_drs)(const struct Guest *g);
+    bool (*uses_drs)(const struct Vcpu *v);
     /* For the kernel monitor and crash reports, on the console and without locks: counters of all
      * guests by reason, and the last n exits of those that are traced. */
     void (*print_exits)(size_t n);

@@ -225,6 +225,11 @@ int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
 }
 
+int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access)
+{
+    return call3(SYS_guest_walk, guest, va, access);
+}
+
 int sys_guest_stats(envid_t guest, struct GuestStats *stats)
 {
     return call2(SYS_guest_stats, guest, (uintptr_t)stats);

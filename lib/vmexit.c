@@ -1,17 +1,17 @@
 /*
- * What VM exits say, in words: exit qualifications (SDM "Exit Qualification"), and the actions that
- * follow. Used by vmtrace, by `vmm` when a guest has ended, and by the kernel monitor.
+ * What VM exits say, in words, and the actions that follow. The back ends have decoded them, so
+ * that the words are the same for Intel and AMD. Used by vmtrace, by `vmm` when a guest has ended,
+ * and by the kernel monitor.
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
-#include <inc/vmexits.h>
 #include <inc/vmtrace.h>
 
 static const struct {
     const char *name, *words;
 } reasons[GUEST_NREASONS] = {
-#define REASON_ENTRY(nr, symbol, text) [nr] = { #symbol, text },
-    VMX_EXIT_LIST(REASON_ENTRY)
+#define REASON_ENTRY(symbol, text) { #symbol, text },
+    GUEST_EXIT_LIST(REASON_ENTRY)
 #undef REASON_ENTRY
 };
 
@@ -35,12 +35,12 @@ static const char *const gprs[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "r
 
 const char *vmexit_name(uint32_t reason)
 {
-    return reason < GUEST_NREASONS && reasons[reason].name ? reasons[reason].name : "NONE";
+    return reason < GUEST_NREASONS ? reasons[reason].name : "NONE";
 }
 
 const char *vmexit_words(uint32_t reason)
 {
-    return reason < GUEST_NREASONS && reasons[reason].words ? reasons[reason].words : "none";
+    return reason < GUEST_NREASONS ? reasons[reason].words : "none";
 }
 
 const char *vmaction_name(uint32_t action)
@@ -48,60 +48,64 @@ const char *vmaction_name(uint32_t action)
     return action < ARRAY_SIZE(actions) ? actions[action].name : "?";
 }
 
+static const char *gpr_name(const struct GuestTraceEntry *e)
+{
+    return gprs[e->gpr % ARRAY_SIZE(gprs)];
+}
+
 static void describe_io(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
-    uint64_t q = e->qualification;
-    bool in = q & QUAL_IO_IN;
-    size_t n = snprintf(buf, size, "%s%s port 0x%lx, %lu byte%s", q & QUAL_IO_REP ? "rep " : "",
-                        q & QUAL_IO_STRING ? (in ? "ins" : "outs") : (in ? "in" : "out"),
-                        QUAL_IO_PORT(q), QUAL_IO_SIZE(q), QUAL_IO_SIZE(q) == 1 ? "" : "s");
-    if (!in && !(q & QUAL_IO_STRING) && n < size)
+    const struct GuestIo *io = &e->io;
+    const char *name = e->string ? (io->in ? "ins" : "outs") : (io->in ? "in" : "out");
+    size_t n = snprintf(buf, size, "%s%s port 0x%x, %u byte%s", e->rep ? "rep " : "", name,
+                        io->port, io->size, io->size == 1 ? "" : "s");
+    if (!io->in && !e->string && n < size)
         snprintf(buf + n, size - n, ": 0x%lx",
-                 e->value & (QUAL_IO_SIZE(q) == 4 ? ~0ul : (1ul << 8 * QUAL_IO_SIZE(q)) - 1));
+                 e->value & (io->size < 4 ? (1ul << 8 * io->size) - 1 : UINT32_MAX));
 }
 
 static void describe_cr(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
-    uint64_t q = e->qualification;
-    unsigned cr = QUAL_CR(q);
-    const char *gpr = gprs[QUAL_CR_GPR(q)];
-    switch (QUAL_CR_TYPE(q)) {
-    case CR_MOV_TO:
-        snprintf(buf, size, "mov to cr%u from %s", cr, gpr);
+    switch (e->reg_access) {
+    case REG_WRITE:
+        snprintf(buf, size, "mov to cr%u from %s", e->reg, gpr_name(e));
         break;
-    case CR_MOV_FROM:
-        snprintf(buf, size, "mov from cr%u to %s", cr, gpr);
+    case REG_READ:
+        snprintf(buf, size, "mov from cr%u to %s", e->reg, gpr_name(e));
         break;
-    case CR_CLTS:
+    case REG_CLTS:
         snprintf(buf, size, "clts");
         break;
+    case REG_LMSW:
+        snprintf(buf, size, "lmsw 0x%lx", e->value & UINT16_MAX);
+        break;
     default:
-        snprintf(buf, size, "lmsw 0x%lx", q >> 16 & 0xffff);
+        snprintf(buf, size, "cr%u", e->reg);
         break;
     }
 }
 
-/* SDM "Exit Qualification for MOV DR" */
 static void describe_dr(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
-    uint64_t q = e->qualification;
-    const char *gpr = gprs[q >> 8 & 0xf];
-    if (q & 1 << 4)
-        snprintf(buf, size, "mov from dr%lu to %s", q & 7, gpr);
+    if (e->reg_access == REG_READ)
+        snprintf(buf, size, "mov from dr%u to %s", e->reg, gpr_name(e));
+    else if (e->reg_access == REG_WRITE)
+        snprintf(buf, size, "mov to dr%u from %s", e->reg, gpr_name(e));
     else
-        snprintf(buf, size, "mov to dr%lu from %s", q & 7, gpr);
+        snprintf(buf, size, "dr%u", e->reg);
 }
 
-static void describe_ept(char *buf, size_t size, const struct GuestTraceEntry *e)
+static void describe_memory(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
-    uint64_t q = e->qualification, rights = QUAL_EPT_MAPPED(q);
-    const char *what = q & QUAL_EPT_WRITE ? "write" : q & QUAL_EPT_FETCH ? "fetch" : "read";
-    if (rights == 0)
-        snprintf(buf, size, "%s at gpa 0x%lx, not mapped", what, e->gpa);
+    const char *what = e->access & GUEST_WRITE   ? "write"
+                       : e->access & GUEST_FETCH ? "fetch"
+                                                 : "read";
+    if (e->rights == 0)
+        snprintf(buf, size, "%s at gpa 0x%lx, not mapped", what, e->address);
     else
-        snprintf(buf, size, "%s at gpa 0x%lx, mapped %c%c%c", what, e->gpa,
-                 rights & QUAL_EPT_READ ? 'r' : '-', rights & QUAL_EPT_WRITE ? 'w' : '-',
-                 rights & QUAL_EPT_FETCH ? 'x' : '-');
+        snprintf(buf, size, "%s at gpa 0x%lx, mapped %c%c%c", what, e->address,
+                 e->rights & GUEST_READ ? 'r' : '-', e->rights & GUEST_WRITE ? 'w' : '-',
+                 e->rights & GUEST_FETCH ? 'x' : '-');
 }
 
 static void describe_exception(char *buf, size_t size, const struct GuestTraceEntry *e)
@@ -111,15 +115,14 @@ static void describe_exception(char *buf, size_t size, const struct GuestTraceEn
         [7] = "#NM",  [8] = "#DF",  [10] = "#TS", [11] = "#NP", [12] = "#SS", [13] = "#GP",
         [14] = "#PF", [16] = "#MF", [17] = "#AC", [18] = "#MC", [19] = "#XM",
     };
-    uint32_t vector = INFO_VECTOR(e->detail);
-    if (INFO_TYPE(e->detail) == INFO_TYPE_NMI)
+    if (e->is_nmi)
         snprintf(buf, size, "NMI");
-    else if (vector == 14)
-        snprintf(buf, size, "#PF at 0x%lx", e->qualification);
-    else if (vector < ARRAY_SIZE(names) && names[vector])
-        snprintf(buf, size, "%s", names[vector]);
+    else if (e->vector == 14)
+        snprintf(buf, size, "#PF at 0x%lx", e->address);
+    else if (e->vector < ARRAY_SIZE(names) && names[e->vector])
+        snprintf(buf, size, "%s", names[e->vector]);
     else
-        snprintf(buf, size, "vector %u", vector);
+        snprintf(buf, size, "vector %u", e->vector);
 }
 
 static void describe_call(char *buf, size_t size, const struct GuestTraceEntry *e)
@@ -134,35 +137,39 @@ void vmtrace_detail(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
     buf[0] = '\0';
     switch (e->reason) {
-    case EXIT_REASON_EXCEPTION:
+    case EXIT_EXCEPTION:
         return describe_exception(buf, size, e);
-    case EXIT_REASON_EXTINT:
-        snprintf(buf, size, "vector %u", (uint32_t)INFO_VECTOR(e->detail));
+    case EXIT_INTERRUPT:
+        if (e->vector != GUEST_NO_VECTOR)
+            snprintf(buf, size, "vector %u", e->vector);
         return;
-    case EXIT_REASON_TASK_SWITCH:
-        snprintf(buf, size, "to selector 0x%lx", e->qualification & 0xffff);
+    case EXIT_TASK_SWITCH:
+        snprintf(buf, size, "to selector 0x%lx", e->detail);
         return;
-    case EXIT_REASON_CPUID:
+    case EXIT_CPUID:
         snprintf(buf, size, "leaf 0x%lx, subleaf 0x%lx", e->detail, e->value);
         return;
-    case EXIT_REASON_VMCALL:
+    case EXIT_VMCALL:
         return describe_call(buf, size, e);
-    case EXIT_REASON_CR_ACCESS:
+    case EXIT_CR_ACCESS:
         return describe_cr(buf, size, e);
-    case EXIT_REASON_MOV_DR:
+    case EXIT_DR_ACCESS:
         return describe_dr(buf, size, e);
-    case EXIT_REASON_IO:
+    case EXIT_IO:
         return describe_io(buf, size, e);
-    case EXIT_REASON_RDMSR:
+    case EXIT_RDMSR:
         snprintf(buf, size, "MSR 0x%lx", e->detail);
         return;
-    case EXIT_REASON_WRMSR:
+    case EXIT_WRMSR:
         snprintf(buf, size, "MSR 0x%lx: 0x%lx", e->detail, e->value);
         return;
-    case EXIT_REASON_EPT_VIOLATION:
-        return describe_ept(buf, size, e);
-    case EXIT_REASON_EPT_MISCONFIG:
-        snprintf(buf, size, "gpa 0x%lx", e->gpa);
+    case EXIT_MEMORY:
+        return describe_memory(buf, size, e);
+    case EXIT_MISCONFIG:
+        snprintf(buf, size, "gpa 0x%lx", e->address);
+        return;
+    case EXIT_OTHER:
+        snprintf(buf, size, "number 0x%x of this CPU", e->code);
         return;
     }
 }
@@ -171,7 +178,7 @@ void vmtrace_action(char *buf, size_t size, const struct GuestTraceEntry *e)
 {
     const char *words = e->action < ARRAY_SIZE(actions) ? actions[e->action].words : "?";
     if (e->action == ACTION_INJECT)
-        snprintf(buf, size, "%s (vector %u)", words, (uint32_t)INFO_VECTOR(e->injected));
+        snprintf(buf, size, "%s (vector %u)", words, e->injected);
     else
         snprintf(buf, size, "%s", words);
 }
@@ -179,8 +186,8 @@ void vmtrace_action(char *buf, size_t size, const struct GuestTraceEntry *e)
 void vmtrace_line(char *buf, size_t size, uint64_t n, const struct GuestTraceEntry *e)
 {
     char detail[80], action[64];
-    vmtrace_detail(detail, sizeof detail, e);
-    vmtrace_action(action, sizeof action, e);
+    vmtrace_detail(detail, sizeof(detail), e);
+    vmtrace_action(action, sizeof(action), e);
     snprintf(buf, size, "%6lu %14lu %016lx %s%s%s; %s, %u ticks", n, e->tsc, e->rip,
              vmexit_words(e->reason), detail[0] ? ": " : "", detail, action, e->ticks);
 }

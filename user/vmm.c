@@ -3,161 +3,108 @@
  * loads the kernel into it as a Multiboot boot loader would, and then is the guest's console and
  * devices until it ends. `vmm` alone starts gOS. In the foreground this is done by a child, so that
  * the guest can go on when the user takes the console back.
+ *
+ * File contents come into guest memory a page at a time: a page is read into a fresh page at
+ * SCRATCH, given to the guest, and taken out of the monitor's own address space, so that it has one
+ * owner.
  */
-#include <user/vmm/monitor.h>
+#include <inc/multiboot.h>
+#include <user/vmm.h>
+#include <user/vmm/attach.h>
+#include <user/vmm/console.h>
+#include <user/vmm/control.h>
+#include <user/vmm/gdb/session.h>
+#include <user/vmm/mbi.h>
+#include <user/vmm/options.h>
+#include <user/vmm/run.h>
+#include <user/vmm/stats.h>
 
-/* Exit statuses of failures here; a guest that powers off chooses its own. */
-#define STATUS_FAILED 1
-#define STATUS_USAGE  2
+#define STATUS_FAILED 1 /* exit status of failures here; a guest that powers off chooses its own \
+                         */
 
-#define DEFAULT_NAME "gos"
+#define SCRATCH ((void *)UTEMP)
 
-struct Options {
-    const char *name;
-    const char *kernel, *disk; /* NULL: not given */
-    char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
-    uint64_t limit;            /* bytes that the disk may take of the host's; 0: all of its own */
-    int flags;                 /* for sys_env_mkguest */
-    bool stats;
-    size_t trace; /* exits to keep; 0: none */
-};
+/* ---- The guest and its memory ---- */
 
-static int usage(void)
+envid_t make_guest(const struct Boot *b, int flags)
 {
-    fprintf(
-        2,
-        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-D SIZE] [-a \"ARGS\"] [-i \"MODULE "
-        "ARGS\"]... "
-        "[-p] [-s] [-t] [-T N] [-g] [&]\n"
-        "       vmm attach|pause|resume|kill NAME\n"
-        "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
-        "/vmm/NAME.img\n"
-        "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
-        "  -k FILE    Multiboot kernel, default %s\n"
-        "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
-        "  -D SIZE    what the disk may take of the host's, at least %luM, default: its own size; "
-        "a quarter of the host's is never a guest's\n"
-        "  -a ARGS    command line for the kernel\n"
-        "  -i MODULE  load a file for the kernel (up to %u times)\n"
-        "  -p         intercept, verify and inject the guest's page faults\n"
-        "  -s         print statistics when the guest has ended\n"
-        "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
-        "ended\n"
-        "  -T N       the same with N exits, at most %u\n"
-        "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
-        "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
-        "guest's own, 1 on failure, 2 on wrong usage.\n",
-        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
-        GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
-    return STATUS_USAGE;
+    /* LAB 1 begin: make_guest */
+    char why[256] = "";
+    envid_t guest = sys_env_mkguest(b->memsize, b->kernel.entry, flags, why, sizeof(why));
+    if (guest < 0)
+        complain("cannot make a guest: %e%s%s", guest, why[0] ? ": " : "", why);
+    return guest;
+    /* LAB 1 end */
 }
 
-static int set_memsize(struct Boot *b, const char *arg)
+/* readn that takes the end of the file for an error: sizes were checked, but files can shrink. */
+static int read_all(int fd, void *buf, size_t n)
 {
-    uint64_t size;
-    if (parse_size(arg, &size) < 0 || size < GUEST_MEM_MIN || size > GUEST_MEM_MAX) {
-        complain("-m %s: guest memory is a number with K, M or G, from %luM to %luG", arg,
-                 GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB);
-        return STATUS_USAGE;
+    ssize_t r = readn(fd, buf, n);
+    if (r < 0)
+        return r;
+    return (size_t)r == n ? 0 : -E_EOF;
+}
+
+/* LAB 3 cut */
+/* A new page with n bytes of the file, then zeroes, becomes the guest's page at gpa (page aligned).
+ */
+static int give_page(envid_t guest, gpa_t gpa, int fd, size_t n)
+{
+    int r = sys_page_alloc(0, SCRATCH, PTE_P | PTE_U | PTE_W);
+    if (r < 0)
+        return r;
+    r = read_all(fd, SCRATCH, n);
+    if (r == 0)
+        r = sys_ept_map(0, SCRATCH, guest, gpa, PTE_P | PTE_U | PTE_W);
+    sys_page_unmap(0, SCRATCH);
+    return r;
+}
+/* LAB 3 end */
+
+/* n bytes of the file into a part of a page that may hold something already. */
+static int copy_part(envid_t guest, gpa_t gpa, int fd, size_t n)
+{
+    int r = sys_page_alloc(0, SCRATCH, PTE_P | PTE_U | PTE_W);
+    if (r < 0)
+        return r;
+    r = read_all(fd, SCRATCH, n);
+    if (r == 0)
+        r = sys_guest_mem(guest, gpa, SCRATCH, n, true);
+    sys_page_unmap(0, SCRATCH);
+    return r;
+}
+
+int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, off_t fileoffset)
+{
+    /* LAB 3 begin: map_in_guest */
+    if (filesz > memsz)
+        return -E_INVAL;
+    int r = seek(fd, fileoffset);
+    size_t n;
+    for (size_t done = 0; r >= 0 && done < filesz; done += n) {
+        gpa_t at = gpa + done;
+        n = MIN(filesz - done, PGSIZE - PGOFF(at));
+        r = PGOFF(at) == 0 ? give_page(guest, at, fd, n) : copy_part(guest, at, fd, n);
     }
-    b->memsize = ROUNDDOWN(size, PGSIZE);
+    return r < 0 ? r : 0;
+    /* LAB 3 end */
+}
+
+int copy_guest_kern_gpa(envid_t guest, const struct Image *im)
+{
+    /* LAB 3 begin: copy_guest_kern_gpa */
+    for (unsigned i = 0; i < im->nsegs; i++) {
+        const struct Segment *s = &im->segs[i];
+        int r = map_in_guest(guest, s->gpa, s->memsz, im->fd, s->filesz, s->offset);
+        if (r < 0)
+            return r;
+    }
     return 0;
+    /* LAB 3 end */
 }
 
-static int set_limit(struct Options *o, const char *arg)
-{
-    if (parse_size(arg, &o->limit) < 0 || o->limit < GUEST_DISK_MIN) {
-        complain("-D %s: what a disk may take is a number with K, M or G, at least %luM", arg,
-                 GUEST_DISK_MIN / MIB);
-        return STATUS_USAGE;
-    }
-    return 0;
-}
-
-static int add_module(struct Boot *b, const char *arg)
-{
-    if (b->nmods == MAX_MODULES) {
-        complain("-i: more than %u modules", MAX_MODULES);
-        return STATUS_USAGE;
-    }
-    b->mods[b->nmods++] = (struct Module){ .string = arg, .fd = -1 };
-    return 0;
-}
-
-/* The base image's own name cannot be the name of what is written over it. */
-static int set_name(struct Options *o, const char *name)
-{
-    snprintf(o->image, sizeof(o->image), "/vmm/%s.img", name);
-    if (!name_ok(name) || strcmp(o->image, GUEST_DISK) == 0) {
-        complain("-n %s: not a name for a guest", name);
-        return STATUS_USAGE;
-    }
-    o->name = name;
-    return 0;
-}
-
-static int set_trace(struct Options *o, const char *arg)
-{
-    char *end;
-    long n = strtol(arg, &end, 10);
-    if (*end != '\0' || n < 1 || n > GUEST_TRACE_MAX) {
-        complain("-T %s: a trace keeps 1 to %u exits", arg, GUEST_TRACE_MAX);
-        return STATUS_USAGE;
-    }
-    o->trace = n;
-    return 0;
-}
-
-static int set_option(int c, struct Options *o, struct Boot *b)
-{
-    switch (c) {
-    case 'n':
-        return set_name(o, optarg);
-    case 'm':
-        return set_memsize(b, optarg);
-    case 'k':
-        o->kernel = optarg;
-        return 0;
-    case 'd':
-        o->disk = optarg;
-        return 0;
-    case 'D':
-        return set_limit(o, optarg);
-    case 'a':
-        b->cmdline = optarg;
-        return 0;
-    case 'i':
-        return add_module(b, optarg);
-    case 'p':
-        o->flags |= GUEST_INTERCEPT_PF;
-        return 0;
-    case 's':
-        o->stats = true;
-        return 0;
-    case 't':
-        o->trace = GUEST_TRACE_DEFAULT;
-        return 0;
-    case 'T':
-        return set_trace(o, optarg);
-    case 'g':
-        o->flags |= GUEST_DEBUG;
-        return 0;
-    default:
-        return usage();
-    }
-}
-
-/* Returns 0 or STATUS_USAGE. */
-static int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
-{
-    int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:pstT:g")) != -1) {
-        int status = set_option(c, o, b);
-        if (status != 0)
-            return status;
-    }
-    return optind == argc ? 0 : usage();
-}
+/* ---- The way to a running guest ---- */
 
 /* The image that has to be there: the one that was asked for, or the usual one for the usual
  * kernel. */
@@ -300,7 +247,7 @@ static void discard(envid_t guest)
     sys_env_wait(guest, NULL, false);
 }
 
-static int start_and_run(envid_t guest, const struct Options *o)
+static int start_and_run(envid_t guest, const struct Options *o, const struct Boot *b)
 {
     struct GuestStats stats;
 
@@ -310,19 +257,21 @@ static int start_and_run(envid_t guest, const struct Options *o)
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_guest(guest, o->name);
+    int status = run_to_end(guest, o->name, b->memsize);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
-        stats_print(&stats, ports_unknown());
+        stats_print(&stats);
     return status;
 }
 
-/* gOS says so itself: there VT-x is out of reach, and no guest kernel is on the disk. */
+/* gOS says so itself: guests find no virtualization on their CPU, and no guest kernel on their
+ * disk. */
 static bool in_guest(void)
 {
     struct SysInfo info;
     if (sys_sysinfo(&info) < 0 || !info.is_guest)
         return false;
-    complain("this is a guest itself, and guests have no VT-x to run others");
+    complain("this is a guest itself, and a guest cannot run others; detach (Ctrl-]) and run vmm "
+             "in hOS");
     return true;
 }
 
@@ -348,7 +297,7 @@ static int run(const struct Options *o, struct Boot *b)
         attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);
-        status = start_and_run(guest, o);
+        status = start_and_run(guest, o, b);
     }
     discard(guest);
 out:
@@ -370,7 +319,7 @@ static int start(const struct Options *o, struct Boot *b)
         return STATUS_FAILED;
     }
     if (monitor > 0)
-        return attend(monitor, o->name);
+        return await_monitor(monitor, o->name);
     attach_start(self);
     return run(o, b);
 }
@@ -383,10 +332,6 @@ int umain(int argc, char **argv)
     int done = control(argc, argv);
     if (done >= 0)
         return done;
-    set_name(&o, DEFAULT_NAME);
-    boot.memsize = GUEST_MEM_DEFAULT;
-    boot.cmdline = "";
-    boot.kernel.fd = -1;
     int status = parse_options(argc, argv, &o, &boot);
     if (status != 0)
         return status;

@@ -17,14 +17,13 @@ static void print_json(uint64_t n, const struct GuestTraceEntry *e, bool first)
 {
     char detail[80], action[64];
 
-    vmtrace_detail(detail, sizeof detail, e);
-    vmtrace_action(action, sizeof action, e);
-    printf("%s\n{\"n\":%lu,\"tsc\":%lu,\"rip\":\"0x%lx\",\"reason\":%u,\"name\":\"%s\",\"words\":"
-           "\"%s\","
-           "\"qualification\":\"0x%lx\",\"detail\":\"%s\",\"action\":\"%s\",\"next\":\"%s\","
-           "\"ticks\":%u}",
+    vmtrace_detail(detail, sizeof(detail), e);
+    vmtrace_action(action, sizeof(action), e);
+    printf("%s\n{\"n\":%lu,\"tsc\":%lu,\"rip\":\"0x%lx\",\"reason\":%u,\"name\":\"%s\","
+           "\"words\":\"%s\",\"code\":\"0x%x\",\"info\":\"0x%lx\",\"detail\":\"%s\","
+           "\"action\":\"%s\",\"next\":\"%s\",\"ticks\":%u}",
            first ? "" : ",", n, e->tsc, e->rip, e->reason, vmexit_name(e->reason),
-           vmexit_words(e->reason), e->qualification, detail, vmaction_name(e->action), action,
+           vmexit_words(e->reason), e->code, e->info, detail, vmaction_name(e->action), action,
            e->ticks);
 }
 
@@ -32,7 +31,7 @@ static void print_text(uint64_t n, const struct GuestTraceEntry *e)
 {
     char line[VMTRACE_LINE];
 
-    vmtrace_line(line, sizeof line, n, e);
+    vmtrace_line(line, sizeof(line), n, e);
     printf("%s\n", line);
 }
 

@@ -1,216 +1,220 @@
 /*
- * Extended page tables: guest physical to host physical, four levels, pages of 4 KiB and (where the
- * CPU has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks
- * for, since the host has the same frames mapped write-back (SDM "The Extended Page Table Mechanism
- * (EPT)"). An entry holds a reference on each frame it maps. When an entry shrinks, the guest's
- * next entry is preceded by INVEPT, and so is its first entry on another CPU; a guest has one vCPU,
- * so only one CPU uses its tables at a time.
+ * The second stage: guest physical to host physical, four levels, pages of 4 KiB and (where the CPU
+ * has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks for,
+ * since the host has the same frames mapped write-back. Intel calls the tables EPT (SDM "The Extended
+ * Page Table Mechanism (EPT)"), AMD nested page tables (APM 2 "Nested Paging"); they differ in the
+ * bits of an entry, which the back end has set out in stage2. An entry holds a reference on each
+ * frame it maps. When an entry shrinks, each vCPU flushes before its next entry, and so it does
+ * before its first entry on another CPU.
  *
  *      gpa  47      39 38      30 29      21 20      12 11       0
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |
  */
-#include <vmm/internal.h>
+#include <kern/sched.h>
 #include <kern/ipi.h>
+#include <inc/error.h>
+#include <kern/cpu.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
+#include <vmm/ept.h>
+#include <vmm/vcpu.h>
 
 #define EPT_TOP_LEVEL 3
 /* LAB C cut */
 #define LARGE_LEVEL 1
 /* LAB C end */
 
-/* An EPT table is a frame with one reference, held by the entry above it. */
-static uint64_t *new_table(struct Guest *g)
+/* A table is a frame with one reference, held by the entry above it. */
+static uint64_t *new_table(struct Vm *vm)
 {
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    if (!pp)
         return NULL;
     page_incref(pp);
-    g->stats.ept_pages++;
+    vm->stats.table_pages++;
     return page2kva(pp);
 }
 
-int ept_init(struct Guest *g)
+int ept_init(struct Vm *vm)
 {
-    g->ept = new_table(g);
-    if (g->ept == NULL)
-        return -E_NO_MEM;
-    g->ept_leaf.region = NO_REGION;
-    g->eptp = PADDR(g->ept) | EPTP_MT_WB | EPTP_WALK4;
-    return 0;
+    vm->tables = new_table(vm);
+    return vm->tables ? 0 : -E_NO_MEM;
 }
 
-uint64_t ept_rights(uint64_t perm)
+uint32_t ept_rights(uint64_t perm)
 {
-    return EPTE_R | (perm & PTE_W ? EPTE_W : 0) | (perm & PTE_NX ? 0 : EPTE_X);
+    return GUEST_READ | (perm & PTE_W ? GUEST_WRITE : 0) | (perm & PTE_NX ? 0 : GUEST_FETCH);
 }
 
-/* Remember that this table of level 0, or with `large` this entry of level 1, maps gpa. */
-static void remember(struct Guest *g, gpa_t gpa, uint64_t *entries, bool large)
+uint32_t ept_entry_rights(uint64_t entry)
 {
-    g->ept_leaf = (struct EptLeaf){
-        .region = LEAF_REGION(gpa),
-        .entries = entries,
-        .index = large ? 0 : NPTENTRIES - 1,
-        .offset = (large ? PGSIZE_2M : PGSIZE) - 1,
-    };
-}
-
-int ept_lookup_gpa(struct Guest *g, gpa_t gpa, bool create, uint64_t **entry)
-{
-    if (LEAF_REGION(gpa) == g->ept_leaf.region) {
-        *entry = &g->ept_leaf.entries[gpa >> PGSHIFT & g->ept_leaf.index];
+    if (!entry)
         return 0;
-    }
-    uint64_t *table = g->ept;
+    bool fetch = (entry ^ stage2.fetch_flip) & stage2.fetch;
+    return GUEST_READ | (entry & stage2.write ? GUEST_WRITE : 0) | (fetch ? GUEST_FETCH : 0);
+}
+
+int ept_lookup_gpa(struct Vm *vm, gpa_t gpa, bool create, uint64_t **entry)
+{
     /* LAB 2 begin: ept_lookup_gpa */
+    uint64_t *table = vm->tables;
     if (gpa >> EPT_GPA_BITS != 0)
         return -E_INVAL;
     for (int level = EPT_TOP_LEVEL; level > 0; level--) {
         uint64_t *e = &table[PTX(gpa, level)];
         if (*e & EPTE_LARGE) {
-            remember(g, gpa, e, true);
             *entry = e;
             return 0;
         }
         if (*e == 0) {
             if (!create)
                 return -E_NOT_FOUND;
-            uint64_t *next = new_table(g);
-            if (next == NULL)
+            uint64_t *next = new_table(vm);
+            if (!next)
                 return -E_NO_MEM;
-            *e = PADDR(next) | EPTE_RWX;
+            *e = PADDR(next) | stage2.table;
         }
         table = KADDR(PTE_ADDR(*e));
     }
-    /* LAB 2 end */
-    remember(g, gpa, table, false);
     *entry = &table[PTX(gpa, 0)];
     return 0;
+    /* LAB 2 end */
 }
 
-/* Translations of g have shrunk: no CPU may use the old ones when this returns. One that runs g is
- * made to leave it, and one that enters it later flushes first. */
-static void flush(struct Guest *g)
+/* Translations have shrunk: no CPU may use the old ones when this returns. One that runs the guest
+ * is made to leave it, and one that enters it later flushes first. */
+static void flush(struct Vm *vm)
 {
-    guest_attn(g, ATTN_EPT_FLUSH);
-    if (g->env != NULL && g->env != curenv && env_has_cpu(g->env))
-        cpu_flush_remote(&cpus[READ_ONCE(g->env->env_cpunum)]);
+    for (uint32_t i = 0; i < ARRAY_SIZE(vm->vcpus) && vm->vcpus[i]; i++) {
+        struct Vcpu *v = vm->vcpus[i];
+        vcpu_attn(v, ATTN_STAGE2_FLUSH);
+        if (v->env && v->env != curenv && env_has_cpu(v->env))
+            cpu_flush_remote(&cpus[READ_ONCE(v->env->env_cpunum)]);
+    }
 }
 
 /* LAB C cut */
 /* The entry of level 1 for gpa, and the tables down to it. NULL: no memory. mem_lock is held. */
-static uint64_t *large_entry(struct Guest *g, gpa_t gpa)
+static uint64_t *large_entry(struct Vm *vm, gpa_t gpa)
 {
-    uint64_t *table = g->ept;
+    uint64_t *table = vm->tables;
     for (int level = EPT_TOP_LEVEL; level > LARGE_LEVEL; level--) {
         uint64_t *e = &table[PTX(gpa, level)];
-        uint64_t *next = *e != 0 ? KADDR(PTE_ADDR(*e)) : new_table(g);
-        if (next == NULL)
+        uint64_t *next = *e != 0 ? KADDR(PTE_ADDR(*e)) : new_table(vm);
+        if (!next)
             return NULL;
         if (*e == 0)
-            *e = PADDR(next) | EPTE_RWX;
+            *e = PADDR(next) | stage2.table;
         table = next;
     }
     return &table[PTX(gpa, LARGE_LEVEL)];
 }
 /* LAB C end */
 
-int ept_map_large(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights)
+int ept_map_large(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights)
 {
     /* LAB C begin: ept_map_large */
-    if ((gpa | PADDR(hva)) % PGSIZE_2M != 0 || gpa >> EPT_GPA_BITS != 0 || !(rights & EPTE_R))
+    if ((gpa | PADDR(hva)) % PGSIZE_2M != 0 || gpa >> EPT_GPA_BITS != 0 || !(rights & GUEST_READ))
         return -E_INVAL;
-    if (!(vmx_caps.ept_vpid & EPT_CAP_2M))
+    if (!stage2.has_large)
         return -E_NOT_SUPP;
     int r = 0;
-    spin_lock(&g->mem_lock);
-    uint64_t *e = large_entry(g, gpa);
-    if (e == NULL) {
+    spin_lock(&vm->mem_lock);
+    uint64_t *e = large_entry(vm, gpa);
+    if (!e) {
         r = -E_NO_MEM;
     } else if (*e != 0) {
         r = -E_BUSY;
     } else {
-        *e = PADDR(hva) | rights | EPTE_MT_WB | EPTE_IPAT | EPTE_LARGE;
-        g->stats.pages += RUN_FRAMES;
-        g->stats.large_pages++;
+        *e = PADDR(hva) | stage2.rights[rights] | EPTE_LARGE;
+        vm->stats.pages += RUN_FRAMES;
+        vm->stats.large_pages++;
     }
-    spin_unlock(&g->mem_lock);
+    spin_unlock(&vm->mem_lock);
     return r;
     /* LAB C end */
 }
 
+/* The caches of the last leaf may have the entry of a page that was large. */
+static void forget_leaves(struct Vm *vm)
+{
+    for (uint32_t i = 0; i < ARRAY_SIZE(vm->vcpus) && vm->vcpus[i]; i++)
+        vm->vcpus[i]->leaf.region = NO_REGION;
+}
+
 /* Replace the large page around gpa, whose entry is *entry, by pages of 4 KiB that map the same,
  * and find the entry of gpa. -E_NO_MEM. mem_lock is held. */
-static int split_large(struct Guest *g, gpa_t gpa, uint64_t **entry)
+static int split_large(struct Vm *vm, gpa_t gpa, uint64_t **entry)
 {
-    uint64_t *table = new_table(g);
-    if (table == NULL)
+    uint64_t *table = new_table(vm);
+    if (!table)
         return -E_NO_MEM;
     for (size_t i = 0; i < NPTENTRIES; i++)
         table[i] = (**entry & ~EPTE_LARGE) + i * PGSIZE;
-    **entry = PADDR(table) | EPTE_RWX;
-    g->stats.large_pages--;
-    remember(g, gpa, table, false);
+    **entry = PADDR(table) | stage2.table;
+    vm->stats.large_pages--;
     *entry = &table[PTX(gpa, 0)];
-    flush(g);
+    forget_leaves(vm);
+    flush(vm);
     return 0;
 }
 
+void ept_fill(struct Vm *vm, uint64_t *entry, struct PageInfo *pp, uint32_t rights)
+{
+    page_incref(pp);
+    *entry = page2pa(pp) | stage2.rights[rights];
+    vm->stats.pages++;
+}
+
 /* Put a frame into an entry; mem_lock is held. */
-static int set_entry(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights,
-                     bool overwrite)
+static int set_entry(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rights, bool overwrite)
 {
     /* LAB 2 begin: ept_map_hva2gpa */
-    if (PGOFF(gpa) != 0 || !(rights & EPTE_R))
+    if (PGOFF(gpa) != 0 || !(rights & GUEST_READ))
         return -E_INVAL;
     uint64_t *e;
-    int r = ept_lookup_gpa(g, gpa, true, &e);
+    int r = ept_lookup_gpa(vm, gpa, true, &e);
     if (r < 0)
         return r;
     if (*e != 0 && !overwrite)
         return -E_BUSY;
-    if ((*e & EPTE_LARGE) && (r = split_large(g, gpa, &e)) < 0)
+    if ((*e & EPTE_LARGE) && (r = split_large(vm, gpa, &e)) < 0)
         return r;
     uint64_t old = *e;
     page_incref(pp);
-    *e = page2pa(pp) | rights | EPTE_MT_WB | EPTE_IPAT;
+    *e = page2pa(pp) | stage2.rights[rights];
     if (old == 0) {
-        g->stats.pages++;
+        vm->stats.pages++;
         return 0;
     }
-    if (PTE_ADDR(old) != page2pa(pp) || (old & ~rights & EPTE_RWX))
-        flush(g);
+    if (PTE_ADDR(old) != page2pa(pp) || (ept_entry_rights(old) & ~rights))
+        flush(vm);
     page_decref(pa2page(PTE_ADDR(old)));
     return 0;
     /* LAB 2 end */
 }
 
-int ept_map_hva2gpa(struct Guest *g, void *hva, gpa_t gpa, uint64_t rights, bool overwrite)
+int ept_map_hva2gpa(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights, bool overwrite)
 {
-    spin_lock(&g->mem_lock);
-    int r = set_entry(g, pa2page(PADDR(hva)), gpa, rights, overwrite);
-    spin_unlock(&g->mem_lock);
+    spin_lock(&vm->mem_lock);
+    int r = set_entry(vm, pa2page(PADDR(hva)), gpa, rights, overwrite);
+    spin_unlock(&vm->mem_lock);
     return r;
 }
 
-int ept_page_insert(struct Guest *g, struct PageInfo *pp, gpa_t gpa, uint64_t rights)
+int ept_page_insert(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rights)
 {
-    return ept_map_hva2gpa(g, page2kva(pp), gpa, rights, true);
+    return ept_map_hva2gpa(vm, page2kva(pp), gpa, rights, true);
 }
 
-uint64_t ept_entry_elsewhere(struct Guest *g, gpa_t gpa)
+void *ept_gpa2hva(struct Vm *vm, gpa_t gpa, uint32_t *rights)
 {
     uint64_t *e;
-    return ept_lookup_gpa(g, gpa, false, &e) == 0 ? *e : 0;
-}
-
-void *ept_gpa2hva(struct Guest *g, gpa_t gpa, uint64_t *rights)
-{
-    uint64_t e = ept_entry(g, gpa);
-    if (e == 0)
+    if (ept_lookup_gpa(vm, gpa, false, &e) < 0 || *e == 0)
         return NULL;
-    if (rights != NULL)
-        *rights = e & EPTE_RWX;
-    return ept_hva(g, e, gpa);
+    if (rights)
+        *rights = ept_entry_rights(*e);
+    return (char *)KADDR(PTE_ADDR(*e)) + gpa % (*e & EPTE_LARGE ? PGSIZE_2M : PGSIZE);
 }
 
 /* Drop a table and what it refers to: other tables, or guest memory. */
@@ -229,10 +233,9 @@ static void free_table(uint64_t *table, int level)
     page_decref(pa2page(PADDR(table)));
 }
 
-void ept_free(struct Guest *g)
+void ept_free(struct Vm *vm)
 {
-    if (g->ept != NULL)
-        free_table(g->ept, EPT_TOP_LEVEL);
-    g->ept = NULL;
-    g->ept_leaf.region = NO_REGION;
+    if (vm->tables)
+        free_table(vm->tables, EPT_TOP_LEVEL);
+    vm->tables = NULL;
 }

@@ -1,12 +1,16 @@
 /*
  * Guest memory as the host sees it. Every address that comes from a guest or a monitor goes through
- * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the
- * latter finds nothing but RAM mapped). Memory is taken when it
- * is touched first.
+ * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the latter finds nothing
+ * but RAM mapped). Memory is taken when it is touched first.
  */
-#include <vmm/internal.h>
+#include <inc/stdio.h>
+#include <inc/error.h>
+#include <inc/string.h>
+#include <vmm/backend.h>
+#include <vmm/ept.h>
+#include <vmm/vcpu.h>
 
-/* Frames that one EPT violation populates at most, and the free frames below which it is only one.
+/* Frames that one fault populates at most, and the free frames below which it is only one.
  */
 #define AROUND_PAGES 16
 #define PLENTY_PAGES 1024
@@ -28,59 +32,78 @@ bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len)
            last - GUEST_HOLE_END < memsize - GUEST_HOLE_START;
 }
 
-bool gmem_is_ram(const struct Guest *g, gpa_t gpa, size_t len)
+bool gmem_is_ram(const struct Vm *vm, gpa_t gpa, size_t len)
 {
-    return gmem_would_be_ram(g->memsize, gpa, len);
+    return gmem_would_be_ram(vm->memsize, gpa, len);
 }
 
 /* Give one page a zeroed frame unless it has one. */
-static int populate_page(struct Guest *g, gpa_t gpa)
+static int populate_page(struct Vm *vm, gpa_t gpa)
 {
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    if (!pp)
         return -E_NO_MEM;
-    int r = ept_map_hva2gpa(g, page2kva(pp), gpa, EPTE_RWX, false);
+    int r = ept_map_hva2gpa(vm, page2kva(pp), gpa, GUEST_RWX, false);
     if (r < 0)
         page_free(pp);
     return r == -E_BUSY ? 0 : r;
 }
 
-static bool is_mapped(struct Guest *g, gpa_t gpa)
+/* The same by its entry. false: no memory. */
+static bool fill_entry(struct Vm *vm, uint64_t *entry)
 {
-    spin_lock(&g->mem_lock);
-    bool mapped = ept_gpa2hva(g, gpa, NULL) != NULL;
-    spin_unlock(&g->mem_lock);
-    return mapped;
+    if (READ_ONCE(*entry) != 0)
+        return true;
+    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+    if (!pp)
+        return false;
+    spin_lock(&vm->mem_lock);
+    bool empty = *entry == 0;
+    if (empty)
+        ept_fill(vm, entry, pp, GUEST_RWX);
+    spin_unlock(&vm->mem_lock);
+    if (!empty)
+        page_free(pp);
+    return true;
 }
 
-int gmem_populate(struct Guest *g, gpa_t gpa)
+/* Give the neighbours of gpa, which has a page, frames too, as far as there is memory. Their entries
+ * are in the same table, which stays to the guest's end. */
+static void populate_around(struct Vm *vm, gpa_t gpa)
+{
+    gpa_t first = ROUNDDOWN(gpa, AROUND_PAGES * PGSIZE);
+    uint64_t *e = NULL;
+    spin_lock(&vm->mem_lock);
+    int r = ept_lookup_gpa(vm, first, false, &e);
+    spin_unlock(&vm->mem_lock);
+    if (r < 0 || (*e & EPTE_LARGE))
+        return;
+    for (gpa_t p = first; p < first + AROUND_PAGES * PGSIZE; p += PGSIZE, e++)
+        if (gmem_is_ram(vm, p, PGSIZE) && !fill_entry(vm, e))
+            return;
+}
+
+int gmem_populate(struct Vm *vm, gpa_t gpa)
 {
     gpa_t page = ROUNDDOWN(gpa, PGSIZE);
-    if (!gmem_is_ram(g, page, PGSIZE))
+    if (!gmem_is_ram(vm, page, PGSIZE))
         return -E_INVAL;
     size_t nfree = page_nfree();
     if (nfree < RESERVE_PAGES)
         return -E_NO_MEM;
-    int r = populate_page(g, page);
-    if (r < 0 || nfree < PLENTY_PAGES)
-        return r;
-    gpa_t first = ROUNDDOWN(gpa, AROUND_PAGES * PGSIZE);
-    for (gpa_t p = first; p < first + AROUND_PAGES * PGSIZE; p += PGSIZE) {
-        if (!gmem_is_ram(g, p, PGSIZE) || is_mapped(g, p))
-            continue;
-        if (populate_page(g, p) < 0)
-            break; /* the page that was asked for is there */
-    }
-    return 0;
+    int r = populate_page(vm, page);
+    if (r == 0 && nfree >= PLENTY_PAGES)
+        populate_around(vm, gpa);
+    return r;
 }
 
 /* Do the 2 MiB around gpa have pages, or did they? */
-static bool had_pages(struct Guest *g, gpa_t gpa)
+static bool had_pages(struct Vm *vm, gpa_t gpa)
 {
     uint64_t *e;
-    spin_lock(&g->mem_lock);
-    bool had = ept_lookup_gpa(g, gpa, false, &e) == 0;
-    spin_unlock(&g->mem_lock);
+    spin_lock(&vm->mem_lock);
+    bool had = ept_lookup_gpa(vm, gpa, false, &e) == 0;
+    spin_unlock(&vm->mem_lock);
     return had;
 }
 
@@ -89,10 +112,10 @@ static bool had_pages(struct Guest *g, gpa_t gpa)
  * already, so that the page is no large part more than a small guest needs; and a quarter of the
  * host's memory stays free, so that many guests that touch little of theirs do not use it up.
  */
-static bool large_is_due(struct Guest *g, gpa_t gpa)
+static bool large_is_due(struct Vm *vm, gpa_t gpa)
 {
-    return !g->small_pages_only && g->stats.pages >= GROWN_PAGES &&
-           page_nfree() >= page_ntotal() / 4 + RUN_FRAMES && !had_pages(g, gpa);
+    return !vm->small_pages_only && vm->stats.pages >= GROWN_PAGES &&
+           page_nfree() >= page_ntotal() / 4 + RUN_FRAMES && !had_pages(vm, gpa);
 }
 
 /* Clear a run, in parts: the host's devices do not wait for so long. */
@@ -104,75 +127,124 @@ static void zero_run(char *run)
     }
 }
 
-int gmem_populate_large(struct Guest *g, gpa_t gpa)
+int gmem_populate_large(struct Vm *vm, gpa_t gpa)
 {
     gpa_t first = ROUNDDOWN(gpa, PGSIZE_2M);
-    if (!gmem_is_ram(g, first, PGSIZE_2M))
+    if (!gmem_is_ram(vm, first, PGSIZE_2M))
         return -E_INVAL;
-    if (!large_is_due(g, gpa))
+    if (!large_is_due(vm, gpa))
         return -E_BUSY;
     struct PageInfo *run = page_run_alloc();
-    if (run == NULL)
+    if (!run)
         return -E_NO_MEM;
     zero_run(page2kva(run));
-    int r = ept_map_large(g, page2kva(run), first, EPTE_RWX);
+    int r = ept_map_large(vm, page2kva(run), first, GUEST_RWX);
     if (r < 0)
         page_run_decref(run);
     if (r == -E_NOT_SUPP)
-        g->small_pages_only = true;
+        vm->small_pages_only = true;
     return r;
 }
 
-int gmem_host(struct Guest *g, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva)
+int gmem_host(struct Vm *vm, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva)
 {
-    uint64_t rights = 0;
-    if (!gmem_is_ram(g, gpa, *len))
+    uint32_t rights = 0;
+    if (!gmem_is_ram(vm, gpa, *len))
         return -E_INVAL;
     *len = MIN(*len, PGSIZE - PGOFF(gpa));
-    spin_lock(&g->mem_lock);
-    *hva = ept_gpa2hva(g, gpa, &rights);
-    spin_unlock(&g->mem_lock);
-    if (*hva == NULL && access != GMEM_PEEK) {
-        int r = gmem_populate(g, gpa);
+    spin_lock(&vm->mem_lock);
+    *hva = ept_gpa2hva(vm, gpa, &rights);
+    spin_unlock(&vm->mem_lock);
+    if (!*hva && access != GMEM_PEEK) {
+        int r = gmem_populate(vm, gpa);
         if (r < 0)
             return r;
-        spin_lock(&g->mem_lock);
-        *hva = ept_gpa2hva(g, gpa, &rights);
-        spin_unlock(&g->mem_lock);
+        spin_lock(&vm->mem_lock);
+        *hva = ept_gpa2hva(vm, gpa, &rights);
+        spin_unlock(&vm->mem_lock);
     }
-    if (access == GMEM_WRITE && !(rights & EPTE_W))
+    if (access == GMEM_WRITE && !(rights & GUEST_WRITE))
         return -E_INVAL;
     return 0;
 }
 
-int gmem_hold(struct Guest *g, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
-              uint64_t *rights)
+int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
+              uint32_t *rights)
 {
     void *hva;
     size_t len = 1;
-    int r = gmem_host(g, gpa, &len, access, &hva);
+    int r = gmem_host(vm, gpa, &len, access, &hva);
     *pp = NULL;
-    if (r < 0 || hva == NULL)
+    if (r < 0 || !hva)
         return r;
-    spin_lock(&g->mem_lock);
-    *pp = pa2page(PADDR(ept_gpa2hva(g, gpa, rights)));
+    spin_lock(&vm->mem_lock);
+    *pp = pa2page(PADDR(ept_gpa2hva(vm, gpa, rights)));
     page_incref(*pp);
-    spin_unlock(&g->mem_lock);
+    spin_unlock(&vm->mem_lock);
     return 0;
 }
 
-int gmem_peek(struct Guest *g, gpa_t gpa, void *buf, size_t len)
+int gmem_peek(struct Vm *vm, gpa_t gpa, void *buf, size_t len)
 {
     void *hva;
     size_t n = len;
-    int r = gmem_host(g, gpa, &n, GMEM_PEEK, &hva);
+    int r = gmem_host(vm, gpa, &n, GMEM_PEEK, &hva);
     if (r < 0)
         return r;
     if (n != len)
         return -E_INVAL;
-    if (hva == NULL)
+    if (!hva)
         memset(buf, 0, len);
     else
         memcpy(buf, hva, len);
     return 0;
+}
+
+/* Remember what maps gpa, a table of level 0 or a large page's entry. */
+uint64_t gmem_entry_elsewhere(struct Vm *vm, struct LeafCache *leaf, gpa_t gpa)
+{
+    uint64_t *e;
+    if (ept_lookup_gpa(vm, gpa, false, &e) < 0)
+        return 0;
+    bool large = *e & EPTE_LARGE;
+    *leaf = (struct LeafCache){
+        .region = LEAF_REGION(gpa),
+        .entries = large ? e : (uint64_t *)ROUNDDOWN((uintptr_t)e, PGSIZE),
+        .index = large ? 0 : NPTENTRIES - 1,
+        .offset = (large ? PGSIZE_2M : PGSIZE) - 1,
+    };
+    return *e;
+}
+
+static const char *access_words(uint32_t access)
+{
+    if (access == GUEST_FETCH)
+        return "instruction fetch";
+    return access == GUEST_WRITE ? "write" : "read";
+}
+
+/* The first touch of a page of RAM. */
+static enum Verdict give_memory(struct Vcpu *v, gpa_t gpa)
+{
+    int large = gmem_populate_large(v->vm, gpa);
+    int r = large == 0 ? 0 : gmem_populate(v->vm, gpa);
+    if (r < 0)
+        guest_kill(v, "no host memory for guest page 0x%lx: %s", gpa, strerror(r));
+    /* Interrupts that came while a large page was cleared may have been for the scheduler. */
+    return large == -E_BUSY || large == -E_INVAL ? DO_AGAIN : DO_LEAVE;
+}
+
+enum Verdict gmem_fault(struct Vcpu *v, gpa_t gpa, uint32_t access)
+{
+    void *hva;
+    spin_lock(&v->vm->mem_lock);
+    uint32_t rights = ept_entry_rights(gmem_entry(v->vm, &v->leaf, gpa, &hva));
+    spin_unlock(&v->vm->mem_lock);
+    if (rights == 0)
+        return give_memory(v, gpa);
+    if (access & ~rights)
+        guest_kill(v, "forbidden %s at gpa 0x%lx (rights %c%c%c), rip 0x%lx", access_words(access),
+                   gpa, rights & GUEST_READ ? 'r' : '-', rights & GUEST_WRITE ? 'w' : '-',
+                   rights & GUEST_FETCH ? 'x' : '-', backend->get(v, VREG_RIP));
+    return DO_AGAIN;
 }

@@ -1,31 +1,15 @@
 /*
- * The guest's own page tables, read through the EPT: what the CPU's page walk would say about an
+ * The guest's own page tables, read through the second stage: what the CPU's page walk would say about an
  * access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
  */
-#include <vmm/internal.h>
+#include <inc/mmu.h>
+#include <kern/cpu.h>
+#include <vmm/backend.h>
+#include <vmm/vcpu.h>
 
 #define PDPTE_RESERVED 0x1e6ul         /* bits 1-2 and 5-8 of a PAE PDPTE */
 #define PAE_RESERVED   (0x7fful << 52) /* bits 52-62 of all entries of PAE paging */
 #define PAE_CR3_MASK   0xffffffe0ul
-#define PAE_PDPTES     4
-
-static inline void read_mode(struct PagingMode *m)
-{
-    m->cr0 = vmread_known(VMCS_GUEST_CR0);
-    m->cr3 = vmread_known(VMCS_GUEST_CR3);
-    m->cr4 = vmread_known(VMCS_GUEST_CR4);
-    m->efer = vmread_known(VMCS_GUEST_EFER);
-    m->rflags = vmread_known(VMCS_GUEST_RFLAGS);
-    for (int i = 0; i < PAE_PDPTES && (m->cr4 & CR4_PAE) && !(m->efer & EFER_LMA); i++)
-        m->pdpte[i] = vmread_known(VMCS_GUEST_PDPTE0 + 2 * i);
-}
-
-struct PagingMode paging_mode(void)
-{
-    struct PagingMode m;
-    read_mode(&m);
-    return m;
-}
 
 /* The form of the tables. It is constant where walk is called, but for `reserved` and
  * `large_pages`, so the compiler unrolls the walk. */
@@ -88,18 +72,31 @@ static inline uint64_t large_reserved(const struct TableFormat f, int level)
     return level == 2 && !cpu_features.page1g ? PTE_PS : large_page_reserved(level);
 }
 
+/* Read an aligned entry of 4 or 8 bytes of a table; untouched memory reads as zeroes. false: it is
+ * not in RAM. mem_lock is held. */
+static inline bool read_entry(struct Vcpu *v, gpa_t gpa, int size, uint64_t *entry)
+{
+    void *hva;
+    if (__builtin_expect(gmem_entry(v->vm, &v->leaf, gpa, &hva) == 0, 0)) {
+        *entry = 0;
+        return gmem_is_ram(v->vm, gpa, size);
+    }
+    *entry = size == 8 ? *(const volatile uint64_t *)hva : *(const volatile uint32_t *)hva;
+    return true;
+}
+
 /* Set flags in an entry as the CPU does: atomically, and only where it still is what the walk has
  * seen. */
-static enum WalkResult mark_entry(struct Guest *g, gpa_t gpa, int size, uint64_t entry,
+static enum WalkResult mark_entry(struct Vcpu *v, gpa_t gpa, int size, uint64_t entry,
                                   uint64_t flags)
 {
-    uint64_t e = ept_entry(g, gpa);
+    void *hva;
+    uint64_t e = gmem_entry(v->vm, &v->leaf, gpa, &hva);
     uint32_t low = entry;
     if ((entry & flags) == flags)
         return WALK_OK;
-    if (!(e & EPTE_W))
+    if (!(e & stage2.write))
         return WALK_UNKNOWN;
-    void *hva = ept_hva(g, e, gpa);
     bool done = size == 8
                     ? __atomic_compare_exchange_n((uint64_t *)hva, &entry, entry | flags, false,
                                                   __ATOMIC_RELAXED, __ATOMIC_RELAXED)
@@ -111,7 +108,7 @@ static enum WalkResult mark_entry(struct Guest *g, gpa_t gpa, int size, uint64_t
 /* Walk tables of format f from the one that `table`, an entry or CR3, refers to. With mark, which
  * is constant where this is called, set the flags of an access that is allowed. */
 static inline __attribute__((always_inline)) enum WalkResult
-walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, uint64_t table,
+walk(struct Vcpu *v, const struct PagingMode *m, const struct TableFormat f, uint64_t table,
      uint64_t va, uint32_t access, gpa_t *gpa, bool mark)
 {
     uint64_t all = ~0ul, any = 0, high = 0;
@@ -121,7 +118,7 @@ walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, ui
         shift = PGSHIFT + f.index_bits * level;
         uint64_t entry, index = va >> shift & ((1u << f.index_bits) - 1);
         gpa_t at = PTE_ADDR(table) + index * f.entry_size;
-        if (gmem_entry(g, at, f.entry_size, &entry) < 0)
+        if (!read_entry(v, at, f.entry_size, &entry))
             return WALK_UNKNOWN; /* tables outside of RAM */
         if (!(entry & PTE_P))
             return WALK_NOT_PRESENT;
@@ -130,7 +127,7 @@ walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, ui
         bool large = level > 0 && (entry & PTE_PS) && f.large_pages;
         if (mark) {
             bool dirty = (large || level == 0) && (access & FEC_WR);
-            enum WalkResult r = mark_entry(g, at, f.entry_size, entry, PTE_A | (dirty ? PTE_D : 0));
+            enum WalkResult r = mark_entry(v, at, f.entry_size, entry, PTE_A | (dirty ? PTE_D : 0));
             if (r != WALK_OK)
                 return r;
         }
@@ -152,7 +149,7 @@ walk(struct Guest *g, const struct PagingMode *m, const struct TableFormat f, ui
 
 /* The frequent mode, so it costs no call. */
 static inline __attribute__((always_inline)) enum WalkResult
-walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
+walk_4level(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
             bool mark)
 {
     const struct TableFormat format = {
@@ -162,12 +159,12 @@ walk_4level(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t a
         .reserved = above_width() | (m->efer & EFER_NXE ? 0 : PTE_NX),
         .large_pages = true,
     };
-    return walk(g, m, format, m->cr3, va, access, gpa, mark);
+    return walk(v, m, format, m->cr3, va, access, gpa, mark);
 }
 
 /* The CPU walks from the PDPTEs that it loaded with CR3. What 4-level paging ignores must be zero
  * here. */
-static enum WalkResult walk_pae(struct Guest *g, const struct PagingMode *m, uint64_t va,
+static enum WalkResult walk_pae(struct Vcpu *v, const struct PagingMode *m, uint64_t va,
                                 uint32_t access, gpa_t *gpa, bool mark)
 {
     const struct TableFormat format = {
@@ -180,10 +177,10 @@ static enum WalkResult walk_pae(struct Guest *g, const struct PagingMode *m, uin
     uint64_t pdpte = m->pdpte[(va >> 30) & (PAE_PDPTES - 1)];
     if (!(pdpte & PTE_P))
         return WALK_NOT_PRESENT;
-    return walk(g, m, format, pdpte, va, access, gpa, mark);
+    return walk(v, m, format, pdpte, va, access, gpa, mark);
 }
 
-static enum WalkResult walk_32bit(struct Guest *g, const struct PagingMode *m, uint64_t va,
+static enum WalkResult walk_32bit(struct Vcpu *v, const struct PagingMode *m, uint64_t va,
                                   uint32_t access, gpa_t *gpa, bool mark)
 {
     const struct TableFormat format = {
@@ -192,56 +189,57 @@ static enum WalkResult walk_32bit(struct Guest *g, const struct PagingMode *m, u
         .index_bits = 10,
         .large_pages = m->cr4 & CR4_PSE,
     };
-    return walk(g, m, format, m->cr3, va, access, gpa, mark);
+    return walk(v, m, format, m->cr3, va, access, gpa, mark);
 }
 
 static inline __attribute__((always_inline)) enum WalkResult
-locked_walk(struct Guest *g, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
+locked_walk(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint32_t access, gpa_t *gpa,
             bool mark)
 {
     enum WalkResult r = WALK_OK;
-    spin_lock(&g->mem_lock);
+    spin_lock(&v->vm->mem_lock);
     if (m->efer & EFER_LMA)
-        r = walk_4level(g, m, va, access, gpa, mark);
+        r = walk_4level(v, m, va, access, gpa, mark);
     else if (m->cr0 & CR0_PG)
-        r = (m->cr4 & CR4_PAE ? walk_pae : walk_32bit)(g, m, va, access, gpa, mark);
+        r = (m->cr4 & CR4_PAE ? walk_pae : walk_32bit)(v, m, va, access, gpa, mark);
     else
         *gpa = va;
-    spin_unlock(&g->mem_lock);
+    spin_unlock(&v->vm->mem_lock);
     return r;
 }
 
-enum WalkResult guest_walk(struct Guest *g, uint64_t va, uint32_t access, gpa_t *gpa)
+enum WalkResult guest_walk(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint32_t access,
+                           gpa_t *gpa)
 {
-    struct PagingMode m;
-    read_mode(&m);
-    return locked_walk(g, &m, va, access, gpa, false);
+    return locked_walk(v, m, va, access, gpa, false);
 }
 
-enum WalkResult guest_walk_in(struct Guest *g, const struct PagingMode *m, uint64_t va,
-                              uint32_t access, gpa_t *gpa)
+enum WalkResult guest_mark_access(struct Vcpu *v, const struct PagingMode *m, uint64_t va,
+                                  uint32_t access)
 {
-    return locked_walk(g, m, va, access, gpa, false);
-}
-
-enum WalkResult guest_mark_access(struct Guest *g, uint64_t va, uint32_t access)
-{
-    struct PagingMode m;
     gpa_t gpa;
-    read_mode(&m);
-    return locked_walk(g, &m, va, access, &gpa, true);
+    return locked_walk(v, m, va, access, &gpa, true);
 }
 
-bool guest_load_pdptes(struct Guest *g, uint64_t cr3)
+uint32_t guest_fault_error(enum WalkResult r, uint32_t access)
 {
-    uint64_t pdpte[PAE_PDPTES];
+    return access | (r == WALK_NOT_PRESENT ? 0 : FEC_PR) | (r == WALK_RESERVED ? FEC_RSVD : 0);
+}
+
+bool guest_read_pdptes(struct Vcpu *v, uint64_t cr3, uint64_t pdpte[PAE_PDPTES])
+{
     uint64_t reserved = PDPTE_RESERVED | PAE_RESERVED | PTE_NX | above_width();
-    if (gmem_peek(g, cr3 & PAE_CR3_MASK, pdpte, sizeof pdpte) < 0)
+    if (gmem_peek(v->vm, cr3 & PAE_CR3_MASK, pdpte, PAE_PDPTES * sizeof(pdpte[0])) < 0)
         return false;
     for (int i = 0; i < PAE_PDPTES; i++)
         if ((pdpte[i] & PTE_P) && (pdpte[i] & reserved))
             return false;
-    for (int i = 0; i < PAE_PDPTES; i++)
-        vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
     return true;
+}
+
+bool guest_fetch(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_t *byte)
+{
+    gpa_t gpa;
+    enum WalkResult r = guest_walk(v, m, va, 0, &gpa);
+    return (r == WALK_OK || r == WALK_FORBIDDEN) && gmem_peek(v->vm, gpa, byte, 1) == 0;
 }

@@ -2,8 +2,13 @@
  * Hypercalls: one table by number. They are taken from CPL 0 only, and every address in them is
  * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
  */
-#include <vmm/internal.h>
 #include <kern/ipc.h>
+#include <inc/error.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
+#include <vmm/ept.h>
+#include <vmm/hypercall.h>
+#include <vmm/stop.h>
 
 /* Number and arguments as the caller's mode has them. */
 struct HvArgs {
@@ -12,116 +17,116 @@ struct HvArgs {
 
 #define NO_PAGE (~0ul)
 
-static struct HvArgs arguments(const struct Guest *g)
+static struct HvArgs arguments(const struct Vcpu *v)
 {
-    const struct Trapframe *tf = &g->env->env_tf;
-    uint64_t mask = guest_in_64bit() ? ~0ul : UINT32_MAX;
+    const struct Trapframe *tf = &v->env->env_tf;
+    uint64_t mask = backend->in_64bit(v) ? ~0ul : UINT32_MAX;
     return (struct HvArgs){ tf->tf_rax & mask, tf->tf_rbx & mask, tf->tf_rcx & mask,
                             tf->tf_rdx & mask, tf->tf_rsi & mask };
 }
 
 /* The call is done, with this result. */
-static bool result(struct Guest *g, int64_t r)
+static enum Verdict result(struct Vcpu *v, int64_t r)
 {
-    g->env->env_tf.tf_rax = r;
-    return skip(g);
+    v->env->env_tf.tf_rax = r;
+    return DO_NEXT;
 }
 
-static bool hv_mbmap(struct Guest *g)
+static enum Verdict hv_mbmap(struct Vcpu *v)
 {
     /* LAB 5 begin: hv_mbmap */
-    g->env->env_tf.tf_rbx = g->mbi;
-    return result(g, 0);
+    v->env->env_tf.tf_rbx = v->vm->mbi;
+    return result(v, 0);
     /* LAB 5 end */
 }
 
-static bool hv_null(struct Guest *g)
+static enum Verdict hv_null(struct Vcpu *v)
 {
-    return result(g, 0);
+    return result(v, 0);
 }
 
 /* The page and permission of a message. -E_INVAL, -E_NO_MEM. */
-static int message_page(struct Guest *g, gpa_t gpa, uint64_t perm, struct PageInfo **pp)
+static int message_page(struct Vcpu *v, gpa_t gpa, uint64_t perm, struct PageInfo **pp)
 {
-    uint64_t rights = 0;
+    uint32_t rights = 0;
     *pp = NULL;
     if (gpa == NO_PAGE)
         return 0;
     if ((perm & ~(PTE_SYSCALL & ~PTE_AVAIL)) || (perm & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
         return -E_INVAL;
-    int r = PGOFF(gpa) != 0 ? -E_INVAL : gmem_hold(g, gpa, GMEM_READ, pp, &rights);
-    if (r < 0 || !(perm & PTE_W) || (rights & EPTE_W))
+    int r = PGOFF(gpa) != 0 ? -E_INVAL : gmem_hold(v->vm, gpa, GMEM_READ, pp, &rights);
+    if (r < 0 || !(perm & PTE_W) || (rights & GUEST_WRITE))
         return r;
     page_decref(*pp);
     return -E_INVAL;
 }
 
-static bool hv_ipcsend(struct Guest *g)
+static enum Verdict hv_ipcsend(struct Vcpu *v)
 {
     /* LAB 7 begin: hv_ipcsend */
-    struct HvArgs a = arguments(g);
+    struct HvArgs a = arguments(v);
     struct PageInfo *pp;
     struct Env *fs = env_file_server();
-    if (a.rbx != VMX_HOST_FS_ENV || fs == NULL)
-        return result(g, -E_BAD_ENV);
-    int r = message_page(g, a.rdx, a.rsi, &pp);
+    if (a.rbx != VMX_HOST_FS_ENV || !fs)
+        return result(v, -E_BAD_ENV);
+    int r = message_page(v, a.rdx, a.rsi, &pp);
     if (r < 0)
-        return result(g, r);
-    r = ipc_guest_send(g->env, fs, a.rcx, pp, a.rsi | PTE_NX); /* a guest's bytes are no code */
-    if (pp != NULL)
+        return result(v, r);
+    r = ipc_guest_send(v->env, fs, a.rcx, pp, a.rsi | PTE_NX); /* a guest's bytes are no code */
+    if (pp)
         page_decref(pp);
-    look_around_soon(g);
+    look_around_soon(v);
     if (r == 1) /* queued; guest_ipc_sent brings the result */
-        return skip_and_leave(g);
-    return result(g, r);
+        return DO_NEXT_AND_LEAVE;
+    return result(v, r);
     /* LAB 7 end */
 }
 
 /* Put a message where the guest wants it: the page at gpa, the value in rsi. */
-static int take_message(struct Guest *g, gpa_t gpa, uint64_t value, struct PageInfo *pp,
+static int take_message(struct Vcpu *v, gpa_t gpa, uint64_t value, struct PageInfo *pp,
                         uint64_t perm)
 {
-    if (pp != NULL && gpa != NO_PAGE) {
-        int r = ept_page_insert(g, pp, gpa, ept_rights(perm));
+    if (pp && gpa != NO_PAGE) {
+        int r = ept_page_insert(v->vm, pp, gpa, ept_rights(perm));
         if (r < 0)
             return r;
     }
-    g->env->env_tf.tf_rsi = value;
-    g->env->env_tf.tf_rax = 0;
+    v->env->env_tf.tf_rsi = value;
+    v->env->env_tf.tf_rax = 0;
     return 0;
 }
 
 /* LAB 7 cut */
 /* Take the message that is there (0, or -E_*), or wait for one (1). The guest's env
  * and the file server are locked. */
-static int receive(struct Guest *g, struct Env *fs, gpa_t gpa)
+static int receive(struct Vcpu *v, struct Env *fs, gpa_t gpa)
 {
-    if (g->msg_full) {
-        int r = take_message(g, gpa, g->msg_value, g->msg_page, g->msg_perm);
-        if (g->msg_page != NULL)
-            page_decref(g->msg_page);
-        g->msg_page = NULL;
-        g->msg_full = false;
+    if (v->vm->msg_full) {
+        int r = take_message(v, gpa, v->vm->msg_value, v->vm->msg_page, v->vm->msg_perm);
+        if (v->vm->msg_page)
+            page_decref(v->vm->msg_page);
+        v->vm->msg_page = NULL;
+        v->vm->msg_full = false;
         return r;
     }
-    if (fs == NULL)
+    if (!fs)
         return -E_BAD_ENV;
-    g->recv_gpa = gpa;
-    ipc_guest_wait(g->env, fs);
+    v->recv_gpa = gpa;
+    ipc_guest_wait(v->env, fs);
     return 1;
 }
 /* LAB 7 end */
 
-static bool hv_ipcrecv(struct Guest *g)
+static enum Verdict hv_ipcrecv(struct Vcpu *v)
 {
     /* LAB 7 begin: hv_ipcrecv */
-    gpa_t gpa = arguments(g).rbx;
-    if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(g, gpa, PGSIZE)))
-        return result(g, -E_INVAL);
-    struct Env *fs = ipc_lock_server(g->env);
-    int r = receive(g, fs, gpa);
-    ipc_unlock_server(g->env, fs);
-    return r == 1 ? skip_and_leave(g) : result(g, r);
+    gpa_t gpa = arguments(v).rbx;
+    if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(v->vm, gpa, PGSIZE)))
+        return result(v, -E_INVAL);
+    struct Env *fs = ipc_lock_server(v->env);
+    int r = receive(v, fs, gpa);
+    ipc_unlock_server(v->env, fs);
+    return r == 1 ? DO_NEXT_AND_LEAVE : result(v, r);
     /* LAB 7 end */
 }
 
@@ -132,61 +137,63 @@ void guest_ipc_sent(struct Env *e, int result)
 
 int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64_t perm)
 {
-    struct Guest *g = e->env_guest;
-    if (g == NULL || g->doomed)
+    struct Vcpu *v = e->env_guest;
+    if (!v || v->doomed)
         return -E_BAD_ENV;
     if (READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE && e->env_wait == WAIT_HOSTRECV)
-        return take_message(g, g->recv_gpa, value, pp, perm);
-    if (g->msg_full)
+        return take_message(v, v->recv_gpa, value, pp, perm);
+    if (v->vm->msg_full)
         return -E_IPC_NOT_RECV;
-    if (pp != NULL)
+    if (pp)
         page_incref(pp);
-    g->msg_page = pp;
-    g->msg_value = value;
-    g->msg_perm = perm;
-    g->msg_full = true;
+    v->vm->msg_page = pp;
+    v->vm->msg_value = value;
+    v->vm->msg_perm = perm;
+    v->vm->msg_full = true;
     return 0;
 }
 
 /* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest, with the
  * arguments that were checked, not with upper halves that the guest's mode does not have. */
-static bool hv_console(struct Guest *g)
+static enum Verdict hv_console(struct Vcpu *v)
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    struct HvArgs a = arguments(g);
+    struct Trapframe *tf = &v->env->env_tf;
+    struct HvArgs a = arguments(v);
     tf->tf_rax = a.rax;
     tf->tf_rbx = a.rbx;
     tf->tf_rcx = a.rcx;
-    if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(g, a.rbx, a.rcx))
-        return result(g, -E_INVAL);
-    return guest_stop(g, GUEST_EV_VMCALL);
+    if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(v->vm, a.rbx, a.rcx))
+        return result(v, -E_INVAL);
+    guest_stop(v, GUEST_EV_VMCALL);
+    return DO_LEAVE;
 }
 
-static bool hv_poweroff(struct Guest *g)
+static enum Verdict hv_poweroff(struct Vcpu *v)
 {
-    g->exit.code = arguments(g).rbx & 0xff;
-    return guest_stop(g, GUEST_EV_OFF);
+    v->exit.code = arguments(v).rbx & 0xff;
+    guest_stop(v, GUEST_EV_OFF);
+    return DO_LEAVE;
 }
 
-static bool hv_exits(struct Guest *g)
+static enum Verdict hv_exits(struct Vcpu *v)
 {
     /* LAB C begin: hv_exits */
-    uint64_t reason = arguments(g).rbx, count = 0;
-    if (reason >= GUEST_NREASONS && reason != (guest_in_64bit() ? ~0ul : UINT32_MAX))
-        return result(g, -E_INVAL);
+    uint64_t reason = arguments(v).rbx, count = 0;
+    if (reason >= GUEST_NREASONS && reason != (backend->in_64bit(v) ? ~0ul : UINT32_MAX))
+        return result(v, -E_INVAL);
     for (uint64_t i = 0; i < GUEST_NREASONS; i++)
-        count += reason == i || reason >= GUEST_NREASONS ? g->stats.reasons[i] : 0;
-    g->env->env_tf.tf_rcx = count;
-    return result(g, 0);
+        count += reason == i || reason >= GUEST_NREASONS ? v->stats.count[i] : 0;
+    v->env->env_tf.tf_rcx = count;
+    return result(v, 0);
     /* LAB C end */
 }
 
-static bool hv_unknown(struct Guest *g)
+static enum Verdict hv_unknown(struct Vcpu *v)
 {
-    return result(g, -E_NO_SYS);
+    return result(v, -E_NO_SYS);
 }
 
-static bool (*const hypercalls[])(struct Guest *g) = {
+static enum Verdict (*const hypercalls[])(struct Vcpu *v) = {
     [0] = hv_unknown,
     [VMX_VMCALL_MBMAP] = hv_mbmap,
     [VMX_VMCALL_IPCSEND] = hv_ipcsend,
@@ -199,19 +206,16 @@ static bool (*const hypercalls[])(struct Guest *g) = {
 };
 
 /* Outside of 64-bit mode only the lower half of RAX is the number. */
-static bool __attribute__((noinline, cold)) handle_high_number(struct Guest *g, uint64_t nr)
+static enum Verdict __attribute__((noinline, cold)) high_number(struct Vcpu *v, uint64_t nr)
 {
-    if (!guest_in_64bit() && (uint32_t)nr < ARRAY_SIZE(hypercalls))
-        return hypercalls[(uint32_t)nr](g);
-    return hv_unknown(g);
+    if (!backend->in_64bit(v) && (uint32_t)nr < ARRAY_SIZE(hypercalls))
+        return hypercalls[(uint32_t)nr](v);
+    return hv_unknown(v);
 }
 
-bool handle_vmcall(struct Guest *g)
+enum Verdict hypercall_handle(struct Vcpu *v)
 {
-    uint64_t nr = g->env->env_tf.tf_rax;
-    if (__builtin_expect(AR_DPL(vmread_known(VMCS_GUEST_SS_AR)) != 0, 0))
-        return result(g, -E_PERM);
-    if (__builtin_expect(nr >= ARRAY_SIZE(hypercalls), 0))
-        return handle_high_number(g, nr);
-    return hypercalls[nr](g);
+    uint64_t nr = v->env->env_tf.tf_rax;
+    return __builtin_expect(nr >= ARRAY_SIZE(hypercalls), 0) ? high_number(v, nr)
+                                                             : hypercalls[nr](v);
 }

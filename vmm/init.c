@@ -5,23 +5,42 @@
 #include <kern/hooks.h>
 #include <kern/syscall.h>
 #include <vmm/guest.h>
-#include <vmm/hooks.h>
+#include <vmm/backend.h>
+#include <vmm/backtrace.h>
+#include <vmm/debug/drs.h>
+#include <vmm/hypercall.h>
+#include <vmm/stop.h>
 #include <vmm/syscalls.h>
-#include <vmm/test/boot.h>
-#include <vmm/vmx/dump.h>
+#include <vmm/test/ept.h>
+#include <vmm/test/lab.h>
+#include <vmm/test/vmrun.h>
+#include <vmm/trace.h>
+#include <vmm/vcpu.h>
+
+static int cpu_on(void)
+{
+    return backend->turn_on();
+}
+
+static void run(struct Env *e)
+{
+    backend->run(e->env_guest);
+}
+
+static void put_down(void)
+{
+    backend->put_down();
+}
 
 static void print_state(bool copy)
 {
-    if (copy)
-        vmcs_take_snapshot();
-    else
-        vmcs_print();
+    backend->print(copy);
 }
 
 static const struct GuestHooks hooks = {
-    .cpu_on = vmx_init_vmxon,
-    .run = vmx_vmrun,
-    .put_down = vmx_put_down,
+    .cpu_on = cpu_on,
+    .run = run,
+    .put_down = put_down,
     .free = guest_free,
     .set_trapframe = guest_set_trapframe,
     .ipc_sent = guest_ipc_sent,
@@ -36,10 +55,11 @@ static const void *const calls[NSYSCALLS] = { GUEST_SYSCALLS(CALL) };
 
 void vmm_init(void)
 {
+    backend_choose();
     guest_hooks_register(&hooks);
     syscall_register(calls);
     if (cmdline_word("vmxcheck-test", NULL, 0))
-        check_self_test();
+        backend->self_test();
     lab_self_test();
     ept_self_test();
     vmrun_self_test();

@@ -2,15 +2,25 @@
  * The system calls of monitors. inc/lib.h has their contracts; every argument is checked here, and
  * a guest is reachable only for the env that made it. Its counters, and pausing it, are for all.
  */
+#include <kern/uaccess.h>
+#include <kern/sched.h>
+#include <kern/sysmem.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
+#include <inc/error.h>
+#include <inc/string.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
 #include <vmm/debug/debug.h>
-#include <vmm/internal.h>
+#include <vmm/ept.h>
+#include <vmm/guest.h>
+#include <vmm/trace.h>
+#include <vmm/vcpu.h>
 #include <inc/multiboot.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
 #include <kern/trap.h>
 #include <kern/trapentry.h>
-#include <kern/envlife.h>
-#include <vmm/syscalls.h>
 
 /* Bytes that sys_guest_mem copies with interrupts off. */
 #define COPY_CHUNK 0x10000ul
@@ -24,15 +34,15 @@ static bool mkguest_args_ok(uint64_t memsize, gpa_t entry, int flags)
 }
 
 /* Join the new env and its machine, unless somebody has ended the env already. */
-static int64_t guest_adopt(struct Env *e, struct Guest *g)
+static int64_t guest_adopt(struct Env *e, struct Vcpu *v)
 {
     envid_t id = e->env_id;
-    g->env = e;
+    v->env = e;
     spin_lock(env_mem(e));
     env_lock(e);
     bool alive = READ_ONCE(e->env_status) == ENV_NOT_RUNNABLE;
     if (alive) {
-        e->env_guest = g;
+        e->env_guest = v;
         e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
         strlcpy(e->env_name, "guest", sizeof e->env_name);
     }
@@ -40,14 +50,14 @@ static int64_t guest_adopt(struct Env *e, struct Guest *g)
     spin_unlock(env_mem(e));
     if (alive)
         return id;
-    guest_drop(g);
+    vm_drop(v->vm);
     return -E_BAD_ENV;
 }
 
 int64_t sys_guest_check(uintptr_t why, size_t whysize)
 {
     char words[256];
-    int r = vmx_check_support(words, sizeof words);
+    int r = backend->check(words, sizeof(words));
     if (r == 0)
         return 0;
     size_t len = MIN(strlen(words) + 1, whysize);
@@ -64,16 +74,16 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
         return r;
     /* LAB 1 begin: sys_env_mkguest */
     struct Env *e;
-    struct Guest *g;
-    r = guest_alloc(&g, memsize, entry, flags);
+    struct Vcpu *v;
+    r = vm_alloc(&v, memsize, entry, flags);
     if (r < 0)
         return r;
     r = env_alloc(&e, curenv, ENV_TYPE_GUEST);
     if (r < 0) {
-        guest_drop(g);
+        vm_drop(v->vm);
         return r;
     }
-    return guest_adopt(e, g);
+    return guest_adopt(e, v);
     /* LAB 1 end */
 }
 
@@ -85,62 +95,62 @@ static bool ept_perm_ok(uint64_t perm)
 
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm)
 {
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
         return -E_BAD_ENV;
     /* LAB 3 begin: sys_ept_map */
     struct PageInfo *pp;
     int r = -E_INVAL;
     if (srcenv != 0 && srcenv != curenv->env_id)
         r = -E_BAD_ENV;
-    else if (ept_perm_ok(perm) && PGOFF(gpa) == 0 && gmem_is_ram(g, gpa, PGSIZE))
+    else if (ept_perm_ok(perm) && PGOFF(gpa) == 0 && gmem_is_ram(v->vm, gpa, PGSIZE))
         r = env_page_take(curenv, srcva, perm, &pp);
     if (r == 0) {
-        r = ept_page_insert(g, pp, gpa, ept_rights(perm));
+        r = ept_page_insert(v->vm, pp, gpa, ept_rights(perm));
         page_decref(pp);
     }
-    guest_close(g);
+    guest_close(v);
     return r;
     /* LAB 3 end */
 }
 
 int64_t sys_guest_irq(envid_t guest, int vector)
 {
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
         return -E_BAD_ENV;
     bool ok = vector >= IRQ_OFFSET && vector <= 255;
     if (ok) {
-        vapic_raise(g, vector);
-        env_lock(g->env);
-        sched_poke(g->env);
-        env_unlock(g->env);
+        vapic_raise(v, vector);
+        env_lock(v->env);
+        sched_poke(v->env);
+        env_unlock(v->env);
     }
-    guest_close(g);
+    guest_close(v);
     return ok ? 0 : -E_INVAL;
 }
 
 /* One piece within a page of guest memory. An untouched page that is only read has no frame. */
-static int copy_piece(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t n, bool write)
+static int copy_piece(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t n, bool write)
 {
     static char zeroes[PGSIZE]; /* never written */
     struct PageInfo *pp;
-    uint64_t rights;
-    int r = gmem_hold(g, gpa, write ? GMEM_WRITE : GMEM_PEEK, &pp, &rights);
+    uint32_t rights;
+    int r = gmem_hold(v->vm, gpa, write ? GMEM_WRITE : GMEM_PEEK, &pp, &rights);
     if (r < 0)
         return r;
-    char *hva = pp != NULL ? (char *)page2kva(pp) + PGOFF(gpa) : zeroes;
+    char *hva = pp ? (char *)page2kva(pp) + PGOFF(gpa) : zeroes;
     r = (write ? copyin(hva, buf, n) : copyout(buf, hva, n)) < 0 ? -E_FAULT : 0;
-    if (pp != NULL)
+    if (pp)
         page_decref(pp);
     return r;
 }
 
-static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, bool write)
+static int copy_guest(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
     while (len > 0) {
         size_t n = MIN(len, PGSIZE - PGOFF(gpa));
-        int r = copy_piece(g, gpa, buf, n, write);
+        int r = copy_piece(v, gpa, buf, n, write);
         if (r < 0)
             return r;
         gpa += n;
@@ -154,14 +164,14 @@ static int copy_guest(struct Guest *g, gpa_t gpa, uintptr_t buf, size_t len, boo
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
     size_t done = MIN(curenv->env_call_done, len), n = MIN(len - done, COPY_CHUNK);
-    struct Guest *g = guest_open(guest);
+    struct Vcpu *v = guest_open(guest);
     curenv->env_call_done = 0;
-    if (g == NULL)
+    if (!v)
         return -E_BAD_ENV;
     int r = -E_INVAL;
-    if (gmem_is_ram(g, gpa, len))
-        r = copy_guest(g, gpa + done, buf + done, n, write);
-    guest_close(g);
+    if (gmem_is_ram(v->vm, gpa, len))
+        r = copy_guest(v, gpa + done, buf + done, n, write);
+    guest_close(v);
     if (r < 0 || done + n == len)
         return r;
     curenv->env_call_done = done + n;
@@ -169,36 +179,58 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
     env_pop_tf(&curenv->env_tf);
 }
 
+/* Add what a vCPU has counted. */
+static void add_exits(struct GuestStats *st, const struct ExitStats *from)
+{
+    for (int i = 0; i < GUEST_NREASONS; i++) {
+        st->exits += from->count[i];
+        st->reasons[i] += from->count[i];
+        st->vmm_ticks[i] += from->vmm_ticks[i];
+        st->monitor_ticks[i] += from->monitor_ticks[i];
+    }
+    st->vmm_ticks[GUEST_NREASONS] += from->vmm_ticks[GUEST_NREASONS];
+    st->injected_pf += from->injected_pf;
+    st->refused_pf += from->refused_pf;
+}
+
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
 {
-    struct Guest *g = guest_find(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_find(guest);
+    if (!v)
         return -E_BAD_ENV;
-    g->stats.exits = 0;
-    for (int i = 0; i < GUEST_NREASONS; i++)
-        g->stats.exits += g->stats.reasons[i];
-    g->stats.last_reason = g->clock_reason;
-    int r = copyout(stats, &g->stats, sizeof g->stats);
-    guest_close(g);
+    const struct Vm *vm = v->vm;
+    struct GuestStats st = {
+        .pages = vm->stats.pages,
+        .large_pages = vm->stats.large_pages,
+        .table_pages = vm->stats.table_pages,
+        .unclaimed = vm->stats.unclaimed,
+        .start_tsc = v->stats.start_tsc,
+        .last_reason = v->clock_reason,
+        .traced = trace_size(v),
+    };
+    for (uint32_t i = 0; i < VM_NVCPUS && vm->vcpus[i]; i++)
+        add_exits(&st, &vm->vcpus[i]->stats);
+    int r = copyout(stats, &st, sizeof(st));
+    guest_close(v);
     return r;
 }
 
 int64_t sys_guest_pause(envid_t guest, bool paused)
 {
-    struct Guest *g = guest_find(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_find(guest);
+    if (!v)
         return -E_BAD_ENV;
-    sched_pause(g->env, paused);
-    guest_close(g);
+    sched_pause(v->env, paused);
+    guest_close(v);
     return 0;
 }
 
 int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf)
 {
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
         return -E_BAD_ENV;
-    int64_t r = g->debug != NULL ? debug_command(g, op, arg, buf) : -E_PERM;
-    guest_close(g);
+    int64_t r = v->debug ? debug_command(v, op, arg, buf) : -E_PERM;
+    guest_close(v);
     return r;
 }

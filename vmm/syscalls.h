@@ -1,5 +1,5 @@
 /*
- * The system calls of monitors.
+ * System calls of monitors.
  */
 #ifndef JOS_VMM_SYSCALLS_H
 #define JOS_VMM_SYSCALLS_H
@@ -7,19 +7,15 @@
 #include <inc/env.h>
 #include <inc/vmm.h>
 
-/* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env. */
+/* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env. Others are in
+ * stop.h, trace.h and backtrace.h. */
 int64_t sys_guest_check(uintptr_t why, size_t whysize);
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize);
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm);
-int64_t sys_guest_share(envid_t guest, uintptr_t va);
-int64_t sys_guest_run(envid_t guest, bool console);
 int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);
 int64_t sys_guest_pause(envid_t guest, bool paused);
-int64_t sys_guest_trace_start(envid_t guest, size_t n);
-int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_t n);
-int64_t sys_guest_backtrace(envid_t guest, uintptr_t frames, size_t n);
 int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf);
 
 #endif

@@ -2,9 +2,17 @@
  * Traces: what a guest's last exits were, kept in a ring while somebody has asked for it. A guest
  * that is not traced pays nothing: its exits do not come here.
  */
-#include <vmm/internal.h>
+#include <kern/uaccess.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
 #include <inc/vmtrace.h>
-#include <vmm/syscalls.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
+#include <vmm/backend.h>
+#include <vmm/guest.h>
+#include <vmm/page.h>
+#include <vmm/trace.h>
+#include <vmm/vcpu.h>
 
 #define ENTRIES_PER_PAGE (PGSIZE / sizeof(struct GuestTraceEntry))
 #define TRACE_PAGES      ((GUEST_TRACE_MAX + ENTRIES_PER_PAGE - 1) / ENTRIES_PER_PAGE)
@@ -27,126 +35,109 @@ static struct GuestTraceEntry *entry_of(struct Trace *t, uint64_t n)
     return &t->pages[slot / ENTRIES_PER_PAGE][slot % ENTRIES_PER_PAGE];
 }
 
-static void *new_page(void)
-{
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
-        return NULL;
-    page_incref(pp);
-    return page2kva(pp);
-}
-
-static void drop_page(void *page)
-{
-    if (page != NULL)
-        page_decref(pa2page(PADDR(page)));
-}
-
 static void drop_ring(struct Trace *t)
 {
     for (size_t i = 0; i < TRACE_PAGES; i++)
-        drop_page(t->pages[i]);
-    drop_page(t);
+        page_drop(t->pages[i]);
+    page_drop(t);
 }
 
-void trace_free(struct Guest *g)
+void trace_free(struct Vcpu *v)
 {
-    if (g->trace != NULL)
-        drop_ring(g->trace);
+    if (v->trace)
+        drop_ring(v->trace);
 }
 
-static int trace_start(struct Guest *g, size_t n)
+size_t trace_size(const struct Vcpu *v)
 {
-    struct Trace *t = new_page();
-    if (t == NULL)
+    return v->trace ? v->trace->size : 0;
+}
+
+static int trace_start(struct Vcpu *v, size_t n)
+{
+    struct Trace *t = page_new();
+    if (!t)
         return -E_NO_MEM;
     t->lock.name = "trace";
     t->size = n;
     for (size_t i = 0; i * ENTRIES_PER_PAGE < n; i++) {
-        t->pages[i] = new_page();
-        if (t->pages[i] == NULL) {
+        t->pages[i] = page_new();
+        if (!t->pages[i]) {
             drop_ring(t);
             return -E_NO_MEM;
         }
     }
-    g->trace = t;
-    g->stats.traced = n;
-    g->first_rare_reason = 0;
+    v->trace = t;
+    v->traced = true;
+    v->quick_reasons = QUICK_NONE;
     return 0;
 }
 
-/* What the registers tell of an exit beyond its qualification. */
-static void note_details(struct GuestTraceEntry *e, const struct Trapframe *tf)
+/* What the registers tell of an exit. */
+static void note_registers(struct GuestTraceEntry *e, const struct Trapframe *tf)
 {
     switch (e->reason) {
-    case EXIT_REASON_EXCEPTION:
-    case EXIT_REASON_EXTINT:
-        e->detail = vmread(VMCS_EXIT_INTR_INFO);
-        break;
-    case EXIT_REASON_CPUID:
+    case EXIT_CPUID:
         e->detail = (uint32_t)tf->tf_rax;
         e->value = (uint32_t)tf->tf_rcx;
         break;
-    case EXIT_REASON_VMCALL:
+    case EXIT_VMCALL:
         e->detail = tf->tf_rax;
         e->value = tf->tf_rbx;
         break;
-    case EXIT_REASON_RDMSR:
-    case EXIT_REASON_WRMSR:
+    case EXIT_RDMSR:
+    case EXIT_WRMSR:
         e->detail = (uint32_t)tf->tf_rcx;
         e->value = tf->tf_rdx << 32 | (uint32_t)tf->tf_rax;
         break;
-    case EXIT_REASON_IO:
+    case EXIT_IO:
         e->value = (uint32_t)tf->tf_rax;
-        break;
-    case EXIT_REASON_EPT_VIOLATION:
-    case EXIT_REASON_EPT_MISCONFIG:
-        e->gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
         break;
     }
 }
 
-void trace_exit(struct Guest *g, uint32_t reason)
+void trace_exit(struct Vcpu *v)
 {
-    if (g->trace == NULL)
+    if (!v->trace)
         return;
-    struct GuestTraceEntry *e = &g->trace->now;
+    struct GuestTraceEntry *e = &v->trace->now;
     *e = (struct GuestTraceEntry){ .tsc = read_tsc(),
-                                   .rip = vmread(VMCS_GUEST_RIP),
-                                   .qualification = vmread(VMCS_EXIT_QUALIFICATION),
-                                   .reason = reason };
-    note_details(e, &g->env->env_tf);
-    g->trace->open = true;
+                                   .rip = backend->get(v, VREG_RIP),
+                                   .reason = v->clock_reason,
+                                   .vector = GUEST_NO_VECTOR };
+    note_registers(e, &v->env->env_tf);
+    backend->describe(v, e);
+    v->trace->open = true;
 }
 
 /* What becomes of a guest that is not entered again at once. */
-static enum GuestAction action_outside(const struct Guest *g)
+static enum GuestAction action_outside(const struct Vcpu *v)
 {
-    if (g->doomed)
+    if (v->doomed)
         return ACTION_END;
-    if (g->state != GUEST_RUNS)
+    if (v->state != GUEST_RUNS)
         return ACTION_MONITOR;
-    return READ_ONCE(g->env->env_status) == ENV_NOT_RUNNABLE ? ACTION_SLEEP : ACTION_YIELD;
+    return READ_ONCE(v->env->env_status) == ENV_NOT_RUNNABLE ? ACTION_SLEEP : ACTION_YIELD;
 }
 
-static enum GuestAction action_inside(struct GuestTraceEntry *e)
+static enum GuestAction action_inside(const struct Vcpu *v, struct GuestTraceEntry *e)
 {
-    uint32_t event = vmread(VMCS_ENTRY_INTR_INFO);
-    if (event & INTR_VALID) {
-        e->injected = event;
+    uint32_t event = backend->injected(v);
+    if (event & EVENT_VALID) {
+        e->injected = event & EVENT_VECTOR;
         return ACTION_INJECT;
     }
-    return vmread(VMCS_GUEST_RIP) == e->rip ? ACTION_RETRY : ACTION_NEXT;
+    return backend->get(v, VREG_RIP) == e->rip ? ACTION_RETRY : ACTION_NEXT;
 }
 
-void trace_action(struct Guest *g, bool again)
+void trace_action(struct Vcpu *v, bool again)
 {
-    struct Trace *t = g->trace;
-    if (t == NULL || !t->open)
+    struct Trace *t = v->trace;
+    if (!t || !t->open)
         return;
     t->open = false;
     t->now.ticks = MIN(read_tsc() - t->now.tsc, (uint64_t)UINT32_MAX);
-    t->now.action = again ? action_inside(&t->now) : action_outside(g);
+    t->now.action = again ? action_inside(v, &t->now) : action_outside(v);
     spin_lock(&t->lock);
     *entry_of(t, t->next) = t->now;
     t->next++;
@@ -157,17 +148,17 @@ void trace_action(struct Guest *g, bool again)
 
 int64_t sys_guest_trace_start(envid_t guest, size_t n)
 {
-    struct Guest *g = guest_open(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
         return -E_BAD_ENV;
     int r;
     if (n < 1 || n > GUEST_TRACE_MAX)
         r = -E_INVAL;
-    else if (g->started || g->trace != NULL || READ_ONCE(g->env->env_status) != ENV_NOT_RUNNABLE)
+    else if (v->started || v->trace || READ_ONCE(v->env->env_status) != ENV_NOT_RUNNABLE)
         r = -E_BUSY;
     else
-        r = trace_start(g, n);
-    guest_close(g);
+        r = trace_start(v, n);
+    guest_close(v);
     return r;
 }
 
@@ -205,31 +196,31 @@ static int64_t copy_trace(struct Trace *t, uint64_t *first, uintptr_t entries, s
 
 int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_t n)
 {
-    struct Guest *g = guest_find(guest);
-    if (g == NULL)
+    struct Vcpu *v = guest_find(guest);
+    if (!v)
         return -E_BAD_ENV;
     uint64_t from;
     int64_t r = -E_NOT_FOUND;
-    if (g->trace != NULL) {
+    if (v->trace) {
         r = copyin(&from, first, sizeof from) < 0
                 ? -E_FAULT
-                : copy_trace(g->trace, &from, entries, MIN(n, (size_t)GUEST_TRACE_MAX));
+                : copy_trace(v->trace, &from, entries, MIN(n, (size_t)GUEST_TRACE_MAX));
         if (r >= 0 && copyout(first, &from, sizeof from) < 0)
             r = -E_FAULT;
     }
-    guest_close(g);
+    guest_close(v);
     return r;
 }
 
 /* ---- for the kernel monitor and crash reports ---- */
 
-static void print_counts(const struct Guest *g)
+static void print_counts(const struct Vcpu *v)
 {
+    const struct ExitStats *st = &v->stats;
     for (uint32_t i = 0; i < GUEST_NREASONS; i++)
-        if (g->stats.reasons[i] > 0)
-            cprintf("  %10lu %12lu %12lu  %s\n", g->stats.reasons[i],
-                    g->stats.vmm_ticks[i] / g->stats.reasons[i],
-                    g->stats.monitor_ticks[i] / g->stats.reasons[i], vmexit_words(i));
+        if (st->count[i] > 0)
+            cprintf("  %10lu %12lu %12lu  %s\n", st->count[i], st->vmm_ticks[i] / st->count[i],
+                    st->monitor_ticks[i] / st->count[i], vmexit_words(i));
 }
 
 static void print_last(struct Trace *t, size_t n)
@@ -246,16 +237,16 @@ void guests_print_exits(size_t n)
 {
     unsigned guests = 0;
     for (const struct Env *e = envs; e < envs + NENV; e++) {
-        struct Guest *g = e->env_status != ENV_FREE ? e->env_guest : NULL;
-        if (g == NULL)
+        struct Vcpu *v = e->env_status != ENV_FREE ? e->env_guest : NULL;
+        if (!v)
             continue;
         guests++;
         cprintf(
             "guest %s (env %08x), last exit: %s\n       exits  VMM ticks  monitor ticks (each)\n",
-            e->env_name, e->env_id, vmexit_words(g->clock_reason));
-        print_counts(g);
-        if (g->trace != NULL && n > 0)
-            print_last(g->trace, n);
+            e->env_name, e->env_id, vmexit_words(v->clock_reason));
+        print_counts(v);
+        if (v->trace && n > 0)
+            print_last(v->trace, n);
     }
     if (guests == 0)
         cprintf("no guests\n");

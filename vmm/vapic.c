@@ -2,7 +2,9 @@
  * The virtual local APIC. Interrupts are edge-triggered, the guest is one CPU with APIC id 0, and
  * an interrupt that comes while the APIC is software-disabled is held until it is enabled.
  */
-#include <vmm/internal.h>
+#include <inc/string.h>
+#include <inc/x86.h>
+#include <vmm/vcpu.h>
 
 /* Registers by MSR number - MSR_X2APIC: SDM "x2APIC Register Address Space" */
 enum {
@@ -50,12 +52,12 @@ enum {
 };
 #define PRIORITY_CLASS(v) ((v) >> 4)
 
-void vapic_init(struct Vapic *v)
+void vapic_init(struct Vapic *a)
 {
-    memset(v, 0, sizeof *v);
-    v->svr = SVR_RESET;
+    memset(a, 0, sizeof *a);
+    a->svr = SVR_RESET;
     for (int i = 0; i < NLVT; i++)
-        v->lvt[i] = LVT_MASKED;
+        a->lvt[i] = LVT_MASKED;
 }
 
 /* ---- Vectors ---- */
@@ -71,61 +73,61 @@ static inline uint32_t highest(const uint64_t *bits)
 }
 
 /* After a change of TPR, or of what is in service (SDM "Task and Processor Priorities"). */
-static inline void update_ppr(struct Vapic *v)
+static inline void update_ppr(struct Vapic *a)
 {
-    uint32_t latest = v->nserving > 0 ? v->serving[v->nserving - 1] : 0;
-    v->ppr = PRIORITY_CLASS(latest) > PRIORITY_CLASS(v->tpr) ? latest & ~0xfu : v->tpr;
+    uint32_t latest = a->nserving > 0 ? a->serving[a->nserving - 1] : 0;
+    a->ppr = PRIORITY_CLASS(latest) > PRIORITY_CLASS(a->tpr) ? latest & ~0xfu : a->tpr;
 }
 
-int vapic_deliverable(const struct Vapic *v)
+int vapic_deliverable(const struct Vapic *a)
 {
-    if (vapic_quiet(v) || !(v->svr & SVR_ENABLE))
+    if (vapic_quiet(a) || !(a->svr & SVR_ENABLE))
         return -1;
-    int vector = highest(v->irr);
-    return PRIORITY_CLASS((uint32_t)vector) > PRIORITY_CLASS(v->ppr) ? vector : -1;
+    int vector = highest(a->irr);
+    return PRIORITY_CLASS((uint32_t)vector) > PRIORITY_CLASS(a->ppr) ? vector : -1;
 }
 
-void vapic_raise(struct Guest *g, int vector)
+void vapic_raise(struct Vcpu *v, int vector)
 {
-    __atomic_or_fetch(&g->vapic.irr[vector / 64], 1ul << vector % 64, __ATOMIC_RELAXED);
-    guest_attn(g, ATTN_IRQ);
+    __atomic_or_fetch(&v->vapic.irr[vector / 64], 1ul << vector % 64, __ATOMIC_RELAXED);
+    vcpu_attn(v, ATTN_IRQ);
 }
 
-void vapic_unack(struct Guest *g, int vector)
+void vapic_unack(struct Vcpu *v, int vector)
 {
-    struct Vapic *v = &g->vapic;
-    if (v->nserving > 0 && v->serving[v->nserving - 1] == vector)
-        v->nserving--;
-    update_ppr(v);
-    vapic_raise(g, vector);
+    struct Vapic *a = &v->vapic;
+    if (a->nserving > 0 && a->serving[a->nserving - 1] == vector)
+        a->nserving--;
+    update_ppr(a);
+    vapic_raise(v, vector);
 }
 
-static void end_of_interrupt(struct Guest *g)
+static void end_of_interrupt(struct Vcpu *v)
 {
-    struct Vapic *v = &g->vapic;
-    if (v->nserving == 0)
+    struct Vapic *a = &v->vapic;
+    if (a->nserving == 0)
         return;
-    v->nserving--;
-    update_ppr(v);
-    if (!vapic_quiet(v))
-        guest_attn(g, ATTN_IRQ);
+    a->nserving--;
+    update_ppr(a);
+    if (!vapic_quiet(a))
+        vcpu_attn(v, ATTN_IRQ);
 }
 
-static void report_error(struct Guest *g, uint32_t error)
+static void report_error(struct Vcpu *v, uint32_t error)
 {
-    struct Vapic *v = &g->vapic;
-    v->esr_pending |= error;
-    uint32_t lvt = v->lvt[LVT_ERROR];
+    struct Vapic *a = &v->vapic;
+    a->esr_pending |= error;
+    uint32_t lvt = a->lvt[LVT_ERROR];
     if (!(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= FIRST_VECTOR)
-        vapic_raise(g, lvt & LVT_VECTOR);
+        vapic_raise(v, lvt & LVT_VECTOR);
 }
 
-void vapic_raise_checked(struct Guest *g, int vector, uint32_t error)
+void vapic_raise_checked(struct Vcpu *v, int vector, uint32_t error)
 {
     if (vector < FIRST_VECTOR)
-        report_error(g, error);
+        report_error(v, error);
     else
-        vapic_raise(g, vector);
+        vapic_raise(v, vector);
 }
 
 /* Does this ICR value name the guest's only CPU? */
@@ -147,169 +149,174 @@ static bool is_for_self(uint64_t icr)
 /* Fixed interrupts and NMIs to the guest's own CPU; there is no other, and it needs no INIT or SIPI
  * from itself. (The manual gives NMI no meaning with the shorthands that include the CPU itself;
  * they name it like its id.) */
-static void send_ipi(struct Guest *g, uint64_t icr)
+static void send_ipi(struct Vcpu *v, uint64_t icr)
 {
     uint32_t mode = icr & ICR_DELIVERY;
-    g->vapic.icr = icr;
+    v->vapic.icr = icr;
     if ((mode == ICR_FIXED || mode == ICR_LOWEST) && is_for_self(icr))
-        vapic_raise_checked(g, icr & LVT_VECTOR, ESR_SEND_ILLEGAL);
+        vapic_raise_checked(v, icr & LVT_VECTOR, ESR_SEND_ILLEGAL);
     else if (mode == ICR_NMI && is_for_self(icr))
-        inject_nmi(g);
+        event_nmi(v);
 }
 
 /* ---- Registers ---- */
 
-uint64_t vapic_read_cr8(struct Guest *g)
+uint64_t vapic_read_cr8(struct Vcpu *v)
 {
-    return PRIORITY_CLASS(g->vapic.tpr);
+    return PRIORITY_CLASS(v->vapic.tpr);
 }
 
-static void write_tpr(struct Guest *g, uint64_t tpr)
+static void write_tpr(struct Vcpu *v, uint64_t tpr)
 {
-    g->vapic.tpr = tpr;
-    update_ppr(&g->vapic);
-    guest_attn(g, ATTN_IRQ);
+    v->vapic.tpr = tpr;
+    update_ppr(&v->vapic);
+    vcpu_attn(v, ATTN_IRQ);
 }
 
-void vapic_write_cr8(struct Guest *g, uint64_t class)
+void vapic_write_cr8(struct Vcpu *v, uint64_t class)
 {
-    write_tpr(g, class << 4);
+    write_tpr(v, class << 4);
 }
 
 /* 32-bit part i of IRR and ISR, one bit a vector. */
-static uint32_t requested(const struct Vapic *v, uint32_t i)
+static uint32_t requested(const struct Vapic *a, uint32_t i)
 {
-    return v->irr[i / 2] >> (32 * (i % 2));
+    return a->irr[i / 2] >> (32 * (i % 2));
 }
 
-static uint32_t in_service(const struct Vapic *v, uint32_t i)
+static uint32_t in_service(const struct Vapic *a, uint32_t i)
 {
     uint32_t bits = 0;
-    for (uint32_t n = 0; n < v->nserving; n++)
-        if (v->serving[n] / 32 == i)
-            bits |= 1u << v->serving[n] % 32;
+    for (uint32_t n = 0; n < a->nserving; n++)
+        if (a->serving[n] / 32 == i)
+            bits |= 1u << a->serving[n] % 32;
     return bits;
 }
 
-bool vapic_read(struct Guest *g, uint32_t msr)
+static inline struct MsrValue reg_is(uint64_t value)
 {
-    const struct Vapic *v = &g->vapic;
+    return (struct MsrValue){ .value = value, .verdict = DO_NEXT };
+}
+
+struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr)
+{
+    const struct Vapic *a = &v->vapic;
     uint32_t reg = msr - MSR_X2APIC;
     switch (reg) {
     case X2_ID:
     case X2_TMR ... X2_TMR + 7: /* all interrupts are edge-triggered */
-        return end_rdmsr(g, 0);
+        return reg_is(0);
     case X2_VERSION:
-        return end_rdmsr(g, VERSION_VALUE);
+        return reg_is(VERSION_VALUE);
     case X2_TPR:
-        return end_rdmsr(g, v->tpr);
+        return reg_is(a->tpr);
     case X2_PPR:
-        return end_rdmsr(g, v->ppr);
+        return reg_is(a->ppr);
     case X2_LDR:
-        return end_rdmsr(g, LDR_VALUE);
+        return reg_is(LDR_VALUE);
     case X2_SVR:
-        return end_rdmsr(g, v->svr);
+        return reg_is(a->svr);
     case X2_ISR ... X2_ISR + 7:
-        return end_rdmsr(g, in_service(v, reg - X2_ISR));
+        return reg_is(in_service(a, reg - X2_ISR));
     case X2_IRR ... X2_IRR + 7:
-        return end_rdmsr(g, requested(v, reg - X2_IRR));
+        return reg_is(requested(a, reg - X2_IRR));
     case X2_ESR:
-        return end_rdmsr(g, v->esr);
+        return reg_is(a->esr);
     case X2_ICR:
-        return end_rdmsr(g, v->icr);
+        return reg_is(a->icr);
     case X2_LVT ... X2_LVT + NLVT - 1:
-        return end_rdmsr(g, v->lvt[reg - X2_LVT]);
+        return reg_is(a->lvt[reg - X2_LVT]);
     case X2_INITIAL:
-        return end_rdmsr(g, v->timer_initial);
+        return reg_is(a->timer_initial);
     case X2_CURRENT:
-        return end_rdmsr(g, vapic_current_count(g));
+        return reg_is(vapic_current_count(v));
     case X2_DIVIDE:
-        return end_rdmsr(g, v->timer_divide);
+        return reg_is(a->timer_divide);
     }
-    return inject_gp(g);
+    return (struct MsrValue){ .verdict = DO_GP };
 }
 
-/* Each of these ends the exit, with skip or (where the value is reserved) inject_gp. */
-static bool write_lvt(struct Guest *g, enum VapicLvt n, uint64_t v)
+/* Each of these gives the verdict: DO_NEXT or, where the value is reserved, DO_GP. */
+static enum Verdict write_lvt(struct Vcpu *v, enum VapicLvt n, uint64_t value)
 {
     static const uint32_t valid[NLVT] = {
         [LVT_TIMER] = LVT_TIMER_VALID, [LVT_THERMAL] = LVT_OTHER_VALID,
         [LVT_PERF] = LVT_OTHER_VALID,  [LVT_LINT0] = LVT_LINT_VALID,
         [LVT_LINT1] = LVT_LINT_VALID,  [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
     };
-    if (v & ~(uint64_t)valid[n])
-        return inject_gp(g);
-    if (!(g->vapic.svr & SVR_ENABLE))
-        v |= LVT_MASKED;
+    if (value & ~(uint64_t)valid[n])
+        return DO_GP;
+    if (!(v->vapic.svr & SVR_ENABLE))
+        value |= LVT_MASKED;
     if (n == LVT_TIMER)
-        vapic_write_timer_lvt(g, v);
+        vapic_write_timer_lvt(v, value);
     else
-        g->vapic.lvt[n] = v;
-    return skip(g);
+        v->vapic.lvt[n] = value;
+    return DO_NEXT;
 }
 
-static bool write_svr(struct Guest *g, uint64_t svr)
+static enum Verdict write_svr(struct Vcpu *v, uint64_t svr)
 {
-    g->vapic.svr = svr;
+    v->vapic.svr = svr;
     for (int i = 0; i < NLVT && !(svr & SVR_ENABLE); i++)
-        g->vapic.lvt[i] |= LVT_MASKED;
-    guest_attn(g, ATTN_IRQ);
-    return skip(g);
+        v->vapic.lvt[i] |= LVT_MASKED;
+    vcpu_attn(v, ATTN_IRQ);
+    return DO_NEXT;
 }
 
-static void latch_errors(struct Vapic *v)
+static void latch_errors(struct Vapic *a)
 {
-    v->esr = v->esr_pending;
-    v->esr_pending = 0;
+    a->esr = a->esr_pending;
+    a->esr_pending = 0;
 }
 
-static bool write_eoi(struct Guest *g, uint64_t zero)
-{
-    (void)zero;
-    end_of_interrupt(g);
-    return skip(g);
-}
-
-static bool write_esr(struct Guest *g, uint64_t zero)
+static enum Verdict write_eoi(struct Vcpu *v, uint64_t zero)
 {
     (void)zero;
-    latch_errors(&g->vapic);
-    return skip(g);
+    end_of_interrupt(v);
+    return DO_NEXT;
 }
 
-static bool write_self_ipi(struct Guest *g, uint64_t vector)
+static enum Verdict write_esr(struct Vcpu *v, uint64_t zero)
 {
-    vapic_raise_checked(g, vector, ESR_SEND_ILLEGAL);
-    return skip(g);
+    (void)zero;
+    latch_errors(&v->vapic);
+    return DO_NEXT;
 }
 
-static bool write_divide(struct Guest *g, uint64_t divide)
+static enum Verdict write_self_ipi(struct Vcpu *v, uint64_t vector)
 {
-    g->vapic.timer_divide = divide;
-    return skip(g);
+    vapic_raise_checked(v, vector, ESR_SEND_ILLEGAL);
+    return DO_NEXT;
 }
 
-static bool write_task_priority(struct Guest *g, uint64_t tpr)
+static enum Verdict write_divide(struct Vcpu *v, uint64_t divide)
 {
-    write_tpr(g, tpr);
-    return skip(g);
+    v->vapic.timer_divide = divide;
+    return DO_NEXT;
 }
 
-static bool write_icr(struct Guest *g, uint64_t icr)
+static enum Verdict write_task_priority(struct Vcpu *v, uint64_t tpr)
 {
-    send_ipi(g, icr);
-    return skip(g);
+    write_tpr(v, tpr);
+    return DO_NEXT;
 }
 
-static bool write_initial(struct Guest *g, uint64_t count)
+static enum Verdict write_icr(struct Vcpu *v, uint64_t icr)
 {
-    vapic_write_initial(g, count);
-    return skip(g);
+    send_ipi(v, icr);
+    return DO_NEXT;
+}
+
+static enum Verdict write_initial(struct Vcpu *v, uint64_t count)
+{
+    vapic_write_initial(v, count);
+    return DO_NEXT;
 }
 
 /* Writable registers besides the LVT: how, and the bits that they accept. */
 static const struct {
-    bool (*write)(struct Guest *g, uint64_t value);
+    enum Verdict (*write)(struct Vcpu *v, uint64_t value);
     uint64_t valid;
 } writable[] = {
     [X2_TPR] = { write_task_priority, 0xff },     [X2_EOI] = { write_eoi, 0 },
@@ -318,13 +325,13 @@ static const struct {
     [X2_DIVIDE] = { write_divide, DIVIDE_VALID }, [X2_SELF_IPI] = { write_self_ipi, LVT_VECTOR },
 };
 
-bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value)
+enum Verdict vapic_write(struct Vcpu *v, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - MSR_X2APIC;
     if (reg >= X2_LVT && reg < X2_LVT + NLVT)
-        return write_lvt(g, reg - X2_LVT, value);
+        return write_lvt(v, reg - X2_LVT, value);
     if (reg >= ARRAY_SIZE(writable) || writable[reg].write == NULL ||
         (value & ~writable[reg].valid))
-        return inject_gp(g);
-    return writable[reg].write(g, value);
+        return DO_GP;
+    return writable[reg].write(v, value);
 }

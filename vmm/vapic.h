@@ -6,8 +6,9 @@
 #define JOS_VMM_VAPIC_H
 
 #include <inc/types.h>
+#include <vmm/verdict.h>
 
-struct Guest;
+struct Vcpu;
 
 enum VapicLvt {
     LVT_TIMER,
@@ -44,45 +45,44 @@ struct Vapic {
 };
 
 /* State after reset, in x2APIC mode. */
-void vapic_init(struct Vapic *v);
-/* RDMSR and WRMSR of 0x800 to 0x8ff, to the end of that exit: return what skip or inject_gp does.
- */
-bool vapic_read(struct Guest *g, uint32_t msr);
-bool vapic_write(struct Guest *g, uint32_t msr, uint64_t value);
+void vapic_init(struct Vapic *a);
+/* RDMSR and WRMSR of 0x800 to 0x8ff: DO_NEXT; DO_GP. */
+struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr);
+enum Verdict vapic_write(struct Vcpu *v, uint32_t msr, uint64_t value);
 /* IA32_TSC_DEADLINE, in the guest's TSC. */
-uint64_t vapic_read_deadline(struct Guest *g);
-void vapic_write_deadline(struct Guest *g, uint64_t tsc);
+uint64_t vapic_read_deadline(struct Vcpu *v);
+void vapic_write_deadline(struct Vcpu *v, uint64_t tsc);
 /* CR8: the task-priority class. */
-uint64_t vapic_read_cr8(struct Guest *g);
-void vapic_write_cr8(struct Guest *g, uint64_t class);
+uint64_t vapic_read_cr8(struct Vcpu *v);
+void vapic_write_cr8(struct Vcpu *v, uint64_t class);
 
 /* Request an interrupt. Any CPU may do that. */
-void vapic_raise(struct Guest *g, int vector);
+void vapic_raise(struct Vcpu *v, int vector);
 /* Is no interrupt requested? */
-static inline bool vapic_quiet(const struct Vapic *v)
+static inline bool vapic_quiet(const struct Vapic *a)
 {
-    return (v->irr[0] | v->irr[1] | v->irr[2] | v->irr[3]) == 0;
+    return (a->irr[0] | a->irr[1] | a->irr[2] | a->irr[3]) == 0;
 }
 /* The vector that priority rules let through now; -1: none. */
-int vapic_deliverable(const struct Vapic *v);
+int vapic_deliverable(const struct Vapic *a);
 /* The CPU takes this vector: requested -> in service. */
-static inline void vapic_ack(struct Vapic *v, uint32_t vector)
+static inline void vapic_ack(struct Vapic *a, uint32_t vector)
 {
-    __atomic_and_fetch(&v->irr[vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
-    v->serving[v->nserving++] = vector;
-    v->ppr = vector & ~0xfu; /* priority has let it through, so its class is the highest */
+    __atomic_and_fetch(&a->irr[vector / 64], ~(1ul << vector % 64), __ATOMIC_RELAXED);
+    a->serving[a->nserving++] = vector;
+    a->ppr = vector & ~0xfu; /* priority has let it through, so its class is the highest */
 }
 /* Undo the last vapic_ack, of this vector: the delivery did not come about. */
-void vapic_unack(struct Guest *g, int vector);
+void vapic_unack(struct Vcpu *v, int vector);
 /* Raise the timer interrupt if it is due at host TSC now. */
-void vapic_timer_check(struct Guest *g, uint64_t now);
+void vapic_timer_check(struct Vcpu *v, uint64_t now);
 /* Once, before the first guest: find the shortest period of the periodic mode. */
 void vapic_timer_init(void);
 /* The timer's registers, for vapic.c. */
-void vapic_write_timer_lvt(struct Guest *g, uint32_t lvt);
-void vapic_write_initial(struct Guest *g, uint64_t count);
-uint64_t vapic_current_count(struct Guest *g);
+void vapic_write_timer_lvt(struct Vcpu *v, uint32_t lvt);
+void vapic_write_initial(struct Vcpu *v, uint64_t count);
+uint64_t vapic_current_count(struct Vcpu *v);
 /* vapic_raise, or for an illegal vector this ESR_* error. */
-void vapic_raise_checked(struct Guest *g, int vector, uint32_t error);
+void vapic_raise_checked(struct Vcpu *v, int vector, uint32_t error);
 
 #endif

@@ -3,7 +3,7 @@
  * Its input clock is the TSC; deadlines are kept in the host's TSC, and the run loop looks here
  * when one has come.
  */
-#include <vmm/internal.h>
+#include <vmm/vcpu.h>
 #include <kern/platform.h>
 #include <kern/dev/clock.h>
 
@@ -39,104 +39,104 @@ void vapic_timer_init(void)
         min_period = MAX(tsc_khz * MIN_PERIOD_US / 1000, cpuid_ticks() * MIN_PERIOD_EXITS);
 }
 
-static uint32_t timer_mode(const struct Vapic *v)
+static uint32_t timer_mode(const struct Vapic *a)
 {
-    return v->lvt[LVT_TIMER] & LVT_MODE;
+    return a->lvt[LVT_TIMER] & LVT_MODE;
 }
 
 /* Ticks a count: the divide configuration has its three bits at 0, 1 and 3; 7 means 1. */
-static uint32_t divisor(const struct Vapic *v)
+static uint32_t divisor(const struct Vapic *a)
 {
-    uint32_t bits = (v->timer_divide & 3) | (v->timer_divide & 8) >> 1;
+    uint32_t bits = (a->timer_divide & 3) | (a->timer_divide & 8) >> 1;
     return bits == 7 ? 1 : 2u << bits;
 }
 
 /* Ticks from the start of a count to its end. */
-static uint64_t period(const struct Vapic *v)
+static uint64_t period(const struct Vapic *a)
 {
-    uint64_t ticks = (uint64_t)v->timer_initial * divisor(v);
-    return timer_mode(v) == LVT_PERIODIC ? MAX(ticks, min_period) : ticks;
+    uint64_t ticks = (uint64_t)a->timer_initial * divisor(a);
+    return timer_mode(a) == LVT_PERIODIC ? MAX(ticks, min_period) : ticks;
 }
 
 /* The run loop has to look at the new deadline. */
-static void set_due(struct Guest *g, uint64_t due)
+static void set_due(struct Vcpu *v, uint64_t due)
 {
-    g->vapic.timer_due = due;
-    look_around_soon(g);
+    v->vapic.timer_due = due;
+    look_around_soon(v);
 }
 
-static void expire(struct Guest *g)
+static void expire(struct Vcpu *v)
 {
-    uint32_t lvt = g->vapic.lvt[LVT_TIMER];
+    uint32_t lvt = v->vapic.lvt[LVT_TIMER];
     if (!(lvt & LVT_MASKED))
-        vapic_raise_checked(g, lvt & LVT_VECTOR, ESR_RECEIVE_ILLEGAL);
+        vapic_raise_checked(v, lvt & LVT_VECTOR, ESR_RECEIVE_ILLEGAL);
 }
 
-void vapic_timer_check(struct Guest *g, uint64_t now)
+void vapic_timer_check(struct Vcpu *v, uint64_t now)
 {
-    struct Vapic *v = &g->vapic;
-    if (v->timer_due == 0 || now < v->timer_due)
+    struct Vapic *a = &v->vapic;
+    if (a->timer_due == 0 || now < a->timer_due)
         return;
-    if (timer_mode(v) == LVT_PERIODIC) {
-        uint64_t p = period(v);
-        v->timer_due += (now - v->timer_due) / p * p + p;
+    if (timer_mode(a) == LVT_PERIODIC) {
+        uint64_t p = period(a);
+        a->timer_due += (now - a->timer_due) / p * p + p;
     } else {
-        v->timer_due = 0;
+        a->timer_due = 0;
     }
-    expire(g);
+    expire(v);
 }
 
-uint64_t vapic_current_count(struct Guest *g)
+uint64_t vapic_current_count(struct Vcpu *v)
 {
-    struct Vapic *v = &g->vapic;
+    struct Vapic *a = &v->vapic;
     uint64_t now = read_tsc();
-    vapic_timer_check(g, now);
-    if (timer_mode(v) == LVT_DEADLINE || v->timer_due <= now)
+    vapic_timer_check(v, now);
+    if (timer_mode(a) == LVT_DEADLINE || a->timer_due <= now)
         return 0;
-    return MIN((v->timer_due - now) / divisor(v), (uint64_t)v->timer_initial);
+    return MIN((a->timer_due - now) / divisor(a), (uint64_t)a->timer_initial);
 }
 
-void vapic_write_initial(struct Guest *g, uint64_t count)
+void vapic_write_initial(struct Vcpu *v, uint64_t count)
 {
-    if (timer_mode(&g->vapic) == LVT_DEADLINE)
+    if (timer_mode(&v->vapic) == LVT_DEADLINE)
         return; /* ignored in this mode */
-    g->vapic.timer_initial = count;
-    set_due(g, count == 0 ? 0 : read_tsc() + period(&g->vapic));
+    v->vapic.timer_initial = count;
+    set_due(v, count == 0 ? 0 : read_tsc() + period(&v->vapic));
 }
 
 /* A change of the mode to or from TSC deadline disarms the timer (SDM "TSC-Deadline Mode"). */
-void vapic_write_timer_lvt(struct Guest *g, uint32_t v)
+void vapic_write_timer_lvt(struct Vcpu *v, uint32_t lvt)
 {
-    uint32_t old = g->vapic.lvt[LVT_TIMER];
-    g->vapic.lvt[LVT_TIMER] = v;
-    if ((old ^ v) & LVT_DEADLINE) {
-        g->vapic.timer_initial = 0;
-        set_due(g, 0);
+    uint32_t old = v->vapic.lvt[LVT_TIMER];
+    v->vapic.lvt[LVT_TIMER] = lvt;
+    if ((old ^ lvt) & LVT_DEADLINE) {
+        v->vapic.timer_initial = 0;
+        set_due(v, 0);
     }
 }
 
-uint64_t vapic_read_deadline(struct Guest *g)
+uint64_t vapic_read_deadline(struct Vcpu *v)
 {
-    const struct Vapic *v = &g->vapic;
-    vapic_timer_check(g, read_tsc());
-    if (timer_mode(v) != LVT_DEADLINE || v->timer_due == 0)
+    const struct Vapic *a = &v->vapic;
+    vapic_timer_check(v, read_tsc());
+    if (timer_mode(a) != LVT_DEADLINE || a->timer_due == 0)
         return 0;
-    return v->timer_due + g->tsc_offset;
+    return a->timer_due + v->tsc_offset;
 }
 
-void vapic_write_deadline(struct Guest *g, uint64_t tsc)
+void vapic_write_deadline(struct Vcpu *v, uint64_t tsc)
 {
-    if (timer_mode(&g->vapic) != LVT_DEADLINE)
+    if (timer_mode(&v->vapic) != LVT_DEADLINE)
         return; /* ignored in the other modes */
     if (tsc == 0) {
-        set_due(g, 0);
+        set_due(v, 0);
         return;
     }
-    uint64_t now = read_tsc(), guest_now = now + g->tsc_offset;
+    uint64_t now = read_tsc(), guest_now = now + v->tsc_offset;
     if (tsc > guest_now) {
-        set_due(g, now + MIN(tsc - guest_now, (~0ul >> 1)));
+        set_due(v, now + MIN(tsc - guest_now, (~0ul >> 1)));
         return;
     }
-    g->vapic.timer_due = 0; /* at once; the run loop has no deadline to look at */
-    expire(g);
+    v->vapic.timer_due = 0; /* at once; the run loop has no deadline to look at */
+    expire(v);
 }

@@ -3,7 +3,7 @@
  * whether its memory, its x87, SSE and debug registers and its clock are as it left them. Asked by
  * a line of input, it says how many rounds it has done and how often something was wrong.
  */
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "fx.h"
 
 const char guest_name[] = "innocent";

@@ -28,14 +28,14 @@ static void make_exits(void)
 
 static void counts(void)
 {
-    int64_t calls = exits(EXIT_REASON_VMCALL), cpuids = exits(EXIT_REASON_CPUID);
+    int64_t calls = exits(EXIT_VMCALL), cpuids = exits(EXIT_CPUID);
     property(CHALLENGE, "exits-known", "whether VMX_VMCALL_EXITS gives a count", 1, calls >= 0);
     make_exits();
     property(CHALLENGE, "exits-counted", "CPUID exits between two calls", ROUNDS,
-             exits(EXIT_REASON_CPUID) - cpuids);
+             exits(EXIT_CPUID) - cpuids);
     /* since the first: the call for CPUID before and after, and this one */
     property(CHALLENGE, "exits-own", "VMCALL exits since a call, with the last one", 3,
-             exits(EXIT_REASON_VMCALL) - calls);
+             exits(EXIT_VMCALL) - calls);
 }
 
 static void sums(void)

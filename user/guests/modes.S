@@ -4,7 +4,7 @@
  */
 #include <inc/mmu.h>
 #include <inc/trap.h>
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "rt.h"
 
 #define SEL_CODE32  0x08

@@ -3,7 +3,7 @@
  * of the whole range, except the console's and those that reset or end the machine. `step=N` on the
  * command line takes each N-th port, else all.
  */
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "rt.h"
 
 const char guest_name[] = "port-sweep";

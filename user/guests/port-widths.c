@@ -3,7 +3,7 @@
  * and writes next to ports that end the machine do nothing; the registers of one device can be
  * accessed in pairs. With `reset`, `exit` or `off` on the command line it ends by that port.
  */
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "rt.h"
 
 const char guest_name[] = "port-widths";

@@ -2,7 +2,7 @@
  * Runtime of the 64-bit test guests, in C: console on COM1, exceptions, page tables, local APIC.
  * See rt.h for the contracts, rt.S for how a guest gets here.
  */
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "rt.h"
 
 #define PORT_EXIT      0x501

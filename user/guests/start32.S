@@ -4,7 +4,7 @@
  * has the load addresses. They check what they were given, print it on COM1 and power off.
  */
 #include <inc/multiboot.h>
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 
 #ifdef KLUDGE
 #define HEADER_FLAGS MULTIBOOT_AOUT_KLUDGE

@@ -2,7 +2,7 @@
  * uart: the registers of the 16550 at COM1 behave as its data sheet has it: divisor latch, scratch,
  * loop back with modem lines and FIFO, overrun, and what the interrupt identification says.
  */
-#include <user/vmm/dev/uart.h>
+#include <inc/uart.h>
 #include "rt.h"
 
 const char guest_name[] = "uart";

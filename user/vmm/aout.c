@@ -2,7 +2,7 @@
  * Images that are not ELF: the Multiboot header itself says where they go (Multiboot "The address
  * fields of Multiboot header", the a.out kludge). The one segment is checked in image.c.
  */
-#include "monitor.h"
+#include <user/vmm/aout.h>
 
 static int broken(const struct Image *im, const char *why)
 {
@@ -10,7 +10,7 @@ static int broken(const struct Image *im, const char *why)
     return -E_NOT_EXEC;
 }
 
-int kludge_segments(struct Image *im, const struct MultibootHeader *mb, uint32_t off)
+int aout_segments(struct Image *im, const struct MultibootHeader *mb, uint32_t off)
 {
     if (!(mb->flags & MULTIBOOT_AOUT_KLUDGE)) {
         complain("%s: not an ELF file, and its Multiboot header has no load addresses", im->path);

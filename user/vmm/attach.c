@@ -3,7 +3,8 @@
  * MON_ATTACH, and gives it back with that answer; a client that dies takes it along. Output is kept
  * in a ring, so that the next client sees what it missed.
  */
-#include "monitor.h"
+#include <user/vmm/attach.h>
+#include <user/vmm/console.h>
 
 #define HISTORY_SIZE 16384
 

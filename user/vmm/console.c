@@ -5,7 +5,9 @@
  * Otherwise input comes from that file or pipe, read when the guest asks; once it has given
  * something, the console is listened to as well, and goes on after its end.
  */
-#include "monitor.h"
+#include <user/vmm/attach.h>
+#include <user/vmm/console.h>
+#include <user/vmm/run.h>
 
 #define CTRL_RBRACKET 0x1d /* gives the console back */
 #define RING_SIZE     1024 /* a power of two */

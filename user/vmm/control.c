@@ -2,7 +2,9 @@
  * The user's side of several guests: `vmm attach|pause|resume|kill NAME`. A guest is found by its
  * env's name; its monitor is its parent.
  */
-#include "monitor.h"
+#include <user/vmm/attach.h>
+#include <user/vmm/control.h>
+#include <user/vmm/report.h>
 
 bool name_ok(const char *name)
 {
@@ -24,7 +26,7 @@ static int goes_on(const char *name)
     return 0;
 }
 
-int attend(envid_t monitor, const char *name)
+int await_monitor(envid_t monitor, const char *name)
 {
     if (lend_console(monitor) == MON_DETACHED)
         return goes_on(name);

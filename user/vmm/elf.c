@@ -3,7 +3,7 @@
  * their physical addresses. What a segment's numbers mean for the guest is checked in image.c.
  */
 #include <inc/elf.h>
-#include "monitor.h"
+#include <user/vmm/elf.h>
 
 #define MAX_PHDRS 64
 

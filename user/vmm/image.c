@@ -3,7 +3,9 @@
  * ELF headers or by the header's address fields, and checks that they can be loaded. Every refusal
  * is a sentence that names the file. Relies on elf.c and aout.c for the formats.
  */
-#include "monitor.h"
+#include <user/vmm/aout.h>
+#include <user/vmm/elf.h>
+#include <user/vmm/image.h>
 
 uint64_t ram_below_hole(uint64_t memsize)
 {
@@ -178,7 +180,7 @@ static int list_segments(struct Image *im)
     if (off < 0)
         return off;
     int r = check_requirements(im->path, mb.flags);
-    return r < 0 || elf ? r : kludge_segments(im, &mb, off);
+    return r < 0 || elf ? r : aout_segments(im, &mb, off);
 }
 
 int image_open(struct Image *im, const char *path, uint64_t memsize)

@@ -3,9 +3,11 @@
  * sizes and map, command line, modules, the loader's name. It is built in a buffer of the monitor
  * for the gpa where it will lie: the highest pages below 640 KiB that the kernel leaves free.
  */
-#include "monitor.h"
+#include <inc/multiboot.h>
+#include <user/vmm/mbi.h>
 
 #define LOADER_NAME   "JOS vmm"
+#define LOWMEM_END    0xa0000ul /* of the memory that a PC's first 640 KiB are */
 #define BIOS_AREA     0xf0000ul /* up to 1 MiB: a PC's BIOS */
 #define MMAP_RESERVED 2
 

@@ -3,7 +3,7 @@
  * many exits of which kind it made.
  */
 #include <inc/vmtrace.h>
-#include "monitor.h"
+#include <user/vmm/report.h>
 
 #define PART        16 /* trace entries that are read at a time */
 #define PATIENCE_MS 100
@@ -51,7 +51,7 @@ static bool report_trace(envid_t guest)
 
     while ((n = sys_guest_trace(guest, &next, entries, PART)) > 0) {
         for (int64_t i = 0; i < n; i++) {
-            vmtrace_line(line, sizeof line, next + i, &entries[i]);
+            vmtrace_line(line, sizeof(line), next + i, &entries[i]);
             fprintf(2, "%s\n", line);
         }
         next += n;

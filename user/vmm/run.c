@@ -2,7 +2,12 @@
  * The event loop: lets the guest run until it needs its monitor, and answers. One handler an event;
  * each either changes the answer in *x or says by end_guest that this was the last one.
  */
-#include "monitor.h"
+#include <user/vmm/attach.h>
+#include <user/vmm/console.h>
+#include <user/vmm/gdb/session.h>
+#include <user/vmm/machine.h>
+#include <user/vmm/report.h>
+#include <user/vmm/run.h>
 
 static struct {
     envid_t guest;
@@ -10,6 +15,7 @@ static struct {
     int status;
     char why[sizeof(((struct GuestExit *)0)->why) + 64];
     bool hypercall_console; /* the guest has used CONS_READ or CONS_WRITE */
+    struct Machine machine;
 } run;
 
 void end_guest(int status, const char *why, ...)
@@ -89,22 +95,14 @@ static void on_message(struct GuestExit *x)
         attach_message(m.from, m.value);
 }
 
-/* SDM "Exit Qualification for EPT Violations" */
-#define EPTQ_READ  (1 << 0)
-#define EPTQ_WRITE (1 << 1)
-#define EPTQ_FETCH (1 << 2)
-
-static const char *access_name(uint64_t qualification)
+static void on_io(struct GuestExit *x)
 {
-    if (qualification & EPTQ_WRITE)
-        return "write to";
-    return qualification & EPTQ_FETCH ? "instruction fetch from" : "read of";
+    machine_io(&run.machine, x);
 }
 
 static void on_mmio(struct GuestExit *x)
 {
-    end_guest(1, "%s gpa 0x%lx, where there is no memory, at rip 0x%lx",
-              access_name(x->qualification), x->gpa, x->regs.rip);
+    machine_mmio(&run.machine, x);
 }
 
 static void on_off(struct GuestExit *x)
@@ -131,7 +129,7 @@ static void on_debug(struct GuestExit *x)
 }
 
 static void (*const handlers[])(struct GuestExit *x) = {
-    [GUEST_EV_IO] = ports_io,        [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall,
+    [GUEST_EV_IO] = on_io,           [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall,
     [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,
     [GUEST_EV_DEAD] = on_dead,       [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
 };
@@ -161,7 +159,18 @@ static void serve(envid_t guest, struct GuestExit *x)
     }
 }
 
-int run_guest(envid_t guest, const char *name)
+static void print_end(envid_t guest, const char *name)
+{
+    if (run.why[0] == '\0')
+        return;
+    if (attached())
+        complain("guest ended: %s", run.why);
+    else
+        complain("%s: guest ended: %s", name, run.why);
+    report_end(guest);
+}
+
+int run_to_end(envid_t guest, const char *name, uint64_t memsize)
 {
     static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
@@ -170,14 +179,11 @@ int run_guest(envid_t guest, const char *name)
     int r = sys_guest_share(guest, (struct GuestExit *)page);
     if (r < 0)
         end_guest(1, "the VMM has no page for its exits: %s", strerror(r));
+    else if ((r = machine_init(&run.machine, guest, memsize)) < 0)
+        end_guest(1, "its devices have no room on the bus: %s", strerror(r));
     serve(guest, (struct GuestExit *)page);
     gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
-    if (run.why[0] && attached())
-        complain("guest ended: %s", run.why);
-    else if (run.why[0])
-        complain("%s: guest ended: %s", name, run.why);
-    if (run.why[0])
-        report_end(guest);
+    print_end(guest, name);
     return run.status;
 }

@@ -1,14 +1,9 @@
 /*
  * What `vmm -s` prints when the guest has ended: its counters, and its exits by reason.
  */
-#include <inc/vmexits.h>
-#include "monitor.h"
-
-static const char *const reason_words[GUEST_NREASONS] = {
-#define REASON_WORDS(nr, name, words) [nr] = words,
-    VMX_EXIT_LIST(REASON_WORDS)
-#undef REASON_WORDS
-};
+#include <inc/vmtrace.h>
+#include <user/vmm/console.h>
+#include <user/vmm/stats.h>
 
 static void line(const char *what, uint64_t n)
 {
@@ -16,15 +11,15 @@ static void line(const char *what, uint64_t n)
         say("  %-36s %10lu\n", what, n);
 }
 
-void stats_print(const struct GuestStats *st, uint64_t unknown_ports)
+void stats_print(const struct GuestStats *st)
 {
     say("vmm: %lu exits\n", st->exits);
     for (unsigned i = 0; i < GUEST_NREASONS; i++)
-        line(reason_words[i] ? reason_words[i] : "reason without a name", st->reasons[i]);
+        line(vmexit_words(i), st->reasons[i]);
     line("page faults injected", st->injected_pf);
     line("page faults found spurious", st->refused_pf);
     line("pages of guest memory", st->pages);
     line("of these, in pages of 2 MiB", st->large_pages * (PGSIZE_2M / PGSIZE));
-    line("pages of EPT tables", st->ept_pages);
-    line("accesses to unknown ports", unknown_ports);
+    line("pages of second-stage tables", st->table_pages);
+    line("accesses that no device claimed", st->unclaimed);
 }

@@ -2,7 +2,19 @@
  * A guest's debugger: stops, and what its monitor asks for. The monitor works on copies; requests
  * are carried out on the guest's CPU, in debug_attend, when the guest is about to be entered.
  */
+#include <kern/sched.h>
+#include <kern/uaccess.h>
+#include <kern/cpu.h>
+#include <inc/error.h>
+#include <inc/string.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
+#include <vmm/backend.h>
 #include <vmm/debug/debug.h>
+#include <vmm/debug/dr.h>
+#include <vmm/debug/drs.h>
+#include <vmm/halt.h>
+#include <vmm/stop.h>
 
 #define FPU_MXCSR      24 /* offset in an FXSAVE image (SDM "FXSAVE Area") */
 #define FPU_MXCSR_MASK 0xffffu
@@ -10,87 +22,80 @@
 /* What a debugger may change in RFLAGS. */
 #define FL_DEBUGGER (FL_USER | FL_IF | FL_IOPL | FL_NT | FL_RF | FL_TF)
 
-void debug_ask(struct Guest *g, uint32_t request)
+void debug_ask(struct Vcpu *v, uint32_t request)
 {
-    __atomic_or_fetch(&g->debug->request, request, __ATOMIC_RELEASE);
-    guest_attn(g, ATTN_DEBUG);
+    __atomic_or_fetch(&v->debug->request, request, __ATOMIC_RELEASE);
+    vcpu_attn(v, ATTN_DEBUG);
 }
 
 /* ---- On the guest's CPU ---- */
 
-/* A control register as the guest sees it. */
-static uint64_t seen(enum VmcsField real, enum VmcsField mask, enum VmcsField shadow)
+static void save_registers(struct Vcpu *v)
 {
-    uint64_t hosts = vmread(mask);
-    return (vmread(real) & ~hosts) | (vmread(shadow) & hosts);
-}
-
-static void save_registers(struct Guest *g)
-{
-    struct Env *e = g->env;
-    struct GuestDebugRegs *r = &g->debug->regs;
+    struct Env *e = v->env;
+    struct GuestDebugRegs *r = &v->debug->regs;
     memcpy(&r->gpr, &e->env_tf, offsetof(struct GuestRegs, rip));
-    r->gpr.rip = vmread(VMCS_GUEST_RIP);
-    r->gpr.rsp = vmread(VMCS_GUEST_RSP);
-    r->gpr.rflags = vmread(VMCS_GUEST_RFLAGS);
-    r->fs_base = vmread(VMCS_GUEST_FS_BASE);
-    r->gs_base = vmread(VMCS_GUEST_GS_BASE);
-    r->kernel_gs_base = g->guest_msrs[SWITCHED_KERNEL_GS_BASE].value;
-    r->cr0 = seen(VMCS_GUEST_CR0, VMCS_CR0_MASK, VMCS_CR0_SHADOW);
+    r->gpr.rip = backend->get(v, VREG_RIP);
+    r->gpr.rsp = backend->get(v, VREG_RSP);
+    r->gpr.rflags = backend->get(v, VREG_RFLAGS);
+    r->fs_base = backend->get(v, VREG_FS_BASE);
+    r->gs_base = backend->get(v, VREG_GS_BASE);
+    r->kernel_gs_base = backend->get(v, VREG_KERNEL_GS_BASE);
+    r->cr0 = backend->get(v, VREG_CR0);
     r->cr2 = rcr2();
-    r->cr3 = vmread(VMCS_GUEST_CR3);
-    r->cr4 = seen(VMCS_GUEST_CR4, VMCS_CR4_MASK, VMCS_CR4_SHADOW);
-    r->cr8 = vapic_read_cr8(g);
-    r->efer = vmread(VMCS_GUEST_EFER);
-    r->cs = vmread(VMCS_GUEST_CS_SEL);
-    r->ss = vmread(VMCS_GUEST_SS_SEL);
-    r->ds = vmread(VMCS_GUEST_DS_SEL);
-    r->es = vmread(VMCS_GUEST_ES_SEL);
-    r->fs = vmread(VMCS_GUEST_FS_SEL);
-    r->gs = vmread(VMCS_GUEST_GS_SEL);
+    r->cr3 = backend->get(v, VREG_CR3);
+    r->cr4 = backend->get(v, VREG_CR4);
+    r->cr8 = vapic_read_cr8(v);
+    r->efer = backend->get(v, VREG_EFER);
+    r->cs = backend->get_segment(v, VSEG_CS).selector;
+    r->ss = backend->get_segment(v, VSEG_SS).selector;
+    r->ds = backend->get_segment(v, VSEG_DS).selector;
+    r->es = backend->get_segment(v, VSEG_ES).selector;
+    r->fs = backend->get_segment(v, VSEG_FS).selector;
+    r->gs = backend->get_segment(v, VSEG_GS).selector;
     env_fpu_save();
-    memcpy(r->fpu, e->env_fpu, sizeof r->fpu);
-    g->debug->paging = paging_mode();
+    memcpy(r->fpu, e->env_fpu, sizeof(r->fpu));
+    backend->paging_mode(v, &v->debug->paging);
 }
 
-static void load_registers(struct Guest *g)
+static void load_registers(struct Vcpu *v)
 {
-    struct Env *e = g->env;
-    const struct GuestDebugRegs *r = &g->debug->regs;
+    struct Env *e = v->env;
+    const struct GuestDebugRegs *r = &v->debug->regs;
     memcpy(&e->env_tf, &r->gpr, offsetof(struct GuestRegs, rip));
-    vmwrite(VMCS_GUEST_RIP, r->gpr.rip);
-    vmwrite(VMCS_GUEST_RSP, r->gpr.rsp);
-    vmwrite(VMCS_GUEST_RFLAGS, r->gpr.rflags);
-    vmwrite(VMCS_GUEST_FS_BASE, r->fs_base);
-    vmwrite(VMCS_GUEST_GS_BASE, r->gs_base);
-    g->guest_msrs[SWITCHED_KERNEL_GS_BASE].value = r->kernel_gs_base;
+    backend->set(v, VREG_RIP, r->gpr.rip);
+    backend->set(v, VREG_RSP, r->gpr.rsp);
+    backend->set(v, VREG_RFLAGS, r->gpr.rflags);
+    backend->set(v, VREG_FS_BASE, r->fs_base);
+    backend->set(v, VREG_GS_BASE, r->gs_base);
+    backend->set(v, VREG_KERNEL_GS_BASE, r->kernel_gs_base);
     lcr2(r->cr2);
-    if (vmread(VMCS_GUEST_CR3) != r->cr3) {
-        vmwrite(VMCS_GUEST_CR3, r->cr3);
-        guest_attn(g, ATTN_TLB_FLUSH);
+    if (backend->get(v, VREG_CR3) != r->cr3) {
+        backend->set(v, VREG_CR3, r->cr3);
+        vcpu_attn(v, ATTN_TLB_FLUSH);
     }
-    memcpy(e->env_fpu, r->fpu, sizeof r->fpu);
+    memcpy(e->env_fpu, r->fpu, sizeof(r->fpu));
     asm volatile("fxrstor64 %0" : : "m"(e->env_fpu));
 }
 
-bool debug_stop(struct Guest *g, enum GuestDebugStop why, uint64_t causes)
+enum Verdict debug_stop(struct Vcpu *v, enum GuestDebugStop why, uint64_t hits)
 {
-    struct GuestDebug *d = g->debug;
-    step_end(g, false);
-    save_registers(g);
-    g->exit.code = why;
-    g->exit.qualification = causes;
+    struct GuestDebug *d = v->debug;
+    step_end(v, false);
+    save_registers(v);
+    v->exit.code = why;
+    v->exit.hits = hits;
     d->held = true;
     d->attached = true;
-    return guest_stop(g, GUEST_EV_DEBUG);
+    guest_stop(v, GUEST_EV_DEBUG);
+    return DO_LEAVE;
 }
 
 /* An intercepted #DB: the debugger's causes stop, the guest's are passed on, and it may have both.
  * DR6 shows register matches that are not enabled, too. */
-static bool debug_trap(struct Guest *g)
+static enum Verdict debug_trap(struct Vcpu *v, uint64_t causes)
 {
-    struct GuestDebug *d = g->debug;
-    uint64_t causes = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
+    struct GuestDebug *d = v->debug;
     uint64_t ours = debug_hw_hits(d, causes);
     bool stepped = d->mode == STEP_TRAP && (causes & DR6_BS);
     bool trap_guest = stepped && d->guest_tf;
@@ -98,105 +103,118 @@ static bool debug_trap(struct Guest *g)
     if (d->owns_drs)
         guests &= ~DR6_BREAKPOINTS;
     if (ours || stepped)
-        step_end(g, stepped);
+        step_end(v, stepped);
     if (guests || trap_guest)
-        inject_debug_trap(g, guests | (trap_guest ? DR6_BS : 0));
+        vcpu_debug_trap(v, guests | (trap_guest ? DR6_BS : 0));
     if (ours || stepped)
-        return debug_stop(g, ours ? DEBUG_HW : DEBUG_STEPPED, ours);
-    step_to_handler(g);
-    return resume(g);
+        return debug_stop(v, ours ? DEBUG_HW : DEBUG_STEPPED, ours);
+    step_to_handler(v);
+    return DO_AGAIN;
 }
 
-bool debug_exception(struct Guest *g, uint32_t info)
+enum Verdict debug_exception(struct Vcpu *v, const struct VcpuException *x)
 {
-    struct GuestDebug *d = g->debug;
-    int vector = info & INTR_VECTOR;
-    uint32_t type = info & INTR_TYPE;
-    if (vector == T_DEBUG && type != INTR_TYPE_PRIVEXC)
-        return debug_trap(g);
-    if (type == INTR_TYPE_SOFTEXC) { /* INT3, INTO: traps, which need their length */
-        struct InjectEvent event = { .info = info & INTR_REINJECT_MASK,
-                                     .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
-        if (vector == T_BRKPT && d->attached) {
+    struct GuestDebug *d = v->debug;
+    uint32_t type = x->info & EVENT_TYPE;
+    if (x->vector == T_DEBUG && type != EVENT_PRIV_EXC)
+        return debug_trap(v, x->address);
+    if (type == EVENT_SOFT_EXC) { /* INT3, INTO: traps, which need their length */
+        struct Event event = { .info = x->info, .length = x->length };
+        if (x->vector == T_BRKPT && d->attached) {
             d->int3 = event;
-            return debug_stop(g, DEBUG_INT3, 0);
+            return debug_stop(v, DEBUG_INT3, 0);
         }
-        g->event = event;
-        guest_attn(g, ATTN_EVENT);
+        v->event = event;
+        vcpu_attn(v, ATTN_EVENT);
     } else {
-        pass_exception(g, info);
+        backend->pass_exception(v, x);
     }
-    step_to_handler(g);
-    return resume(g);
+    step_to_handler(v);
+    return DO_AGAIN;
+}
+
+/* The exit comes before the guest's own debug traps, which wait (SDM "Monitor Trap Flag"); of those,
+ * the debugger's watchpoints are reported with the step. */
+enum Verdict debug_stepped(struct Vcpu *v)
+{
+    if (!debug_steps(v))
+        return DO_AGAIN;
+    uint64_t pending = backend->get(v, VREG_PENDING_DEBUG);
+    uint64_t ours = debug_hw_hits(v->debug, pending);
+    if (debug_owns_drs(v)) /* what its registers find is not the guest's */
+        backend->set(v, VREG_PENDING_DEBUG,
+                     pending & ~(uint64_t)(DR6_BREAKPOINTS | PENDING_DEBUG_ENABLED));
+    step_end(v, true);
+    return debug_stop(v, ours ? DEBUG_HW : DEBUG_STEPPED, ours);
 }
 
 /* The monitor lets the guest go on. false: a step that is over already. */
-static bool go_on(struct Guest *g, uint32_t request)
+static bool go_on(struct Vcpu *v, uint32_t request)
 {
-    struct GuestDebug *d = g->debug;
-    load_registers(g);
+    struct GuestDebug *d = v->debug;
+    load_registers(v);
     if (request & DEBUG_REQ_PASS) {
-        g->event = d->int3;
-        guest_attn(g, ATTN_EVENT);
+        v->event = d->int3;
+        vcpu_attn(v, ATTN_EVENT);
     }
     if (request & DEBUG_REQ_DETACH) {
         d->attached = false;
         memset(d->hw, 0, sizeof d->hw);
     }
-    debug_switch_drs(g);
-    vmwrite(VMCS_EXCEPTION_BITMAP, guest_exceptions(g) | (d->attached ? 1u << T_BRKPT : 0));
-    return !(request & DEBUG_REQ_STEP) || step_begin(g);
+    debug_switch_drs(v);
+    backend->set_exceptions(v, d->attached ? 1u << T_BRKPT : 0);
+    return !(request & DEBUG_REQ_STEP) || step_begin(v);
 }
 
-bool debug_attend(struct Guest *g)
+bool debug_attend(struct Vcpu *v)
 {
-    struct GuestDebug *d = g->debug;
+    struct GuestDebug *d = v->debug;
     uint32_t request = __atomic_exchange_n(&d->request, 0, __ATOMIC_ACQUIRE);
     bool done = false;
-    if (g->doomed)
+    if (v->doomed)
         return false;
     if (request & DEBUG_REQ_RESUME)
-        done = !go_on(g, request);
-    else if (d->mode == STEP_EVENT && !(g->event.info & INTR_VALID))
+        done = !go_on(v, request);
+    else if (d->mode == STEP_EVENT && !(v->event.info & EVENT_VALID))
         done = true; /* it has been delivered */
-    else if (d->mode == STEP_MTF && vmread(VMCS_GUEST_RIP) != d->step_rip)
+    else if (d->mode == STEP_CPU && backend->get(v, VREG_RIP) != d->step_rip)
         done = true; /* the VMM, or the monitor, has executed the instruction */
     if (done || (request & DEBUG_REQ_STOP)) {
-        debug_stop(g, done ? DEBUG_STEPPED : DEBUG_ASKED, 0);
+        debug_stop(v, done ? DEBUG_STEPPED : DEBUG_ASKED, 0);
         return false;
     }
     if (d->mode == STEP_EVENT) {
-        guest_attn(g, ATTN_DEBUG);
-        step_exit_at_once();
+        vcpu_attn(v, ATTN_DEBUG);
+        backend->exit_at_once(v);
     }
-    if (d->mode == STEP_MTF) { /* look again behind each exit */
-        guest_attn(g, ATTN_DEBUG);
-        g->look_at = 0;
+    if (d->mode == STEP_CPU) { /* look again after each exit */
+        vcpu_attn(v, ATTN_DEBUG);
+        v->look_at = AT_ONCE;
     }
-    return !g->halted || halt_is_over(g);
+    return !v->halted || vcpu_halt_is_over(v);
 }
 
 /* ---- On the monitor's CPU; the guest is stopped ---- */
 
-static int64_t let_go(struct Guest *g, uint32_t request)
+static int64_t let_go(struct Vcpu *v, uint32_t request)
 {
-    g->debug->held = false;
-    debug_ask(g, DEBUG_REQ_RESUME | request);
-    env_lock(g->env);
-    if (!g->doomed) {
-        g->state = GUEST_RUNS;
-        sched_wake(g->env);
+    v->debug->held = false;
+    debug_ask(v, DEBUG_REQ_RESUME | request);
+    env_lock(v->env);
+    if (!v->doomed) {
+        v->state = GUEST_RUNS;
+        sched_wake(v->env);
     }
-    env_unlock(g->env);
+    env_unlock(v->env);
     return 0;
 }
 
-static int64_t stop(struct Guest *g)
+static int64_t stop(struct Vcpu *v)
 {
-    debug_ask(g, DEBUG_REQ_STOP);
-    env_lock(g->env);
-    sched_poke(g->env);
-    env_unlock(g->env);
+    debug_ask(v, DEBUG_REQ_STOP);
+    env_lock(v->env);
+    sched_poke(v->env);
+    env_unlock(v->env);
     return 0;
 }
 
@@ -226,12 +244,12 @@ static int64_t set_registers(struct GuestDebug *d, uintptr_t buf)
     return 0;
 }
 
-static int64_t translate(struct Guest *g, uint64_t va)
+static int64_t translate(struct Vcpu *v, uint64_t va)
 {
     gpa_t gpa;
-    enum WalkResult r = guest_walk_in(g, &g->debug->paging, va, 0, &gpa);
+    enum WalkResult r = guest_walk(v, &v->debug->paging, va, 0, &gpa);
     bool mapped = r == WALK_OK || r == WALK_FORBIDDEN;
-    return mapped && gmem_is_ram(g, gpa, 1) ? (int64_t)gpa : -E_NOT_FOUND;
+    return mapped && gmem_is_ram(v->vm, gpa, 1) ? (int64_t)gpa : -E_NOT_FOUND;
 }
 
 static int64_t set_hw(struct GuestDebug *d, uint64_t n, uintptr_t buf)
@@ -242,28 +260,28 @@ static int64_t set_hw(struct GuestDebug *d, uint64_t n, uintptr_t buf)
     return debug_set_hw(d, n, &hw);
 }
 
-int64_t debug_command(struct Guest *g, int op, uint64_t arg, uintptr_t buf)
+int64_t debug_command(struct Vcpu *v, int op, uint64_t arg, uintptr_t buf)
 {
-    struct GuestDebug *d = g->debug;
+    struct GuestDebug *d = v->debug;
     if (op == GUEST_DEBUG_STOP)
-        return stop(g);
-    if (g->state != GUEST_DELIVERED || !d->held)
+        return stop(v);
+    if (v->state != GUEST_DELIVERED || !d->held)
         return -E_AGAIN;
     switch (op) {
     case GUEST_DEBUG_CONTINUE:
-        return let_go(g, 0);
+        return let_go(v, 0);
     case GUEST_DEBUG_STEP:
-        return let_go(g, DEBUG_REQ_STEP);
+        return let_go(v, DEBUG_REQ_STEP);
     case GUEST_DEBUG_PASS:
-        return g->exit.code == DEBUG_INT3 ? let_go(g, DEBUG_REQ_PASS) : -E_INVAL;
+        return v->exit.code == DEBUG_INT3 ? let_go(v, DEBUG_REQ_PASS) : -E_INVAL;
     case GUEST_DEBUG_DETACH:
-        return let_go(g, DEBUG_REQ_DETACH);
+        return let_go(v, DEBUG_REQ_DETACH);
     case GUEST_DEBUG_GET_REGS:
         return copyout(buf, &d->regs, sizeof d->regs) < 0 ? -E_FAULT : 0;
     case GUEST_DEBUG_SET_REGS:
         return set_registers(d, buf);
     case GUEST_DEBUG_TRANSLATE:
-        return translate(g, arg);
+        return translate(v, arg);
     case GUEST_DEBUG_SET_HW:
         return set_hw(d, arg, buf);
     }

@@ -2,14 +2,15 @@
  * Debug registers as breakpoints and watchpoints of a guest's debugger (SDM "Debug Registers").
  * While one is set, all of them are the debugger's: the guest's accesses exit, and find shadows.
  */
+#include <inc/error.h>
+#include <inc/mmu.h>
+#include <vmm/backend.h>
 #include <vmm/debug/debug.h>
+#include <vmm/debug/dr.h>
+#include <vmm/debug/drs.h>
 
-/* Exit qualification for MOV DR */
-#define QUAL_DR(q)     ((q)&7)
-#define QUAL_DR_FROM   (1u << 4)
-#define QUAL_DR_GPR(q) (((q) >> 8) & 0xf)
-#define DR6_WRITABLE   0xe00ful
-#define DR_ALIAS       2 /* DR4 and DR5 are DR6 and DR7 */
+#define DR6_WRITABLE 0xe00ful
+#define DR_ALIAS     2 /* DR4 and DR5 are DR6 and DR7 */
 
 static uint64_t len_field(uint32_t size)
 {
@@ -39,12 +40,12 @@ int debug_set_hw(struct GuestDebug *d, uint64_t n, const struct GuestDebugHw *hw
 /* DR7 for what is set; DR7_INIT: nothing is. */
 static uint64_t dr7_value(const struct GuestDebug *d)
 {
-    uint64_t v = DR7_INIT;
+    uint64_t value = DR7_INIT;
     for (int n = 0; n < NDRS; n++)
         if (d->hw[n].size != 0)
-            v |= DR7_EXACT | DR7_ENABLE(n) | (uint64_t)d->hw[n].kind << DR7_RW_SHIFT(n) |
+            value |= DR7_EXACT | DR7_ENABLE(n) | (uint64_t)d->hw[n].kind << DR7_RW_SHIFT(n) |
                  len_field(d->hw[n].size) << DR7_LEN_SHIFT(n);
-    return v;
+    return value;
 }
 
 uint64_t debug_hw_hits(const struct GuestDebug *d, uint64_t causes)
@@ -56,81 +57,78 @@ uint64_t debug_hw_hits(const struct GuestDebug *d, uint64_t causes)
     return hits;
 }
 
-void debug_load_drs(const struct Guest *g)
+void debug_load_drs(struct Vcpu *v)
 {
-    const struct GuestDebug *d = g->debug;
+    const struct GuestDebug *d = v->debug;
     ldr0(d->hw[0].va);
     ldr1(d->hw[1].va);
     ldr2(d->hw[2].va);
     ldr3(d->hw[3].va);
-    ldr6(DR6_INIT);
+    backend->set(v, VREG_DR6, DR6_INIT);
 }
 
-/* With none of the debugger's left, the guest has its own again: lazily, as handle_movdr does it.
+/* With none of the debugger's left, the guest has its own again, from its first access on.
  */
-void debug_switch_drs(struct Guest *g)
+void debug_switch_drs(struct Vcpu *v)
 {
-    struct GuestDebug *d = g->debug;
+    struct GuestDebug *d = v->debug;
     uint64_t dr7 = dr7_value(d);
     bool want = dr7 != DR7_INIT;
     if (want && !d->owns_drs) {
-        save_debug_registers(g);
-        d->guest_dr7 = vmread(VMCS_GUEST_DR7);
+        vcpu_save_drs(v);
+        d->guest_dr7 = backend->get(v, VREG_DR7);
     } else if (!want && d->owns_drs) {
         dr7 = d->guest_dr7;
     } else if (!want) {
         return;
     }
     d->owns_drs = want;
-    vmwrite(VMCS_GUEST_DR7, dr7);
-    load_debug_registers(g);
-    g->proc = want || !g->dr_live ? g->proc | PROC_MOV_DR : g->proc & ~PROC_MOV_DR;
-    vmwrite(VMCS_PROC_CONTROLS, g->proc);
+    backend->set(v, VREG_DR7, dr7);
+    vcpu_load_drs(v);
+    backend->set_dr_exits(v, want || !v->dr_live);
 }
 
-void debug_set_status(struct Guest *g, uint64_t causes)
+void debug_set_status(struct Vcpu *v, uint64_t causes)
 {
-    g->dr6 = ((g->dr6 | DR6_INIT) & ~DR6_BREAKPOINTS) | causes;
-    g->dr_live = true;
+    v->dr6 = ((v->dr6 | DR6_INIT) & ~DR6_BREAKPOINTS) | causes;
+    v->dr_live = true;
 }
 
-static uint64_t read_dr(const struct Guest *g, int n)
+static uint64_t read_dr(const struct Vcpu *v, int n)
 {
     if (n < NDRS)
-        return g->dr[n];
-    return n == 6 ? g->dr6 | DR6_INIT : g->debug->guest_dr7;
+        return v->dr[n];
+    return n == 6 ? v->dr6 | DR6_INIT : v->debug->guest_dr7;
 }
 
 /* false: #GP. */
-static bool write_dr(struct Guest *g, int n, uint64_t v)
+static bool write_dr(struct Vcpu *v, int n, uint64_t value)
 {
-    if (n >= NDRS && v >> 32)
+    if (n >= NDRS && value >> 32)
         return false;
     if (n < NDRS)
-        g->dr[n] = v;
+        v->dr[n] = value;
     else if (n == 6)
-        g->dr6 = (v & DR6_WRITABLE) | DR6_INIT;
+        v->dr6 = (value & DR6_WRITABLE) | DR6_INIT;
     else
-        g->debug->guest_dr7 = (v & ~DR7_ZEROES) | DR7_INIT;
-    g->dr_live = true;
+        v->debug->guest_dr7 = (value & ~DR7_ZEROES) | DR7_INIT;
+    v->dr_live = true;
     return true;
 }
 
-bool debug_movdr(struct Guest *g)
+enum Verdict debug_movdr(struct Vcpu *v, int n, int gpr, bool read)
 {
-    uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
-    int n = QUAL_DR(qual), reg = QUAL_DR_GPR(qual);
     if (n == 4 || n == 5) {
-        if (vmread(VMCS_GUEST_CR4) & CR4_DE)
-            return inject_ud(g);
+        if (backend->get(v, VREG_CR4) & CR4_DE)
+            return DO_UD;
         n += DR_ALIAS;
     }
-    if (g->debug->guest_dr7 & DR7_GD) {
-        inject_debug_trap(g, DR6_BD);
-        return resume(g);
+    if (v->debug->guest_dr7 & DR7_GD) {
+        vcpu_debug_trap(v, DR6_BD);
+        return DO_AGAIN;
     }
-    if (!(qual & QUAL_DR_FROM))
-        return write_dr(g, n, gpr_read(g, reg)) ? skip(g) : inject_gp(g);
-    gpr_write(g, reg, read_dr(g, n));
-    return skip(g);
+    if (!read)
+        return write_dr(v, n, vcpu_gpr(v, gpr)) ? DO_NEXT : DO_GP;
+    vcpu_set_gpr(v, gpr, read_dr(v, n));
+    return DO_NEXT;
 }

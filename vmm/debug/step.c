@@ -1,11 +1,16 @@
 /*
- * Executing one instruction of a guest for its debugger. Where the monitor trap flag works it
- * bounds the instruction, and the guest sees nothing. Otherwise RFLAGS.TF does, and the guest must
+ * Executing one instruction of a guest for its debugger. Where the CPU can bound the
+ * instruction by itself, the guest sees nothing. Otherwise RFLAGS.TF does, and the guest must
  * not see that: what would show TF, or would not be bounded by it, is known by its opcode and done
  * in another way. All exceptions exit meanwhile, so that no handler finds TF in its frame; they are
  * injected with the guest's own flags, and the step ends at the handler's first instruction.
  */
+#include <inc/mmu.h>
+#include <inc/x86.h>
+#include <vmm/backend.h>
 #include <vmm/debug/debug.h>
+#include <vmm/debug/dr.h>
+#include <vmm/debug/drs.h>
 
 #define MAX_INSN 15
 #define MAX_WORD 8
@@ -41,14 +46,6 @@ static bool is_prefix(uint8_t byte, bool long_mode)
     return long_mode && byte >= REX_FIRST && byte <= REX_LAST;
 }
 
-/* The byte at a linear address. false: the guest itself cannot fetch it, and will get a fault. */
-static bool fetch(struct Guest *g, const struct PagingMode *m, uint64_t va, uint8_t *byte)
-{
-    gpa_t gpa;
-    enum WalkResult r = guest_walk_in(g, m, va, 0, &gpa);
-    return (r == WALK_OK || r == WALK_FORBIDDEN) && gmem_peek(g, gpa, byte, 1) == 0;
-}
-
 static enum StepInsn kind_of(uint8_t opcode, uint8_t next)
 {
     switch (opcode) {
@@ -70,20 +67,22 @@ static enum StepInsn kind_of(uint8_t opcode, uint8_t next)
 }
 
 /* What the guest is about to execute. */
-static struct Insn decode(struct Guest *g)
+static struct Insn decode(struct Vcpu *v)
 {
-    struct PagingMode m = paging_mode();
-    bool long_mode = guest_in_64bit();
-    uint64_t va = vmread(VMCS_GUEST_RIP) + (long_mode ? 0 : vmread(VMCS_GUEST_CS_BASE));
+    struct PagingMode m;
+    backend->paging_mode(v, &m);
+    bool long_mode = backend->in_64bit(v);
+    uint64_t base = long_mode ? 0 : backend->get_segment(v, VSEG_CS).base;
+    uint64_t va = backend->get(v, VREG_RIP) + base;
     struct Insn insn = { .kind = INSN_OTHER };
     uint32_t n = 0;
     do {
-        if (n == MAX_INSN || !fetch(g, &m, va + n, &insn.opcode))
+        if (n == MAX_INSN || !guest_fetch(v, &m, va + n, &insn.opcode))
             return insn;
         n++;
     } while (is_prefix(insn.opcode, long_mode));
     bool two = insn.opcode == OP_TWO_BYTES || insn.opcode == OP_INT;
-    if (two && !fetch(g, &m, va + n, &insn.operand))
+    if (two && !guest_fetch(v, &m, va + n, &insn.operand))
         return insn;
     insn.length = n + two;
     insn.kind = kind_of(insn.opcode, insn.operand);
@@ -91,152 +90,140 @@ static struct Insn decode(struct Guest *g)
 }
 
 /* INT n and its likes clear TF on their way into the handler, so they are injected instead. */
-static void inject_software(struct Guest *g, const struct Insn *insn)
+static void inject_software(struct Vcpu *v, const struct Insn *insn)
 {
-    uint32_t info = INTR_TYPE_SOFTINT | insn->operand;
+    uint32_t info = EVENT_SOFT_INT | insn->operand;
     if (insn->opcode == OP_INT3)
-        info = INTR_TYPE_SOFTEXC | T_BRKPT;
+        info = EVENT_SOFT_EXC | T_BRKPT;
     else if (insn->opcode == OP_INT1)
-        info = INTR_TYPE_PRIVEXC | T_DEBUG;
-    g->event = (struct InjectEvent){ .info = INTR_VALID | info, .length = insn->length };
-    guest_attn(g, ATTN_EVENT);
+        info = EVENT_PRIV_EXC | T_DEBUG;
+    v->event = (struct Event){ .info = EVENT_VALID | info, .length = insn->length };
+    vcpu_attn(v, ATTN_EVENT);
 }
 
-static uint64_t guest_msr(const struct Guest *g, uint32_t msr)
+/* The flat segment that SYSCALL loads. */
+static void load_flat(struct Vcpu *v, enum VcpuSegment n, uint16_t selector, uint32_t attributes)
 {
-    for (int i = 0; i < NSWITCHED_MSRS; i++)
-        if (g->guest_msrs[i].index == msr)
-            return g->guest_msrs[i].value;
-    return 0;
+    struct Segment s = { .selector = selector, .attributes = attributes, .limit = UINT32_MAX };
+    backend->set_segment(v, n, &s);
 }
 
 /* SYSCALL in 64-bit mode saves TF in R11, and whether a trap follows it is up to the CPU. So it is
  * executed here, as SDM "SYSCALL-Fast System Call" has it. */
-static void emulate_syscall(struct Guest *g, uint32_t length)
+static void emulate_syscall(struct Vcpu *v, uint32_t length)
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    uint64_t flags = vmread(VMCS_GUEST_RFLAGS) & ~(uint64_t)FL_RF;
-    uint64_t cs = (guest_msr(g, MSR_STAR) >> STAR_SYSCALL & 0xffff) & ~RPL;
-    tf->tf_rcx = vmread(VMCS_GUEST_RIP) + length;
+    struct Trapframe *tf = &v->env->env_tf;
+    uint64_t flags = backend->get(v, VREG_RFLAGS) & ~(uint64_t)FL_RF;
+    uint64_t mask = backend->get(v, VREG_SFMASK);
+    uint16_t cs = (backend->get(v, VREG_STAR) >> STAR_SYSCALL & 0xffff) & ~RPL;
+    tf->tf_rcx = backend->get(v, VREG_RIP) + length;
     tf->tf_r11 = flags;
-    vmwrite(VMCS_GUEST_RIP, guest_msr(g, MSR_LSTAR));
-    vmwrite(VMCS_GUEST_RFLAGS, (flags & ~guest_msr(g, MSR_SFMASK)) | FL_ONE);
-    vmwrite(VMCS_GUEST_CS_SEL, cs);
-    vmwrite(VMCS_GUEST_CS_BASE, 0);
-    vmwrite(VMCS_GUEST_CS_LIMIT, UINT32_MAX);
-    vmwrite(VMCS_GUEST_CS_AR, AR_CODE64);
-    vmwrite(VMCS_GUEST_SS_SEL, cs + 8);
-    vmwrite(VMCS_GUEST_SS_BASE, 0);
-    vmwrite(VMCS_GUEST_SS_LIMIT, UINT32_MAX);
-    vmwrite(VMCS_GUEST_SS_AR, AR_DATA32);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, 0);
-    if (flags & guest_msr(g, MSR_SFMASK) & FL_TF)
-        return;
-    if (flags & FL_TF) /* the guest steps itself */
-        inject_debug_trap(g, DR6_BS);
+    backend->set(v, VREG_RIP, backend->get(v, VREG_LSTAR));
+    backend->set(v, VREG_RFLAGS, (flags & ~mask) | FL_ONE);
+    load_flat(v, VSEG_CS, cs, VSEG_CODE64);
+    load_flat(v, VSEG_SS, cs + 8, VSEG_DATA32);
+    backend->set(v, VREG_BLOCKING, 0);
+    if ((flags & FL_TF) && !(mask & FL_TF)) /* the guest steps itself */
+        vcpu_debug_trap(v, DR6_BS);
 }
 
-static void set_tf(bool on)
+static void set_tf(struct Vcpu *v, bool on)
 {
-    uint64_t flags = vmread(VMCS_GUEST_RFLAGS);
-    vmwrite(VMCS_GUEST_RFLAGS, on ? flags | FL_TF : flags & ~(uint64_t)FL_TF);
+    uint64_t flags = backend->get(v, VREG_RFLAGS);
+    backend->set(v, VREG_RFLAGS, on ? flags | FL_TF : flags & ~(uint64_t)FL_TF);
 }
 
 /* TF is set, and a blocking by STI or MOV SS, which would end with this instruction, is not wanted
  * with it (SDM "Checks on Guest Non-Register State"). No interrupt comes meanwhile. */
-static void begin_trap(struct Guest *g, enum StepInsn insn)
+static void begin_trap(struct Vcpu *v, enum StepInsn insn)
 {
-    struct GuestDebug *d = g->debug;
+    struct GuestDebug *d = v->debug;
     d->mode = STEP_TRAP;
     d->insn = insn;
-    d->guest_tf = vmread(VMCS_GUEST_RFLAGS) & FL_TF;
-    set_tf(true);
-    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
+    d->guest_tf = backend->get(v, VREG_RFLAGS) & FL_TF;
+    set_tf(v, true);
+    vcpu_unblock(v);
 }
 
-static void begin_mtf(struct Guest *g)
+/* false: the CPU cannot. */
+static bool begin_on_cpu(struct Vcpu *v)
 {
-    g->debug->mode = STEP_MTF;
-    g->debug->step_rip = vmread(VMCS_GUEST_RIP);
-    mtf_set(g, true);
+    if (!backend->step(v, true))
+        return false;
+    v->debug->mode = STEP_CPU;
+    v->debug->step_rip = backend->get(v, VREG_RIP);
+    return true;
 }
 
-bool step_begin(struct Guest *g)
+bool step_begin(struct Vcpu *v)
 {
-    struct GuestDebug *d = g->debug;
-    g->halted = false; /* a debug exception ends HLT */
-    if (!(g->event.info & INTR_VALID)) {
-        struct Insn insn = decode(g);
+    struct GuestDebug *d = v->debug;
+    v->halted = false; /* a debug exception ends HLT */
+    if (!(v->event.info & EVENT_VALID)) {
+        struct Insn insn = decode(v);
         bool syscall =
-            insn.kind == INSN_SYSCALL && guest_in_64bit() && (vmread(VMCS_GUEST_EFER) & EFER_SCE);
+            insn.kind == INSN_SYSCALL && backend->in_64bit(v) &&
+                       (backend->get(v, VREG_EFER) & EFER_SCE);
         if (insn.kind == INSN_INT) { /* INT3 exits while there is a debugger */
-            inject_software(g, &insn);
-        } else if (mtf_works()) {
-            begin_mtf(g);
+            inject_software(v, &insn);
+        } else if (begin_on_cpu(v)) {
             return true;
         } else if (syscall) {
-            emulate_syscall(g, insn.length);
+            emulate_syscall(v, insn.length);
             return false;
         } else {
-            begin_trap(g, insn.kind);
+            begin_trap(v, insn.kind);
         }
     }
-    if (g->event.info & INTR_VALID)
+    if (v->event.info & EVENT_VALID)
         d->mode = STEP_EVENT;
-    vmwrite(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
+    backend->set_exceptions(v, UINT32_MAX);
     return true;
 }
 
 /* PUSHF has shown our TF: bit 0 of the second byte on top of the stack, whatever the size. */
-static void hide_pushed_tf(struct Guest *g)
+static void hide_pushed_tf(struct Vcpu *v)
 {
-    uint64_t base = guest_in_64bit() ? 0 : vmread(VMCS_GUEST_SS_BASE);
-    struct PagingMode m = paging_mode();
+    uint64_t base = backend->in_64bit(v) ? 0 : backend->get_segment(v, VSEG_SS).base;
+    struct PagingMode m;
+    backend->paging_mode(v, &m);
     size_t len = 1;
     void *hva = NULL;
     gpa_t gpa;
-    enum WalkResult r = guest_walk_in(g, &m, base + vmread(VMCS_GUEST_RSP) + 1, 0, &gpa);
-    if ((r == WALK_OK || r == WALK_FORBIDDEN) && gmem_host(g, gpa, &len, GMEM_WRITE, &hva) == 0)
+    enum WalkResult r = guest_walk(v, &m, base + backend->get(v, VREG_RSP) + 1, 0, &gpa);
+    if ((r == WALK_OK || r == WALK_FORBIDDEN) && gmem_host(v->vm, gpa, &len, GMEM_WRITE, &hva) == 0)
         *(uint8_t *)hva &= ~(FL_TF >> 8);
 }
 
-void step_end(struct Guest *g, bool done)
+void step_end(struct Vcpu *v, bool done)
 {
-    struct GuestDebug *d = g->debug;
+    struct GuestDebug *d = v->debug;
     if (d->mode == STEP_NONE)
         return;
-    if (d->mode == STEP_MTF)
-        mtf_set(g, false);
+    if (d->mode == STEP_CPU)
+        backend->step(v, false);
     if (d->mode == STEP_TRAP) {
         if (!(done && d->insn == INSN_LOADS_TF))
-            set_tf(d->guest_tf);
+            set_tf(v, d->guest_tf);
         if (done && d->insn == INSN_PUSHF && !d->guest_tf)
-            hide_pushed_tf(g);
+            hide_pushed_tf(v);
         if (!d->guest_tf)
-            vmwrite(VMCS_GUEST_PENDING_DBG,
-                    vmread(VMCS_GUEST_PENDING_DBG) & ~(uint64_t)PENDING_DBG_BS);
+            backend->set(v, VREG_PENDING_DEBUG,
+                         backend->get(v, VREG_PENDING_DEBUG) & ~(uint64_t)DR6_BS);
     }
     d->mode = STEP_NONE;
-    vmwrite(VMCS_EXCEPTION_BITMAP, guest_exceptions(g) | (d->attached ? 1u << T_BRKPT : 0));
-    guest_attn(g, ATTN_IRQ | ATTN_NMI); /* they have waited */
+    backend->set_exceptions(v, d->attached ? 1u << T_BRKPT : 0);
+    vcpu_attn(v, ATTN_IRQ | ATTN_NMI); /* they have waited */
 }
 
-/* The monitor trap flag stops there by itself. */
-void step_to_handler(struct Guest *g)
+/* A step by the CPU stops there by itself. */
+void step_to_handler(struct Vcpu *v)
 {
-    enum StepMode mode = g->debug->mode;
-    if (mode == STEP_NONE || mode == STEP_MTF || !(g->event.info & INTR_VALID))
+    enum StepMode mode = v->debug->mode;
+    if (mode == STEP_NONE || mode == STEP_CPU || !(v->event.info & EVENT_VALID))
         return;
-    step_end(g, false);
-    g->debug->mode = STEP_EVENT;
-    vmwrite(VMCS_EXCEPTION_BITMAP, UINT32_MAX);
-    guest_attn(g, ATTN_DEBUG);
-}
-
-/* SDM "VMX-Preemption Timer": with 0 it ends the stay before the first instruction, but behind the
- * delivery of an injected event. The run loop gives it another value at its next look around. */
-void step_exit_at_once(void)
-{
-    vmwrite(VMCS_PREEMPT_TIMER, 0);
+    step_end(v, false);
+    v->debug->mode = STEP_EVENT;
+    backend->set_exceptions(v, UINT32_MAX);
+    vcpu_attn(v, ATTN_DEBUG);
 }

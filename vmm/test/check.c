@@ -4,8 +4,10 @@
  * guest has no memory and its preemption timer is 0, so that an entry that succeeds ends before
  * the guest's first instruction.
  */
+#include <vmm/vmx/vmcs_load.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <vmm/test/check_cases.h>
-#include <vmm/test/boot.h>
 
 extern char asm_vmtry_exit[];
 int asm_vmtry(void);
@@ -18,7 +20,7 @@ struct Score {
     uint32_t broken, valid, agree, known, wrong;
 };
 
-static void poke(struct Guest *g, const struct Poke *p)
+static void poke(struct Vcpu *vcpu, const struct Poke *p)
 {
     uint64_t value;
     switch (p->op) {
@@ -31,16 +33,16 @@ static void poke(struct Guest *g, const struct Poke *p)
         vmwrite_known(p->field, p->op == POKE_OR ? value | p->value : value & ~p->value);
         break;
     case POKE_VMCS:
-        vmwrite(p->field, PADDR(g->vmcs));
+        vmwrite(p->field, PADDR(vmx(vcpu)->vmcs));
         break;
     case POKE_MSR_INDEX:
-        g->guest_msrs[0].index = p->value;
+        vmx(vcpu)->guest_msrs[0].index = p->value;
         break;
     case POKE_MSR_RESERVED:
-        g->guest_msrs[0].reserved = p->value;
+        vmx(vcpu)->guest_msrs[0].reserved = p->value;
         break;
     case POKE_MSR_VALUE:
-        g->guest_msrs[0].value = p->value;
+        vmx(vcpu)->guest_msrs[0].value = p->value;
         break;
     case POKE_END:
         break;
@@ -48,17 +50,17 @@ static void poke(struct Guest *g, const struct Poke *p)
 }
 
 /* A VMCS that was never used, with the state of the base. */
-static bool fresh_vmcs(struct Guest *g, enum CheckBase base)
+static bool fresh_vmcs(struct Vcpu *vcpu, enum CheckBase base)
 {
-    vmcs_unload(g);
-    memset(g->vmcs, 0, PGSIZE);
-    g->vmcs_ready = false;
-    if (!vmcs_load(g))
+    vmcs_unload(vcpu);
+    memset(vmx(vcpu)->vmcs, 0, PGSIZE);
+    vmx(vcpu)->vmcs_ready = false;
+    if (!vmcs_load(vcpu))
         return false;
     vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmtry_exit);
     vmwrite(VMCS_PREEMPT_TIMER, 0);
     for (const struct Poke *p = check_base_pokes(base); p->op != POKE_END; p++)
-        poke(g, p);
+        poke(vcpu, p);
     return true;
 }
 
@@ -117,16 +119,16 @@ static const char *judge(const struct CheckCase *c, const struct CheckView *v, e
     return "WRONG";
 }
 
-static void try_case(struct Guest *g, const struct CheckCase *c, struct Score *score)
+static void try_case(struct Vcpu *vcpu, const struct CheckCase *c, struct Score *score)
 {
     struct CheckView v;
     uint32_t detail;
-    if (!fresh_vmcs(g, c->base)) {
+    if (!fresh_vmcs(vcpu, c->base)) {
         score->wrong++;
         return;
     }
     for (int i = 0; i < MAX_POKES; i++)
-        poke(g, &c->pokes[i]);
+        poke(vcpu, &c->pokes[i]);
     vmcs_check(&v, false);
     enum CheckClass cpu = ask_cpu(&detail);
     const char *verdict = judge(c, &v, cpu, score);
@@ -140,35 +142,35 @@ static void try_case(struct Guest *g, const struct CheckCase *c, struct Score *s
     cprintf("\n");
 }
 
-void check_break(struct Guest *g)
+void check_break(struct Vcpu *vcpu)
 {
-    const char *prefix = "break-", *name = g->env->env_name;
+    const char *prefix = "break-", *name = vcpu->env->env_name;
     size_t len = strlen(prefix);
     if (strncmp(name, prefix, len) != 0)
         return;
     size_t number = strtol(name + len, NULL, 10);
     for (int i = 0; number < check_ncases && i < MAX_POKES; i++)
-        poke(g, &check_cases[number].pokes[i]);
+        poke(vcpu, &check_cases[number].pokes[i]);
 }
 
 void check_self_test(void)
 {
     static struct Env env;
-    struct Guest *g;
+    struct Vcpu *vcpu;
     struct Score score = { 0 };
     const uint64_t memsize = 4ul << 20, entry = 1ul << 20;
     if (vmx_init_vmxon() < 0)
         return;
-    if (guest_alloc(&g, memsize, entry, 0) < 0) {
+    if (vm_alloc(&vcpu, memsize, entry, 0) < 0) {
         cprintf("vmxcheck: no memory for the test\n");
         return;
     }
-    g->env = &env;
+    vcpu->env = &env;
     invept(INVEPT_ALL, 0);
     for (size_t i = 0; i < check_ncases; i++)
-        try_case(g, &check_cases[i], &score);
+        try_case(vcpu, &check_cases[i], &score);
     cprintf("vmxcheck: %u rules broken and %u valid variants, %u verdicts agree with the CPU, "
             "%u known differences, %u wrong\n",
             score.broken, score.valid, score.agree, score.known, score.wrong);
-    guest_drop(g);
+    vm_drop(vcpu->vm);
 }

@@ -87,8 +87,8 @@ const struct Poke *check_base_pokes(enum CheckBase base)
     return pokes[base];
 }
 
-#define EVENT(type, vector) (INTR_VALID | INTR_TYPE_##type | (vector))
-#define EVENT_ERROR(vector) (EVENT(HARDEXC, vector) | INTR_ERROR_VALID)
+#define INJECT(type, vector) (EVENT_VALID | EVENT_##type | (vector))
+#define INJECT_ERROR(vector) (INJECT(EXCEPTION, vector) | EVENT_ERROR_VALID)
 
 /* A case that breaks a rule of a class, and one that breaks none. */
 #define BAD(class, base, name, ...)                                \
@@ -169,17 +169,17 @@ const struct CheckCase check_cases[] = {
           "entry to SMM", OR(ENTRY_CONTROLS, ENTRYC_SMM)),
     BAD(CONTROL, 32, "MSR-load area of entries not aligned", OR(ENTRY_MSR_LOAD_ADDR, 4)),
     BAD(CONTROL, 32, "MSR-load area of entries too wide", OR(ENTRY_MSR_LOAD_ADDR, WIDE)),
-    BAD(CONTROL, 32, "an event of type 1", SET(ENTRY_INTR_INFO, INTR_VALID | 1u << 8)),
-    BAD(CONTROL, 32, "an NMI with vector 3", SET(ENTRY_INTR_INFO, EVENT(NMI, 3))),
-    BAD(CONTROL, 32, "an exception with vector 32", SET(ENTRY_INTR_INFO, EVENT(HARDEXC, 32))),
-    BAD(CONTROL, 32, "#GP without an error code", SET(ENTRY_INTR_INFO, EVENT(HARDEXC, T_GPFLT))),
-    BAD(CONTROL, 32, "#UD with an error code", SET(ENTRY_INTR_INFO, EVENT_ERROR(T_ILLOP))),
+    BAD(CONTROL, 32, "an event of type 1", SET(ENTRY_INTR_INFO, EVENT_VALID | 1u << 8)),
+    BAD(CONTROL, 32, "an NMI with vector 3", SET(ENTRY_INTR_INFO, INJECT(NMI, 3))),
+    BAD(CONTROL, 32, "an exception with vector 32", SET(ENTRY_INTR_INFO, INJECT(EXCEPTION, 32))),
+    BAD(CONTROL, 32, "#GP without an error code", SET(ENTRY_INTR_INFO, INJECT(EXCEPTION, T_GPFLT))),
+    BAD(CONTROL, 32, "#UD with an error code", SET(ENTRY_INTR_INFO, INJECT_ERROR(T_ILLOP))),
     BAD(CONTROL, REAL, "#GP with an error code in real mode",
-        SET(ENTRY_INTR_INFO, EVENT_ERROR(T_GPFLT))),
-    BAD(CONTROL, 32, "an event with reserved bits", SET(ENTRY_INTR_INFO, EVENT(NMI, 2) | 1u << 20)),
+        SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT))),
+    BAD(CONTROL, 32, "an event with reserved bits", SET(ENTRY_INTR_INFO, INJECT(NMI, 2) | 1u << 20)),
     BAD(CONTROL, 32, "an error code of more than 16 bits",
-        SET(ENTRY_INTR_INFO, EVENT_ERROR(T_GPFLT)), SET(ENTRY_INTR_ERROR, 1u << 16)),
-    BAD(CONTROL, 32, "a software interrupt of 16 bytes", SET(ENTRY_INTR_INFO, EVENT(SOFTINT, 0x80)),
+        SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT)), SET(ENTRY_INTR_ERROR, 1u << 16)),
+    BAD(CONTROL, 32, "a software interrupt of 16 bytes", SET(ENTRY_INTR_INFO, INJECT(SOFT_INT, 0x80)),
         SET(ENTRY_INSTR_LENGTH, 16)),
 
     /* ---- host state ---- */
@@ -281,7 +281,7 @@ const struct CheckCase check_cases[] = {
     BAD(GUEST, 32, "RFLAGS with bit 63", OR(GUEST_RFLAGS, 1ul << 63)),
     BAD(GUEST, REAL, "RFLAGS.VM in real mode", OR(GUEST_RFLAGS, FL_VM)),
     BLAME(GUEST_RFLAGS, GUEST, 32, "an external interrupt while IF is 0",
-          SET(ENTRY_INTR_INFO, EVENT(EXTINT, 0x40))),
+          SET(ENTRY_INTR_INFO, INJECT(EXTINT, 0x40))),
 
     /* ---- activity, interruptibility, debug exceptions, link pointer ---- */
     BAD(GUEST, 32, "activity state 4", SET(GUEST_ACTIVITY, 4)),
@@ -290,19 +290,19 @@ const struct CheckCase check_cases[] = {
     BAD(GUEST, 32, "HLT while MOV SS blocks", SET(GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS),
         SET(GUEST_ACTIVITY, ACTIVITY_HLT)),
     KNOWN(NOT_CHECKED, GUEST, 32, "#GP in activity state HLT",
-          SET(ENTRY_INTR_INFO, EVENT_ERROR(T_GPFLT)), SET(GUEST_ACTIVITY, ACTIVITY_HLT)),
+          SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT)), SET(GUEST_ACTIVITY, ACTIVITY_HLT)),
     BAD(GUEST, 32, "an interrupt in activity state shutdown", OR(GUEST_RFLAGS, FL_IF),
-        SET(ENTRY_INTR_INFO, EVENT(EXTINT, 0x40)), SET(GUEST_ACTIVITY, ACTIVITY_SHUTDOWN)),
+        SET(ENTRY_INTR_INFO, INJECT(EXTINT, 0x40)), SET(GUEST_ACTIVITY, ACTIVITY_SHUTDOWN)),
     BAD(GUEST, 32, "interruptibility with a reserved bit", SET(GUEST_INTERRUPTIBILITY, 1u << 5)),
     BAD(GUEST, 32, "blocking by STI and MOV SS", OR(GUEST_RFLAGS, FL_IF),
         SET(GUEST_INTERRUPTIBILITY, BLOCK_INSTRUCTION)),
     BAD(GUEST, 32, "blocking by STI while IF is 0", SET(GUEST_INTERRUPTIBILITY, BLOCK_STI)),
     BAD(GUEST, 32, "an external interrupt while STI blocks", OR(GUEST_RFLAGS, FL_IF),
-        SET(ENTRY_INTR_INFO, EVENT(EXTINT, 0x40)), SET(GUEST_INTERRUPTIBILITY, BLOCK_STI)),
-    BAD(GUEST, 32, "an NMI while MOV SS blocks", SET(ENTRY_INTR_INFO, EVENT(NMI, 2)),
+        SET(ENTRY_INTR_INFO, INJECT(EXTINT, 0x40)), SET(GUEST_INTERRUPTIBILITY, BLOCK_STI)),
+    BAD(GUEST, 32, "an NMI while MOV SS blocks", SET(ENTRY_INTR_INFO, INJECT(NMI, 2)),
         SET(GUEST_INTERRUPTIBILITY, BLOCK_MOV_SS)),
     KNOWN(NOT_CHECKED, GUEST, 32, "a virtual NMI while NMIs are blocked",
-          OR(PIN_CONTROLS, PIN_VIRTUAL_NMI), SET(ENTRY_INTR_INFO, EVENT(NMI, 2)),
+          OR(PIN_CONTROLS, PIN_VIRTUAL_NMI), SET(ENTRY_INTR_INFO, INJECT(NMI, 2)),
           SET(GUEST_INTERRUPTIBILITY, BLOCK_NMI)),
     BAD(GUEST, 32, "blocking by SMI outside of SMM", SET(GUEST_INTERRUPTIBILITY, BLOCK_SMI)),
     BAD(GUEST, 32, "an enclave's interruption while MOV SS blocks",
@@ -330,14 +330,14 @@ const struct CheckCase check_cases[] = {
     BAD(MSR, 32, "kernel GS.base not canonical", MSR_VALUE(CROOKED)),
 
     /* ---- valid, though it looks odd ---- */
-    GOOD(32, "an NMI with vector 2", SET(ENTRY_INTR_INFO, EVENT(NMI, 2))),
-    GOOD(32, "#GP with an error code of 16 bits", SET(ENTRY_INTR_INFO, EVENT_ERROR(T_GPFLT)),
+    GOOD(32, "an NMI with vector 2", SET(ENTRY_INTR_INFO, INJECT(NMI, 2))),
+    GOOD(32, "#GP with an error code of 16 bits", SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT)),
          SET(ENTRY_INTR_ERROR, 0x7fff)),
     GOOD(REAL, "#GP without an error code in real mode",
-         SET(ENTRY_INTR_INFO, EVENT(HARDEXC, T_GPFLT))),
+         SET(ENTRY_INTR_INFO, INJECT(EXCEPTION, T_GPFLT))),
     GOOD(32, "an external interrupt while IF is 1", OR(GUEST_RFLAGS, FL_IF),
-         SET(ENTRY_INTR_INFO, EVENT(EXTINT, 0x40))),
-    GOOD(32, "a software interrupt of 15 bytes", SET(ENTRY_INTR_INFO, EVENT(SOFTINT, 0x80)),
+         SET(ENTRY_INTR_INFO, INJECT(EXTINT, 0x40))),
+    GOOD(32, "a software interrupt of 15 bytes", SET(ENTRY_INTR_INFO, INJECT(SOFT_INT, 0x80)),
          SET(ENTRY_INSTR_LENGTH, 15)),
     GOOD(32, "an event that is not valid may have any bits", SET(ENTRY_INTR_INFO, 0x7ffff1ff)),
     GOOD(32, "an MSR area without entries may lie anywhere", SET(ENTRY_MSR_LOAD_COUNT, 0),

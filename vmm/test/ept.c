@@ -2,13 +2,16 @@
  * The test of guest memory: its frame. Each property gets a guest that is made for it and given
  * back afterwards. Memory runs out for real: all free frames but a few are taken away.
  */
+#include <inc/stdio.h>
+#include <inc/error.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
+#include <inc/string.h>
 #include <vmm/test/ept.h>
 #include <inc/assert.h>
 #include <kern/platform.h>
 #include <kern/cmdline.h>
 #include <kern/dev/poweroff.h>
-#include <kern/envlife.h>
-#include <vmm/test/boot.h>
 
 #define WORD_TEST "epttest"
 #define WORD_OFF  "epttest-off"
@@ -77,16 +80,16 @@ static void count_table(struct EptCensus *c, const uint64_t *table, int level, g
     }
 }
 
-struct EptCensus ept_census(const struct Guest *g)
+struct EptCensus ept_census(const struct Vcpu *v)
 {
     struct EptCensus c = { 0 };
-    count_table(&c, g->ept, EPT_LEVELS - 1, 0);
+    count_table(&c, v->vm->tables, EPT_LEVELS - 1, 0);
     return c;
 }
 
 void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expected)
 {
-    struct EptCensus c = ept_census(t->g);
+    struct EptCensus c = ept_census(t->v);
     uint64_t all = 0;
     for (int level = EPT_LEVELS - 1; level >= 0; level--) {
         if (c.tables[level] != expected[level] && !t->failed)
@@ -95,7 +98,7 @@ void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expe
         t->failed |= c.tables[level] != expected[level];
         all += c.tables[level];
     }
-    ept_expect(t, "number of tables in stats.ept_pages", all, t->g->stats.ept_pages);
+    ept_expect(t, "number of tables in stats.table_pages", all, t->v->vm->stats.table_pages);
 }
 
 struct PageInfo *ept_test_frame(void)
@@ -138,8 +141,8 @@ static void monitor_begin(struct EptTest *t)
         env_alloc(&t->env, t->monitor, ENV_TYPE_GUEST) < 0)
         panic("epttest: no envs");
     t->monitor->env_vital = true;
-    t->env->env_guest = t->g;
-    t->g->env = t->env;
+    t->env->env_guest = t->v;
+    t->v->env = t->env;
     this_cpu()->cpu_env = t->monitor;
 }
 
@@ -153,7 +156,7 @@ static void monitor_end(struct EptTest *t)
 static void try_property(struct EptTest *t, const struct EptProperty *p)
 {
     *t = (struct EptTest){ .failed = false };
-    if (guest_alloc(&t->g, EPT_TEST_MEMORY, EPT_TEST_MEMORY / 2, 0) < 0)
+    if (vm_alloc(&t->v, EPT_TEST_MEMORY, EPT_TEST_MEMORY / 2, 0) < 0)
         panic("epttest: no memory");
     bool calls = p->exercise != 2;
     if (calls)
@@ -162,7 +165,7 @@ static void try_property(struct EptTest *t, const struct EptProperty *p)
     if (calls)
         monitor_end(t);
     else
-        guest_drop(t->g);
+        vm_drop(t->v->vm);
 }
 
 struct Score {

@@ -16,7 +16,9 @@
 #ifndef JOS_VMM_EPT_TEST_H
 #define JOS_VMM_EPT_TEST_H
 
-#include <vmm/internal.h>
+#include <vmm/ept.h>
+#include <vmm/vcpu.h>
+#include <vmm/vmx/vmx.h>
 
 #define EPT_CHALLENGE   8 /* in the place of an exercise's number: ept_map_large */
 #define EPT_LEVELS      4
@@ -25,11 +27,14 @@
 #define BEYOND_48_BITS  (1ul << 48)      /* a gpa that four levels do not translate */
 #define TABLES_PER_WALK (EPT_LEVELS - 1) /* new ones for the first page, beside the root */
 
+/* With the word epttest=..., at boot. */
+void ept_self_test(void);
+
 /* What a property works with. */
 struct EptTest {
-    struct Guest *g;     /* a new guest; its own at the end, too */
+    struct Vcpu *v;     /* a new guest; its own at the end, too */
     struct Env *monitor; /* exercises 1 and 3: the current env, */
-    struct Env *env;     /* whose guest g is in exercise 3 */
+    struct Env *env;     /* whose guest v is in exercise 3 */
     bool failed;
     char words[160]; /* what was expected and seen first */
 };
@@ -59,8 +64,8 @@ struct EptCensus {
     gpa_t gpa;                   /* and what it maps */
     uint64_t bad_inner;          /* an entry for a table that is not as it has to be; 0: none */
 };
-struct EptCensus ept_census(const struct Guest *g);
-/* There are so many tables of each level, and stats.ept_pages says so, too. */
+struct EptCensus ept_census(const struct Vcpu *v);
+/* There are so many tables of each level, and stats.table_pages says so, too. */
 void ept_expect_tables(struct EptTest *t, const char *when, const uint32_t *expected);
 
 /* A frame that the caller holds a reference on, or a panic. */

@@ -3,9 +3,12 @@
  * (exercise 3). They are called as a monitor calls them, an env that is current here. inc/lib.h has
  * their contracts.
  */
-#include <vmm/test/ept.h>
-#include <kern/envlife.h>
+#include <inc/error.h>
+#include <vmm/stop.h>
 #include <vmm/syscalls.h>
+#include <kern/envlife.h>
+#include <kern/sysmem.h>
+#include <vmm/test/ept.h>
 
 #define SRC_VA     UTEMP                   /* where the monitor has a page, */
 #define SRC_RO_VA  (UTEMP + PGSIZE)        /* and one that it may only read */
@@ -61,7 +64,7 @@ static void expect_refused(struct EptTest *t, const struct Call *calls, size_t n
         try_call(t, &calls[i]);
         ept_expect(t, "references on the page after a call that was refused", refs, pp->pp_ref);
     }
-    ept_expect(t, "pages mapped by calls that were refused", 0, ept_census(t->g).leaves);
+    ept_expect(t, "pages mapped by calls that were refused", 0, ept_census(t->v).leaves);
     page_decref(pp);
 }
 
@@ -69,7 +72,7 @@ static void call_maps(struct EptTest *t)
 {
     struct PageInfo *pp = source_page(t);
     try_call(t, &(struct Call){ "sys_ept_map", 0, 0, SRC_VA, SOME_GPA, PERM });
-    struct EptCensus c = ept_census(t->g);
+    struct EptCensus c = ept_census(t->v);
     ept_expect(t, "pages mapped", 1, c.leaves);
     ept_expect(t, "gpa of the page", SOME_GPA, c.gpa);
     ept_expect(t, "frame of the page", page2pa(pp), PTE_ADDR(c.leaf));
@@ -91,7 +94,7 @@ static void call_rights(struct EptTest *t)
     struct PageInfo *pp = source_page(t);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         try_call(t, &(struct Call){ "sys_ept_map", 0, 0, SRC_VA, SOME_GPA, cases[i].perm });
-        ept_expect(t, "EPT rights", cases[i].rights, ept_census(t->g).leaf & EPTE_RWX);
+        ept_expect(t, "EPT rights", cases[i].rights, ept_census(t->v).leaf & EPTE_RWX);
     }
     page_decref(pp);
 }
@@ -154,7 +157,7 @@ static void call_guest(struct EptTest *t)
                       sys_ept_map(0, SRC_VA, guest, SOME_GPA, PERM));
     t->env->env_parent_id = t->monitor->env_id;
     expect_unlocked(t, "the guest's lock after sys_ept_map");
-    ept_expect(t, "pages mapped by calls that were refused", 0, ept_census(t->g).leaves);
+    ept_expect(t, "pages mapped by calls that were refused", 0, ept_census(t->v).leaves);
     page_decref(pp);
 }
 
@@ -162,7 +165,7 @@ static void call_references(struct EptTest *t)
 {
     struct PageInfo *pp = source_page(t), *old = ept_test_frame();
     uint16_t refs = pp->pp_ref;
-    ept_page_insert(t->g, old, SOME_GPA, EPTE_RWX);
+    ept_page_insert(t->v->vm, old, SOME_GPA, EPTE_RWX);
     try_call(t, &(struct Call){ "sys_ept_map", 0, 0, SRC_VA, SOME_GPA, PERM });
     ept_expect(t, "references on the page after sys_ept_map", refs + 1, pp->pp_ref);
     ept_expect(t, "references on the page that was there before", 1, old->pp_ref);
@@ -229,9 +232,9 @@ static void mkguest_makes(struct EptTest *t)
         ept_expect(t, "a machine in env_guest", 1, 0);
         return;
     }
-    ept_expect(t, "memory size of the guest", EPT_TEST_MEMORY, e->env_guest->memsize);
-    ept_expect(t, "entry point of the guest", SOME_GPA, e->env_guest->entry);
-    ept_expect(t, "flags of the guest", GUEST_INTERCEPT_PF, e->env_guest->flags);
+    ept_expect(t, "memory size of the guest", EPT_TEST_MEMORY, e->env_guest->vm->memsize);
+    ept_expect(t, "entry point of the guest", SOME_GPA, e->env_guest->vm->entry);
+    ept_expect(t, "flags of the guest", GUEST_INTERCEPT_PF, e->env_guest->vm->flags);
     ept_expect(t, "the machine's env", (uint64_t)e, (uint64_t)e->env_guest->env);
 }
 

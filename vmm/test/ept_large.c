@@ -2,6 +2,7 @@
  * The test of guest memory: large pages (the challenge ept_map_large). It needs a CPU that can run
  * guests, since other CPUs do not tell whether they have large EPT pages.
  */
+#include <inc/error.h>
 #include <vmm/test/ept.h>
 
 #define LARGE_GPA    (4 * PGSIZE_2M)
@@ -22,7 +23,7 @@ static struct PageInfo *new_run(struct EptTest *t)
 
 static int map(struct EptTest *t, struct PageInfo *run, gpa_t gpa, uint64_t rights)
 {
-    return ept_map_large(t->g, page2kva(run), gpa, rights);
+    return ept_map_large(t->v->vm, page2kva(run), gpa, rights);
 }
 
 /* A run that is mapped at LARGE_GPA, its references being the guest's; or NULL, with words. */
@@ -41,7 +42,7 @@ static void large_entry_made(struct EptTest *t)
     struct PageInfo *run = mapped_run(t);
     if (run == NULL)
         return;
-    struct EptCensus c = ept_census(t->g);
+    struct EptCensus c = ept_census(t->v);
     ept_expect(t, "large pages", 1, c.large);
     ept_expect(t, "the gpa of the entry", LARGE_GPA, c.gpa);
     ept_expect(t, "the entry", page2pa(run) | RIGHTS | EPTE_MT_WB | EPTE_IPAT | EPTE_LARGE, c.leaf);
@@ -53,8 +54,8 @@ static void large_counts(struct EptTest *t)
     struct PageInfo *run = mapped_run(t);
     if (run == NULL)
         return;
-    ept_expect(t, "stats.pages", RUN_FRAMES, t->g->stats.pages);
-    ept_expect(t, "stats.large_pages", 1, t->g->stats.large_pages);
+    ept_expect(t, "stats.pages", RUN_FRAMES, t->v->vm->stats.pages);
+    ept_expect(t, "stats.large_pages", 1, t->v->vm->stats.large_pages);
     ept_expect(t, "references on the first frame", 1, run->pp_ref);
     ept_expect(t, "references on the last frame", 1, run[RUN_FRAMES - 1].pp_ref);
 }
@@ -65,12 +66,12 @@ static void large_found(struct EptTest *t)
     struct PageInfo *run = mapped_run(t);
     if (run == NULL)
         return;
-    uint64_t rights = 0;
+    uint32_t rights = 0;
     ept_expect(t, "the host address within a large page", (uint64_t)page2kva(run) + offset,
-               (uint64_t)ept_gpa2hva(t->g, LARGE_GPA + offset, &rights));
+               (uint64_t)ept_gpa2hva(t->v->vm, LARGE_GPA + offset, &rights));
     ept_expect(t, "its rights", RIGHTS, rights);
     ept_expect(t, "the host address behind it", 0,
-               (uint64_t)ept_gpa2hva(t->g, LARGE_GPA + PGSIZE_2M, NULL));
+               (uint64_t)ept_gpa2hva(t->v->vm, LARGE_GPA + PGSIZE_2M, NULL));
 }
 
 static void large_refused(struct EptTest *t)
@@ -85,7 +86,7 @@ static void large_refused(struct EptTest *t)
     ept_expect_result(t, "ept_map_large beyond 48 bits", -E_INVAL,
                       map(t, run, BEYOND_48_BITS, RIGHTS));
     ept_expect_result(t, "ept_map_large without EPTE_R", -E_INVAL, map(t, run, LARGE_GPA, EPTE_W));
-    ept_expect(t, "large pages after calls that were refused", 0, ept_census(t->g).large);
+    ept_expect(t, "large pages after calls that were refused", 0, ept_census(t->v).large);
     page_run_decref(run);
 }
 
@@ -93,11 +94,11 @@ static void large_busy(struct EptTest *t)
 {
     struct PageInfo *run = new_run(t), *small = ept_test_frame();
     if (run != NULL) {
-        ept_page_insert(t->g, small, LARGE_GPA + PGSIZE, EPTE_RWX);
+        ept_page_insert(t->v->vm, small, LARGE_GPA + PGSIZE, EPTE_RWX);
         ept_expect_result(t, "ept_map_large where a page of 4 KiB is", -E_BUSY,
                           map(t, run, LARGE_GPA, RIGHTS));
-        ept_expect(t, "large pages", 0, ept_census(t->g).large);
-        ept_expect(t, "stats.pages", 1, t->g->stats.pages);
+        ept_expect(t, "large pages", 0, ept_census(t->v).large);
+        ept_expect(t, "stats.pages", 1, t->v->vm->stats.pages);
         page_run_decref(run);
     }
     page_decref(small);
@@ -109,32 +110,32 @@ static void large_split(struct EptTest *t)
     if (run != NULL) {
         const gpa_t gpa = LARGE_GPA + 7 * PGSIZE;
         ept_expect_result(t, "ept_page_insert in a large page", 0,
-                          ept_page_insert(t->g, small, gpa, EPTE_RWX));
+                          ept_page_insert(t->v->vm, small, gpa, EPTE_RWX));
         ept_expect(t, "host address of the page", (uint64_t)page2kva(small),
-                   (uint64_t)ept_gpa2hva(t->g, gpa, NULL));
+                   (uint64_t)ept_gpa2hva(t->v->vm, gpa, NULL));
         ept_expect(t, "host address of its neighbour", (uint64_t)page2kva(run + 8),
-                   (uint64_t)ept_gpa2hva(t->g, gpa + PGSIZE, NULL));
-        ept_expect(t, "pages of 4 KiB", RUN_FRAMES, ept_census(t->g).leaves);
-        ept_expect(t, "stats.large_pages", 0, t->g->stats.large_pages);
+                   (uint64_t)ept_gpa2hva(t->v->vm, gpa + PGSIZE, NULL));
+        ept_expect(t, "pages of 4 KiB", RUN_FRAMES, ept_census(t->v).leaves);
+        ept_expect(t, "stats.large_pages", 0, t->v->vm->stats.large_pages);
     }
     page_decref(small);
 }
 
 static void large_teardown(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *run = new_run(t);
     if (run == NULL)
         return;
     page_run_decref(run);
     size_t before = page_nfree();
-    if (!ept_expect_result(t, "guest_alloc", 0, guest_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     run = page_run_alloc();
-    int r = run != NULL ? ept_map_large(other, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
+    int r = run != NULL ? ept_map_large(other->vm, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
     if (!ept_expect_result(t, "ept_map_large", 0, r) && run != NULL)
         page_run_decref(run);
-    guest_drop(other);
+    vm_drop(other->vm);
     ept_expect(t, "number of free frames, as before the guest", before, page_nfree());
 }
 
@@ -149,7 +150,7 @@ static void large_no_memory(struct EptTest *t)
         int r = map(t, run, n * 512 * PGSIZE_1G + LARGE_GPA, RIGHTS);
         ept_hoard_release();
         ept_expect_result(t, "ept_map_large without memory for all tables", -E_NO_MEM, r);
-        ept_expect(t, "stats.pages without memory for tables", 0, t->g->stats.pages);
+        ept_expect(t, "stats.pages without memory for tables", 0, t->v->vm->stats.pages);
     }
     page_run_decref(run);
 }

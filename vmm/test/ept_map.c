@@ -2,6 +2,7 @@
  * The test of guest memory: mappings in extended page tables (exercise 2), their entries and what
  * they keep count of.
  */
+#include <inc/error.h>
 #include <vmm/test/ept.h>
 
 #define EPTE_MT_SHIFT  3
@@ -12,7 +13,7 @@
 /* Map a frame and expect success. */
 static bool map(struct EptTest *t, struct PageInfo *pp, gpa_t gpa, uint64_t rights)
 {
-    int r = ept_map_hva2gpa(t->g, page2kva(pp), gpa, rights, false);
+    int r = ept_map_hva2gpa(t->v->vm, page2kva(pp), gpa, rights, false);
     return ept_expect_result(t, "ept_map_hva2gpa", 0, r);
 }
 
@@ -21,7 +22,7 @@ static uint64_t new_leaf(struct EptTest *t, struct PageInfo *pp, gpa_t gpa, uint
 {
     if (!map(t, pp, gpa, rights))
         return 0;
-    struct EptCensus c = ept_census(t->g);
+    struct EptCensus c = ept_census(t->v);
     if (!ept_expect(t, "entries of level 0 that are not 0", 1, c.leaves))
         return 0;
     ept_expect(t, "the gpa where the entry is", gpa, c.gpa);
@@ -45,8 +46,8 @@ static void leaf_rights(struct EptTest *t)
     struct PageInfo *pp = ept_test_frame();
     for (size_t i = 0; i < ARRAY_SIZE(rights); i++) {
         gpa_t gpa = SOME_GPA + i * PGSIZE;
-        uint64_t seen = 0;
-        if (map(t, pp, gpa, rights[i]) && ept_gpa2hva(t->g, gpa, &seen) != NULL)
+        uint32_t seen = 0;
+        if (map(t, pp, gpa, rights[i]) && ept_gpa2hva(t->v->vm, gpa, &seen) != NULL)
             ept_expect(t, "rights of the entry", rights[i], seen);
         else
             ept_expect(t, "rights of the entry", rights[i], 0);
@@ -75,9 +76,9 @@ static void leaf_ignores_pat(struct EptTest *t)
 /* Nothing has been mapped, and nobody else holds the frame. */
 static void expect_untouched(struct EptTest *t, struct PageInfo *pp)
 {
-    ept_expect(t, "entries of level 0 that are not 0", 0, ept_census(t->g).leaves);
+    ept_expect(t, "entries of level 0 that are not 0", 0, ept_census(t->v).leaves);
     ept_expect(t, "references on the frame that was not mapped", 1, pp->pp_ref);
-    ept_expect(t, "stats.pages", 0, t->g->stats.pages);
+    ept_expect(t, "stats.pages", 0, t->v->vm->stats.pages);
 }
 
 /* SDM "EPT Misconfigurations" */
@@ -87,7 +88,7 @@ static void rights_need_read(struct EptTest *t)
     struct PageInfo *pp = ept_test_frame();
     for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
         ept_expect_result(t, "ept_map_hva2gpa without EPTE_R", -E_INVAL,
-                          ept_map_hva2gpa(t->g, page2kva(pp), SOME_GPA, rights[i], true));
+                          ept_map_hva2gpa(t->v->vm, page2kva(pp), SOME_GPA, rights[i], true));
     expect_untouched(t, pp);
     page_decref(pp);
 }
@@ -96,7 +97,7 @@ static void map_alignment(struct EptTest *t)
 {
     struct PageInfo *pp = ept_test_frame();
     ept_expect_result(t, "ept_map_hva2gpa at a gpa in the midst of a page", -E_INVAL,
-                      ept_map_hva2gpa(t->g, page2kva(pp), SOME_GPA + 8, EPTE_RWX, true));
+                      ept_map_hva2gpa(t->v->vm, page2kva(pp), SOME_GPA + 8, EPTE_RWX, true));
     expect_untouched(t, pp);
     page_decref(pp);
 }
@@ -105,7 +106,7 @@ static void map_bounds(struct EptTest *t)
 {
     struct PageInfo *pp = ept_test_frame();
     ept_expect_result(t, "ept_map_hva2gpa beyond 48 bits", -E_INVAL,
-                      ept_map_hva2gpa(t->g, page2kva(pp), BEYOND_48_BITS, EPTE_RWX, true));
+                      ept_map_hva2gpa(t->v->vm, page2kva(pp), BEYOND_48_BITS, EPTE_RWX, true));
     expect_untouched(t, pp);
     page_decref(pp);
 }
@@ -116,7 +117,7 @@ static void map_no_memory(struct EptTest *t)
     for (size_t n = 0; n < TABLES_PER_WALK && !t->failed; n++) {
         gpa_t gpa = n * 512 * PGSIZE_1G + SOME_GPA;
         ept_hoard_all_but(n);
-        int r = ept_map_hva2gpa(t->g, page2kva(pp), gpa, EPTE_RWX, true);
+        int r = ept_map_hva2gpa(t->v->vm, page2kva(pp), gpa, EPTE_RWX, true);
         ept_hoard_release();
         ept_expect_result(t, "ept_map_hva2gpa without memory for all tables", -E_NO_MEM, r);
         expect_untouched(t, pp);
@@ -133,8 +134,8 @@ static void busy_without_overwrite(struct EptTest *t)
     struct PageInfo *old = ept_test_frame(), *new = ept_test_frame();
     map(t, old, SOME_GPA, EPTE_R);
     ept_expect_result(t, "ept_map_hva2gpa on a mapping, without overwrite", -E_BUSY,
-                      ept_map_hva2gpa(t->g, page2kva(new), SOME_GPA, EPTE_RWX, false));
-    ept_expect(t, "address in the entry", page2pa(old), PTE_ADDR(ept_census(t->g).leaf));
+                      ept_map_hva2gpa(t->v->vm, page2kva(new), SOME_GPA, EPTE_RWX, false));
+    ept_expect(t, "address in the entry", page2pa(old), PTE_ADDR(ept_census(t->v).leaf));
     ept_expect(t, "references on the old frame", 2, old->pp_ref);
     ept_expect(t, "references on the frame that was not mapped", 1, new->pp_ref);
     page_decref(old);
@@ -146,8 +147,8 @@ static void overwrite_replaces(struct EptTest *t)
     struct PageInfo *old = ept_test_frame(), *new = ept_test_frame();
     map(t, old, SOME_GPA, EPTE_RWX);
     ept_expect_result(t, "ept_page_insert on a mapping", 0,
-                      ept_page_insert(t->g, new, SOME_GPA, EPTE_R));
-    struct EptCensus c = ept_census(t->g);
+                      ept_page_insert(t->v->vm, new, SOME_GPA, EPTE_R));
+    struct EptCensus c = ept_census(t->v);
     ept_expect(t, "entries of level 0 that are not 0", 1, c.leaves);
     ept_expect(t, "address in the entry", page2pa(new), PTE_ADDR(c.leaf));
     ept_expect(t, "rights of the entry", EPTE_R, c.leaf & EPTE_RWX);
@@ -159,10 +160,10 @@ static void overwrite_references(struct EptTest *t)
 {
     struct PageInfo *old = ept_test_frame(), *new = ept_test_frame();
     map(t, old, SOME_GPA, EPTE_RWX);
-    ept_page_insert(t->g, new, SOME_GPA, EPTE_RWX);
+    ept_page_insert(t->v->vm, new, SOME_GPA, EPTE_RWX);
     ept_expect(t, "references on the frame that was replaced", 1, old->pp_ref);
     ept_expect(t, "references on the new frame", 2, new->pp_ref);
-    ept_page_insert(t->g, new, SOME_GPA, EPTE_RWX);
+    ept_page_insert(t->v->vm, new, SOME_GPA, EPTE_RWX);
     ept_expect(t, "references on a frame that replaces itself", 2, new->pp_ref);
     page_decref(old);
     page_decref(new);
@@ -173,10 +174,10 @@ static void expect_flush(struct EptTest *t, const char *what, uint64_t from, uin
                          bool other)
 {
     struct PageInfo *old = ept_test_frame(), *new = other ? ept_test_frame() : old;
-    ept_page_insert(t->g, old, SOME_GPA, from);
-    t->g->attn &= ~ATTN_EPT_FLUSH;
-    ept_page_insert(t->g, new, SOME_GPA, to);
-    ept_expect(t, what, ATTN_EPT_FLUSH, t->g->attn & ATTN_EPT_FLUSH);
+    ept_page_insert(t->v->vm, old, SOME_GPA, from);
+    t->v->attn &= ~ATTN_STAGE2_FLUSH;
+    ept_page_insert(t->v->vm, new, SOME_GPA, to);
+    ept_expect(t, what, ATTN_STAGE2_FLUSH, t->v->attn & ATTN_STAGE2_FLUSH);
     page_decref(old);
     if (other)
         page_decref(new);
@@ -184,9 +185,9 @@ static void expect_flush(struct EptTest *t, const char *what, uint64_t from, uin
 
 static void shrinking_flushes(struct EptTest *t)
 {
-    expect_flush(t, "ATTN_EPT_FLUSH after another frame", EPTE_RWX, EPTE_RWX, true);
-    expect_flush(t, "ATTN_EPT_FLUSH after W was taken away", EPTE_RWX, EPTE_R | EPTE_X, false);
-    expect_flush(t, "ATTN_EPT_FLUSH after X was taken away", EPTE_RWX, EPTE_R | EPTE_W, false);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after another frame", EPTE_RWX, EPTE_RWX, true);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after W was taken away", EPTE_RWX, EPTE_R | EPTE_X, false);
+    expect_flush(t, "ATTN_STAGE2_FLUSH after X was taken away", EPTE_RWX, EPTE_R | EPTE_W, false);
 }
 
 /* ---- Counts, and two guests ---- */
@@ -206,22 +207,22 @@ static void pages_counted(struct EptTest *t)
     struct PageInfo *pp = ept_test_frame();
     map(t, pp, SOME_GPA, EPTE_RWX);
     map(t, pp, SOME_GPA + PGSIZE, EPTE_RWX);
-    ept_page_insert(t->g, pp, SOME_GPA, EPTE_R);
-    ept_map_hva2gpa(t->g, page2kva(pp), SOME_GPA, EPTE_R, false);
-    ept_expect(t, "stats.pages after two pages, one of them mapped anew", 2, t->g->stats.pages);
+    ept_page_insert(t->v->vm, pp, SOME_GPA, EPTE_R);
+    ept_map_hva2gpa(t->v->vm, page2kva(pp), SOME_GPA, EPTE_R, false);
+    ept_expect(t, "stats.pages after two pages, one of them mapped anew", 2, t->v->vm->stats.pages);
     page_decref(pp);
 }
 
 static void teardown(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *pp = ept_test_frame();
     size_t before = page_nfree();
-    if (!ept_expect_result(t, "guest_alloc", 0, guest_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     for (gpa_t gpa = 0; gpa < 8 * PGSIZE_2M; gpa += PGSIZE_2M - PGSIZE)
-        ept_page_insert(other, pp, gpa, EPTE_RWX);
-    guest_drop(other);
+        ept_page_insert(other->vm, pp, gpa, EPTE_RWX);
+    vm_drop(other->vm);
     ept_expect(t, "references on a frame whose guest is gone", 1, pp->pp_ref);
     ept_expect(t, "number of free frames, as before the guest", before, page_nfree());
     page_decref(pp);
@@ -229,19 +230,19 @@ static void teardown(struct EptTest *t)
 
 static void guests_apart(struct EptTest *t)
 {
-    struct Guest *other;
+    struct Vcpu *other;
     struct PageInfo *mine = ept_test_frame(), *its = ept_test_frame();
-    if (!ept_expect_result(t, "guest_alloc", 0, guest_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
+    if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     map(t, mine, SOME_GPA, EPTE_RWX);
     ept_expect(t, "address of what only the other guest has", 0,
-               (uint64_t)ept_gpa2hva(other, SOME_GPA, NULL));
-    ept_page_insert(other, its, SOME_GPA, EPTE_RWX);
+               (uint64_t)ept_gpa2hva(other->vm, SOME_GPA, NULL));
+    ept_page_insert(other->vm, its, SOME_GPA, EPTE_RWX);
     ept_expect(t, "address of the other guest's page", (uint64_t)page2kva(its),
-               (uint64_t)ept_gpa2hva(other, SOME_GPA, NULL));
-    guest_drop(other);
+               (uint64_t)ept_gpa2hva(other->vm, SOME_GPA, NULL));
+    vm_drop(other->vm);
     ept_expect(t, "address of the guest's page", (uint64_t)page2kva(mine),
-               (uint64_t)ept_gpa2hva(t->g, SOME_GPA, NULL));
+               (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA, NULL));
     ept_expect(t, "references on the guest's frame", 2, mine->pp_ref);
     page_decref(mine);
     page_decref(its);
@@ -250,16 +251,16 @@ static void guests_apart(struct EptTest *t)
 static void gpa2hva(struct EptTest *t)
 {
     struct PageInfo *pp = ept_test_frame();
-    uint64_t rights = 0;
+    uint32_t rights = 0;
     ept_expect(t, "address of a page that is not mapped", 0,
-               (uint64_t)ept_gpa2hva(t->g, SOME_GPA, &rights));
+               (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA, &rights));
     ept_expect_tables(t, "after ept_gpa2hva", (uint32_t[]){ 0, 0, 0, 1 });
     map(t, pp, SOME_GPA, EPTE_R | EPTE_W);
     ept_expect(t, "address of byte 0xabc of a page", (uint64_t)page2kva(pp) + 0xabc,
-               (uint64_t)ept_gpa2hva(t->g, SOME_GPA + 0xabc, &rights));
+               (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA + 0xabc, &rights));
     ept_expect(t, "its rights", EPTE_R | EPTE_W, rights);
     ept_expect(t, "address of its neighbour", 0,
-               (uint64_t)ept_gpa2hva(t->g, SOME_GPA + PGSIZE, NULL));
+               (uint64_t)ept_gpa2hva(t->v->vm, SOME_GPA + PGSIZE, NULL));
     page_decref(pp);
 }
 

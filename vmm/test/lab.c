@@ -2,11 +2,21 @@
  * The test of exercise 0 in the kernel: finding VT-x and turning it on. VMX operation is off again
  * behind it.
  */
+#include <inc/mmu.h>
+#include <vmm/guest.h>
+#include <kern/sched.h>
+#include <vmm/vmx/vmx.h>
+#include <kern/frame.h>
+#include <inc/stdio.h>
+#include <inc/error.h>
+#include <kern/kaddr.h>
+#include <kern/cpu.h>
+#include <vmm/vmx/vmcs.h>
+#include <inc/string.h>
 #include <vmm/test/lab.h>
 #include <kern/platform.h>
 #include <kern/cmdline.h>
 #include <kern/dev/poweroff.h>
-#include <vmm/test/boot.h>
 
 #define WORD_TEST "labtest"
 #define WORD_OFF  "labtest-off"

@@ -17,7 +17,10 @@
 #ifndef JOS_VMM_LAB_TEST_H
 #define JOS_VMM_LAB_TEST_H
 
-#include <vmm/internal.h>
+#include <inc/types.h>
+
+/* With the word labtest=..., at boot. */
+void lab_self_test(void);
 
 /* The properties of one run. */
 struct LabScore {

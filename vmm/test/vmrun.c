@@ -2,12 +2,26 @@
  * The test of exercise 4: asm_vmrun, with a handler of the test's own behind every exit. The guest
  * is a page of VMCALLs, each followed by an increment of EBX, so that each way back into it shows.
  */
+#include <vmm/vmx/vmcs_load.h>
+#include <vmm/vmx/vmx_vcpu.h>
+#include <vmm/guest.h>
+#include <vmm/vmx/vmx.h>
+#include <kern/frame.h>
+#include <inc/stdio.h>
+#include <inc/memlayout.h>
+#include <inc/env.h>
+#include <kern/env.h>
+#include <vmm/ept.h>
+#include <kern/envlife.h>
+#include <kern/cpu.h>
+#include <vmm/vmx/vmcs.h>
+#include <inc/trap.h>
+#include <vmm/vcpu.h>
+#include <inc/string.h>
 #include <vmm/test/lab.h>
 #include <inc/assert.h>
 #include <kern/platform.h>
 #include <kern/cmdline.h>
-#include <kern/envlife.h>
-#include <vmm/test/boot.h>
 
 #define WORD_TEST   "vmruntest"
 #define EXERCISE    4
@@ -23,16 +37,16 @@
 #define ANSWER_LEAVE 0xdeadbeef00ul
 #define ANSWER_ENTER 0xdeadbeef01ul
 
-int asm_vmrun_called(struct Trapframe *tf, struct Guest *g, bool launched, uint64_t *host_rsp,
+int asm_vmrun_called(struct Trapframe *tf, struct Vcpu *v, bool launched, uint64_t *host_rsp,
                      uint64_t regs[NKEPT]);
-uint64_t vmrun_test_exit(struct Guest *g);
+uint64_t vmrun_test_exit(struct Vcpu *v);
 extern char asm_vmexit_entry_copy[];
 
 uint64_t vmrun_test_rbp; /* of asm_vmrun's caller */
 
 /* What the handler has seen since the last call of asm_vmrun, and what it is to do. */
 static struct {
-    struct Guest *g;
+    struct Vcpu *v;
     struct Trapframe *tf;
     int stay; /* exits before it lets asm_vmrun return */
     int exits;
@@ -49,13 +63,13 @@ static void fill(struct Trapframe *tf, uint64_t seed)
 }
 
 /* In the place of vmexit. */
-uint64_t vmrun_test_exit(struct Guest *g)
+uint64_t vmrun_test_exit(struct Vcpu *v)
 {
     uint64_t *frame = __builtin_frame_address(0);
     uint64_t reason = vmread(VMCS_EXIT_REASON);
     if (now.exits++ == 0) {
         now.seen = *now.tf;
-        now.argument_wrong = g != now.g;
+        now.argument_wrong = v != now.v;
         now.rbp = frame[0];
         now.misaligned = (uint64_t)frame % 16;
     }
@@ -71,16 +85,16 @@ uint64_t vmrun_test_exit(struct Guest *g)
 }
 
 /* Call asm_vmrun with this many returns into the guest on the way. */
-static int enter(struct Guest *g, int stay, bool launched, uint64_t kept[NKEPT])
+static int enter(struct Vcpu *v, int stay, bool launched, uint64_t kept[NKEPT])
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    now.g = g;
+    struct Trapframe *tf = &v->env->env_tf;
+    now.v = v;
     now.tf = tf;
     now.stay = stay;
     now.exits = 0;
     vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmexit_entry_copy);
     vmwrite(VMCS_PREEMPT_TIMER, NO_DEADLINE);
-    int r = asm_vmrun_called(tf, g, launched, &g->host_rsp, kept);
+    int r = asm_vmrun_called(tf, v, launched, &vmx(v)->host_rsp, kept);
     cpu_load_tables(this_cpu());
     return r;
 }
@@ -96,11 +110,11 @@ static uint64_t wrong_registers(const struct Trapframe *tf)
     return mask;
 }
 
-static void launch(struct LabScore *s, struct Guest *g)
+static void launch(struct LabScore *s, struct Vcpu *v)
 {
     uint64_t kept[NKEPT] = { 11, 12, 13, 14, 15 }, changed = 0;
-    fill(&g->env->env_tf, 0);
-    int r = enter(g, 0, false, kept);
+    fill(&v->env->env_tf, 0);
+    int r = enter(v, 0, false, kept);
     lab_property(s, "launch-exits", "the number of exits after the first entry", 1, now.exits);
     lab_property(s, "launch-reason", "the reason of the exit (VMCALL)", EXIT_REASON_VMCALL,
                  now.reason);
@@ -116,15 +130,15 @@ static void launch(struct LabScore *s, struct Guest *g)
 }
 
 /* The VMCS is launched now. */
-static void resume_launched(struct LabScore *s, struct Guest *g)
+static void resume_launched(struct LabScore *s, struct Vcpu *v)
 {
     uint64_t kept[NKEPT] = { 0 };
-    int r = enter(g, 0, true, kept);
+    int r = enter(v, 0, true, kept);
     if (r == VMX_FAIL_VALID)
         cprintf("vmruntest: %s\n", vmx_result_words(r));
     lab_property(s, "resume-result", "the result of an entry with launched", VMX_OK, r);
     lab_property(s, "resume-exits", "the number of exits after that entry", 1, now.exits);
-    r = enter(g, 2, true, kept);
+    r = enter(v, 2, true, kept);
     lab_property(s, "loop-exits", "the number of exits when vmexit says true twice", 3, now.exits);
     struct Trapframe want;
     fill(&want, 2); /* what the handler left at the second exit, and then one step of the guest */
@@ -133,20 +147,20 @@ static void resume_launched(struct LabScore *s, struct Guest *g)
 }
 
 /* An entry that fails comes back with the reason; a guest that was not launched is one. */
-static void failures(struct LabScore *s, struct Guest *g)
+static void failures(struct LabScore *s, struct Vcpu *v)
 {
     uint64_t kept[NKEPT] = { 0 };
     lab_property(s, "launch-twice", "the result (VMX_FAIL_VALID) of an entry without launched",
-                 VMX_FAIL_VALID, enter(g, 0, false, kept));
+                 VMX_FAIL_VALID, enter(v, 0, false, kept));
     lab_property(s, "fail-exits", "the number of exits after that", 0, now.exits);
-    vmcs_unload(g);
-    if (!vmcs_load(g))
+    vmcs_unload(v);
+    if (!vmcs_load(v))
         return;
     lab_property(s, "resume-new", "the result (VMX_FAIL_VALID) with launched, which is not true",
-                 VMX_FAIL_VALID, enter(g, 0, true, kept));
+                 VMX_FAIL_VALID, enter(v, 0, true, kept));
 }
 
-static void put_code(struct Guest *g)
+static void put_code(struct Vcpu *v)
 {
     static const uint8_t step[STEP_BYTES] = { 0x0f, 0x01, 0xc1, 0xff, 0xc3 }; /* vmcall; inc ebx */
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
@@ -155,23 +169,23 @@ static void put_code(struct Guest *g)
     for (size_t i = 0; i + STEP_BYTES <= PGSIZE; i += STEP_BYTES)
         memcpy((char *)page2kva(pp) + i, step, STEP_BYTES);
     page_incref(pp);
-    if (ept_page_insert(g, pp, CODE_GPA, EPTE_RWX) < 0)
+    if (ept_page_insert(v->vm, pp, CODE_GPA, EPTE_RWX) < 0)
         panic("vmruntest: no page for the guest");
     page_decref(pp);
 }
 
-static void try_all(struct LabScore *s, struct Guest *g)
+static void try_all(struct LabScore *s, struct Vcpu *v)
 {
-    put_code(g);
-    if (!vmcs_load(g)) {
-        cprintf("vmruntest: %s\n", g->exit.why);
+    put_code(v);
+    if (!vmcs_load(v)) {
+        cprintf("vmruntest: %s\n", v->exit.why);
         return;
     }
     invept(INVEPT_ALL, 0);
-    launch(s, g);
+    launch(s, v);
     if (now.exits == 1) {
-        resume_launched(s, g);
-        failures(s, g);
+        resume_launched(s, v);
+        failures(s, v);
     }
     lab_sum(s);
 }
@@ -180,15 +194,15 @@ void vmrun_self_test(void)
 {
     char word[64];
     struct LabScore s = { .word = WORD_TEST, .nonce = word, .exercise = EXERCISE };
-    struct Guest *g;
+    struct Vcpu *v;
     struct Env *e;
     if (!cmdline_word(WORD_TEST, word, sizeof word))
         return;
-    if (vmx_init_vmxon() < 0 || guest_alloc(&g, MEMORY, CODE_GPA, 0) < 0 ||
+    if (vmx_init_vmxon() < 0 || vm_alloc(&v, MEMORY, CODE_GPA, 0) < 0 ||
         env_alloc(&e, NULL, ENV_TYPE_GUEST) < 0)
         panic("vmruntest: cannot make a guest");
-    g->env = e;
-    e->env_guest = g;
-    try_all(&s, g);
+    v->env = e;
+    e->env_guest = v;
+    try_all(&s, v);
     env_destroy(e, 0);
 }

@@ -1,6 +1,6 @@
 /*
- * int asm_vmrun(struct Trapframe *tf, struct Guest *g, bool launched, uint64_t *host_rsp): enter the
- * guest, and again after each exit, until vmexit(g) says that the CPU is wanted elsewhere. General
+ * int asm_vmrun(struct Trapframe *tf, struct Vcpu *v, bool launched, uint64_t *host_rsp): enter the
+ * guest, and again after each exit, until vmexit(v) says that the CPU is wanted elsewhere. General
  * registers are switched here; everything else is switched by the VMCS.
  *
  * The stack while the guest runs; HOST_RSP points to its end, so an exit finds tf there. It is
@@ -9,7 +9,7 @@
  *      return address
  *      rbp rbx r12 r13 r14 r15     of the caller, which C wants back
  *      (padding)
- *      g
+ *      v
  *      tf                      <-- HOST_RSP
  */
 #include <vmm/vmx/asm-offsets.h>
@@ -65,7 +65,7 @@ asm_vmrun:
     vmlaunch
     /* LAB 4 end */
 
-    /* Behind VMLAUNCH or VMRESUME only when they fail: CF = no current VMCS, ZF = error number. */
+    /* Reached after VMLAUNCH or VMRESUME only when they fail: CF = no current VMCS, ZF = error number. */
 entry_failed:
     movl $ASM_VMX_FAIL_VALID, %eax
     movl $ASM_VMX_FAIL_INVALID, %ecx

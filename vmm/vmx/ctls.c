@@ -2,7 +2,10 @@
  * Control words: one table of wanted bits, matched with what the capability MSRs allow (SDM
  * "Algorithms for Determining VMX Capabilities").
  */
-#include <vmm/internal.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <inc/x86.h>
+#include <vmm/vmx/ctls.h>
 
 enum Want {
     REQUIRED,

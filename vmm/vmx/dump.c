@@ -2,8 +2,9 @@
  * A copy of the current VMCS for people: the monitor's command `vmcs`, and debuggers, which cannot
  * execute VMREAD themselves.
  */
-#include <vmm/internal.h>
+#include <inc/stdio.h>
 #include <vmm/vmx/dump.h>
+#include <vmm/vmx/vmcs_load.h>
 
 struct VmcsSnapshot vmcs_snapshot;
 
@@ -29,13 +30,13 @@ static void copy_field(size_t i)
 bool vmcs_take_snapshot(void)
 {
     struct VmcsSnapshot *s = &vmcs_snapshot;
-    const struct Guest *g = this_cpu()->cpu_vmcs_guest;
+    const struct Vcpu *v = vmcs_owner();
 
     s->guest = 0;
     s->cpu = this_cpu()->cpu_num;
-    if (g == NULL || g->env == NULL)
+    if (!v || !v->env)
         return false;
-    s->guest = g->env->env_id;
+    s->guest = v->env->env_id;
     /* First, since a VMREAD that fails changes it. */
     copy_field(VMCS_INDEX_INSTRUCTION_ERROR);
     for (size_t i = 0; i < VMCS_NFIELDS; i++)

@@ -1,165 +1,9 @@
 /*
- * CPUID: what a guest is told about its CPU. The leaves are those of the host, masked by one table,
- * computed once: VMX and everything that the VMM does not switch or virtualize is hidden, the
- * hypervisor's own leaves are added, and the topology is one CPU.
+ * CPUID exits. What a guest is told is decided in vmm/cpuid.c.
  */
-#include <vmm/internal.h>
-#include <kern/platform.h>
-#include <kern/dev/clock.h>
-
-#define BASIC_MAX 0xb
-#define PLAIN_MAX 3 /* up to this leaf, answers are rows of the table */
-#define EXT_BASE  0x80000000u
-#define EXT_MAX   8
-#define ALL       0xffffffffu
-
-#define BIT(n) (1u << (n))
-
-/* LAB 6 cut */
-/* CPUID.1:ECX: SSE3, PCLMUL, SSSE3, CX16, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. Hidden by not
- * being here: MONITOR, VMX, SMX, perfmon, PCID, XSAVE, AVX and what needs it. */
-#define L1_ECX_KEEP \
-    (BIT(0) | BIT(1) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(22) | BIT(23) | BIT(25) | BIT(30))
-/* x2APIC, TSC deadline, hypervisor present */
-#define L1_ECX_SET (BIT(21) | BIT(24) | BIT(31))
-/* LAB 6 end */
-/* CPUID.1:EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, CX8, SEP, PGE, CMOV, PAT, PSE-36, CLFLUSH, MMX,
- * FXSR, SSE, SSE2. Hidden: machine check, MTRR, debug store, thermal, HTT. */
-#define L1_EDX_KEEP                                                                              \
-    (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(11) | BIT(13) | \
-     BIT(15) | BIT(16) | BIT(17) | BIT(19) | BIT(23) | BIT(24) | BIT(25) | BIT(26))
-#define L1_EDX_SET BIT(9) /* APIC */
-/* CPUID.1:EBX: CLFLUSH size; one logical CPU, APIC id 0 */
-#define L1_EBX_KEEP 0x0000ff00u
-#define L1_EBX_SET  BIT(16)
-/* CPUID.7:EBX: FSGSBASE, BMI1, SMEP, BMI2, ERMS, RDSEED, ADX, SMAP, CLFLUSHOPT, SHA */
-#define L7_EBX_KEEP \
-    (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(29))
-#define L7_ECX_KEEP BIT(2) /* UMIP */
-#define L6_EAX_SET  BIT(2) /* the APIC timer always runs */
-/* CPUID.4:EAX: without the numbers of threads and cores */
-#define L4_EAX_KEEP 0x00003fffu
-/* CPUID.80000001H: LAHF, LZCNT, PREFETCHW; SYSCALL, NX, 1 GiB pages, RDTSCP, long mode */
-#define X1_ECX_KEEP   (BIT(0) | BIT(5) | BIT(8))
-#define X1_EDX_KEEP   (BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29))
-#define X1_EDX_RDTSCP BIT(27)
-#define X7_EDX_KEEP   BIT(8)    /* invariant TSC */
-#define X8_EAX_KEEP   (0xffffu) /* widths of physical and linear addresses */
-#define PHYS_BITS_MAX 48u       /* what four EPT levels map */
-
-struct LeafMask {
-    struct CpuidRegs keep, set;
-};
-
-static const struct LeafMask basic_masks[BASIC_MAX + 1] = {
-    [0] = { .keep = { 0, ALL, ALL, ALL }, .set = { BASIC_MAX, 0, 0, 0 } },
-    /* LAB 6 begin: cpuid_leaf_1 */
-    [1] = { .keep = { ALL, L1_EBX_KEEP, L1_ECX_KEEP, L1_EDX_KEEP },
-            .set = { 0, L1_EBX_SET, L1_ECX_SET, L1_EDX_SET } },
-    /* LAB 6 end */
-    [2] = { .keep = { ALL, ALL, ALL, ALL } },
-    [6] = { .set = { L6_EAX_SET, 0, 0, 0 } },
-    [7] = { .keep = { 0, L7_EBX_KEEP, L7_ECX_KEEP, 0 } },
-};
-
-static const struct LeafMask ext_masks[EXT_MAX + 1] = {
-    [0] = { .keep = { 0, ALL, ALL, ALL }, .set = { EXT_BASE + EXT_MAX, 0, 0, 0 } },
-    [1] = { .keep = { ALL, 0, X1_ECX_KEEP, X1_EDX_KEEP } },
-    [2] = { .keep = { ALL, ALL, ALL, ALL } },
-    [3] = { .keep = { ALL, ALL, ALL, ALL } },
-    [4] = { .keep = { ALL, ALL, ALL, ALL } },
-    [5] = { .keep = { ALL, ALL, ALL, ALL } },
-    [6] = { .keep = { ALL, ALL, ALL, ALL } },
-    [7] = { .keep = { 0, 0, 0, X7_EDX_KEEP } },
-    [8] = { .keep = { X8_EAX_KEEP, 0, 0, 0 } },
-};
-
-/* The answers; constant once the first CPU is in VMX operation. */
-static struct CpuidRegs basic_leaves[BASIC_MAX + 1], ext_leaves[EXT_MAX + 1];
-static struct CpuidRegs hv_base, hv_timing;
-
-static struct CpuidRegs masked(uint32_t leaf, uint32_t host_max, const struct LeafMask *m)
-{
-    struct CpuidRegs r = { 0, 0, 0, 0 };
-    if (leaf <= host_max)
-        r = cpuid(leaf, 0);
-    r.eax = (r.eax & m->keep.eax) | m->set.eax;
-    r.ebx = (r.ebx & m->keep.ebx) | m->set.ebx;
-    r.ecx = (r.ecx & m->keep.ecx) | m->set.ecx;
-    r.edx = (r.edx & m->keep.edx) | m->set.edx;
-    return r;
-}
-
-void cpuid_init(void)
-{
-    if (hv_base.eax != 0)
-        return; /* guests on other CPUs read the tables */
-    uint32_t max = cpuid(0, 0).eax, ext_max = cpuid(EXT_BASE, 0).eax;
-    for (uint32_t i = 0; i <= BASIC_MAX; i++)
-        basic_leaves[i] = masked(i, max, &basic_masks[i]);
-    for (uint32_t i = 0; i <= EXT_MAX; i++)
-        ext_leaves[i] = masked(EXT_BASE + i, ext_max, &ext_masks[i]);
-    if (!(vmx_caps.proc2 & PROC2_RDTSCP))
-        ext_leaves[1].edx &= ~X1_EDX_RDTSCP;
-    uint32_t widths = ext_leaves[8].eax;
-    ext_leaves[8].eax = (widths & 0xff00) | MIN(widths & 0xff, PHYS_BITS_MAX);
-
-    hv_base.eax = HV_CPUID_MAX;
-    memcpy(&hv_base.ebx, HV_SIGNATURE, 4);
-    memcpy(&hv_base.ecx, &HV_SIGNATURE[4], 4);
-    memcpy(&hv_base.edx, &HV_SIGNATURE[8], 4);
-    hv_timing = (struct CpuidRegs){ .eax = tsc_khz, .ebx = tsc_khz };
-}
-
-/* Leaf 4: the host's caches, used by one CPU. */
-static struct CpuidRegs cache_leaf(uint32_t subleaf)
-{
-    struct CpuidRegs r = { 0, 0, 0, 0 };
-    if (basic_leaves[2].eax == 0)
-        return r;
-    r = cpuid(4, subleaf);
-    r.eax &= L4_EAX_KEEP;
-    return r;
-}
-
-/* Leaf 0xb: one thread (level type 1) in one core (level type 2); x2APIC id 0. */
-static struct CpuidRegs topology_leaf(uint32_t subleaf)
-{
-    struct CpuidRegs r = { 0, 0, subleaf & 0xff, 0 };
-    if (subleaf < 2) {
-        r.ebx = 1;
-        r.ecx |= (subleaf + 1) << 8;
-    }
-    return r;
-}
-
-static struct CpuidRegs other_leaf(uint32_t leaf)
-{
-    if (leaf == HV_CPUID_BASE)
-        return hv_base;
-    if (leaf == HV_CPUID_TIMING)
-        return hv_timing;
-    if (leaf > HV_CPUID_BASE && leaf < HV_CPUID_MAX)
-        return (struct CpuidRegs){ 0, 0, 0, 0 };
-    return topology_leaf(
-        0); /* beyond the highest leaf: that one (SDM "CPUID-CPU Identification") */
-}
-
-/* The leaves that are not just a row of the tables. */
-static struct CpuidRegs computed_leaf(uint32_t leaf, uint32_t subleaf)
-{
-    if (leaf == 4)
-        return cache_leaf(subleaf);
-    if (leaf == BASIC_MAX)
-        return topology_leaf(subleaf);
-    if (leaf == 7)
-        return subleaf == 0 ? basic_leaves[7] : (struct CpuidRegs){ 0, 0, 0, 0 };
-    if (leaf < BASIC_MAX)
-        return basic_leaves[leaf];
-    if (leaf - EXT_BASE <= EXT_MAX)
-        return ext_leaves[leaf - EXT_BASE];
-    return other_leaf(leaf);
-}
+#include <vmm/cpuid.h>
+#include <vmm/vmx/exit_cpuid.h>
+#include <vmm/vmx/run.h>
 
 /* LAB 6 cut */
 static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
@@ -170,23 +14,23 @@ static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
     tf->tf_rdx = r->edx;
 }
 
-static bool __attribute__((noinline)) handle_computed(struct Guest *g)
+static bool __attribute__((noinline)) handle_computed(struct Vcpu *v)
 {
-    struct Trapframe *tf = &g->env->env_tf;
-    struct CpuidRegs r = computed_leaf(tf->tf_rax, tf->tf_rcx);
+    struct Trapframe *tf = &v->env->env_tf;
+    struct CpuidRegs r = cpuid_answer(tf->tf_rax, tf->tf_rcx);
     answer(tf, &r);
-    return skip(g);
+    return vmx_skip(v);
 }
 /* LAB 6 end */
 
-bool handle_cpuid(struct Guest *g)
+bool handle_cpuid(struct Vcpu *v)
 {
     /* LAB 6 begin: handle_cpuid */
-    struct Trapframe *tf = &g->env->env_tf;
+    struct Trapframe *tf = &v->env->env_tf;
     uint32_t leaf = tf->tf_rax;
-    if (__builtin_expect(leaf > PLAIN_MAX, 0))
-        return handle_computed(g);
-    answer(tf, &basic_leaves[leaf]);
-    return skip(g);
+    if (__builtin_expect(leaf > CPUID_PLAIN_MAX, 0))
+        return handle_computed(v);
+    answer(tf, &cpuid_basic[leaf]);
+    return vmx_skip(v);
     /* LAB 6 end */
 }

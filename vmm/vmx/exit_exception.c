@@ -2,115 +2,101 @@
  * Intercepted exceptions: #DB and #AC, which are passed on, and page faults if the monitor asked
  * for them, which are verified by a walk of the guest's own page tables before they are injected.
  */
+#include <inc/trap.h>
 #include <vmm/debug/debug.h>
-#include <vmm/internal.h>
+#include <vmm/debug/dr.h>
+#include <vmm/debug/drs.h>
+#include <vmm/vmx/exit_exception.h>
+#include <vmm/vmx/inject.h>
+#include <vmm/vmx/run.h>
+#include <vmm/vmx/state.h>
 
-/* The CPU has not yet updated DR6 and DR7 (SDM "Architectural State Before a VM Exit"). Every debug
- * exception clears GD; */
-static void clear_general_detect(struct Guest *g)
+static void pass_debug(struct Vcpu *v, const struct VcpuException *x)
 {
-    if (debug_owns_drs(g))
-        g->debug->guest_dr7 &= ~DR7_GD;
-    else
-        vmwrite(VMCS_GUEST_DR7, vmread(VMCS_GUEST_DR7) & ~DR7_GD);
-}
-
-/* all but INT1's show their causes. */
-static void set_debug_status(struct Guest *g, uint64_t causes)
-{
-    clear_general_detect(g);
-    if (debug_owns_drs(g)) {
-        debug_set_status(g, causes);
+    if ((x->info & EVENT_TYPE) != EVENT_PRIV_EXC) {
+        vcpu_debug_trap(v, x->address);
         return;
     }
-    use_debug_registers(g);
-    ldr6(((rdr6() | DR6_INIT) & ~DR6_BREAKPOINTS) | causes);
-}
-
-/* An entry with TF and a blocking by STI needs a pending single step, but this one is here. */
-static void unblock(void)
-{
-    uint32_t block = vmread(VMCS_GUEST_INTERRUPTIBILITY);
-    vmwrite(VMCS_GUEST_INTERRUPTIBILITY, block & ~(BLOCK_STI | BLOCK_MOV_SS));
-}
-
-void inject_debug_trap(struct Guest *g, uint64_t causes)
-{
-    set_debug_status(g, causes);
-    if (causes & DR6_BD) /* general detect is a fault */
-        set_resume_flag();
-    unblock();
-    inject_exception(g, T_DEBUG, 0);
-}
-
-static void pass_debug(struct Guest *g, uint32_t info)
-{
-    if ((info & INTR_TYPE) != INTR_TYPE_PRIVEXC) {
-        inject_debug_trap(g, vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES);
-        return;
-    }
-    clear_general_detect(g); /* INT1: a trap, which needs its length */
-    unblock();
-    g->event = (struct InjectEvent){ .info = info & INTR_REINJECT_MASK,
-                                     .length = vmread(VMCS_EXIT_INSTR_LENGTH) };
-    guest_attn(g, ATTN_EVENT);
+    vcpu_clear_general_detect(v); /* INT1: a trap, which needs its length */
+    vcpu_unblock(v);
+    v->event = (struct Event){ .info = x->info, .length = x->length };
+    vcpu_attn(v, ATTN_EVENT);
 }
 
 /* LAB C cut */
 /* A fault that the tables in memory do not explain came from a stale translation: drop that and let
  * the guest try again. When it comes again at once, it is the guest's to judge. */
-static bool is_spurious(struct Guest *g, uint64_t va, uint32_t error)
+static bool is_spurious(struct Vcpu *v, uint64_t va, uint32_t error)
 {
     gpa_t gpa;
-    if (guest_walk(g, va, error & (FEC_WR | FEC_U | FEC_ID), &gpa) != WALK_OK)
+    struct PagingMode m;
+    vmx_read_mode(&m);
+    if (guest_walk(v, &m, va, error & (FEC_WR | FEC_U | FEC_ID), &gpa) != WALK_OK)
         return false;
     uint64_t rip = vmread_known(VMCS_GUEST_RIP);
-    if (g->spurious_rip == rip && g->spurious_va == va)
+    if (v->spurious_rip == rip && v->spurious_va == va)
         return false;
-    g->spurious_rip = rip;
-    g->spurious_va = va;
-    if (vmread(VMCS_EXIT_INTR_INFO) & INTR_NMI_UNBLOCKED)
-        block_nmis_again(g);
+    v->spurious_rip = rip;
+    v->spurious_va = va;
+    if (vmread(VMCS_EXIT_INTR_INFO) & EVENT_NMI_UNBLOCKED)
+        block_nmis_again(v);
     return true;
 }
 /* LAB C end */
 
-static inline void pass_pagefault(struct Guest *g)
+static inline void pass_pagefault(struct Vcpu *v)
 {
     /* LAB C begin: pass_pagefault */
     uint64_t va = vmread_known(VMCS_EXIT_QUALIFICATION);
     uint32_t error = vmread_known(VMCS_EXIT_INTR_ERROR);
-    if (is_spurious(g, va, error)) {
-        g->stats.refused_pf++;
-        guest_attn(g, ATTN_TLB_FLUSH);
+    if (is_spurious(v, va, error)) {
+        v->stats.refused_pf++;
+        vcpu_attn(v, ATTN_TLB_FLUSH);
         return;
     }
-    g->spurious_rip = g->spurious_va = 0;
-    g->stats.injected_pf++;
+    v->spurious_rip = v->spurious_va = 0;
+    v->stats.injected_pf++;
     lcr2(va);
-    inject_fault(g, T_PGFLT, error);
+    inject_fault(v, T_PGFLT, error);
     /* LAB C end */
 }
 
-void pass_exception(struct Guest *g, uint32_t info)
+void vmx_pass_exception(struct Vcpu *v, const struct VcpuException *x)
 {
-    int vector = info & INTR_VECTOR;
-    if (vector == T_PGFLT)
-        pass_pagefault(g);
-    else if (vector == T_DEBUG)
-        pass_debug(g, info);
+    if (x->vector == T_PGFLT)
+        pass_pagefault(v);
+    else if (x->vector == T_DEBUG)
+        pass_debug(v, x);
     else
-        inject_fault(g, vector, info & INTR_ERROR_VALID ? vmread(VMCS_EXIT_INTR_ERROR) : 0);
+        inject_fault(v, x->vector, x->error);
 }
 
-bool handle_exception(struct Guest *g, uint32_t info)
+/* What the VMCS says of the exception. */
+static struct VcpuException decode(uint32_t info)
 {
-    keep_vectored_event(g);
-    if (g->debug != NULL)
-        return debug_exception(g, info);
-    if ((info & INTR_VECTOR) == T_PGFLT) /* the frequent one, without a detour */
-        pass_pagefault(g);
-    else
-        pass_exception(g, info);
-    return resume(g);
+    struct VcpuException x = { .vector = info & EVENT_VECTOR, .info = info & INTR_REINJECT_MASK };
+    uint32_t type = info & EVENT_TYPE;
+    if (info & EVENT_ERROR_VALID)
+        x.error = vmread(VMCS_EXIT_INTR_ERROR);
+    if (type == EVENT_SOFT_EXC || type == EVENT_PRIV_EXC)
+        x.length = vmread(VMCS_EXIT_INSTR_LENGTH);
+    if (x.vector == T_PGFLT)
+        x.address = vmread(VMCS_EXIT_QUALIFICATION);
+    else if (x.vector == T_DEBUG)
+        x.address = vmread(VMCS_EXIT_QUALIFICATION) & DR6_CAUSES;
+    return x;
+}
+
+bool handle_exception(struct Vcpu *v, uint32_t info)
+{
+    keep_vectored_event(v);
+    if (!v->debug && (info & EVENT_VECTOR) == T_PGFLT) { /* the frequent one, without a detour */
+        pass_pagefault(v);
+        return vmx_resume(v);
+    }
+    struct VcpuException x = decode(info);
+    if (v->debug)
+        return vmx_end(v, debug_exception(v, &x));
+    vmx_pass_exception(v, &x);
+    return vmx_resume(v);
 }

@@ -2,42 +2,63 @@
  * Port I/O. Every port exits. Those of one table are answered here; all others belong to the
  * monitor, which answers with the value for IN.
  */
-#include <vmm/internal.h>
+#include <vmm/ports.h>
+#include <vmm/stop.h>
+#include <vmm/string_io.h>
+#include <vmm/vmx/exit_io.h>
+#include <vmm/vmx/exits.h>
+#include <vmm/vmx/inject.h>
+#include <vmm/vmx/run.h>
+#include <vmm/vmx/state.h>
 
-/* Ports that kernels write to pass time or to show how far their start is, and read for nothing:
- * writes are lost, reads are all ones, as on a PC without a diagnostics card. */
-static const uint16_t idle_ports[] = { 0x80, 0xed };
+/* VM-exit instruction information of INS and OUTS (SDM "Information for VM Exits Due to Instruction
+ * Execution") */
+#define INFO_ADDRESS_BYTES(info) (2u << (((info) >> 7) & 3))
+#define INFO_SEGMENT(info)       (((info) >> 15) & 7) /* of OUTS; INS always uses ES */
 
-static bool is_idle_port(uint16_t port)
+static bool handle_string(struct Vcpu *v, uint64_t qual)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(idle_ports); i++)
-        if (idle_ports[i] == port)
-            return true;
-    return false;
+    if (!vmx_caps.string_info) {
+        guest_kill(v, "string I/O on port 0x%x at rip 0x%lx: this CPU does not report enough",
+                   v->exit.io.port, vmread(VMCS_GUEST_RIP));
+        return vmx_leave(v);
+    }
+    uint32_t info = vmread(VMCS_EXIT_INSTR_INFO);
+    struct StringInsn insn = {
+        .rep = qual & QUAL_IO_REP,
+        .address_bytes = INFO_ADDRESS_BYTES(info),
+        .segment = INFO_SEGMENT(info),
+        .cpl = AR_DPL(vmread(VMCS_GUEST_SS_AR)),
+        .wide = vmx_in_64bit(v),
+    };
+    struct PagingMode m;
+    vmx_read_mode(&m);
+    bool stop;
+    enum Verdict verdict = string_io(v, &insn, &m, &stop);
+    if (!stop)
+        return vmx_end(v, verdict);
+    if (verdict == DO_AGAIN)
+        set_resume_flag();
+    guest_stop(v, GUEST_EV_IO);
+    return vmx_leave(v);
 }
 
-/* All ones, in as much of RAX as an IN of this size replaces. */
-static uint64_t ones(uint64_t rax, uint32_t size)
-{
-    return size == 4 ? UINT32_MAX : rax | ((1ul << 8 * size) - 1);
-}
-
-bool handle_ioinstr(struct Guest *g)
+bool handle_ioinstr(struct Vcpu *v)
 {
     uint64_t qual = vmread_known(VMCS_EXIT_QUALIFICATION);
-    struct Trapframe *tf = &g->env->env_tf;
-    if (!(qual & QUAL_IO_STRING) && is_idle_port(QUAL_IO_PORT(qual))) {
+    struct Trapframe *tf = &v->env->env_tf;
+    if (!(qual & QUAL_IO_STRING) && port_is_idle(QUAL_IO_PORT(qual))) {
         if (qual & QUAL_IO_IN)
-            tf->tf_rax = ones(tf->tf_rax, QUAL_IO_SIZE(qual));
-        return skip(g);
+            tf->tf_rax = port_ones(tf->tf_rax, QUAL_IO_SIZE(qual));
+        return vmx_skip(v);
     }
-    g->exit.qualification = qual;
-    g->exit.io = (struct GuestIo){
+    v->exit.io = (struct GuestIo){
         .port = QUAL_IO_PORT(qual),
         .size = QUAL_IO_SIZE(qual),
         .in = !!(qual & QUAL_IO_IN),
     };
     if (qual & QUAL_IO_STRING)
-        return handle_string_io(g);
-    return guest_stop(g, GUEST_EV_IO);
+        return handle_string(v, qual);
+    guest_stop(v, GUEST_EV_IO);
+    return vmx_leave(v);
 }

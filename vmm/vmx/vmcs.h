@@ -10,8 +10,6 @@
 #include <kern/cpu.h>
 #include <vmm/vmx/vmx.h>
 
-struct Guest;
-
 /* How a VMX instruction ended (SDM "Conventions"). */
 enum VmxResult {
     VMX_OK = 0,
@@ -95,21 +93,5 @@ void vmcs_dump_guest(void);
 const char *vmx_error_words(uint32_t error);
 /* Words for a result; reads the error number from the current VMCS. */
 const char *vmx_result_words(enum VmxResult r);
-
-static inline bool vmcs_is_current(const struct Guest *g)
-{
-    return this_cpu()->cpu_vmcs_guest == g;
-}
-/* Make g's VMCS current on this CPU; fills it in before its first use. false: it failed, and the
- * guest has been ended with the reason. */
-bool vmcs_load(struct Guest *g);
-/* Take g's VMCS off the CPU that has it, so that it can be freed or loaded on another CPU. */
-void vmcs_unload(struct Guest *g);
-
-/* vmcs_host.c: what a VM exit loads, which is constant on a CPU. User code cannot change the bases
- * of FS and GS (there is no CR4.FSGSBASE, and the segments that it can load have base 0). */
-void vmcs_host_init(struct Guest *g);
-/* vmcs_guest.c: controls, and the machine state that the Multiboot specification names. */
-void vmcs_guest_init(struct Guest *g);
 
 #endif

@@ -2,7 +2,10 @@
  * Controls and guest state of a new VMCS: the machine state that the Multiboot specification
  * promises to a kernel, which is 32-bit protected mode without paging (Multiboot "Machine state").
  */
-#include <vmm/internal.h>
+#include <vmm/cr.h>
+#include <vmm/msr.h>
+#include <vmm/vmx/vmcs_guest.h>
+#include <vmm/vmx/vmx.h>
 
 /* What the PAT holds after reset (SDM "Page Attribute Table"). */
 #define PAT_RESET  0x0007040600070406ul
@@ -70,62 +73,67 @@ static const struct FieldValue start_state[] = {
     { VMCS_LINK_POINTER, ~0ul },
 };
 
+/* Switched by the MSR areas. MSR_TSC_AUX is last: a CPU may not have it. */
+const uint32_t switched_msrs[] = {
+    [SWITCHED_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+    [SWITCHED_STAR] = MSR_STAR,
+    [SWITCHED_LSTAR] = MSR_LSTAR,
+    [SWITCHED_CSTAR] = MSR_CSTAR,
+    [SWITCHED_SFMASK] = MSR_SFMASK,
+    [SWITCHED_TSC_AUX] = MSR_TSC_AUX,
+    0,
+};
+_Static_assert(ARRAY_SIZE(switched_msrs) == NSWITCHED_MSRS + 1, "size of the MSR areas");
+
 /* The MSR areas: guest values are loaded at entry and stored at exit, host values loaded at exit.
  */
-static void init_msr_areas(struct Guest *g)
+static void init_msr_areas(struct Vcpu *v)
 {
     int n = 0;
     for (; switched_msrs[n] != 0; n++) {
         if (switched_msrs[n] == MSR_TSC_AUX && !(vmx_caps.proc2 & PROC2_RDTSCP))
             break; /* it is the last one of the list */
-        g->guest_msrs[n] = (struct MsrEntry){ .index = switched_msrs[n] };
+        vmx(v)->guest_msrs[n] = (struct MsrEntry){ .index = switched_msrs[n] };
     }
-    vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, PADDR(g->guest_msrs));
+    vmwrite(VMCS_ENTRY_MSR_LOAD_ADDR, PADDR(vmx(v)->guest_msrs));
     vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, n);
-    vmwrite(VMCS_EXIT_MSR_STORE_ADDR, PADDR(g->guest_msrs));
+    vmwrite(VMCS_EXIT_MSR_STORE_ADDR, PADDR(vmx(v)->guest_msrs));
     vmwrite(VMCS_EXIT_MSR_STORE_COUNT, n);
-    vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, PADDR(g->host_msrs));
+    vmwrite(VMCS_EXIT_MSR_LOAD_ADDR, PADDR(vmx(v)->host_msrs));
     vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, n);
 }
 
-/* #DB and #AC always exit: their delivery can raise them again without end, and only an exit lets
- * the host back in. Machine checks are the host's. Page faults exit if the monitor asked for it. */
-uint32_t guest_exceptions(const struct Guest *g)
+static void init_controls(struct Vcpu *v)
 {
-    uint32_t page_faults = g->flags & GUEST_INTERCEPT_PF ? 1u << T_PGFLT : 0;
-    return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
-}
-
-static void init_controls(struct Guest *g)
-{
-    g->proc = vmx_caps.proc;
+    vmx(v)->proc = vmx_caps.proc;
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin);
-    vmwrite(VMCS_PROC_CONTROLS, g->proc);
+    vmwrite(VMCS_PROC_CONTROLS, vmx(v)->proc);
     vmwrite(VMCS_PROC2_CONTROLS, vmx_caps.proc2);
     vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
     vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
     vmwrite(VMCS_ENTRY_INTR_INFO, 0);
     vmwrite(VMCS_CR3_TARGET_COUNT, 0);
-    vmwrite(VMCS_TSC_OFFSET, g->tsc_offset);
-    vmwrite(VMCS_MSR_BITMAP, PADDR(g->msr_bitmap));
-    vmwrite(VMCS_EPT_POINTER, g->eptp);
+    vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
+    vmwrite(VMCS_MSR_BITMAP, PADDR(vmx(v)->msr_bitmap));
+    vmx(v)->eptp = PADDR(v->vm->tables) | EPTP_MT_WB | EPTP_WALK4;
+    vmwrite(VMCS_EPT_POINTER, vmx(v)->eptp);
     if (vmx_caps.proc2 & PROC2_ENCLS)
         vmwrite(VMCS_ENCLS_BITMAP, ~0ul);
     if (vmx_caps.proc2 & PROC2_VPID)
-        vmwrite(VMCS_VPID, ENVX(g->env->env_id) + 1);
+        vmwrite(VMCS_VPID, ENVX(v->env->env_id) + 1);
 
-    vmwrite(VMCS_EXCEPTION_BITMAP, guest_exceptions(g));
+    vmwrite(VMCS_EXCEPTION_BITMAP, vcpu_exceptions(v));
     vmwrite(VMCS_PF_ERROR_MASK, 0); /* mask and match 0: all page faults, if their bit is set */
     vmwrite(VMCS_PF_ERROR_MATCH, 0);
 }
 
-void vmcs_guest_init(struct Guest *g)
+void vmcs_guest_init(struct Vcpu *v)
 {
-    init_controls(g);
-    init_msr_areas(g);
+    init_controls(v);
+    init_msr_areas(v);
     for (size_t i = 0; i < ARRAY_SIZE(start_state); i++)
         vmwrite(start_state[i].field, start_state[i].value);
-    vmwrite(VMCS_GUEST_RIP, g->entry);
+    vmwrite(VMCS_GUEST_RIP, v->vm->entry);
     if (vmx_caps.entry & ENTRYC_LOAD_PAT)
         vmwrite(VMCS_GUEST_PAT, PAT_RESET);
 

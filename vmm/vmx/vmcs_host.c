@@ -2,8 +2,12 @@
  * The host-state area: what the CPU loads at each VM exit (SDM "Host-State Area"). It is this CPU's
  * own state, so it is written again when a VMCS comes to another CPU.
  */
-#include <vmm/internal.h>
+#include <vmm/vmx/vmcs_guest.h>
 #include <kern/gdb/stub.h>
+#include <vmm/msr.h>
+#include <vmm/vmx/asm_vmrun.h>
+#include <vmm/vmx/vmcs_host.h>
+#include <vmm/vmx/vmx.h>
 
 static uint64_t idt_base(void)
 {
@@ -12,7 +16,7 @@ static uint64_t idt_base(void)
     return d.base;
 }
 
-void vmcs_host_init(struct Guest *g)
+void vmcs_host_init(struct Vcpu *v)
 {
     struct Cpu *cpu = this_cpu();
     vmwrite(VMCS_HOST_CS_SEL, GD_KT);
@@ -38,10 +42,10 @@ void vmcs_host_init(struct Guest *g)
     vmwrite(VMCS_HOST_SYSENTER_ESP, rdmsr(MSR_SYSENTER_ESP));
     vmwrite(VMCS_HOST_SYSENTER_EIP, rdmsr(MSR_SYSENTER_EIP));
     vmwrite(VMCS_HOST_RIP, (uint64_t)(gdb_on ? gdb_vmexit_entry : asm_vmexit_entry));
-    g->host_rsp = 0;
+    vmx(v)->host_rsp = 0;
     for (int i = 0; switched_msrs[i] != 0; i++) {
         uint32_t msr = switched_msrs[i];
         bool have = msr != MSR_TSC_AUX || (vmx_caps.proc2 & PROC2_RDTSCP);
-        g->host_msrs[i] = (struct MsrEntry){ .index = msr, .value = have ? rdmsr(msr) : 0 };
+        vmx(v)->host_msrs[i] = (struct MsrEntry){ .index = msr, .value = have ? rdmsr(msr) : 0 };
     }
 }

@@ -2,7 +2,15 @@
  * Finding out whether this machine can run guests, and turning VMX operation on. Detection explains
  * in words what is missing and what to do instead; it changes nothing, so it is safe on any CPU.
  */
-#include <vmm/internal.h>
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
+#include <vmm/cpuid.h>
+#include <vmm/vapic.h>
+#include <vmm/vmx/ctls.h>
+#include <vmm/vmx/vmcs.h>
+#include <vmm/vmx/vmx.h>
 
 struct VmxCaps vmx_caps;
 
@@ -65,6 +73,30 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
     return 0;
 }
 
+/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says. */
+struct Stage2Format vmx_stage2_format(bool has_large)
+{
+    struct Stage2Format f = {
+        .table = EPTE_RWX, .write = EPTE_W, .fetch = EPTE_X, .has_large = has_large
+    };
+    for (uint32_t rights = 1; rights <= GUEST_RWX; rights++)
+        f.rights[rights] = rights | EPTE_MT_WB | EPTE_IPAT; /* the bits have GUEST_*'s order */
+    return f;
+}
+
+/* What guests can have here. Once, since guests use it. */
+static void describe_features(void)
+{
+    if (stage2.table != 0)
+        return;
+    guest_features = (struct GuestFeatures){
+        .pat = vmx_caps.entry & ENTRYC_LOAD_PAT,
+        .rdtscp = vmx_caps.proc2 & PROC2_RDTSCP,
+        .cr4 = vmx_caps.cr4_fixed1,
+    };
+    stage2 = vmx_stage2_format(vmx_caps.ept_vpid & EPT_CAP_2M);
+}
+
 int vmx_check_support(char *why, size_t size)
 {
     /* LAB 0 begin: vmx_check_support */
@@ -86,8 +118,10 @@ int vmx_check_support(char *why, size_t size)
     /* Other CPUs use vmx_caps while envs ask here: it never holds anything half done. */
     struct VmxCaps caps;
     int r = read_caps(&caps, why, size);
-    if (r == 0)
+    if (r == 0) {
         vmx_caps = caps;
+        describe_features();
+    }
     return r;
 }
 
@@ -97,7 +131,7 @@ static int vmxon_region(struct Cpu *cpu)
     if (cpu->cpu_vmxon_region != 0)
         return 0;
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    if (!pp)
         return -E_NO_MEM;
     page_incref(pp);
     *(uint32_t *)page2kva(pp) = vmx_caps.revision;
@@ -111,7 +145,7 @@ int vmx_init_vmxon(void)
     char why[160];
     if (cpu->cpu_vmx_on)
         return 0;
-    int r = vmx_check_support(why, sizeof why);
+    int r = vmx_check_support(why, sizeof(why));
     if (r < 0) {
         cprintf("vmm: %s\n", why);
         return r;
@@ -139,7 +173,7 @@ int vmx_init_vmxon(void)
     invept(INVEPT_ALL, 0);
     if (vmx_caps.proc2 & PROC2_VPID)
         invvpid(INVVPID_ALL, 0);
-    cpuid_init();
+    cpuid_init(guest_features.rdtscp);
     vapic_timer_init();
     return 0;
 }

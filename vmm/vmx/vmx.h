@@ -7,7 +7,9 @@
 #define JOS_VMM_VMX_H
 
 #include <inc/types.h>
-#include <inc/vmexits.h>
+#include <vmm/backend.h>
+#include <vmm/event.h>
+#include <vmm/vmx/exits.h>
 
 /* SDM "VMX Capability Reporting Facility" */
 #define MSR_VMX_BASIC          0x480
@@ -58,15 +60,7 @@
 
 /* Other MSRs the VMM knows by name */
 #define MSR_BIOS_UPDT_TRIG  0x79
-#define MSR_BIOS_SIGN_ID    0x8b
 #define MSR_SMM_MONITOR_CTL 0x9b
-#define MSR_SYSENTER_CS     0x174
-#define MSR_SYSENTER_ESP    0x175
-#define MSR_SYSENTER_EIP    0x176
-#define MSR_MISC_ENABLE     0x1a0
-#define MSR_DEBUGCTL        0x1d9
-#define MSR_PAT             0x277
-#define MSR_TSC_AUX         0xc0000103
 
 /* SDM "Pin-Based VM-Execution Controls" */
 #define PIN_EXTINT      (1u << 0)
@@ -134,46 +128,19 @@
 #define EXIT_REASON_BASIC 0xffffu
 #define EXIT_ENTRY_FAILED (1u << 31)
 
-/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on these. */
-#define INTR_VECTOR       0xffu
-#define INTR_TYPE         0x700u
-#define INTR_TYPE_EXTINT  (0u << 8)
-#define INTR_TYPE_NMI     (2u << 8)
-#define INTR_TYPE_HARDEXC (3u << 8)
-#define INTR_TYPE_SOFTINT (4u << 8)
-#define INTR_TYPE_PRIVEXC (5u << 8)
-#define INTR_TYPE_SOFTEXC (6u << 8)
-#define INTR_TYPE_OTHER   (7u << 8)
-#define INTR_ERROR_VALID  (1u << 11)
-#define INTR_NMI_UNBLOCKED \
-    (1u << 12) /* of exits: an IRET that has faulted had ended NMI blocking */
-#define INTR_VALID         (1u << 31)
-#define INTR_REINJECT_MASK (INTR_VALID | INTR_ERROR_VALID | INTR_TYPE | INTR_VECTOR)
+/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on it (vmm/event.h). */
+#define INTR_TYPE_OTHER    (7u << 8)
+#define INTR_REINJECT_MASK (EVENT_VALID | EVENT_ERROR_VALID | EVENT_TYPE | EVENT_VECTOR)
 
 /* Guest interruptibility state and pending debug exceptions */
-#define BLOCK_STI           (1u << 0)
-#define BLOCK_MOV_SS        (1u << 1)
+#define BLOCK_STI           VBLOCK_STI
+#define BLOCK_MOV_SS        VBLOCK_MOV_SS
 #define BLOCK_INSTRUCTION   (BLOCK_STI | BLOCK_MOV_SS) /* ends with the next instruction */
 #define BLOCK_SMI           (1u << 2)
-#define BLOCK_NMI           (1u << 3)
+#define BLOCK_NMI           VBLOCK_NMI
 #define BLOCK_ENCLAVE       (1u << 4)
 #define PENDING_DBG_ENABLED (1ul << 12)
 #define PENDING_DBG_BS      (1ul << 14)
-
-/* Debug registers. The exit qualification of #DB has its causes where DR6 has them. */
-#define DR6_INIT         0xffff0ff0ul
-#define DR6_BREAKPOINTS  0xful
-#define DR6_BD           (1ul << 13)
-#define DR6_BS           (1ul << 14)
-#define DR6_BT           (1ul << 15)
-#define DR6_CAUSES       (DR6_BREAKPOINTS | DR6_BD | DR6_BS | DR6_BT)
-#define DR7_INIT         0x400ul
-#define DR7_ZEROES       0xffffffff0000d800ul /* bits that are always 0 */
-#define DR7_EXACT        0x300ul              /* LE and GE */
-#define DR7_GD           (1ul << 13)
-#define DR7_ENABLE(n)    (1ul << 2 * (n)) /* Ln */
-#define DR7_RW_SHIFT(n)  (16 + 4 * (n))
-#define DR7_LEN_SHIFT(n) (18 + 4 * (n))
 
 /* Guest activity state */
 enum {
@@ -208,7 +175,6 @@ enum {
 #define EPTE_RWX   UL(7)
 #define EPTE_MT_WB (UL(6) << 3)
 #define EPTE_IPAT  (UL(1) << 6) /* the guest's PAT does not change the memory type */
-#define EPTE_LARGE (UL(1) << 7) /* in a table of level 1: maps 2 MiB */
 #define EPTP_MT_WB UL(6)
 #define EPTP_WALK4 (UL(3) << 3)
 
@@ -232,21 +198,14 @@ struct VmxCaps {
 };
 extern struct VmxCaps vmx_caps;
 
-/* The control words, each with a capability MSR of its own. */
-enum CtlWord {
-    CTL_PIN,
-    CTL_PROC,
-    CTL_PROC2,
-    CTL_EXIT,
-    CTL_ENTRY,
-    NCTLS
-};
-/* The capability MSR of a word: bits 0-31 of it must be 1, those that are 0 in bits 32-63 must be
- * 0. */
-uint64_t vmx_ctl_capability(enum CtlWord word);
-
-/* Compute the control words from the table of wanted bits and the capability MSRs. Returns 0, or
- * -E_NOT_SUPP with the name of the missing bit in why. */
-int vmcs_ctls_init(struct VmxCaps *caps, char *why, size_t size);
+/* What entries of EPT look like, with pages of 2 MiB or without. */
+struct Stage2Format vmx_stage2_format(bool has_large);
+/* Can this CPU run guests, as it is set up? Returns 0, or -E_NOT_SUPP with the reason and what to
+ * do instead in why (size bytes). */
+int vmx_check_support(char *why, size_t size);
+int vmx_check_ept(char *why, size_t size);
+/* Turn VMX operation on for this CPU; nothing to do if it is on. 0 or -E_*, with words on the
+ * console. */
+int vmx_init_vmxon(void);
 
 #endif

@@ -1,138 +1,120 @@
 /*
- * The guest's I/O ports: one table of who answers where. An access goes, whole, to the device that
- * has its first port, as on a PC's bus. The devices here have byte-wide registers, so a wider
- * access reaches as many neighbouring registers, but only of this device: a 32-bit write to 0xcf8
- * never touches 0xcf9. Where nothing is, reads are all ones and writes are lost.
+ * The bus: ranges of addresses, and who answers there. The devices of a PC have byte-wide
+ * registers, are accessed by bytes mostly, and are polled without end: the range that was accessed
+ * last is looked at first.
  */
-#include <user/vmm/monitor.h>
-#include "uart.h"
+#include <inc/error.h>
+#include <inc/string.h>
+#include <user/vmm/dev/bus.h>
 
-/* Ports by which kernels end or restart a machine. */
-#define PORT_KBC_DATA   0x60
-#define PORT_KBC        0x64 /* keyboard controller: commands 0xf0 to 0xff pulse lines, bit 0 is reset */
-#define PORT_FAST_RESET 0x92  /* system control port A: bit 0 */
-#define PORT_EXIT       0x501 /* as QEMU's isa-debug-exit, but the value itself is the exit status */
-#define PORT_PM1        0x604 /* ACPI's PM1 control, 16 bits */
-#define PORT_RESET_CTL  0xcf9 /* PCI chip sets: bit 2 */
-
-#define KBC_PULSE    0xf0
-#define KBC_NO_RESET 0x01
-#define FAST_RESET   0x01
-#define PM1_HIGH     (PORT_PM1 + 1)
-#define PM1_SLP_EN   0x20 /* bit 13 of the register */
-#define RESET_CPU    0x04
-
-static uint64_t unknown;
-
-uint64_t ports_unknown(void)
+static bool has(const struct BusRange *r, uint64_t address)
 {
-    return unknown;
+    return address - r->first < r->count;
 }
 
-static void reset_requested(uint16_t port)
+static const struct BusRange *find(struct BusSpace *space, uint64_t address)
 {
-    end_guest(1, "it asked for a reset (port 0x%x)", port);
+    if (space->last && has(space->last, address))
+        return space->last;
+    for (unsigned i = 0; i < space->nranges; i++)
+        if (has(&space->ranges[i], address))
+            return space->last = &space->ranges[i];
+    return NULL;
 }
 
-/* Nothing to read, and ready for commands. */
-static uint8_t kbc_in(uint16_t port)
+static bool overlap(const struct BusRange *r, uint64_t first, uint64_t count)
 {
-    (void)port;
+    return has(r, first) || r->first - first < count;
+}
+
+int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Device *d,
+            uint64_t offset)
+{
+    if (space->nranges == BUS_RANGES)
+        return -E_NO_MEM;
+    for (unsigned i = 0; i < space->nranges; i++)
+        if (overlap(&space->ranges[i], first, count))
+            return -E_BUSY;
+    space->ranges[space->nranges++] = (struct BusRange){ first, count, offset, d };
     return 0;
 }
 
-static void kbc_out(uint16_t port, uint8_t v)
-{
-    if (port == PORT_KBC && (v & KBC_PULSE) == KBC_PULSE && !(v & KBC_NO_RESET))
-        reset_requested(port);
-}
-
-static void fast_reset_out(uint16_t port, uint8_t v)
-{
-    if (v & FAST_RESET)
-        reset_requested(port);
-}
-
-static void reset_ctl_out(uint16_t port, uint8_t v)
-{
-    if (v & RESET_CPU)
-        reset_requested(port);
-}
-
-static void exit_out(uint16_t port, uint8_t v)
-{
-    (void)port;
-    end_guest(v, NULL);
-}
-
-static void pm1_out(uint16_t port, uint8_t v)
-{
-    if (port == PM1_HIGH && (v & PM1_SLP_EN))
-        end_guest(0, NULL);
-}
-
-/* In ascending order; the last one, which no port reaches, ends every search. */
-static const struct Device {
-    uint32_t first, last;
-    uint8_t (*in)(uint16_t port); /* NULL: all ones */
-    void (*out)(uint16_t port, uint8_t v);
-} devices[] = {
-    { PORT_KBC_DATA, PORT_KBC_DATA, kbc_in, kbc_out },
-    { PORT_KBC, PORT_KBC, kbc_in, kbc_out },
-    { PORT_FAST_RESET, PORT_FAST_RESET, NULL, fast_reset_out },
-    { COM1, COM1 + COM_NPORTS - 1, uart_in, uart_out },
-    { PORT_EXIT, PORT_EXIT, NULL, exit_out },
-    { PORT_PM1, PM1_HIGH, NULL, pm1_out },
-    { PORT_RESET_CTL, PORT_RESET_CTL, NULL, reset_ctl_out },
-    { UINT16_MAX + 1, UINT32_MAX, NULL, NULL },
-};
-
-static const struct Device *find_device(uint16_t port)
-{
-    const struct Device *d = devices;
-    while (port > d->last)
-        d++;
-    return port >= d->first ? d : NULL;
-}
-
-static inline uint8_t read_register(const struct Device *d, uint16_t port)
-{
-    return d->in ? d->in(port) : 0xff;
-}
-
-/* The registers of d from port on, as many as there are among n; ones beyond them. */
+/* Registers that are bytes, as many as there are among `size` of them; ones beyond the range. */
 static uint64_t __attribute__((noinline))
-read_wide(const struct Device *d, uint32_t port, unsigned n)
+read_bytes(const struct BusRange *r, uint64_t at, unsigned size)
 {
     uint64_t value = ~0ul;
-    for (unsigned i = 0; i < n && port + i <= d->last; i++) {
+    for (unsigned i = 0; i < size && at + i < r->count; i++) {
         value &= ~(0xfful << 8 * i);
-        value |= (uint64_t)read_register(d, port + i) << 8 * i;
+        value |= r->device->kind->read(r->device, r->offset + at + i, 1) << 8 * i;
     }
     return value;
 }
 
 static void __attribute__((noinline))
-write_wide(const struct Device *d, uint32_t port, unsigned n, uint64_t value)
+write_bytes(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value)
 {
-    for (unsigned i = 0; i < n && port + i <= d->last; i++)
-        d->out(port + i, value >> 8 * i);
+    for (unsigned i = 0; i < size && at + i < r->count; i++)
+        r->device->kind->write(r->device, r->offset + at + i, 1, value >> 8 * i & 0xff);
 }
 
-/* Devices are accessed by bytes mostly, and polled without end. */
-void ports_io(struct GuestExit *x)
+bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t *value)
 {
-    uint16_t port = x->io.port;
-    const struct Device *d = find_device(port);
-    x->skip = 1;
-    if (!d) {
-        unknown++;
-        x->regs.rax = ~0ul; /* of an OUT nobody looks at it */
-    } else if (x->io.in) {
-        x->regs.rax = x->io.size == 1 ? read_register(d, port) : read_wide(d, port, x->io.size);
-    } else if (x->io.size == 1) {
-        d->out(port, x->regs.rax);
-    } else {
-        write_wide(d, port, x->io.size, x->regs.rax);
-    }
+    const struct BusRange *r = find(space, address);
+    *value = ~0ul;
+    if (!r)
+        return false;
+    uint64_t at = address - r->first;
+    if (size > 1 && r->device->kind->bytes)
+        *value = read_bytes(r, at, size);
+    else if (size <= r->count - at)
+        *value = r->device->kind->read(r->device, r->offset + at, size);
+    return true;
+}
+
+bool bus_write(struct BusSpace *space, uint64_t address, unsigned size, uint64_t value)
+{
+    const struct BusRange *r = find(space, address);
+    if (!r)
+        return false;
+    uint64_t at = address - r->first;
+    if (size > 1 && r->device->kind->bytes)
+        write_bytes(r, at, size, value);
+    else if (size <= r->count - at)
+        r->device->kind->write(r->device, r->offset + at, size, value);
+    return true;
+}
+
+/* ---- States ---- */
+
+struct SavedHeader {
+    char kind[DEVICE_NAME_MAX]; /* not terminated if it fills this */
+    uint32_t version, size;     /* of the state that follows */
+};
+
+static struct SavedHeader header_of(const struct DeviceKind *kind)
+{
+    struct SavedHeader h = { .version = kind->version, .size = kind->size };
+    memcpy(h.kind, kind->name, MIN(strlen(kind->name), sizeof(h.kind)));
+    return h;
+}
+
+int64_t device_save(const struct Device *d, void *buf, size_t size)
+{
+    struct SavedHeader h = header_of(d->kind);
+    if (size < sizeof(h) + h.size)
+        return -E_NO_MEM;
+    memcpy(buf, &h, sizeof(h));
+    if (d->kind->save)
+        d->kind->save(d, (char *)buf + sizeof(h));
+    return sizeof(h) + h.size;
+}
+
+int64_t device_load(struct Device *d, const void *buf, size_t size)
+{
+    struct SavedHeader h = header_of(d->kind);
+    if (size < sizeof(h) + h.size || memcmp(buf, &h, sizeof(h)) != 0)
+        return -E_INVAL;
+    int r = d->kind->load ? d->kind->load(d, (const char *)buf + sizeof(h)) : 0;
+    return r < 0 ? r : (int64_t)(sizeof(h) + h.size);
 }

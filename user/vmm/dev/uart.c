@@ -1,177 +1,169 @@
 /*
- * A 16550 at COM1, all registers, for guests that poll it (data sheet: "PC16550D Universal
- * Asynchronous Receiver/Transmitter with FIFOs"). The transmitter is always ready. No interrupt
- * line is connected, as a guest has no interrupt controller for it; the interrupt registers still
- * say what is pending.
+ * A 16550, all registers, for guests that poll it (data sheet: "PC16550D Universal Asynchronous
+ * Receiver/Transmitter with FIFOs"). The transmitter is always ready. The interrupt registers say
+ * what is pending, and so does the interrupt line, if one is connected.
  */
-#include <user/vmm/monitor.h>
-#include "uart.h"
+#include <inc/error.h>
+#include <inc/string.h>
+#include <user/vmm/dev/uart.h>
 
-#define FIFO_DEPTH 16
-
-static struct {
-    uint8_t ier, lcr, mcr, scr;
-    uint8_t divisor[2]; /* DLL, DLM: kept, without effect */
-    bool fifo_on;
-    bool thr_empty_event; /* THR became empty; reading IIR or writing THR clears it */
-    bool overrun;
-    uint8_t rx[FIFO_DEPTH];
-    unsigned rx_count;
-    unsigned polls; /* reads of LSR since the last write to THR */
-} uart = { .divisor = { 1, 0 } };
-
-static unsigned rx_depth(void)
+static unsigned rx_depth(const struct Uart *u)
 {
-    return uart.fifo_on ? FIFO_DEPTH : 1;
+    return u->s.fifo_on ? UART_FIFO : 1;
 }
 
-static void rx_push(uint8_t c)
+static void rx_push(struct Uart *u, uint8_t c)
 {
-    if (uart.rx_count == rx_depth()) {
-        uart.overrun = true;
+    if (u->s.rx_count == rx_depth(u)) {
+        u->s.overrun = true;
         return;
     }
-    uart.rx[uart.rx_count++] = c;
+    u->s.rx[u->s.rx_count++] = c;
 }
 
-static uint8_t rx_pop(void)
+static uint8_t rx_pop(struct Uart *u)
 {
-    if (uart.rx_count == 0)
+    if (u->s.rx_count == 0)
         return 0;
-    uint8_t c = uart.rx[0];
-    memmove(uart.rx, uart.rx + 1, --uart.rx_count);
+    uint8_t c = u->s.rx[0];
+    memmove(u->s.rx, u->s.rx + 1, --u->s.rx_count);
     return c;
 }
 
 /* Move input from the console to the receiver. A loop back cuts the line. */
-static void rx_fill(bool ask)
+static void rx_fill(struct Uart *u, bool ask)
 {
     int c;
-    if (uart.mcr & MCR_LOOP)
+    if (u->s.mcr & MCR_LOOP)
         return;
-    while (uart.rx_count < rx_depth() && (c = cons_next(ask && uart.rx_count == 0)) >= 0)
-        rx_push(c);
+    while (u->s.rx_count < rx_depth(u) && (c = u->peer->next(ask && u->s.rx_count == 0)) >= 0)
+        rx_push(u, c);
 }
 
-static uint8_t read_rbr(void)
+static uint8_t read_rbr(struct Uart *u)
 {
-    if (uart.lcr & LCR_DLAB)
-        return uart.divisor[0];
-    rx_fill(true);
-    return rx_pop();
+    if (u->s.lcr & LCR_DLAB)
+        return u->s.divisor[0];
+    rx_fill(u, true);
+    return rx_pop(u);
 }
 
-static void write_thr(uint8_t v)
+static void write_thr(struct Uart *u, uint8_t v)
 {
-    if (uart.lcr & LCR_DLAB) {
-        uart.divisor[0] = v;
+    if (u->s.lcr & LCR_DLAB) {
+        u->s.divisor[0] = v;
         return;
     }
-    uart.polls = 0;
-    uart.thr_empty_event = true;
-    if (uart.mcr & MCR_LOOP)
-        rx_push(v);
+    u->polls = 0;
+    u->s.thr_empty_event = true;
+    if (u->s.mcr & MCR_LOOP)
+        rx_push(u, v);
     else
-        cons_put((const char *)&v, 1);
+        u->peer->put((const char *)&v, 1);
 }
 
-static uint8_t read_ier(void)
+static uint8_t read_ier(struct Uart *u)
 {
-    return uart.lcr & LCR_DLAB ? uart.divisor[1] : uart.ier;
+    return u->s.lcr & LCR_DLAB ? u->s.divisor[1] : u->s.ier;
 }
 
-static void write_ier(uint8_t v)
+static void write_ier(struct Uart *u, uint8_t v)
 {
-    if (uart.lcr & LCR_DLAB) {
-        uart.divisor[1] = v;
+    if (u->s.lcr & LCR_DLAB) {
+        u->s.divisor[1] = v;
         return;
     }
-    if (!(uart.ier & IER_THRE) && (v & IER_THRE))
-        uart.thr_empty_event = true;
-    uart.ier = v & IER_ALL;
+    if (!(u->s.ier & IER_THRE) && (v & IER_THRE))
+        u->s.thr_empty_event = true;
+    u->s.ier = v & IER_ALL;
 }
 
-static uint8_t read_iir(void)
+/* What is pending among what IER allows, the most urgent first. */
+static uint8_t pending(const struct Uart *u)
 {
-    uint8_t fifo = uart.fifo_on ? IIR_FIFO : 0;
-
-    rx_fill(false);
-    if ((uart.ier & IER_LINE) && uart.overrun)
-        return fifo | IIR_LINE;
-    if ((uart.ier & IER_RX) && uart.rx_count > 0)
-        return fifo | IIR_RX;
-    if ((uart.ier & IER_THRE) && uart.thr_empty_event) {
-        uart.thr_empty_event = false;
-        return fifo | IIR_THRE;
-    }
-    return fifo | IIR_NONE;
+    if ((u->s.ier & IER_LINE) && u->s.overrun)
+        return IIR_LINE;
+    if ((u->s.ier & IER_RX) && u->s.rx_count > 0)
+        return IIR_RX;
+    if ((u->s.ier & IER_THRE) && u->s.thr_empty_event)
+        return IIR_THRE;
+    return IIR_NONE;
 }
 
-static void write_fcr(uint8_t v)
+static uint8_t read_iir(struct Uart *u)
+{
+    rx_fill(u, false);
+    uint8_t iir = pending(u);
+    if (iir == IIR_THRE)
+        u->s.thr_empty_event = false;
+    return (u->s.fifo_on ? IIR_FIFO : 0) | iir;
+}
+
+static void write_fcr(struct Uart *u, uint8_t v)
 {
     bool on = v & FCR_ENABLE;
-    if (on != uart.fifo_on || (v & FCR_CLEAR_RX))
-        uart.rx_count = 0;
-    uart.fifo_on = on;
+    if (on != u->s.fifo_on || (v & FCR_CLEAR_RX))
+        u->s.rx_count = 0;
+    u->s.fifo_on = on;
 }
 
-static uint8_t read_lcr(void)
+static uint8_t read_lcr(struct Uart *u)
 {
-    return uart.lcr;
+    return u->s.lcr;
 }
 
-static void write_lcr(uint8_t v)
+static void write_lcr(struct Uart *u, uint8_t v)
 {
-    uart.lcr = v;
+    u->s.lcr = v;
 }
 
-static uint8_t read_mcr(void)
+static uint8_t read_mcr(struct Uart *u)
 {
-    return uart.mcr;
+    return u->s.mcr;
 }
 
-static void write_mcr(uint8_t v)
+static void write_mcr(struct Uart *u, uint8_t v)
 {
-    uart.mcr = v & MCR_ALL;
+    u->s.mcr = v & MCR_ALL;
 }
 
 /* Reading LSR again without having sent anything: the guest waits for input, so that it is time to
  * show an unfinished line and to ask for input. */
-static uint8_t read_lsr(void)
+static uint8_t read_lsr(struct Uart *u)
 {
-    bool waits = ++uart.polls > 1;
+    bool waits = ++u->polls > 1;
     if (waits)
-        cons_flush();
-    rx_fill(waits);
-    uint8_t v = LSR_THRE | LSR_TEMT | (uart.rx_count > 0 ? LSR_DR : 0);
-    if (uart.overrun)
+        u->peer->flush();
+    rx_fill(u, waits);
+    uint8_t v = LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0);
+    if (u->s.overrun)
         v |= LSR_OE;
-    uart.overrun = false;
+    u->s.overrun = false;
     return v;
 }
 
 /* Data sheet "Modem Status Register": in loop back, the outputs of MCR appear as inputs. */
-static uint8_t read_msr(void)
+static uint8_t read_msr(struct Uart *u)
 {
-    if (!(uart.mcr & MCR_LOOP))
+    if (!(u->s.mcr & MCR_LOOP))
         return MSR_CTS | MSR_DSR | MSR_DCD;
-    return (uart.mcr & MCR_DTR ? MSR_DSR : 0) | (uart.mcr & MCR_RTS ? MSR_CTS : 0) |
-           (uart.mcr & MCR_OUT1 ? MSR_RI : 0) | (uart.mcr & MCR_OUT2 ? MSR_DCD : 0);
+    return (u->s.mcr & MCR_DTR ? MSR_DSR : 0) | (u->s.mcr & MCR_RTS ? MSR_CTS : 0) |
+           (u->s.mcr & MCR_OUT1 ? MSR_RI : 0) | (u->s.mcr & MCR_OUT2 ? MSR_DCD : 0);
 }
 
-static uint8_t read_scr(void)
+static uint8_t read_scr(struct Uart *u)
 {
-    return uart.scr;
+    return u->s.scr;
 }
 
-static void write_scr(uint8_t v)
+static void write_scr(struct Uart *u, uint8_t v)
 {
-    uart.scr = v;
+    u->s.scr = v;
 }
 
 static const struct {
-    uint8_t (*read)(void);
-    void (*write)(uint8_t v); /* NULL: read-only */
+    uint8_t (*read)(struct Uart *u);
+    void (*write)(struct Uart *u, uint8_t v); /* NULL: read-only */
 } registers[COM_NPORTS] = {
     [COM_DATA] = { read_rbr, write_thr }, [COM_IER] = { read_ier, write_ier },
     [COM_IIR] = { read_iir, write_fcr },  [COM_LCR] = { read_lcr, write_lcr },
@@ -179,13 +171,64 @@ static const struct {
     [COM_MSR] = { read_msr, NULL },       [COM_SCR] = { read_scr, write_scr },
 };
 
-uint8_t uart_in(uint16_t port)
+/* Any access may change what is pending. */
+static void drive_irq(struct Uart *u)
 {
-    return registers[port - COM1].read();
+    if (u->irq.set)
+        irq_set(&u->irq, pending(u) != IIR_NONE);
 }
 
-void uart_out(uint16_t port, uint8_t v)
+static uint64_t uart_read(struct Device *d, uint64_t offset, unsigned size)
 {
-    if (registers[port - COM1].write)
-        registers[port - COM1].write(v);
+    struct Uart *u = (struct Uart *)d;
+    (void)size;
+    uint8_t v = registers[offset].read(u);
+    drive_irq(u);
+    return v;
+}
+
+static void uart_write(struct Device *d, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct Uart *u = (struct Uart *)d;
+    (void)size;
+    if (registers[offset].write)
+        registers[offset].write(u, value);
+    drive_irq(u);
+}
+
+static void uart_save(const struct Device *d, void *state)
+{
+    memcpy(state, &((const struct Uart *)d)->s, sizeof(struct UartState));
+}
+
+static int uart_load(struct Device *d, const void *state)
+{
+    struct Uart *u = (struct Uart *)d;
+    struct UartState s;
+    memcpy(&s, state, sizeof(s));
+    if (s.rx_count > (s.fifo_on ? UART_FIFO : 1) || s.fifo_on > 1 || s.thr_empty_event > 1 ||
+        s.overrun > 1 || (s.ier & ~IER_ALL) || (s.mcr & ~MCR_ALL))
+        return -E_INVAL;
+    u->s = s;
+    u->polls = 0;
+    drive_irq(u);
+    return 0;
+}
+
+static const struct DeviceKind uart_kind = {
+    .name = "uart",
+    .bytes = true,
+    .read = uart_read,
+    .write = uart_write,
+    .save = uart_save,
+    .load = uart_load,
+    .version = 1,
+    .size = sizeof(struct UartState),
+};
+
+int uart_add(struct Uart *u, struct BusSpace *ports, uint16_t port, const struct UartPeer *peer,
+             struct IrqLine irq)
+{
+    *u = (struct Uart){ .device.kind = &uart_kind, .peer = peer, .irq = irq, .s.divisor = { 1 } };
+    return bus_add(ports, port, COM_NPORTS, &u->device, 0);
 }

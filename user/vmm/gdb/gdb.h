@@ -6,7 +6,7 @@
 #ifndef JOS_USER_VMM_GDB_H
 #define JOS_USER_VMM_GDB_H
 
-#include <user/vmm/monitor.h>
+#include <user/vmm/common.h>
 
 /* Longest packet that gdb may send, bytes without frame; the kernel's ring of input is longer. */
 #define GDB_PACKET_MAX 2048
@@ -40,7 +40,7 @@ void reply(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void reply_error(int number);
 /* The answer to what is not known here. */
 void reply_nothing(void);
-/* A hexadecimal number at *s, which is moved behind it. false: there is none. */
+/* A hexadecimal number at *s, which is moved past it. false: there is none. */
 bool parse_hex(const char **s, uint64_t *value);
 /* n bytes as 2 * n hexadecimal digits at *s. false: there are fewer. */
 bool parse_bytes(const char **s, void *bytes, size_t n);
@@ -81,7 +81,7 @@ int break_clear(enum GdbBreak kind, uint64_t va, unsigned size);
 void break_clear_all(void);
 /* Is an INT3 of ours at va? */
 bool break_is_ours(uint64_t va);
-/* Take the INT3 at va away for a step, and put it back behind it. */
+/* Take the INT3 at va away for a step, and put it back after it. */
 void break_lift(uint64_t va);
 void break_replant(void);
 /* Of debug register n: its kind, or -1, and address. */

@@ -4,7 +4,10 @@
  * only Ctrl-C comes, or a gdb that connects anew, and both stop it. The guest's one CPU is
  * thread 1.
  */
-#include "gdb.h"
+#include <user/vmm/console.h>
+#include <user/vmm/gdb/gdb.h>
+#include <user/vmm/gdb/session.h>
+#include <user/vmm/run.h>
 
 #define SIGINT  2
 #define SIGTRAP 5
@@ -44,7 +47,7 @@ int gdb_open(envid_t guest, const char *name)
 
 /* ---- Going on ---- */
 
-static void resume(enum GuestDebugOp op)
+static void let_go_on(enum GuestDebugOp op)
 {
     if (op == GUEST_DEBUG_STEP)
         break_lift(gdb.regs.gpr.rip);
@@ -55,24 +58,24 @@ static void resume(enum GuestDebugOp op)
         end_guest(1, "gdb cannot let it go on: %s", strerror(r));
 }
 
-static void resume_for_gdb(enum GuestDebugOp op)
+static void go_on_for_gdb(enum GuestDebugOp op)
 {
     gdb.expects_stop = true;
-    resume(op);
+    let_go_on(op);
 }
 
 static void on_continue(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    resume_for_gdb(GUEST_DEBUG_CONTINUE);
+    go_on_for_gdb(GUEST_DEBUG_CONTINUE);
 }
 
 static void on_step(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    resume_for_gdb(GUEST_DEBUG_STEP);
+    go_on_for_gdb(GUEST_DEBUG_STEP);
 }
 
 static void on_vcont_query(const char *args, size_t n)
@@ -87,9 +90,9 @@ static void on_vcont(const char *args, size_t n)
 {
     char action = n > 1 ? args[1] : '\0';
     if (action == 'c' || action == 'C')
-        resume_for_gdb(GUEST_DEBUG_CONTINUE);
+        go_on_for_gdb(GUEST_DEBUG_CONTINUE);
     else if (action == 's' || action == 'S')
-        resume_for_gdb(GUEST_DEBUG_STEP);
+        go_on_for_gdb(GUEST_DEBUG_STEP);
     else
         reply_error(GDB_E_ARG);
 }
@@ -102,7 +105,7 @@ static void on_detach(const char *args, size_t n)
     reply("OK");
     gdb_set_acks(true);
     gdb.expects_stop = false;
-    resume(GUEST_DEBUG_DETACH);
+    let_go_on(GUEST_DEBUG_DETACH);
 }
 
 static void on_kill(const char *args, size_t n)
@@ -181,7 +184,7 @@ static void on_write_reg(const char *args, size_t n)
         reply_error(GDB_E_ARG);
 }
 
-/* ADDR,LENGTH; *s is moved behind it. */
+/* ADDR,LENGTH; *s is moved past it. */
 static bool parse_range(const char **s, uint64_t *va, uint64_t *len)
 {
     return parse_hex(s, va) && *(*s)++ == ',' && parse_hex(s, len);
@@ -415,7 +418,7 @@ static void describe_stop(const struct GuestExit *x)
     if (x->code == DEBUG_INT3)
         strlcpy(why, "swbreak:;", sizeof(why));
     for (unsigned n = 0; x->code == DEBUG_HW && n < 4; n++) {
-        if (!(x->qualification >> n & 1))
+        if (!(x->hits >> n & 1))
             continue;
         int kind = break_of_register(n, &va);
         if (kind == BREAK_HARD)
@@ -439,7 +442,7 @@ void gdb_stopped(const struct GuestExit *x)
     break_replant();
     sys_guest_debug(gdb.guest, GUEST_DEBUG_GET_REGS, 0, &gdb.regs);
     if (x->code == DEBUG_INT3 && !break_is_ours(x->regs.rip)) { /* the guest's own */
-        resume(gdb.stepping ? GUEST_DEBUG_STEP : GUEST_DEBUG_PASS);
+        let_go_on(gdb.stepping ? GUEST_DEBUG_STEP : GUEST_DEBUG_PASS);
         return;
     }
     describe_stop(x);

@@ -3,12 +3,12 @@
  * check_*.c, and reports. Before an entry it runs only with the word vmxcheck; after an entry that
  * has failed it always runs.
  */
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <vmm/vmx/check/check.h>
 #include <kern/platform.h>
 #include <kern/cmdline.h>
 
-#define WORD_CHECK          "vmxcheck"
-#define WORD_BREAK          "vmxcheck-break"
 #define CPUID_PERF          0xa
 #define CPUID_ADDRESS_SIZES 0x80000008
 
@@ -113,7 +113,7 @@ static uint32_t find_modes(const struct CheckView *v)
     return (ia32e ? MODE_IA32E : MODE_LEGACY) | (v->rflags & FL_VM ? MODE_V86 : MODE_PROTECTED) |
            (v->word[IN_PROC2] & PROC2_UNRESTRICTED ? MODE_URG : MODE_RESTRICT) |
            (v->word[IN_EXIT] & EXITC_HOST_64 ? MODE_HOST_64 : MODE_HOST_32) |
-           (v->info & INTR_VALID ? MODE_INJECT : 0) |
+           (v->info & EVENT_VALID ? MODE_INJECT : 0) |
            (paging && (v->cr4 & CR4_PAE) && !ia32e ? MODE_PAE : 0) |
            (vmread(VMCS_LINK_POINTER) != ~0ul ? MODE_LINK : 0);
 }
@@ -146,7 +146,7 @@ static void check_section(struct CheckView *v, const struct CheckSection *s)
             !r->holds(v, value, r->arg))
             check_violation(v, s, r->field, value, r->words);
     }
-    if (s->more != NULL)
+    if (s->more)
         s->more(v, s);
 }
 
@@ -157,53 +157,6 @@ void vmcs_check(struct CheckView *v, bool print)
     *v = (struct CheckView){ .print = print };
     read_view(v);
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-        for (const struct CheckSection *s = lists[i]; s->title != NULL; s++)
+        for (const struct CheckSection *s = lists[i]; s->title; s++)
             check_section(v, s);
-}
-
-/* ---- when it runs ---- */
-
-void check_new_guest(struct Guest *g)
-{
-    if (cmdline_word(WORD_CHECK, NULL, 0) || cmdline_word(WORD_BREAK, NULL, 0))
-        guest_attn(g, ATTN_CHECK);
-}
-
-void check_entry(struct Guest *g)
-{
-    struct CheckView v;
-    if (!g->started_checks && cmdline_word(WORD_BREAK, NULL, 0))
-        check_break(g);
-    g->started_checks = true;
-    if (!cmdline_word(WORD_CHECK, NULL, 0))
-        return;
-    vmcs_check(&v, true);
-    g->entries_checked++;
-    if (v.violations > 0) {
-        g->check_reported = true;
-        cprintf("vmxcheck: %s: entry %lu breaks %u rule%s\n", g->env->env_name, g->entries_checked,
-                v.violations, v.violations == 1 ? "" : "s");
-        return;
-    }
-    guest_attn(g, ATTN_CHECK);
-    look_around_soon(g);
-}
-
-void check_failed_entry(struct Guest *g)
-{
-    struct CheckView v;
-    if (g->check_reported)
-        return;
-    g->check_reported = true;
-    cprintf("vmxcheck: the VM entry of %s failed; the VMCS as it stands:\n", g->env->env_name);
-    vmcs_check(&v, true);
-    if (v.violations == 0)
-        cprintf("vmxcheck: breaks no rule that the checker knows\n");
-}
-
-void check_summary(const struct Guest *g)
-{
-    if (g->entries_checked > 0)
-        cprintf("vmxcheck: %s: %lu entries checked, %s\n", g->env->env_name, g->entries_checked,
-                g->check_reported ? "the last one broke rules" : "0 violations");
 }

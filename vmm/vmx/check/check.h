@@ -7,10 +7,11 @@
  * capability MSRs keep at 0 unless somebody adds them: CET, Processor Trace, LBR, user interrupts,
  * protection keys for supervisor pages, SMM.
  */
-#ifndef JOS_VMM_CHECK_H
-#define JOS_VMM_CHECK_H
+#ifndef JOS_VMM_VMX_CHECK_H
+#define JOS_VMM_VMX_CHECK_H
 
-#include <vmm/internal.h>
+#include <vmm/vmx/ctls.h>
+#include <vmm/vmx/vmx_vcpu.h>
 
 /* What the rules are about, in the order in which the CPU checks it; the CPU tells them apart by
  * how the entry fails. */
@@ -85,20 +86,6 @@ extern const struct CheckSection check_controls[], check_host[], check_guest[], 
 /* Check the VMCS that is current on this CPU; print each violation if asked to. The result is in
  * *v. No field of the VMCS changes, nor does the VM-instruction error if all fields are there. */
 void vmcs_check(struct CheckView *v, bool print);
-
-/* With the word vmxcheck: check before an entry of g, and ask for the same before the next one. A
- * guest whose VMCS breaks a rule is reported once. */
-void check_entry(struct Guest *g);
-/* Turn check_entry on for a new guest if the command line says so. */
-void check_new_guest(struct Guest *g);
-/* The entry of g has failed: say which rules its VMCS breaks, unless check_entry has done so. */
-void check_failed_entry(struct Guest *g);
-/* g ends: how many entries have been checked. */
-void check_summary(const struct Guest *g);
-
-/* With the word vmxcheck-break: break in the VMCS of a guest named break-N what case N of the test
- * breaks, to see what a refused entry looks like. */
-void check_break(struct Guest *g);
 
 /* ---- for the tables ---- */
 /* Read a field quietly. false: this CPU does not have it. */

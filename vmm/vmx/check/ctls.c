@@ -208,20 +208,20 @@ static bool event_type(const struct CheckView *v, uint64_t value, uint64_t arg)
     (void)v, (void)arg;
     const uint64_t reserved_type = 1u << 8;
     bool has_mtf = vmx_ctl_capability(CTL_PROC) >> 32 & PROC_MTF;
-    return (value & INTR_TYPE) != reserved_type &&
-           ((value & INTR_TYPE) != INTR_TYPE_OTHER || has_mtf);
+    return (value & EVENT_TYPE) != reserved_type &&
+           ((value & EVENT_TYPE) != INTR_TYPE_OTHER || has_mtf);
 }
 
 static bool event_vector(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)v, (void)arg;
-    switch (value & INTR_TYPE) {
-    case INTR_TYPE_NMI:
-        return (value & INTR_VECTOR) == T_NMI;
-    case INTR_TYPE_HARDEXC:
-        return (value & INTR_VECTOR) < 32;
+    switch (value & EVENT_TYPE) {
+    case EVENT_NMI:
+        return (value & EVENT_VECTOR) == T_NMI;
+    case EVENT_EXCEPTION:
+        return (value & EVENT_VECTOR) < 32;
     case INTR_TYPE_OTHER:
-        return (value & INTR_VECTOR) == 0;
+        return (value & EVENT_VECTOR) == 0;
     }
     return true;
 }
@@ -231,9 +231,9 @@ static bool event_error_valid(const struct CheckView *v, uint64_t value, uint64_
     (void)arg;
     const uint32_t with_error = 1u << T_DBLFLT | 1u << T_TSS | 1u << T_SEGNP | 1u << T_STACK |
                                 1u << T_GPFLT | 1u << T_PGFLT | 1u << T_ALIGN;
-    bool has_error = value & INTR_ERROR_VALID;
-    uint32_t vector = value & INTR_VECTOR;
-    if ((value & INTR_TYPE) != INTR_TYPE_HARDEXC || !(v->cr0 & CR0_PE))
+    bool has_error = value & EVENT_ERROR_VALID;
+    uint32_t vector = value & EVENT_VECTOR;
+    if ((value & EVENT_TYPE) != EVENT_EXCEPTION || !(v->cr0 & CR0_PE))
         return !has_error;
     return (v->basic & VMX_BASIC_ANY_ERROR) || vector >= 32 ||
            has_error == (with_error >> vector & 1);
@@ -241,13 +241,13 @@ static bool event_error_valid(const struct CheckView *v, uint64_t value, uint64_
 
 static bool event_error(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
-    return !(v->info & INTR_ERROR_VALID) || check_zero_bits(v, value, arg);
+    return !(v->info & EVENT_ERROR_VALID) || check_zero_bits(v, value, arg);
 }
 
 static bool event_length(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
-    uint32_t type = v->info & INTR_TYPE;
-    if (type != INTR_TYPE_SOFTINT && type != INTR_TYPE_PRIVEXC && type != INTR_TYPE_SOFTEXC)
+    uint32_t type = v->info & EVENT_TYPE;
+    if (type != EVENT_SOFT_INT && type != EVENT_PRIV_EXC && type != EVENT_SOFT_EXC)
         return true;
     return value <= arg && (value > 0 || (v->misc & VMX_MISC_LENGTH_0));
 }

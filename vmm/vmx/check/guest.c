@@ -109,13 +109,13 @@ static bool v86_possible(const struct CheckView *v, uint64_t value, uint64_t arg
 
 static bool injects(const struct CheckView *v, uint32_t type)
 {
-    return (v->info & INTR_VALID) && (v->info & INTR_TYPE) == type;
+    return (v->info & EVENT_VALID) && (v->info & EVENT_TYPE) == type;
 }
 
 static bool open_for_interrupt(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)arg;
-    return !injects(v, INTR_TYPE_EXTINT) || (value & FL_IF);
+    return !injects(v, EVENT_EXTINT) || (value & FL_IF);
 }
 
 static const struct CheckRule flow_rules[] = {
@@ -154,16 +154,16 @@ static bool blocked_active(const struct CheckView *v, uint64_t value, uint64_t a
 static bool wakes(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)arg;
-    uint32_t type = v->info & INTR_TYPE, vector = v->info & INTR_VECTOR;
-    bool machine_check = type == INTR_TYPE_HARDEXC && vector == T_MCHK;
+    uint32_t type = v->info & EVENT_TYPE, vector = v->info & EVENT_VECTOR;
+    bool machine_check = type == EVENT_EXCEPTION && vector == T_MCHK;
     switch (value) {
     case ACTIVITY_ACTIVE:
         return true;
     case ACTIVITY_HLT:
-        return type == INTR_TYPE_EXTINT || type == INTR_TYPE_NMI || type == INTR_TYPE_OTHER ||
-               machine_check || (type == INTR_TYPE_HARDEXC && vector == T_DEBUG);
+        return type == EVENT_EXTINT || type == EVENT_NMI || type == INTR_TYPE_OTHER ||
+               machine_check || (type == EVENT_EXCEPTION && vector == T_DEBUG);
     case ACTIVITY_SHUTDOWN:
-        return type == INTR_TYPE_NMI || machine_check;
+        return type == EVENT_NMI || machine_check;
     }
     return false;
 }
@@ -182,12 +182,12 @@ static bool sti_open(const struct CheckView *v, uint64_t value, uint64_t arg)
 
 static bool interrupt_unblocked(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
-    return !injects(v, INTR_TYPE_EXTINT) || !(value & arg);
+    return !injects(v, EVENT_EXTINT) || !(value & arg);
 }
 
 static bool nmi_unblocked(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
-    return !injects(v, INTR_TYPE_NMI) || !(value & arg);
+    return !injects(v, EVENT_NMI) || !(value & arg);
 }
 
 static bool enclave_unblocked(const struct CheckView *v, uint64_t value, uint64_t arg)

@@ -3,6 +3,8 @@
  * the VM entry fail when everything else has been found valid. Values are judged for the MSRs whose
  * WRMSR is known to refuse some; of others only the number.
  */
+#include <vmm/msr.h>
+#include <inc/stdio.h>
 #include <vmm/vmx/check/check.h>
 
 struct MsrRule {

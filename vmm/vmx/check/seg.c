@@ -19,13 +19,13 @@ enum SegReg {
 #define DATA_REGS (R(DS) | R(ES) | R(FS) | R(GS))
 #define CODE_DATA (R(CS) | R(SS) | DATA_REGS)
 
-struct Segment {
+struct SegRegister {
     uint64_t sel, limit, ar, base;
 };
 
 struct SegView {
     const struct CheckView *v;
-    struct Segment regs[NSEGREGS];
+    struct SegRegister regs[NSEGREGS];
     bool v86, unrestricted, ia32e;
 };
 
@@ -170,7 +170,7 @@ static bool stack_dpl_0(const struct SegView *s, enum SegReg reg, uint64_t arg)
 static bool dpl_reaches_rpl(const struct SegView *s, enum SegReg reg, uint64_t arg)
 {
     (void)arg;
-    const struct Segment *seg = &s->regs[reg];
+    const struct SegRegister *seg = &s->regs[reg];
     return s->unrestricted || AR_TYPE(seg->ar) >= 12 || AR_DPL(seg->ar) >= SEL_RPL(seg->sel);
 }
 
@@ -182,7 +182,7 @@ static bool not_both_sizes(const struct SegView *s, enum SegReg reg, uint64_t ar
 static bool granularity(const struct SegView *s, enum SegReg reg, uint64_t arg)
 {
     (void)arg;
-    const struct Segment *seg = &s->regs[reg];
+    const struct SegRegister *seg = &s->regs[reg];
     if (seg->ar & AR_G)
         return (seg->limit & 0xfff) == 0xfff;
     return seg->limit >> 20 == 0;
@@ -248,7 +248,7 @@ static enum VmcsField field_of(enum VmcsField part, enum SegReg reg)
     return part + reg * (VMCS_GUEST_CS_SEL - VMCS_GUEST_ES_SEL);
 }
 
-static uint64_t *part_of(struct Segment *seg, enum VmcsField part)
+static uint64_t *part_of(struct SegRegister *seg, enum VmcsField part)
 {
     return part == SEL     ? &seg->sel
            : part == LIMIT ? &seg->limit

@@ -1,0 +1,242 @@
+/*
+ * The monitor's devices (user/vmm/dev/): who answers on the bus, and that a device whose state was
+ * saved goes on as the one it was saved from. Devices are driven at random, and compared by what
+ * they answer.
+ */
+#include <inc/uart.h>
+#include <user/vmm/dev/debugexit.h>
+#include <user/vmm/dev/power.h>
+#include <user/vmm/dev/uart.h>
+#include "test.h"
+
+#define COM_BASE 0x3f8
+#define ROUNDS   300
+#define STEPS    60
+
+static uint32_t seed = 1;
+
+static uint32_t random(void)
+{
+    seed = seed * 1664525 + 1013904223;
+    return seed >> 8;
+}
+
+/* ---- What devices are connected to ---- */
+
+static char sent[4096];
+static size_t nsent;
+static int input = -1; /* bytes that are left on the line, and what they are; -1: none */
+static int last_status = -1;
+static uint16_t last_reset;
+static int irq_level;
+
+static int next_byte(bool ask)
+{
+    (void)ask;
+    return input > 0 ? 'a' + input-- : -1;
+}
+
+static void put_bytes(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sent[nsent++ % sizeof(sent)] = s[i];
+}
+
+static void flush_nothing(void)
+{
+}
+
+static void note_off(int status)
+{
+    last_status = status;
+}
+
+static void note_reset(uint16_t port)
+{
+    last_reset = port;
+}
+
+static void note_irq(void *to, bool level)
+{
+    *(int *)to = level;
+}
+
+static const struct UartPeer peer = { next_byte, put_bytes, flush_nothing };
+static const struct PowerSwitch power = { note_off, note_reset };
+static const struct IrqLine irq = { note_irq, &irq_level };
+
+static uint64_t in(struct BusSpace *ports, uint16_t port, unsigned size)
+{
+    uint64_t v;
+    bus_read(ports, port, size, &v);
+    return v;
+}
+
+/* ---- The bus ---- */
+
+static void test_ranges(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Uart a, b;
+    uint64_t v = 0;
+    CHECK_IS(uart_add(&a, &ports, COM_BASE, &peer, irq), 0);
+    CHECK_IS(uart_add(&b, &ports, COM_BASE + 7, &peer, irq), -E_BUSY);
+    CHECK_IS(uart_add(&b, &ports, COM_BASE - 7, &peer, irq), -E_BUSY);
+    CHECK_IS(uart_add(&b, &ports, COM_BASE - 8, &peer, irq), 0);
+    CHECK(!bus_read(&ports, 0x80, 1, &v), "a read that no device has claimed");
+    CHECK_IS(v, -1);
+    CHECK(!bus_write(&ports, 0x80, 4, 0), "a write that no device has claimed");
+    CHECK_IS(bus_write(&ports, COM_BASE + COM_SCR, 1, 0x11), true);
+    CHECK_IS(bus_write(&ports, COM_BASE - 1, 1, 0x22), true); /* the other one's COM_SCR */
+    CHECK_IS(in(&ports, COM_BASE + COM_SCR, 1), 0x11);
+    CHECK_IS(in(&ports, COM_BASE - 1, 1), 0x22);
+    for (unsigned i = 2; i < BUS_RANGES; i++)
+        CHECK_IS(bus_add(&ports, 0x1000 + i, 1, &a.device, 0), 0);
+    CHECK_IS(bus_add(&ports, 0x2000, 1, &a.device, 0), -E_NO_MEM);
+}
+
+/* A wide access reaches neighbours in the same range, and nothing beyond it. */
+static void test_widths(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Uart a, b;
+    CHECK_IS(uart_add(&a, &ports, COM_BASE, &peer, irq), 0);
+    CHECK_IS(uart_add(&b, &ports, COM_BASE + COM_NPORTS, &peer, irq), 0);
+    bus_write(&ports, COM_BASE + COM_SCR, 4, 0x11223344);
+    CHECK_IS(in(&ports, COM_BASE + COM_SCR, 1), 0x44);
+    CHECK_IS(in(&ports, COM_BASE + COM_NPORTS + COM_IER, 1), 0);
+    CHECK_IS(in(&ports, COM_BASE + COM_SCR, 2), 0xffffffffffffff44);
+    bus_write(&ports, COM_BASE + COM_LCR, 2, 0x1f03);
+    CHECK_IS(in(&ports, COM_BASE + COM_LCR, 2) & 0xffff, 0x1f03);
+}
+
+static void test_power(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Power p;
+    struct DebugExit x;
+    CHECK_IS(power_add(&p, &ports, &power), 0);
+    CHECK_IS(debugexit_add(&x, &ports, &power), 0);
+    bus_write(&ports, 0x501, 1, 42);
+    CHECK_IS(last_status, 42);
+    bus_write(&ports, 0x604, 1, 0x20); /* the low half of PM1 */
+    CHECK_IS(last_status, 42);
+    bus_write(&ports, 0x604, 2, 0x2000);
+    CHECK_IS(last_status, 0);
+    bus_write(&ports, 0xcf8, 4, ~0ul);
+    bus_write(&ports, 0x64, 1, 0xff);
+    CHECK_IS(last_reset, 0);
+    bus_write(&ports, 0x64, 1, 0xfe);
+    CHECK_IS(last_reset, 0x64);
+    bus_write(&ports, 0xcf9, 1, 6);
+    CHECK_IS(last_reset, 0xcf9);
+    CHECK_IS(in(&ports, 0x64, 1), 0);
+}
+
+/* ---- States ---- */
+
+/* A random access to the UART. What it reads, or a number that says that it has written. */
+static uint64_t step(struct BusSpace *ports, uint32_t dice)
+{
+    uint16_t port = COM_BASE + (dice & 7);
+    if (dice & 8)
+        return in(ports, port, 1);
+    bus_write(ports, port, 1, dice >> 8 & 0xff);
+    return 0x100;
+}
+
+/* One after the other do the same, so each begins with the same input. */
+static void drive(struct BusSpace *ports, const uint32_t *dice, uint64_t *answers)
+{
+    input = 20;
+    nsent = 0;
+    for (unsigned i = 0; i < STEPS; i++)
+        answers[i] = step(ports, dice[i]) | (uint64_t)irq_level << 32;
+    answers[STEPS] = nsent;
+}
+
+static void test_saved(void)
+{
+    static char state[256];
+    static uint32_t dice[STEPS];
+    uint64_t first[STEPS + 1], second[STEPS + 1];
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct BusSpace ports_a = { .nranges = 0 }, ports_b = { .nranges = 0 };
+        struct Uart a, b;
+        CHECK_IS(uart_add(&a, &ports_a, COM_BASE, &peer, irq), 0);
+        CHECK_IS(uart_add(&b, &ports_b, COM_BASE, &peer, irq), 0);
+        input = 30;
+        for (unsigned i = 0; i < STEPS; i++)
+            step(&ports_a, random());
+        int64_t size = device_save(&a.device, state, sizeof(state));
+        CHECK(size > 0, "saved: %ld", size);
+        CHECK_IS(device_load(&b.device, state, size), size);
+        for (unsigned i = 0; i < STEPS; i++)
+            dice[i] = random();
+        int level = irq_level;
+        drive(&ports_a, dice, first);
+        irq_level = level;
+        drive(&ports_b, dice, second);
+        for (unsigned i = 0; i <= STEPS; i++)
+            CHECK(first[i] == second[i], "round %u, step %u: 0x%lx and 0x%lx", round, i, first[i],
+                  second[i]);
+    }
+}
+
+/* Not a state: another kind, version or size, too short, or values that no UART has. */
+static void test_refused(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Uart a;
+    struct Power p;
+    char state[256], bad[256];
+    CHECK_IS(uart_add(&a, &ports, COM_BASE, &peer, irq), 0);
+    CHECK_IS(power_add(&p, &ports, &power), 0);
+    int64_t size = device_save(&a.device, state, sizeof(state));
+    CHECK_IS(device_save(&a.device, bad, size - 1), -E_NO_MEM);
+    CHECK_IS(device_load(&a.device, state, size - 1), -E_INVAL);
+    CHECK_IS(device_load(&a.device, state, 0), -E_INVAL);
+    CHECK_IS(device_load(&p.device, state, size), -E_INVAL);
+    size_t header = size - sizeof(struct UartState);
+    for (size_t i = 0; i < header; i++) {
+        memcpy(bad, state, size);
+        bad[i] ^= 1;
+        CHECK(device_load(&a.device, bad, size) == -E_INVAL, "byte %zu of the header", i);
+    }
+    memcpy(bad, state, size);
+    bad[header + offsetof(struct UartState, rx_count)] = UART_FIFO + 1;
+    CHECK_IS(device_load(&a.device, bad, size), -E_INVAL);
+    size = device_save(&p.device, state, sizeof(state));
+    CHECK_IS(size, header);
+    CHECK_IS(device_load(&p.device, state, size), size);
+}
+
+/* Whatever the bytes of a state are, the UART that takes them harms nobody. */
+static void test_any_state(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Uart a;
+    uint8_t state[256];
+    CHECK_IS(uart_add(&a, &ports, COM_BASE, &peer, irq), 0);
+    int64_t size = device_save(&a.device, state, sizeof(state));
+    for (unsigned round = 0; round < 20 * ROUNDS; round++) {
+        unsigned at = size - sizeof(struct UartState) + random() % sizeof(struct UartState);
+        uint8_t old = state[at];
+        state[at] = random();
+        if (device_load(&a.device, state, size) < 0)
+            state[at] = old;
+        input = 3;
+        for (unsigned i = 0; i < STEPS; i++)
+            step(&ports, random());
+        CHECK(a.s.rx_count <= UART_FIFO, "%u bytes in the FIFO", a.s.rx_count);
+    }
+}
+
+int umain(int argc, char **argv)
+{
+    static const struct Test tests[] = {
+        { "ranges", test_ranges },   { "widths", test_widths },   { "power", test_power },
+        { "saved", test_saved },     { "refused", test_refused }, { "any-state", test_any_state },
+    };
+    return run_tests(tests, ARRAY_SIZE(tests), argc, argv);
+}

@@ -1,0 +1,36 @@
+/*
+ * The guest's console.
+ */
+#ifndef JOS_USER_VMM_CONSOLE_H
+#define JOS_USER_VMM_CONSOLE_H
+
+#include <user/vmm/common.h>
+
+/* Where input comes from and output goes to is decided here: the console, or a file or pipe. */
+void cons_setup(void);
+/* Was vmm started in the background? The shell gives such programs an input that has ended. */
+bool cons_in_background(void);
+/* Is console input an event for the monitor? */
+bool cons_wanted(void);
+/* Find that out anew, after everything that may have changed who has the console. */
+void cons_look(void);
+/* Take what the console has. Returns false if the user wants the console back. */
+bool cons_take(void);
+/* Next input byte, -1: none. With ask, a file or pipe is read (and a pipe waited for). */
+int cons_next(bool ask);
+/* Input into buf, asked for: n bytes, fewer only if there is no more. Returns how many. (A guest
+ * takes a full buffer as a sign to come back when it wants more; that is what paces a file.) */
+size_t cons_read(char *buf, size_t n);
+/* Has input that the guest did not take yet. */
+bool cons_pending(void);
+/* Output, collected into lines. */
+void cons_put(const char *s, size_t n);
+void cons_flush(void);
+/* Formatted output of the monitor's own, in between the guest's. */
+void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The output so far does not end with a newline. */
+bool cons_mid_line(void);
+/* Flush, and begin a new line unless the guest's output ended with one. */
+void cons_fresh_line(void);
+
+#endif

@@ -1,0 +1,88 @@
+/*
+ * The bus between a guest and its devices: who answers at which I/O port and at which
+ * guest-physical address. A device is an instance: a struct of its own that begins with struct
+ * Device, with all its state; nothing of it is static.
+ */
+#ifndef JOS_USER_VMM_BUS_H
+#define JOS_USER_VMM_BUS_H
+
+#include <inc/types.h>
+
+struct Device;
+
+/* An interrupt line: what a device drives it with goes to `set`. Without one it is not connected.
+ */
+struct IrqLine {
+    void (*set)(void *to, bool level);
+    void *to;
+};
+
+static inline void irq_set(const struct IrqLine *line, bool level)
+{
+    if (line->set)
+        line->set(line->to, level);
+}
+
+/*
+ * What is the same for all devices of a kind. Registers are numbered by their offset: `offset` of
+ * bus_add for the first one of a range.
+ */
+struct DeviceKind {
+    const char *name; /* at most DEVICE_NAME_MAX bytes; in saved states, too */
+    /* Registers are bytes: a wider access comes as several, of neighbours in the same range. */
+    bool bytes;
+    uint64_t (*read)(struct Device *d, uint64_t offset, unsigned size);
+    void (*write)(struct Device *d, uint64_t offset, unsigned size, uint64_t value);
+    /* The state as `size` bytes, which mean the same as long as the version does. load believes
+     * nothing: -E_INVAL, and nothing has changed, if this is no state that a device can have. All
+     * NULL and 0: there is no state. */
+    void (*save)(const struct Device *d, void *state);
+    int (*load)(struct Device *d, const void *state);
+    uint32_t version;
+    uint32_t size;
+};
+
+struct Device {
+    const struct DeviceKind *kind;
+};
+
+#define DEVICE_NAME_MAX 8
+#define BUS_RANGES      16
+
+struct BusRange {
+    uint64_t first, count, offset;
+    struct Device *device;
+};
+
+/* One kind of addresses: ports, or guest-physical addresses. */
+struct BusSpace {
+    struct BusRange ranges[BUS_RANGES];
+    unsigned nranges;
+    const struct BusRange *last; /* that was accessed: guests poll */
+};
+
+struct Bus {
+    struct BusSpace ports, memory;
+};
+
+/* From now on d answers at [first, first + count), where its register `offset` is the first.
+ * -E_BUSY: another device does; -E_NO_MEM: BUS_RANGES are taken. */
+int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Device *d,
+            uint64_t offset);
+/*
+ * An access of 1, 2, 4 or 8 bytes. It goes, whole, to the device that has its first address, as on
+ * a PC's bus: a 32-bit write to port 0xcf8 never touches 0xcf9. Bytes that the device does not have
+ * read as ones, and writes to them are lost. false: no device has claimed the access, so that it
+ * has read ones or is lost.
+ */
+bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t *value);
+bool bus_write(struct BusSpace *space, uint64_t address, unsigned size, uint64_t value);
+
+/* A device's state with its kind and version, in buf. Returns the bytes written; -E_NO_MEM: they
+ * are more than `size`. */
+int64_t device_save(const struct Device *d, void *buf, size_t size);
+/* Bring it into a device of that kind. Returns the bytes read; -E_INVAL: this is no state of this
+ * kind and version, and nothing has changed. */
+int64_t device_load(struct Device *d, const void *buf, size_t size);
+
+#endif

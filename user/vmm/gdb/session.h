@@ -1,0 +1,17 @@
+/*
+ * A debugger for the guest (-g).
+ */
+#ifndef JOS_USER_VMM_GDB_SESSION_H
+#define JOS_USER_VMM_GDB_SESSION_H
+
+#include <user/vmm/common.h>
+
+/* Take the serial port for the guest's debugger. 0, or -E_* after a sentence. */
+int gdb_open(envid_t guest, const char *name);
+/* GUEST_EV_SERIAL and GUEST_EV_DEBUG. */
+void gdb_input(void);
+void gdb_stopped(const struct GuestExit *x);
+/* The guest has ended, and if not with a status of its own, badly. */
+void gdb_ended(int status, bool badly);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * The guest's machine: which devices it has and what they are connected to, and I/O instructions.
+ */
+#include <user/vmm/console.h>
+#include <user/vmm/machine.h>
+#include <user/vmm/run.h>
+
+static const struct UartPeer console = { .next = cons_next, .put = cons_put, .flush = cons_flush };
+
+static void switch_off(int status)
+{
+    end_guest(status, NULL);
+}
+
+static void reset(uint16_t port)
+{
+    end_guest(1, "it asked for a reset (port 0x%x)", port);
+}
+
+static const struct PowerSwitch power = { .off = switch_off, .reset = reset };
+
+/* COM1's interrupt line is not connected: a guest has no interrupt controller for it. */
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
+{
+    *m = (struct Machine){ .guest = guest, .memsize = memsize };
+    int r = uart_add(&m->com1, &m->bus.ports, COM1, &console, (struct IrqLine){ NULL, NULL });
+    if (r == 0)
+        r = power_add(&m->power, &m->bus.ports, &power);
+    if (r == 0)
+        r = debugexit_add(&m->debug_exit, &m->bus.ports, &power);
+    return r;
+}
+
+void machine_io(struct Machine *m, struct GuestExit *x)
+{
+    const struct GuestIo *io = &x->io;
+    bool claimed;
+    if (io->in)
+        claimed = bus_read(&m->bus.ports, io->port, io->size, &x->regs.rax);
+    else
+        claimed = bus_write(&m->bus.ports, io->port, io->size, x->regs.rax);
+    x->unclaimed = !claimed;
+    x->skip = 1;
+}

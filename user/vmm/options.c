@@ -1,0 +1,147 @@
+/*
+ * The command line of vmm: each option is checked here, with a sentence about what is wrong.
+ */
+#include <user/vmm/control.h>
+#include <user/vmm/options.h>
+
+#define DEFAULT_NAME "gos"
+
+static int usage(void)
+{
+    fprintf(
+        2,
+        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-D SIZE] [-a \"ARGS\"] [-i \"MODULE "
+        "ARGS\"]... "
+        "[-p] [-s] [-t] [-T N] [-g] [&]\n"
+        "       vmm attach|pause|resume|kill NAME\n"
+        "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
+        "/vmm/NAME.img\n"
+        "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
+        "  -k FILE    Multiboot kernel, default %s\n"
+        "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
+        "  -D SIZE    what the disk may take of the host's, at least %luM, default: its own size; "
+        "a quarter of the host's is never a guest's\n"
+        "  -a ARGS    command line for the kernel\n"
+        "  -i MODULE  load a file for the kernel (up to %u times)\n"
+        "  -p         intercept, verify and inject the guest's page faults\n"
+        "  -s         print statistics when the guest has ended\n"
+        "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
+        "ended\n"
+        "  -T N       the same with N exits, at most %u\n"
+        "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
+        "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
+        "guest's own, 1 on failure, 2 on wrong usage.\n",
+        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
+        GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
+    return STATUS_USAGE;
+}
+
+static int set_memsize(struct Boot *b, const char *arg)
+{
+    uint64_t size;
+    if (parse_size(arg, &size) < 0 || size < GUEST_MEM_MIN || size > GUEST_MEM_MAX) {
+        complain("-m %s: guest memory is a number with K, M or G, from %luM to %luG", arg,
+                 GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB);
+        return STATUS_USAGE;
+    }
+    b->memsize = ROUNDDOWN(size, PGSIZE);
+    return 0;
+}
+
+static int set_limit(struct Options *o, const char *arg)
+{
+    if (parse_size(arg, &o->limit) < 0 || o->limit < GUEST_DISK_MIN) {
+        complain("-D %s: what a disk may take is a number with K, M or G, at least %luM", arg,
+                 GUEST_DISK_MIN / MIB);
+        return STATUS_USAGE;
+    }
+    return 0;
+}
+
+static int add_module(struct Boot *b, const char *arg)
+{
+    if (b->nmods == MAX_MODULES) {
+        complain("-i: more than %u modules", MAX_MODULES);
+        return STATUS_USAGE;
+    }
+    b->mods[b->nmods++] = (struct Module){ .string = arg, .fd = -1 };
+    return 0;
+}
+
+/* The base image's own name cannot be the name of what is written over it. */
+static int set_name(struct Options *o, const char *name)
+{
+    snprintf(o->image, sizeof(o->image), "/vmm/%s.img", name);
+    if (!name_ok(name) || strcmp(o->image, GUEST_DISK) == 0) {
+        complain("-n %s: not a name for a guest", name);
+        return STATUS_USAGE;
+    }
+    o->name = name;
+    return 0;
+}
+
+static int set_trace(struct Options *o, const char *arg)
+{
+    char *end;
+    long n = strtol(arg, &end, 10);
+    if (*end != '\0' || n < 1 || n > GUEST_TRACE_MAX) {
+        complain("-T %s: a trace keeps 1 to %u exits", arg, GUEST_TRACE_MAX);
+        return STATUS_USAGE;
+    }
+    o->trace = n;
+    return 0;
+}
+
+static int set_option(int c, struct Options *o, struct Boot *b)
+{
+    switch (c) {
+    case 'n':
+        return set_name(o, optarg);
+    case 'm':
+        return set_memsize(b, optarg);
+    case 'k':
+        o->kernel = optarg;
+        return 0;
+    case 'd':
+        o->disk = optarg;
+        return 0;
+    case 'D':
+        return set_limit(o, optarg);
+    case 'a':
+        b->cmdline = optarg;
+        return 0;
+    case 'i':
+        return add_module(b, optarg);
+    case 'p':
+        o->flags |= GUEST_INTERCEPT_PF;
+        return 0;
+    case 's':
+        o->stats = true;
+        return 0;
+    case 't':
+        o->trace = GUEST_TRACE_DEFAULT;
+        return 0;
+    case 'T':
+        return set_trace(o, optarg);
+    case 'g':
+        o->flags |= GUEST_DEBUG;
+        return 0;
+    default:
+        return usage();
+    }
+}
+
+int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
+{
+    set_name(o, DEFAULT_NAME);
+    b->memsize = GUEST_MEM_DEFAULT;
+    b->cmdline = "";
+    b->kernel.fd = -1;
+    int c;
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:pstT:g")) != -1) {
+        int status = set_option(c, o, b);
+        if (status != 0)
+            return status;
+    }
+    return optind == argc ? 0 : usage();
+}

@@ -1,0 +1,25 @@
+/*
+ * The command line of vmm.
+ */
+#ifndef JOS_USER_VMM_OPTIONS_H
+#define JOS_USER_VMM_OPTIONS_H
+
+#include <user/vmm/boot.h>
+
+#define STATUS_USAGE 2 /* exit status on wrong usage */
+
+struct Options {
+    const char *name;
+    const char *kernel, *disk; /* NULL: not given */
+    char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
+    uint64_t limit;            /* bytes that the disk may take of the host's; 0: all of its own */
+    int flags;                 /* for sys_env_mkguest */
+    bool stats;
+    size_t trace; /* exits to keep; 0: none */
+};
+
+/* Fill in what the command line says, and defaults for the rest. Returns 0, or STATUS_USAGE after a
+ * sentence. */
+int parse_options(int argc, char **argv, struct Options *o, struct Boot *b);
+
+#endif

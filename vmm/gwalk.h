@@ -1,0 +1,45 @@
+/*
+ * The guest's own page tables, read through the second stage: what the CPU's page walk would say.
+ */
+#ifndef JOS_VMM_GWALK_H
+#define JOS_VMM_GWALK_H
+
+#include <inc/types.h>
+
+struct Vcpu;
+
+#define PAE_PDPTES 4
+
+/* What decides about an access besides the tables. The back end fills it in. */
+struct PagingMode {
+    uint64_t cr0, cr3, cr4, efer, rflags;
+    uint64_t pdpte[PAE_PDPTES]; /* of PAE paging */
+};
+
+enum WalkResult {
+    WALK_OK,
+    WALK_NOT_PRESENT,
+    WALK_FORBIDDEN,
+    WALK_RESERVED,
+    WALK_UNKNOWN, /* a table is where no memory is, or (guest_mark_access) none that can be written
+                   */
+    WALK_CHANGED, /* guest_mark_access: the tables have changed meanwhile */
+};
+
+/* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
+ * *gpa is what it reaches; it is valid after WALK_FORBIDDEN, too. On the vCPU's own CPU, or while it
+ * has none. */
+enum WalkResult guest_walk(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint32_t access,
+                           gpa_t *gpa);
+/* The byte at a linear address, as the VMM reads code. false: it is not there. */
+bool guest_fetch(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_t *byte);
+/* Set the accessed and dirty flags that the CPU would set for an access which guest_walk allows,
+ * and which the VMM carries out in its place (SDM "Accessed and Dirty Flags"). WALK_OK: done. */
+enum WalkResult guest_mark_access(struct Vcpu *v, const struct PagingMode *m, uint64_t va,
+                                  uint32_t access);
+/* The error code of the page fault that this access raises; r is not WALK_OK. */
+uint32_t guest_fault_error(enum WalkResult r, uint32_t access);
+/* The four PDPTEs of PAE paging at cr3. false: reserved bits are set (#GP), or they are not in RAM. */
+bool guest_read_pdptes(struct Vcpu *v, uint64_t cr3, uint64_t pdpte[PAE_PDPTES]);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * A vCPU's general registers as instructions number them.
+ */
+#include <vmm/backend.h>
+#include <vmm/vcpu.h>
+
+#define GPR_RSP 4
+
+static const uint16_t gpr_offset[16] = {
+    offsetof(struct Trapframe, tf_rax),
+    offsetof(struct Trapframe, tf_rcx),
+    offsetof(struct Trapframe, tf_rdx),
+    offsetof(struct Trapframe, tf_rbx),
+    0,
+    offsetof(struct Trapframe, tf_rbp),
+    offsetof(struct Trapframe, tf_rsi),
+    offsetof(struct Trapframe, tf_rdi),
+    offsetof(struct Trapframe, tf_r8),
+    offsetof(struct Trapframe, tf_r9),
+    offsetof(struct Trapframe, tf_r10),
+    offsetof(struct Trapframe, tf_r11),
+    offsetof(struct Trapframe, tf_r12),
+    offsetof(struct Trapframe, tf_r13),
+    offsetof(struct Trapframe, tf_r14),
+    offsetof(struct Trapframe, tf_r15),
+};
+
+static uint64_t *gpr(const struct Vcpu *v, int n)
+{
+    return (uint64_t *)((char *)&v->env->env_tf + gpr_offset[n]);
+}
+
+uint64_t vcpu_gpr(const struct Vcpu *v, int n)
+{
+    uint64_t value = n == GPR_RSP ? backend->get(v, VREG_RSP) : *gpr(v, n);
+    return backend->in_64bit(v) ? value : (uint32_t)value;
+}
+
+void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value)
+{
+    if (n == GPR_RSP)
+        backend->set(v, VREG_RSP, value);
+    else
+        *gpr(v, n) = value;
+}

@@ -1,0 +1,59 @@
+/*
+ * A guest's machine: what its CPUs share. Its memory, its limits, and the message that came before
+ * the guest asked for one. A guest has one vCPU today; nothing here relies on that.
+ */
+#ifndef JOS_VMM_VM_H
+#define JOS_VMM_VM_H
+
+#include <inc/types.h>
+#include <inc/vmm.h>
+#include <kern/spinlock.h>
+
+#define VM_NVCPUS 1
+
+struct Env;
+struct PageInfo;
+struct Trapframe;
+struct Vcpu;
+
+/* Statistics of the machine; those of exits belong to its vCPUs, each of which counts its own. */
+struct VmStats {
+    uint64_t pages, large_pages, table_pages; /* as in struct GuestStats */
+    uint64_t unclaimed;
+};
+
+struct Vm {
+    struct Vcpu *vcpus[VM_NVCPUS];
+    int flags;         /* GUEST_* */
+    gpa_t entry, mbi;  /* entry point, multiboot information */
+    uint64_t memsize;  /* bytes of RAM */
+    bool checks;       /* entries are checked: the word vmxcheck */
+
+    /* The second stage. mem_lock protects its tables. */
+    struct spinlock mem_lock;
+    uint64_t *tables;      /* root */
+    bool small_pages_only; /* ept_map_large has said -E_NOT_SUPP */
+
+    /* One message of the host's file server's that came before the guest asked. */
+    bool msg_full;
+    uint64_t msg_value, msg_perm;
+    struct PageInfo *msg_page;
+
+    struct VmStats stats;
+};
+
+/* A machine with one vCPU that has no env yet, in *store. -E_NO_MEM. vm_drop gives everything back. */
+int vm_alloc(struct Vcpu **store, uint64_t memsize, gpa_t entry, int flags);
+void vm_drop(struct Vm *vm);
+/* End the guest: it never runs again, and its monitor hears the reason. Safe at any time and twice:
+ * the first reason stays. */
+void guest_kill(struct Vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
+/* The same for the monitor, which is the current env and has locked the guest's env. */
+void guest_doom(struct Vcpu *v, const char *why);
+
+/* Give back everything a guest holds: its env has ended. */
+void guest_free(struct Env *e);
+/* sys_env_set_trapframe on a guest. */
+int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);
+
+#endif
