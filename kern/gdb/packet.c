@@ -10,7 +10,6 @@
 #include <kern/flush.h>
 #include <kern/gdb/packet.h>
 
-#define COM2        0x2f8
 #define BREAK       0x03 /* Ctrl-C outside of a packet */
 #define ESCAPE      '}'
 #define ESCAPED     0x20 /* what follows is XORed with it */
@@ -32,7 +31,7 @@ bool gdb_port_init(void)
 
 void gdb_port_intr_enable(void)
 {
-    outb(COM2 + UART_IER, IER_RX);
+    outb(COM2 + COM_IER, IER_RX);
     pic_enable(IRQ_SERIAL2);
 }
 
@@ -40,7 +39,7 @@ void gdb_port_intr_enable(void)
 
 bool gdb_port_has_byte(void)
 {
-    return inb(COM2 + UART_LSR) & LSR_DATA;
+    return inb(COM2 + COM_LSR) & LSR_DR;
 }
 
 static uint8_t get_byte(void)
@@ -49,17 +48,17 @@ static uint8_t get_byte(void)
         cpu_flush_poll();
         cpu_pause();
     }
-    return inb(COM2 + UART_DATA);
+    return inb(COM2 + COM_DATA);
 }
 
 static void put_byte(uint8_t b)
 {
     if (tx_room == 0) {
-        for (int i = 0; i < MAX_POLLS && !(inb(COM2 + UART_LSR) & LSR_THRE); i++)
+        for (int i = 0; i < MAX_POLLS && !(inb(COM2 + COM_LSR) & LSR_THRE); i++)
             cpu_pause();
         tx_room = tx_depth;
     }
-    outb(COM2 + UART_DATA, b);
+    outb(COM2 + COM_DATA, b);
     tx_room--;
 }
 
@@ -68,7 +67,7 @@ int gdb_port_look(void)
     int why = 0;
 
     while (why == 0 && gdb_port_has_byte()) {
-        uint8_t b = inb(COM2 + UART_DATA);
+        uint8_t b = inb(COM2 + COM_DATA);
         if (b == BREAK || b == '$')
             why = b;
     }
