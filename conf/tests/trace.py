@@ -54,8 +54,8 @@ def plotted(bench: Bench) -> None:
     try:
         text = session.sh("vmtrace traced", 60)
         check_match(r"CPUID instruction: leaf 0x40000000", text)
-        check_match(r"hypercall\): MBMAP", text)
-        check_match(r"EPT violation: write at gpa 0x[0-9a-f]+, not mapped; goes on at the same", text)
+        check_match(r"hypercall: MBMAP", text)
+        check_match(r"second-stage page fault: write at gpa 0x[0-9a-f]+, not mapped; goes on at the same", text)
         check_match(r"traced: \d+ exits, last: ", session.sh("vmstat -1 traced"))
         log = session.sh("vmtrace -json traced", 60)
     finally:

@@ -163,7 +163,7 @@ void machine_mmio(struct Machine *m, struct GuestExit *x)
     case EMULATE_NEXT:
         x->skip = a.emulation.insn.length;
         break;
-    case EMULATE_AGAIN:
+    case EMULATE_AT_RIP:
         break;
     case EMULATE_FAULT:
         answer_fault(x, &a.emulation.fault);
