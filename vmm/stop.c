@@ -82,10 +82,10 @@ static bool is_short(const struct Vcpu *v, enum GuestEvent event)
     return !v->traced && (event == GUEST_EV_IO || event == GUEST_EV_VMCALL);
 }
 
-void guest_stop(struct Vcpu *v, enum GuestEvent event)
+bool guest_stop(struct Vcpu *v, enum GuestEvent event)
 {
     if (v->doomed)
-        return;
+        return false;
     note_stop(v, event);
     v->stop_tsc = read_tsc();
     struct Env *monitor = guest_lock_both(v);
@@ -97,7 +97,7 @@ void guest_stop(struct Vcpu *v, enum GuestEvent event)
     v->doomed = event == GUEST_EV_OFF;
     env_unlock(monitor);
     env_unlock(v->env);
-    /* guest_block_if_stopped gives the monitor the CPU, or it comes by itself */
+    return false; /* guest_block_if_stopped gives the monitor the CPU, or it comes by itself */
 }
 
 /* The instruction at RIP, for the monitor. */
@@ -119,12 +119,12 @@ static void note_instruction(struct Vcpu *v)
         insn->nbytes++, va++;
 }
 
-void guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
+bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
 {
     v->exit.gpa = gpa;
     v->exit.access = access;
     note_instruction(v);
-    guest_stop(v, GUEST_EV_MMIO);
+    return guest_stop(v, GUEST_EV_MMIO);
 }
 
 void guest_block_if_stopped(struct Vcpu *v)

@@ -15,6 +15,7 @@
 #include <vmm/ept.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
+#include <vmm/vapic_regs.h>
 #include <vmm/vcpu.h>
 #include <inc/multiboot.h>
 #include <kern/dev/console.h>

@@ -5,6 +5,7 @@ import re
 import xml.dom.minidom
 
 from jos.grade import Bench, check, check_match, check_that
+from jos.machine import Machine
 from jos.platforms import BOTH
 from jos.session import GOS, HOS
 
@@ -12,6 +13,7 @@ from .common import TOP, hos, host, own_machine
 
 GUESTS = "/vmm/guests"
 RING = 7
+TRIES = 50
 DETACH_KEY = "\x1d"  # Ctrl-]
 
 
@@ -77,6 +79,18 @@ def plotted(bench: Bench) -> None:
     check_match("no guest named nobody", session.sh("vmtrace nobody"))
 
 
+def both_run(machine: Machine) -> None:
+    """Wait until two guests are loaded: one that was never entered has nothing to tell."""
+    for _ in range(TRIES):
+        start = machine.console.pos
+        machine.sendline("vms")
+        machine.expect("MONITOR", 60)
+        end = machine.expect(HOS, 60).start()
+        if machine.console.text[start:end].count(" running ") == 2:
+            return
+    check_that(False, "two guests that run", machine.console.text)
+
+
 @check("Traces", 0, "gOS that ends inside its kernel, and a guest that is killed, tell functions and lines with their trace", on=BOTH)
 def inside(bench: Bench) -> None:
     session = hos(bench)
@@ -97,6 +111,7 @@ def inside(bench: Bench) -> None:
             machine.expect(HOS, 60)
             machine.sendline(f"vmm -T 3 -n {name} -k {GUESTS}/cli-spin &")
         machine.expect(HOS, 60)
+        both_run(machine)
         machine.sendline("vmm pause paused; vmm kill spin; vmm kill paused; vms; halt 7")
         start = machine.console.pos
         check_that(machine.wait_off(60) == 7, "the machine goes on", machine.console.text)

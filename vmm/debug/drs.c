@@ -2,6 +2,7 @@
  * Debug registers are the guest's, or its debugger's, only while it runs, and only if it uses them
  * (SDM "Debug Registers").
  */
+#include <vmm/exception.h>
 #include <kern/gdb/stub.h>
 #include <kern/trap.h>
 #include <vmm/backend.h>

@@ -12,14 +12,33 @@ static bool has(const struct BusRange *r, uint64_t address)
     return address - r->first < r->count;
 }
 
-static const struct BusRange *find(struct BusSpace *space, uint64_t address)
+/* Make [first, end), the gap that has address, smaller by the range r, which has not. */
+static void narrow(const struct BusRange *r, uint64_t address, uint64_t *first, uint64_t *end)
 {
-    if (space->last && has(space->last, address))
-        return space->last;
-    for (unsigned i = 0; i < space->nranges; i++)
-        if (has(&space->ranges[i], address))
-            return space->last = &space->ranges[i];
-    return NULL;
+    if (r->first > address)
+        *end = MIN(*end, r->first);
+    else
+        *first = MAX(*first, r->first + r->count);
+}
+
+static void __attribute__((noinline)) look_up(struct BusSpace *space, uint64_t address)
+{
+    uint64_t first = 0, end = UINT64_MAX;
+    for (unsigned i = 0; i < space->nranges; i++) {
+        if (has(&space->ranges[i], address)) {
+            space->last = space->ranges[i];
+            return;
+        }
+        narrow(&space->ranges[i], address, &first, &end);
+    }
+    space->last = (struct BusRange){ .first = first, .count = end - first };
+}
+
+static inline const struct BusRange *find(struct BusSpace *space, uint64_t address)
+{
+    if (__builtin_expect(!has(&space->last, address), 0))
+        look_up(space, address);
+    return &space->last;
 }
 
 static bool overlap(const struct BusRange *r, uint64_t first, uint64_t count)
@@ -36,6 +55,7 @@ int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Devic
         if (overlap(&space->ranges[i], first, count))
             return -E_BUSY;
     space->ranges[space->nranges++] = (struct BusRange){ first, count, offset, d };
+    space->last = (struct BusRange){ .count = 0 };
     return 0;
 }
 
@@ -58,16 +78,22 @@ write_bytes(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value
         r->device->kind->write(r->device, r->offset + at + i, 1, value >> 8 * i & 0xff);
 }
 
+/* The bytes from address on that a range has. */
+static bool fits(const struct BusRange *r, uint64_t at, unsigned size)
+{
+    return size == 1 || size <= r->count - at;
+}
+
 bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t *value)
 {
     const struct BusRange *r = find(space, address);
     *value = ~0ul;
-    if (!r)
+    if (!r->device)
         return false;
     uint64_t at = address - r->first;
     if (size > 1 && r->device->kind->bytes)
         *value = read_bytes(r, at, size);
-    else if (size <= r->count - at)
+    else if (fits(r, at, size))
         *value = r->device->kind->read(r->device, r->offset + at, size);
     return true;
 }
@@ -75,12 +101,12 @@ bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t 
 bool bus_write(struct BusSpace *space, uint64_t address, unsigned size, uint64_t value)
 {
     const struct BusRange *r = find(space, address);
-    if (!r)
+    if (!r->device)
         return false;
     uint64_t at = address - r->first;
     if (size > 1 && r->device->kind->bytes)
         write_bytes(r, at, size, value);
-    else if (size <= r->count - at)
+    else if (fits(r, at, size))
         r->device->kind->write(r->device, r->offset + at, size, value);
     return true;
 }

@@ -56,9 +56,10 @@ struct BusRange {
 
 /* One kind of addresses: ports, or guest-physical addresses. */
 struct BusSpace {
+    /* What was accessed last, as guests poll: a range, or the gap between two, without a device. */
+    struct BusRange last;
     struct BusRange ranges[BUS_RANGES];
     unsigned nranges;
-    const struct BusRange *last; /* that was accessed: guests poll */
 };
 
 struct Bus {
