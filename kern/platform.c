@@ -3,6 +3,7 @@
  * loader or the VMM left in low memory is copied here, since the frame allocator will hand that
  * memory out.
  */
+#include <inc/hypercall.h>
 #include <inc/string.h>
 #include <inc/vmm.h>
 #include <inc/x86.h>
@@ -19,6 +20,7 @@
 #define BOOT_MAPPED PGSIZE_1G
 
 bool is_guest;
+bool hypercall_is_vmmcall;
 char boot_cmdline[512];
 uint64_t boot_tsc;
 
@@ -99,6 +101,7 @@ void platform_init(uint32_t magic, physaddr_t mbi_pa)
 {
     boot_tsc = read_tsc();
     is_guest = under_own_vmm();
+    hypercall_is_vmmcall = cpu_has_vmmcall();
 
     const struct MultibootInfo *mbi = NULL;
     if (magic == MULTIBOOT_BOOTLOADER_MAGIC)
@@ -123,7 +126,7 @@ int64_t hypercall(uint64_t nr, uint64_t *rbx, uint64_t *rcx, uint64_t *rdx, uint
     uint64_t b = rbx ? *rbx : 0, c = rcx ? *rcx : 0, d = rdx ? *rdx : 0, s = rsi ? *rsi : 0;
     int64_t result;
 
-    asm volatile("vmcall"
+    asm volatile(HYPERCALL
                  : "=a"(result), "+b"(b), "+c"(c), "+d"(d), "+S"(s)
                  : "a"(nr)
                  : "memory", "cc");

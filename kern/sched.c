@@ -148,6 +148,16 @@ void sched_arm_timer(void)
     lapic_timer_set(deadline);
 }
 
+void sched_timer_by(uint64_t deadline)
+{
+    struct Cpu *c = this_cpu();
+
+    if (c->cpu_timer_deadline <= deadline)
+        return;
+    c->cpu_timer_deadline = deadline;
+    lapic_timer_set(deadline);
+}
+
 /* A new env gets the CPU for which somebody else waits: its time slice starts. An armed timer that
  * is early enough stays, here as in sched_arm_timer. */
 ALWAYS_INLINE void slice_start(struct Cpu *c, uint64_t now)

@@ -142,6 +142,8 @@ static inline bool sched_preempts(void)
 /* Make sure that the timer comes no later than the end of the time slice, or the first sleeper's
  * deadline. */
 void sched_arm_timer(void);
+/* Make the timer of this CPU come at this deadline (host TSC) or before. */
+void sched_timer_by(uint64_t deadline);
 /* Does another env want this CPU? */
 bool sched_others_waiting(void);
 /* TSC at which the host needs the CPU back from the guest that runs now (slice end or first

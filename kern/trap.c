@@ -157,8 +157,11 @@ void trap(struct Trapframe *tf)
     if (tf->tf_trapno >= IRQ_OFFSET) {
         /* The kernel itself, behind a guest or idle, asks the scheduler anyway; but first it takes
          * all interrupts that are there, since the next guest may keep them waiting. */
-        if (irq_dispatch(tf->tf_trapno) && (tf->tf_cs & 3) != 0)
-            sched_yield();
+        if (irq_dispatch(tf->tf_trapno)) {
+            if ((tf->tf_cs & 3) != 0)
+                sched_yield();
+            this_cpu()->cpu_sched_wanted = true;
+        }
         sched_arm_timer();
         return;
     }

@@ -3,7 +3,9 @@
  *     HOST frames USED USER GUEST SHARED    page frames in use; mappings of frames in envs and in
  *                                           guests; mappings beyond the first one of a frame
  *     HOST stolen TICKS SPAN                ticks of the span in which something else had the CPU
- * `bench-host -t` prints the second line too, which takes SPAN_SECONDS.
+ *     HOST busy TICKS                       ticks in which some env, of those that still exist, had
+ * a CPU `bench-host -t` prints the second line too, which takes SPAN_SECONDS, and `bench-host -b`
+ * the third.
  */
 #include <inc/lib.h>
 #include <inc/x86.h>
@@ -53,6 +55,16 @@ static void print_stolen(const struct SysInfo *info)
     printf("HOST stolen %lu %lu\n", stolen, last - start);
 }
 
+static void print_busy(void)
+{
+    uint64_t busy = 0;
+
+    for (int i = 0; i < NENV; i++)
+        if (envs[i].env_status != ENV_FREE)
+            busy += envs[i].env_ticks;
+    printf("HOST busy %lu\n", busy);
+}
+
 int umain(int argc, char **argv)
 {
     struct SysInfo info;
@@ -61,5 +73,7 @@ int umain(int argc, char **argv)
     print_frames(&info);
     if (argc > 1 && strcmp(argv[1], "-t") == 0)
         print_stolen(&info);
+    if (argc > 1 && strcmp(argv[1], "-b") == 0)
+        print_busy();
     return 0;
 }

@@ -12,6 +12,12 @@ const struct Backend *backend = &vmx_backend;
 struct Stage2Format stage2;
 struct GuestFeatures guest_features;
 
+/* A CPU has one of the two at most. Where neither works, that of its maker says why. */
 void backend_choose(void)
 {
+    char why[256];
+    if (backend->check(why, sizeof(why)) == 0)
+        return;
+    if (svm_backend.check(why, sizeof(why)) == 0)
+        backend = &svm_backend;
 }

@@ -1,9 +1,10 @@
 """What the commands share: their registration, errors in words, the kernel's constants, memory, bits."""
 
+import contextlib
 import functools
 import re
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
+from typing import Callable, ContextManager, Dict, List, Sequence, Tuple
 
 import gdb
 
@@ -28,12 +29,14 @@ def constants(*headers: str) -> Dict[str, int]:
     """Numbers that these headers of the kernel define."""
     found = {}
     for header in headers:
+        if not (TOP / header).exists():
+            continue  # a student's tree has no SVM
         for name, number, shift in DEFINE.findall((TOP / header).read_text()):
             found[name] = int(number, 0) << int(shift or 0)
     return found
 
 
-KERNEL = constants("inc/memlayout.h", "inc/mmu.h", "vmm/vmx/vmx.h")
+KERNEL = constants("inc/memlayout.h", "inc/mmu.h", "vmm/vmx/vmx.h", "vmm/svm/exits.h")
 
 
 class Command(gdb.Command):
@@ -43,6 +46,8 @@ class Command(gdb.Command):
     completions: Sequence[str] = ()
     not_in_guest = ""  # why it makes no sense in a gdb on a guest, and what to use there
     on_guest = False  # `make gdb-guest`: this gdb is on a guest
+    of_hos = True  # it looks at hOS's memory, whoever has the CPU
+    hos_tables: Callable[[], ContextManager[None]] = contextlib.nullcontext  # place.py has the other one
 
     def __init__(self, name: str = "") -> None:
         super().__init__(name or self.name, gdb.COMMAND_USER)
@@ -61,14 +66,15 @@ class Command(gdb.Command):
         try:
             if Command.on_guest and self.not_in_guest:
                 raise Complaint(f"this gdb is on a guest; {self.not_in_guest}")
-            self.run(gdb.string_to_argv(argument))
+            with Command.hos_tables() if self.of_hos else contextlib.nullcontext():
+                self.run(gdb.string_to_argv(argument))
         except Complaint as complaint:
             raise gdb.GdbError(f"{self.name}: {complaint}") from None
         except gdb.error as error:
             raise gdb.GdbError(f"{self.name}: {error}") from None
 
     def complete(self, text: str, word: str) -> List[str]:
-        return [choice for choice in self.completions if choice.startswith(word.upper())]
+        return [choice for choice in self.completions if choice.upper().startswith(word.upper())]
 
 
 class Jos(gdb.Command):

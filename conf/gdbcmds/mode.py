@@ -182,7 +182,10 @@ class Mode:
     def show_segmented(self) -> None:
         """In 16-bit code, gdb's pc is the offset alone; say which instruction comes."""
         offset = register("pc") or 0
-        text = gdb.execute(f"x/i {self.base + offset:#x}", to_string=True)
+        try:
+            text = gdb.execute(f"x/i {self.base + offset:#x}", to_string=True)
+        except gdb.error:  # a guest's code: its memory is not shown
+            return
         print(f"[CS base {self.base:#x}] {text.lstrip('=> ').strip()}")
 
 
@@ -191,6 +194,5 @@ MODE = Mode()
 
 gdb.events.exited.connect(lambda _: MODE.forget())
 gdb.events.register_changed.connect(MODE.send_changes)
-gdb.execute("define hook-stop\npython gdbcmds.mode.MODE.at_stop()\nend")
 gdb.execute("define hook-continue\npython gdbcmds.mode.MODE.at_continue()\nend")
 gdb.execute("set remoteaddresssize 64")  # breakpoints in the kernel are set from 16-bit code, too

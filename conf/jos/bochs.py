@@ -1,4 +1,4 @@
-"""Bochs: slow and exact, with VT-x on any machine.
+"""Bochs: slow and exact, with VT-x on any machine, or with SVM.
 
 Debian's Bochs has the internal debugger, which wants commands at the start: `c` to run, and `q` for
 when it is interrupted or the machine has ended.
@@ -13,6 +13,7 @@ from .machine import CONF, Config
 
 SHARE = Path("/usr/share/bochs")
 DEFAULT_CPU = "corei7_haswell_4770"
+SVM_CPU = "ryzen"  # AMD's, with SVM and nested paging
 MAX_HOST_MEM = 1024  # MiB of guest memory that Bochs keeps in RAM; the rest goes to a file
 
 

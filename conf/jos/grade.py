@@ -12,10 +12,11 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, TextIO
+from typing import Callable, Dict, List, Optional, Sequence, TextIO
 
 from .errors import MachineError, tail
 from .machine import Backend, Config, Machine
+from .platforms import VTX, Platform
 from .session import Session
 
 LANES = ("bochs", "qemu")
@@ -47,6 +48,7 @@ class Check:
     sentence: str
     lane: str
     function: Callable[["Bench"], Optional[str]]
+    platform: Platform = VTX  # where guests run
     exercise: Optional[int] = None  # of the lab
     name: str = ""  # a check of the lab: its property
     challenge: str = ""  # the test of a challenge: its name
@@ -68,6 +70,7 @@ class Bench:
     items: List[Check] = field(default_factory=list)  # the checks that this lane will run
     sessions: Dict[str, Session] = field(default_factory=dict)
     lab: Optional[object] = None  # lab.LabRun, when a check of the lab has run
+    platform: Platform = VTX  # of the running check
     used: Optional[Session] = None  # the session the running check used last
     last_log: Optional[Path] = None
 
@@ -106,11 +109,16 @@ CHECKS: List[Check] = []
 NEEDS = re.compile(r"needs exercise (\d): ((\w+) is not implemented yet)")
 
 
-def check(group: str, points: int, sentence: str, lane: str = "qemu"):
-    """Decorator: register a check."""
+def check(group: str, points: int, sentence: str, lane: str = "qemu", on: Sequence[Platform] = ()):
+    """Decorator: register a check. With `on`, one for each of these platforms, which its sentence names; it runs
+    in that platform's lane."""
 
     def register(function: Callable[[Bench], Optional[str]]) -> Callable[[Bench], Optional[str]]:
-        CHECKS.append(Check(group, points, sentence, lane, function))
+        if not on:
+            CHECKS.append(Check(group, points, sentence, lane, function))
+        for platform in on:
+            words = f"{sentence} ({platform.name})"
+            CHECKS.append(Check(group, points, words, platform.lane, function, platform))
         return function
 
     return register
@@ -147,6 +155,7 @@ def run_check(item: Check, bench: Bench) -> None:
     """Run one check; its result goes into item."""
     start = time.monotonic()
     bench.used = bench.last_log = None
+    bench.platform = item.platform
     try:
         item.note = item.function(bench)
     except (Mismatch, MachineError) as error:

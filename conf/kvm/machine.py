@@ -1,4 +1,4 @@
-"""hOS in QEMU with KVM: Linux runs on an outer machine, an emulator with VT-x, and QEMU on that Linux.
+"""hOS in QEMU with KVM: Linux runs on an outer machine, an emulator with VT-x or SVM, and QEMU on that Linux.
 
 Callers see a Machine like any other, and its console is hOS's. Linux passes the outer machine's COM1 and
 its two disks to QEMU, which makes hOS's console and disks of them. Linux itself talks on COM2.
@@ -14,10 +14,12 @@ from jos.bochs import Bochs
 from jos.console import Console, Pattern
 from jos.errors import MachineError, tail
 from jos.machine import Backend, Config, Machine
-from jos.qemu import Qemu
+from jos.qemu import Qemu, Tcg
 
 OUTER_MEM = 768  # MiB
 OUTER_IPS = 100_000_000
+SVM_MEM = 1024  # MiB
+SVM_CPU = "EPYC"  # in which Debian's kvm_amd finds all that it wants
 PATIENCE = 3  # an exit of a guest costs many exits of hOS's machine here
 LINUX_LIMIT = 400  # seconds from power-on to the first program
 READY = "init: ready\n"
@@ -44,8 +46,23 @@ class BochsWithVtx(Bochs):
         return super().command(outer, work, port)
 
 
+class QemuWithSvm(Tcg):
+    """QEMU, which emulates SVM."""
+
+    name = "KVM in QEMU"
+    kvm = "kvm-amd"
+
+    def __init__(self, cd: Path) -> None:
+        super().__init__()
+        self.cd = cd
+
+    def command(self, config: Config, work: Path, port: int) -> List[str]:
+        outer = replace(config, iso=self.cd, mem=SVM_MEM, cpu=SVM_CPU, cpus=1)
+        return super().command(outer, work, port)
+
+
 class Kvm(Qemu):
-    """QEMU as `make qemu-nox` starts it where KVM offers nested VT-x."""
+    """QEMU as `make qemu-nox` starts it where KVM offers nested virtualization."""
 
     def choose_accel(self) -> str:
         return "kvm"

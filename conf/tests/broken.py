@@ -6,16 +6,16 @@ import struct
 from pathlib import Path
 from typing import List, Tuple
 
-from jos.bochs import Bochs
 from jos.errors import TimeUp
 from jos.grade import Bench, Mismatch, check, check_match, check_that
 from jos.machine import Machine
+from jos.platforms import SVM
 from jos.qemu import Tcg
 from jos.qmp import Qmp
 from jos.qmp import arguments as qmp_arguments
 from jos.session import HOS, prompt_regex
 
-from .common import host, make, nonce
+from .common import host, make, nonce, own_machine
 from .fs import CLEAN, REPAIRED, copy_of_disk, fsck
 from .guests import DETACH_KEY
 
@@ -173,7 +173,7 @@ def no_disk(bench: Bench) -> None:
         with bench.machine("no-disk", Tcg, fs=image) as machine:
             machine.expect(re.compile(words), 60)
             machine.expect("Is there a disk with a file system?", 60)
-            check_that(machine.wait_off() == 1, f"status 1 behind {words}")
+            check_that(machine.wait_off() == 1, f"status 1 after {words}")
         if image:
             image.unlink()
 
@@ -346,7 +346,7 @@ def flips_in_gos(bench: Bench, count: int, seed: int) -> str:
         image.write_bytes((bench.obj / "guest.img").read_bytes())
         flips.append(flip(image, seed + number))
     target = disk_with_guests(bench, images)
-    with bench.machine("flipped-guests", Bochs, fs=target) as machine:
+    with own_machine(bench, "flipped-guests", fs=target) as machine:
         machine.expect(HOS, 60)
         for number in range(count):
             text = use_guest_disk(machine, number, flips[number])
@@ -362,6 +362,6 @@ def flips_in_gos(bench: Bench, count: int, seed: int) -> str:
     return f"seed: {seed}\nguest disks with flipped bits: {count}, calls made: {calls}, errors: {errors}"
 
 
-@check("Broken disks", 0, "gOS on a guest disk with flipped bits gives errors, and hOS's server goes on", lane="bochs")
+@check("Broken disks", 0, "gOS on a guest disk with flipped bits gives errors, and hOS's server goes on", on=(SVM,))
 def guest_flips_quick(bench: Bench) -> str:
     return flips_in_gos(bench, FLIPPED_GUEST, SEED)

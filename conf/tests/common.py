@@ -11,7 +11,7 @@ from typing import List
 
 from jos.bochs import Bochs
 from jos.grade import Bench, check_that
-from jos.machine import CONF
+from jos.machine import CONF, Machine
 from jos.qemu import Tcg
 from jos.session import HOS, Session
 
@@ -24,8 +24,22 @@ def qemu(bench: Bench) -> Session:
 
 
 def bochs(bench: Bench) -> Session:
-    """hOS in Bochs, shared by the checks that need VT-x."""
+    """hOS in Bochs with VT-x, whatever the platform of the check."""
     return bench.session("bochs", Bochs)
+
+
+def hos(bench: Bench, name: str = "", **settings: object) -> Session:
+    """hOS on the platform of the running check, shared by all checks that want the same of it. One that is not
+    as usual has a name."""
+    platform = bench.platform
+    name = f"{platform.key}-{name}" if name else platform.key
+    return bench.session(name, platform.emulator, **{**platform.settings, **settings})
+
+
+def own_machine(bench: Bench, name: str, **settings: object) -> Machine:
+    """A machine of the running check's own, of its platform, to be used in a with block."""
+    platform = bench.platform
+    return bench.machine(f"{name}-{platform.key}", platform.emulator, **{**platform.settings, **settings})
 
 
 def nonce() -> str:

@@ -1,14 +1,14 @@
-"""Crash reports: names for kernel and user frames, the other CPUs, guests, and the power-off behind them."""
+"""Crash reports: names for kernel and user frames, the other CPUs, guests, and the power-off after them."""
 
 import re
 
-from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
 from jos.machine import Machine
+from jos.platforms import BOTH
 from jos.qemu import Tcg
 from jos.session import HOS
 
-from .common import TOP, nonce, qemu
+from .common import TOP, nonce, own_machine, qemu
 
 PANIC_STATUS = 99
 
@@ -87,9 +87,9 @@ def program(bench: Bench) -> None:
     check_match(word, session.sh(f"echo {word}"))
 
 
-@check("VMM", 0, "a panic while guests run stops all CPUs and tells the guests' last exits", lane="bochs")
+@check("VMM", 0, "a panic while guests run stops all CPUs and tells the guests' last exits", on=BOTH)
 def with_guest(bench: Bench) -> None:
-    with bench.machine("crash-guest", Bochs, cmdline="graded crashtest", cpus=2) as machine:
+    with own_machine(bench, "crash-guest", cmdline="graded crashtest", cpus=2) as machine:
         machine.expect(HOS, 60)
         machine.sendline("vmm -T 16 -n spinner -k /vmm/guests/cli-spin &")
         machine.expect(HOS, 60)

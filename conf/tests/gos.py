@@ -1,17 +1,18 @@
 """gOS: the same kernel as a guest, with its own shell, disk and timer."""
 
 from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import ALL, PARALLEL
 from jos.session import GOS, HOS
 
-from .common import bochs, nonce, passes
+from .common import hos, nonce, passes
 from .guests import DETACH_KEY
 
 RUNS = 20
 
 
-@check("gOS", 0, "vmm shows progress and gOS's boot, reaches its shell; halt returns to hOS", lane="bochs")
+@check("gOS", 0, "vmm shows progress and gOS's boot, reaches its shell; halt returns to hOS", on=ALL)
 def reach_shell(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     text = session.open_guest()
     check_match(r"vmm: loading /vmm/kernel: \d+ KiB.*gOS: 6\d MiB of memory", text)
     session.close_guest()
@@ -21,9 +22,9 @@ def reach_shell(bench: Bench) -> None:
     check_that(session.status() == 5, "gOS's exit status, 5")
 
 
-@check("gOS", 0, "ls, cat, echo, pipes and scripts work in gOS on its own disk, which keeps its files", lane="bochs")
+@check("gOS", 0, "ls, cat, echo, pipes and scripts work in gOS on its own disk, which keeps its files", on=ALL)
 def own_disk(bench: Bench) -> None:
-    session, word = bochs(bench), nonce()
+    session, word = hos(bench), nonce()
     session.sh(f"echo hidden > /only-in-hos-{word}")
     session.open_guest()
     check_match(r"\bbin\b", session.guest("ls /"))
@@ -38,9 +39,9 @@ def own_disk(bench: Bench) -> None:
     session.close_guest()
 
 
-@check("gOS", 0, "-d gives gOS another disk image, and -a words for its command line", lane="bochs")
+@check("gOS", 0, "-d gives gOS another disk image, and -a words for its command line", on=ALL)
 def other_disk(bench: Bench) -> None:
-    session, word = bochs(bench), nonce()
+    session, word = hos(bench), nonce()
     session.sh("cp /vmm/guest.img /other.img", 120)
     session.open_guest(f'vmm -d /other.img -a "run=echo -- started {word}"')
     session.guest(f"echo {word} > /{word}")
@@ -54,18 +55,18 @@ def other_disk(bench: Bench) -> None:
     session.sh("rm /other.img")
 
 
-@check("gOS", 0, "gOS preempts its own envs, and its kernel tests pass in the guest", lane="bochs")
+@check("gOS", 0, "gOS preempts its own envs, and its kernel tests pass in the guest", on=ALL)
 def guest_tests(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     session.open_guest()
     for program in ("test-sched", "test-fork", "test-fault", "test-ipc"):
         passes(session, program, 120, GOS)
     session.close_guest()
 
 
-@check("gOS", 0, "with -p every page fault of gOS is verified and injected, and gOS runs as before", lane="bochs")
+@check("gOS", 0, "with -p every page fault of gOS is verified and injected, and gOS runs as before", on=ALL)
 def intercepted(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     session.open_guest("vmm -p -s", 90)
     passes(session, "test-fork", 120, GOS)
     text = session.close_guest()
@@ -73,9 +74,9 @@ def intercepted(bench: Bench) -> None:
     check_that(injected > 0, "injected page faults", text)
 
 
-@check("gOS", 0, "-m sets the guest's memory, up to 5 GiB, and takes only what is touched", lane="bochs")
+@check("gOS", 0, "-m sets the guest's memory, up to 5 GiB, and takes only what is touched", on=ALL)
 def memory_sizes(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     for option, mib in (("32M", 32), ("200M", 200), ("5G", 5 * 1024)):
         text = session.open_guest(f"vmm -m {option}", 90)
         seen = int(check_match(r"gOS: (\d+) MiB of memory", text).group(1))
@@ -83,9 +84,9 @@ def memory_sizes(bench: Bench) -> None:
         session.close_guest()
 
 
-@check("gOS", 0, "the host's envs run beside a guest that spins with interrupts off", lane="bochs")
+@check("gOS", 0, "the host's envs run beside a guest that spins with interrupts off", on=PARALLEL)
 def sharing(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     word = nonce()
     session.sh(f"echo 'sleep 1; echo background {word}' > /later")
     machine = session.ready()
@@ -97,9 +98,9 @@ def sharing(bench: Bench) -> None:
     session.sh("vmm kill gos")
 
 
-@check("gOS", 0, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", lane="bochs")
+@check("gOS", 0, f"{RUNS} vmm runs in one boot all reach gOS's shell, and leak nothing", on=ALL)
 def many_runs(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     session.open_guest()
     session.close_guest()
     first = session.free_pages()

@@ -7,15 +7,16 @@ import select
 import signal
 import subprocess
 import time
-from typing import Optional
+from typing import Dict
 
 from jos.bochs import Bochs
 from jos.errors import MachineError, TimeUp, tail
 from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
+from jos.platforms import BOTH, VTX, Platform
 from jos.session import GOS, HOS, Session
 
-from .common import TOP, bochs, dying_gdb, line_noise, nonce
+from .common import TOP, dying_gdb, hos, line_noise, nonce
 from .guests import fine
 
 PROMPT = "(gdb) "
@@ -24,14 +25,13 @@ ALL, FEW = 20, 3  # times five steps
 LIMIT = 240  # seconds by the clock for one command of gdb's
 WAITS = "waits at its entry for gdb on serial port COM3\n"
 
-port: Optional[GuestPort] = None
+ports: Dict[Platform, GuestPort] = {}  # of the shared sessions
 
 
 class Gdb:
     """gdb on the guest; use as a context manager."""
 
-    def __init__(self, symbols: object) -> None:
-        assert port
+    def __init__(self, port: GuestPort, symbols: object) -> None:
         command = ["gdb", "-q", "-nx", "-x", "conf/guest.gdb", "-ex", "set width 0"]
         command += ["-ex", f"target remote localhost:{port.port}", "-s", str(symbols)]
         self.process = subprocess.Popen(
@@ -75,12 +75,16 @@ class Gdb:
         return self.answer()
 
 
+def port_of(bench: Bench) -> GuestPort:
+    """The port of session_of's machine."""
+    if bench.platform not in ports:
+        ports[bench.platform] = GuestPort().__enter__()
+    return ports[bench.platform]
+
+
 def session_of(bench: Bench) -> Session:
-    """hOS in Bochs with the port for gdb."""
-    global port
-    if port is None:
-        port = GuestPort().__enter__()
-    return bench.session("bochs-guestgdb", Bochs, serial3=port.machine_port)
+    """hOS with the port for gdb, on the running check's platform."""
+    return hos(bench, "guestgdb", serial3=port_of(bench).machine_port)
 
 
 def begin(session: Session, options: str = "") -> None:
@@ -90,11 +94,11 @@ def begin(session: Session, options: str = "") -> None:
     machine.expect(WAITS, 60)
 
 
-@check("Guest gdb", 0, "gdb stops gOS's kernel at breakpoints with names and locals; bad addresses are errors", lane="bochs")
+@check("Guest gdb", 0, "gdb stops gOS's kernel at breakpoints with names and locals; bad addresses are errors", on=BOTH)
 def kernel(bench: Bench) -> None:
     session = session_of(bench)
     begin(session)
-    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         check_match(r"_start \(\) at kern/entry\.S", gdb.hello)
         gdb.do("break kernel_main")
         check_match(r"Breakpoint 1, kernel_main \(magic=732803074", gdb.do("continue"))
@@ -118,12 +122,12 @@ def kernel(bench: Bench) -> None:
     session.close_guest()
 
 
-@check("Guest gdb", 0, "Ctrl-C, a breakpoint in a program of gOS's, detach, a second gdb, and kill", lane="bochs")
+@check("Guest gdb", 0, "Ctrl-C, a breakpoint in a program of gOS's, detach, a second gdb, and kill", on=BOTH)
 def programs(bench: Bench) -> None:
     session, word = session_of(bench), nonce()
     begin(session)
     machine = session.ready()
-    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         gdb.start("continue")
         session.until(GOS, 60)
         check_match(r"SIGINT", gdb.interrupt())
@@ -146,17 +150,17 @@ def programs(bench: Bench) -> None:
         gdb.do("detach")
     check_match(rf"^{word}$", session.until(GOS, 60))
     check_match(r"^again$", session.guest("echo again"))
-    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         check_match(r" in |at ", gdb.hello)
         gdb.do("kill")
     check_match(r"gdb has killed it", session.until(HOS, 60))
 
 
-@check("Guest gdb", 0, "with -t and -p: help jos in gOS from 32-bit code on, watch and rwatch, and the trace at its end", lane="bochs")
+@check("Guest gdb", 0, "with -t and -p: help jos in gOS from 32-bit code on, watch and rwatch, and the trace at its end", on=BOTH)
 def together(bench: Bench) -> None:
     session = session_of(bench)
     begin(session, "-t -p")
-    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         check_match(r"\[32-bit code\]", gdb.hello)
         check_match(r"<_start>:\s+cli\s.*mov +%eax,%ebp\s", gdb.do("x/3i $pc"))
         gdb.do("set var $ecx = 0x1234")
@@ -179,16 +183,14 @@ def together(bench: Bench) -> None:
         gdb.do("delete")
         gdb.do("add-env sh")
         gdb.do('break umain if $env_is("sh")')
-        check_match(r"umain \(.*user/sh\.c:\d+", gdb.do("continue"))
+        check_match(r"umain \(.*user/sh/sh\.c:\d+", gdb.do("continue"))
         gdb.do("kill")
     text = session.until(HOS, 60)
-    check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*EPT violation", text)
+    check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*second-stage page fault", text)
 
 
-@check("Guest gdb", 0, "a CPU whose monitor trap flag does nothing is found out, and guests are stepped there by TF", lane="bochs")
+@check("Guest gdb", 0, "a CPU whose monitor trap flag does nothing is found out, and guests are stepped there by TF", on=(VTX,))
 def broken_flag(bench: Bench) -> None:
-    global port
-    kept = port
     with GuestPort() as port:
         settings = {"cmdline": "graded", "cpu": "corei7_icelake_u", "serial3": port.machine_port}
         with bench.machine("guestgdb-icelake", Bochs, **settings) as machine:
@@ -196,14 +198,13 @@ def broken_flag(bench: Bench) -> None:
             machine.sendline("vmm -g -k /vmm/guests/stepped")
             machine.expect("vmm: this CPU's monitor trap flag does not work")
             machine.expect(WAITS, 60)
-            step_through(bench, FEW)
+            step_through(bench, port, FEW)
             machine.expect("stepped: ok", 60)
-    port = kept
 
 
-def step_through(bench: Bench, parts: int = ALL) -> None:
+def step_through(bench: Bench, port: GuestPort, parts: int = ALL) -> None:
     """Step over the instructions of user/guests/stepped.c that see flags, or a part of them, then let it end."""
-    with Gdb(bench.obj / "guests/stepped.sym") as gdb:
+    with Gdb(port, bench.obj / "guests/stepped.sym") as gdb:
         gdb.do("break step_start")
         check_match(r"Breakpoint 1, .*step_start", gdb.do("continue"))
         gdb.do("delete")
@@ -219,21 +220,21 @@ def step_through(bench: Bench, parts: int = ALL) -> None:
         gdb.answer()
 
 
-@check("Guest gdb", 0, "a guest sees its own TF, #DB and INT3 and none of gdb's, stepped over all that shows flags", lane="bochs")
+@check("Guest gdb", 0, "a guest sees its own TF, #DB and INT3 and none of gdb's, stepped over all that shows flags", on=BOTH)
 def unseen(bench: Bench) -> None:
     session = session_of(bench)
     fine(session, "stepped")
     begin(session, "-k /vmm/guests/stepped")
     machine = session.ready()
-    step_through(bench)
+    step_through(bench, port_of(bench))
     text = session.until(HOS, 60)
     check_that("stepped: ok" in machine.console.text[-400:], "`stepped: ok`", text)
     check_that(session.status() == 0, "exit status 0", text)
 
 
-@check("Guest gdb", 0, "vmm -g says what is missing where there is no port, and who has it", lane="bochs")
+@check("Guest gdb", 0, "vmm -g says what is missing where there is no port, and who has it", on=BOTH)
 def refused(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     check_match(r"vmm: -g: this machine has no serial port COM3", session.sh("vmm -g"))
     check_that(session.status() == 1, "exit status 1")
     session = session_of(bench)
@@ -247,20 +248,19 @@ def refused(bench: Bench) -> None:
     check_that(re.search(r"\bone\b", session.sh("vms")) is None, "no guest left")
 
 
-@check("Guest gdb", 0, "line noise and a gdb that dies harm neither monitor nor guest, and the next gdb works at once", lane="bochs")
+@check("Guest gdb", 0, "line noise and a gdb that dies harm neither monitor nor guest, and the next gdb works at once", on=BOTH)
 def noisy(bench: Bench) -> str:
-    session, seed = session_of(bench), secrets.randbits(32)
-    assert port
+    session, port, seed = session_of(bench), port_of(bench), secrets.randbits(32)
     begin(session)
     for trouble in (lambda: line_noise(port.port, seed), lambda: dying_gdb(port.port, "100000")):
         trouble()
-        with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+        with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
             text = gdb.hello + gdb.do("print/x $pc") + gdb.do("detach")
         check_match(r" (?:in|at) .*= 0x.*detached", f"seed {seed}\n{text}")
         check_that("rror" not in text, f"no complaint of gdb's (seed {seed})", text)
     session.until(GOS, 60)
     line_noise(port.port, seed)
-    with Gdb(bench.obj / "kern/kernel.sym") as gdb:
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         check_match(r" (?:in|at) ", f"seed {seed}\n{gdb.hello}")
         gdb.do("detach")
     check_match(r"^again$", session.guest("echo again"))

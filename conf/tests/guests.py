@@ -3,9 +3,10 @@
 import re
 
 from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import ALL, PARALLEL
 from jos.session import HOS, Session
 
-from .common import bochs, nonce, passes, qemu
+from .common import hos, nonce, passes, qemu
 
 GUESTS = "/vmm/guests"
 DETACH_KEY = "\x1d"  # Ctrl-]
@@ -29,9 +30,9 @@ def ended(session: Session, name: str, reason: str, options: str = "") -> None:
     check_that(session.status() == 1, f"exit status 1 from {name}", text)
 
 
-@check("Guests", 0, "a long-mode kernel gets command line, module, memory map and console input", lane="bochs")
+@check("Guests", 0, "a long-mode kernel gets command line, module, memory map and console input", on=ALL)
 def hello64(bench: Bench) -> None:
-    session, word = bochs(bench), nonce()
+    session, word = hos(bench), nonce()
     machine = session.ready()
     session.sh(f"echo {word} > /module")
     machine.sendline(f'vmm -k {GUESTS}/hello64 -a "first {word} status=9" -i "/module with words"')
@@ -48,32 +49,32 @@ def hello64(bench: Bench) -> None:
     check_that(session.status() == 9, "the guest's exit status, 9")
 
 
-@check("Guests", 0, "a 32-bit ELF kernel and one with the a.out kludge run", lane="bochs")
+@check("Guests", 0, "a 32-bit ELF kernel and one with the a.out kludge run", on=ALL)
 def other_formats(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     for name in ("hello32", "kludge"):
         text = run(session, name)
         check_match(rf"{name}", text)
         check_that(session.status() == 0, f"exit status 0 from {name}", text)
 
 
-@check("Guests", 0, "registers survive exits; the 16550 and the disk's block requests keep to their rules", lane="bochs")
+@check("Guests", 0, "registers survive exits; the 16550 and the disk's block requests keep to their rules", on=ALL)
 def devices(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     for name in ("registers", "uart", "disk"):
         fine(session, name)
 
 
-@check("Guests", 0, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", lane="bochs")
+@check("Guests", 0, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", on=ALL)
 def apic(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "timer")
     fine(session, "sti-hlt")
 
 
-@check("Guests", 0, "page faults of every kind arrive once, with and without -p", lane="bochs")
+@check("Guests", 0, "page faults of every kind arrive once, with and without -p", on=ALL)
 def page_faults(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "pf-storm")
     text = run(session, "pf-storm", "-p -s")
     check_match(r"pf-storm: ok", text)
@@ -81,32 +82,32 @@ def page_faults(bench: Bench) -> None:
     check_that(injected >= 50, "at least 50 injected page faults", text)
 
 
-@check("Guests", 0, "an event whose delivery exits is delivered again, exactly once", lane="bochs")
+@check("Guests", 0, "an event whose delivery exits is delivered again, exactly once", on=ALL)
 def vectoring(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "idt-vector")
     fine(session, "idt-vector", "-p")
     fine(session, "double-fault")
 
 
-@check("Guests", 0, "unknown hypercalls, and bad addresses in any, are refused", lane="bochs")
+@check("Guests", 0, "unknown hypercalls, and bad addresses in any, are refused", on=ALL)
 def hypercalls(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "bad-vmcall")
     check_match(r"these words come from compatibility mode", run(session, "bad-vmcall"))
     fine(session, "bad-gpa")
 
 
-@check("Guests", 0, "VMX instructions, bad control registers, MSRs and ports do what hardware would", lane="bochs")
+@check("Guests", 0, "VMX instructions, bad control registers, MSRs and ports do what hardware would", on=ALL)
 def instructions(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     for name in ("vmx-insns", "bad-cr", "bad-msr", "bad-port"):
         fine(session, name)
 
 
-@check("Guests", 0, "a wide port access reaches the device at its first port and no neighbour", lane="bochs")
+@check("Guests", 0, "a wide port access reaches the device at its first port and no neighbour", on=ALL)
 def port_widths(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "port-widths")
     ended(session, "port-widths", r"it asked for a reset \(port 0xcf9\)", '-a "reset"')
     for words, status in (("exit", 7), ("off", 0)):
@@ -114,44 +115,44 @@ def port_widths(bench: Bench) -> None:
         check_that(session.status() == status, f"exit status {status} by {words}")
 
 
-@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits behind another", lane="bochs")
+@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits behind another", on=ALL)
 def nmis(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "nmi")
     fine(session, "nmi", "-p")
 
 
-@check("Guests", 0, "RF is set in the frames of faults and of no others; INT1 leaves DR6 alone", lane="bochs")
+@check("Guests", 0, "RF is set in the frames of faults and of no others; INT1 leaves DR6 alone", on=ALL)
 def resume_flag(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "resume-flag")
     fine(session, "resume-flag", "-p")
 
 
-@check("Guests", 0, "INS and OUTS set accessed and dirty flags, and know PSE-36, as the CPU does", lane="bochs")
+@check("Guests", 0, "INS and OUTS set accessed and dirty flags, and know PSE-36, as the CPU does", on=ALL)
 def page_flags(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "page-flags")
     run(session, "page-flags", "-m 5G -a pse36")
     step = session.status()
     check_that(step == 0, "no step to fail", f"step {step}")
 
 
-@check("Guests", 0, "a triple fault ends the guest, with the reason", lane="bochs")
+@check("Guests", 0, "a triple fault ends the guest, with the reason", on=PARALLEL)
 def triple_fault(bench: Bench) -> None:
-    ended(bochs(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
+    ended(hos(bench), "triple-fault", r"triple fault at rip 0x[0-9a-f]+")
 
 
-@check("Guests", 0, "where no memory is, reads are ones, writes are lost and code is invalid; page tables there end a guest", lane="bochs")
+@check("Guests", 0, "where no memory is, reads are ones, writes are lost and code is invalid; page tables there end a guest", on=ALL)
 def wild_access(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     fine(session, "wild-ept")
     ended(session, "wild-ept", r"gpa 0x[0-9a-f]+, where there is no memory", "-a walk")
 
 
-@check("Guests", 0, "instructions of all forms on memory that no device claims do the rest of what they do", lane="bochs")
+@check("Guests", 0, "instructions of all forms on memory that no device claims do the rest of what they do", on=ALL)
 def unclaimed_memory(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     text = run(session, "mmio", "-s")
     check_that("mmio: ok" in text and "FAILED" not in text, "`mmio: ok`", text)
     check_that(len(re.findall(r"vmm cannot carry out", text)) == 1, "a word, once, about an unknown instruction", text)
@@ -170,7 +171,7 @@ def device_states(bench: Bench) -> None:
 
 def held(bench: Bench, name: str) -> None:
     """The guest never ends, the host goes on, Ctrl-] leaves it and `vmm kill` ends it; nothing leaks."""
-    session = bochs(bench)
+    session = hos(bench)
     machine = session.ready()
     free = []
     for _ in range(2):
@@ -185,16 +186,16 @@ def held(bench: Bench, name: str) -> None:
     check_that(free[0] == free[1], f"{free[0]} free pages after both runs", free[1])
 
 
-@check("Guests", 0, "cli; hlt holds the guest only, and the user can end it", lane="bochs")
+@check("Guests", 0, "cli; hlt holds the guest only, and the user can end it", on=ALL)
 def cli_hlt(bench: Bench) -> None:
     held(bench, "cli-hlt")
 
 
-@check("Guests", 0, "cli; jmp . loses the CPU to the host's timer, and the user can end it", lane="bochs")
+@check("Guests", 0, "cli; jmp . loses the CPU to the host's timer, and the user can end it", on=PARALLEL)
 def cli_spin(bench: Bench) -> None:
     held(bench, "cli-spin")
 
 
-@check("Guests", 0, "a guest that touches 64 MiB has it by pages of 2 MiB; one is split; all come back", lane="bochs")
+@check("Guests", 0, "a guest that touches 64 MiB has it by pages of 2 MiB; one is split; all come back", on=ALL)
 def large_pages(bench: Bench) -> str:
-    return check_match(r"\d+ KiB touched: [^\n]*", passes(bochs(bench), "test-large")).group()
+    return check_match(r"\d+ KiB touched: [^\n]*", passes(hos(bench), "test-large")).group()

@@ -3,11 +3,11 @@
 import re
 from typing import Callable, Sequence, Tuple
 
-from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import PARALLEL
 from jos.session import HOS, Session
 
-from .common import nonce, passes
+from .common import hos, nonce, passes
 from .guests import DETACH_KEY, GUESTS
 
 INNOCENT = "good"
@@ -70,7 +70,7 @@ KILLED: Tuple[Tuple[str, str], ...] = (
 
 def machine_of(bench: Bench) -> Session:
     """A machine of its own, with the innocent guest running in it."""
-    session = bench.session("bochs-hostile", Bochs)
+    session = hos(bench, "hostile")
     if session.machine is None:
         session.sh(f"vmm -n {INNOCENT} -m 16M -k {GUESTS}/innocent &", 60)
         rounds(session)
@@ -122,7 +122,7 @@ def killed(session: Session, words: str, reason: str) -> None:
 
 
 def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], None]) -> str:
-    """Run them; behind each the shell answers, the innocent guest has gone on, and no page is lost.
+    """Run them; after each the shell answers, the innocent guest has gone on, and no page is lost.
     Returns the counts."""
     session = machine_of(bench)
     try_one(session, guests[0])  # what the first guest leaves in caches is there now
@@ -131,8 +131,8 @@ def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], 
     for words in guests:
         try_one(session, words)
         now, left = rounds(session), free_pages(session)
-        check_that(now > last, f"more than {last} rounds of the innocent guest behind {words}", now)
-        check_that(left == pages, f"{pages} free pages behind {words}, as before", left)
+        check_that(now > last, f"more than {last} rounds of the innocent guest after {words}", now)
+        check_that(left == pages, f"{pages} free pages after {words}, as before", left)
         last = now
     return (
         f"guests started: {len(guests) + 1}; free pages: {pages} before, {pages} after; "
@@ -144,32 +144,32 @@ def group(bench: Bench, name: str) -> str:
     return each(bench, SELF_CHECKED[name], self_checked)
 
 
-@check("Hostile guests", 0, "registers: control, debug, x87, SSE, clock and counters", lane="bochs")
+@check("Hostile guests", 0, "registers: control, debug, x87, SSE, clock and counters", on=PARALLEL)
 def registers(bench: Bench) -> str:
     return group(bench, "registers")
 
 
-@check("Hostile guests", 0, "storms of exceptions, bad IDTs, moving page tables, real mode", lane="bochs")
+@check("Hostile guests", 0, "storms of exceptions, bad IDTs, moving page tables, real mode", on=PARALLEL)
 def exceptions(bench: Bench) -> str:
     return group(bench, "exceptions")
 
 
-@check("Hostile guests", 0, "odd instructions, NMI, SMI, INIT, floods of interrupts", lane="bochs")
+@check("Hostile guests", 0, "odd instructions, NMI, SMI, INIT, floods of interrupts", on=PARALLEL)
 def instructions(bench: Bench) -> str:
     return group(bench, "instructions")
 
 
-@check("Hostile guests", 0, "all MSRs, ports of the whole range, string I/O, random hypercalls", lane="bochs")
+@check("Hostile guests", 0, "all MSRs, ports of the whole range, string I/O, random hypercalls", on=PARALLEL)
 def sweeps(bench: Bench) -> str:
     return group(bench, "sweeps")
 
 
-@check("Hostile guests", 0, "hypercalls, exceptions, devices and VMX keep to their rules, whoever asks", lane="bochs")
+@check("Hostile guests", 0, "hypercalls, exceptions, devices and VMX keep to their rules, whoever asks", on=PARALLEL)
 def rules(bench: Bench) -> str:
     return group(bench, "rules")
 
 
-@check("Hostile guests", 0, "x87 and SSE registers of hOS's programs survive guests that use them", lane="bochs")
+@check("Hostile guests", 0, "x87 and SSE registers of hOS's programs survive guests that use them", on=PARALLEL)
 def host_registers(bench: Bench) -> None:
     session = machine_of(bench)
     session.sh(f"vmm -n fpu -m 16M -k {GUESTS}/innocent &", 60)
@@ -178,13 +178,13 @@ def host_registers(bench: Bench) -> None:
     rounds(session)
 
 
-@check("Hostile guests", 0, "what cannot go on ends that guest alone, and the reason names it", lane="bochs")
+@check("Hostile guests", 0, "what cannot go on ends that guest alone, and the reason names it", on=PARALLEL)
 def ends(bench: Bench) -> str:
     reasons = dict(KILLED)
     return each(bench, list(reasons), lambda session, words: killed(session, words, reasons[words]))
 
 
-@check("Hostile guests", 0, "who keeps the CPU between guest and monitor does not keep it from others", lane="bochs")
+@check("Hostile guests", 0, "who keeps the CPU between guest and monitor does not keep it from others", on=PARALLEL)
 def shares(bench: Bench) -> None:
     session = machine_of(bench)
     for _ in range(4):  # the end of the time slice falls on different moments
@@ -201,7 +201,7 @@ def fuzz(session: Session, guests: int, seed: int, limit: float) -> str:
     return f"seed: {seed}\n" + text[text.index("guests started:") :].replace("test-fuzz: ok", "").rstrip()
 
 
-@check("Hostile guests", 0, "random bytes as code in real, protected and long mode hurt nobody else", lane="bochs")
+@check("Hostile guests", 0, "random bytes as code in real, protected and long mode hurt nobody else", on=PARALLEL)
 def random_code(bench: Bench) -> str:
     session = machine_of(bench)
     before = rounds(session)

@@ -2,12 +2,12 @@
 
 import re
 
-from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import BOTH
 from jos.qemu import Tcg
 from jos.session import Session
 
-from .common import nonce, qemu
+from .common import hos, nonce, qemu
 
 SEED = 3001  # of the quick form; the long one takes others
 LIMIT = 200  # seconds
@@ -52,10 +52,9 @@ def races(bench: Bench) -> str:
     return tries(two(bench), "races", 1, SEED, LIMIT)
 
 
-@check("Hostile envs", 0, "calls about guests with bad arguments, and races for guests on two CPUs", lane="bochs")
+@check("Hostile envs", 0, "calls about guests with bad arguments, and races for guests on two CPUs", on=BOTH)
 def guests(bench: Bench) -> str:
-    session = bench.session("bochs-2", Bochs, cpus=2, mem=1024)
-    return tries(session, "arguments guest-races guests", 1, SEED, LIMIT)
+    return tries(hos(bench, "2-cpus", cpus=2, mem=1024), "arguments guest-races guests", 1, SEED, LIMIT)
 
 
 @check("Hostile envs", 0, "a quarter of the open files is all that a program and its descendants get, orphans or not")

@@ -4,12 +4,12 @@ import re
 import time
 from typing import Dict, List
 
-from jos.bochs import Bochs
 from jos.grade import Bench, Mismatch, check, check_match, check_that
+from jos.platforms import BOTH, VTX
 from jos.session import GOS, HOS, Session
 from jos.trace import read_trace
 
-from .common import bochs, nonce, passes
+from .common import hos, nonce, passes
 
 GUESTS = 8
 KILLS = 12  # make check-long has the long form
@@ -23,7 +23,12 @@ COUNTS = r"seed: \d+|CPUs started: .*|guests started: .*|kills: .*|free pages: .
 
 def four(bench: Bench) -> Session:
     """hOS on four CPUs with 1 GiB of memory."""
-    return bench.session("bochs-4", Bochs, cpus=4, mem=1024)
+    return hos(bench, "4-cpus", cpus=4, mem=1024)
+
+
+def two(bench: Bench) -> Session:
+    """The same on two."""
+    return hos(bench, "2-cpus", cpus=2, mem=1024)
 
 
 def vms(session: Session) -> Dict[str, List[str]]:
@@ -74,37 +79,37 @@ def killed_at_random(session: Session, cpus: int, kills: int, limit: float = 120
     return "\n".join(re.findall(COUNTS, text))
 
 
-@check("Many guests", 0, "1 CPU: guests killed at random moments give back pages, envs and blocks", lane="bochs")
+@check("Many guests", 0, "1 CPU: guests killed at random moments give back pages, envs and blocks", on=BOTH)
 def kills_on_one(bench: Bench) -> str:
-    return killed_at_random(bochs(bench), 1, KILLS)
+    return killed_at_random(hos(bench), 1, KILLS)
 
 
-@check("Many guests", 0, "2 CPUs: the same", lane="bochs")
+@check("Many guests", 0, "2 CPUs: the same", on=BOTH)
 def kills_on_two(bench: Bench) -> str:
-    session = bench.session("bochs-2", Bochs, cpus=2, mem=1024)
+    session = two(bench)
     counts = killed_at_random(session, 2, KILLS)
     session.drop()
     return counts
 
 
-@check("Many guests", 0, "1 and 2 CPUs: what a monitor writes into the shared page harms nobody", lane="bochs")
+@check("Many guests", 0, "1 and 2 CPUs: what a monitor writes into the shared page harms nobody", on=BOTH)
 def shared_page(bench: Bench) -> None:
-    passes(bochs(bench), "test-monitor")
-    passes(bench.session("bochs-2", Bochs, cpus=2, mem=1024), "test-monitor")
+    passes(hos(bench), "test-monitor")
+    passes(two(bench), "test-monitor")
 
 
-@check("Many guests", 0, "1 and 2 CPUs: after guests have run, no program sees selectors of another", lane="bochs")
+@check("Many guests", 0, "1 and 2 CPUs: after guests have run, no program sees selectors of another", on=BOTH)
 def selectors(bench: Bench) -> None:
-    for session in (bochs(bench), bench.session("bochs-2", Bochs, cpus=2, mem=1024)):
+    for session in (hos(bench), two(bench)):
         start(session, "seg", options=SPINNER)
         passes(session, "test-selectors", 120)
         end(session, "seg")
 
 
-@check("Many guests", 0, f"a keystroke reaches hOS's shell within {KEY_TICKS:,} ticks, whatever guests do", lane="bochs")
+@check("Many guests", 0, f"a keystroke reaches hOS's shell within {KEY_TICKS:,} ticks, whatever guests do", on=(VTX,))
 def keystrokes(bench: Bench) -> str:
     """By Bochs' log: from the byte's arrival at the UART to its echo, at 20 million ticks a second."""
-    session = bench.session("bochs-keys", Bochs, trace=True)
+    session = hos(bench, "keys", trace=True)
     machine, waits = session.ready(), []
     for name in BUSY:
         session.sh(f"vmm -n {name} -k /vmm/guests/{name} &")
@@ -121,9 +126,9 @@ def keystrokes(bench: Bench) -> str:
     return f"    {KEYS} keys, beside {', '.join(BUSY)}: {min(waits)} to {max(waits)} ticks"
 
 
-@check("Many guests", 0, "a guest that spins with interrupts off gets its share of the CPU and no more", lane="bochs")
+@check("Many guests", 0, "a guest that spins with interrupts off gets its share of the CPU and no more", on=BOTH)
 def shares(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     start(session, "s1", options=SPINNER)
     session.sh("sleep 1; vmm pause s1")  # so that the other one can say its words soon
     session.sh(f"vmm -n s2 {SPINNER} &")
@@ -140,9 +145,9 @@ def shares(bench: Bench) -> None:
     end(session, "s1", "s2")
 
 
-@check("Many guests", 0, "a guest starts without copying its disk, keeps what it wrote, and leaves the base alone", lane="bochs")
+@check("Many guests", 0, "a guest starts without copying its disk, keeps what it wrote, and leaves the base alone", on=BOTH)
 def overlay(bench: Bench) -> None:
-    session, word = bochs(bench), nonce()
+    session, word = hos(bench), nonce()
 
     def blocks() -> int:
         session.sh("sync")
@@ -165,9 +170,9 @@ def overlay(bench: Bench) -> None:
     check_that(blocks() == before, f"{before} free blocks afterwards", blocks())
 
 
-@check("Many guests", 0, "a second guest of a name, or on an image in use, is refused by name", lane="bochs")
+@check("Many guests", 0, "a second guest of a name, or on an image in use, is refused by name", on=BOTH)
 def refused(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     start(session, "one")
     for command, words in (
         ("vmm -n one", "a guest named one is there already"),
@@ -186,9 +191,9 @@ def refused(bench: Bench) -> None:
     end(session, "one", "two")
 
 
-@check("Many guests", 0, "guests that write all they can leave a quarter of the host's blocks; what they wrote is right", lane="bochs")
+@check("Many guests", 0, "guests that write all they can leave a quarter of the host's blocks; what they wrote is right", on=BOTH)
 def filled(bench: Bench) -> str:
-    session = bench.session("bochs-filled", Bochs)
+    session = hos(bench, "filled")
     written = []
     for name in ("f1", "f2", "f3"):
         text = session.sh(f"vmm -n {name} -k /vmm/guests/disk-fill", 120)
@@ -205,9 +210,9 @@ def filled(bench: Bench) -> str:
     return "blocks written: " + ", ".join(map(str, written)) + f"; free: {free} of {total}"
 
 
-@check("Many guests", 0, "gOS under vmm -D 1M meets its limit, is told once, loses nothing and lives on; vms shows it", lane="bochs")
+@check("Many guests", 0, "gOS under vmm -D 1M meets its limit, is told once, loses nothing and lives on; vms shows it", on=BOTH)
 def limited(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     text = session.open_guest("vmm -n small -D 1M")
     check_match(r"vmm: the disk has 32768 KiB; what is written to it may take 1024 KiB of the host's\n", text)
     text = passes(session, "test-limit", 120, GOS)
@@ -231,7 +236,7 @@ def limited(bench: Bench) -> None:
     session.sh("rm /vmm/small.img")
 
 
-@check("Many guests", 0, "pause stops a guest, resume lets it go on; its monitor's end is its own", lane="bochs")
+@check("Many guests", 0, "pause stops a guest, resume lets it go on; its monitor's end is its own", on=BOTH)
 def pause(bench: Bench) -> None:
     session = four(bench)
     start(session, "p1", "p2", options=SPINNER)
@@ -253,7 +258,7 @@ def pause(bench: Bench) -> None:
     session.sh("rm /vmm/p1.img")
 
 
-@check("Many guests", 0, f"{GUESTS} guests on 1 GiB, each with its own shell and disk; attach and Ctrl-] switch", lane="bochs")
+@check("Many guests", 0, f"{GUESTS} guests on 1 GiB, each with its own shell and disk; attach and Ctrl-] switch", on=BOTH)
 def eight(bench: Bench) -> None:
     session = four(bench)
     names = [f"g{number}" for number in range(GUESTS)]
@@ -276,7 +281,7 @@ def eight(bench: Bench) -> None:
     session.sh("rm /vmm/g0.img")
 
 
-@check("Many guests", 0, "4 CPUs: guests killed at random moments give back pages, envs and blocks", lane="bochs")
+@check("Many guests", 0, "4 CPUs: guests killed at random moments give back pages, envs and blocks", on=BOTH)
 def kills_on_four(bench: Bench) -> str:
     session = four(bench)
     counts = killed_at_random(session, 4, KILLS)

@@ -3,10 +3,11 @@
 from jos.bochs import SHARE, Bochs
 from jos.grade import Bench, check, check_match, check_that
 from jos.machine import Machine
+from jos.platforms import ALL
 from jos.qemu import Tcg
 from jos.session import HOS
 
-from .common import bochs, nonce
+from .common import hos, nonce
 
 # The BIOS sets IA32_FEATURE_CONTROL to 5 (locked, VMX on) by `or eax, 5; wrmsr`; with 1 it locks VMX off.
 BIOS_ENABLES_VMX = bytes.fromhex("83c8050f30")
@@ -74,9 +75,9 @@ BAD_KERNELS = (
 )
 
 
-@check("VMM", 0, "every kind of bad kernel file is refused by name and fault, and nothing leaks", lane="bochs")
+@check("VMM", 0, "every kind of bad kernel file is refused by name and fault, and nothing leaks", on=ALL)
 def bad_kernels(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     files = [("/no/such/kernel", r"no such file"), ("/vmm", r"regular file|directory")]
     files += [(f"/vmm/bad/{name}", words) for name, words in BAD_KERNELS]
     for path, words in files:
@@ -90,9 +91,9 @@ def bad_kernels(bench: Bench) -> None:
     check_that(after == before, f"{before} free pages afterwards", after)
 
 
-@check("VMM", 0, "-m 0, 1T, x, -D 0 and other wrong usage: an error with the allowed range, status 2", lane="bochs")
+@check("VMM", 0, "-m 0, 1T, x, -D 0 and other wrong usage: an error with the allowed range, status 2", on=ALL)
 def bad_usage(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     for arguments in ("-m 0", "-m 1T", "-m x", "-m 3M", "-m 6G", "-m -1", "-m 64MM"):
         text = session.sh(f"vmm {arguments}")
         check_match(r"4M to 5G", text)
@@ -105,8 +106,8 @@ def bad_usage(bench: Bench) -> None:
     check_that(session.status() == 2, "exit status 2 for a wrong option")
 
 
-@check("VMM", 0, "a missing disk image is named, and the shell goes on", lane="bochs")
+@check("VMM", 0, "a missing disk image is named, and the shell goes on", on=ALL)
 def no_disk(bench: Bench) -> None:
-    session = bochs(bench)
+    session = hos(bench)
     check_match(r"vmm: .*/no/such/image.*no such file", session.sh("vmm -d /no/such/image"))
     check_that(session.status() == 1, "exit status 1")

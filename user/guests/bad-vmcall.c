@@ -20,10 +20,10 @@ static void try_numbers(uint64_t fill)
     }
 }
 
-/* vmcall; ud2, in a page that user mode may execute */
+/* The hypercall, then UD2, in a page that user mode may execute. */
 static void try_user_mode(void)
 {
-    static const uint8_t code[] = { 0x0f, 0x01, 0xc1, 0x0f, 0x0b };
+    const uint8_t code[] = { 0x0f, 0x01, hypercall_is_vmmcall ? 0xd9 : 0xc1, 0x0f, 0x0b };
     static uint8_t page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
     memcpy(page, code, sizeof(code));

@@ -22,7 +22,7 @@ static int64_t request(uint64_t value, bool page)
 
     if (r < 0)
         return r;
-    asm volatile("vmcall" : "+a"(rax), "+b"(rbx), "=S"(answer) : : "rcx", "rdx", "memory", "cc");
+    asm volatile(HYPERCALL : "+a"(rax), "+b"(rbx), "=S"(answer) : : "rcx", "rdx", "memory", "cc");
     return (int64_t)rax < 0 ? (int64_t)rax : (int64_t)answer;
 }
 

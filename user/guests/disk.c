@@ -25,7 +25,7 @@ static int64_t send(uint64_t value, uint64_t gpa, uint64_t perm)
 static int64_t receive(void)
 {
     uint64_t rax = VMX_VMCALL_IPCRECV, rbx = NO_PAGE, value;
-    asm volatile("vmcall" : "+a"(rax), "+b"(rbx), "=S"(value) : : "rcx", "rdx", "memory", "cc");
+    asm volatile(HYPERCALL : "+a"(rax), "+b"(rbx), "=S"(value) : : "rcx", "rdx", "memory", "cc");
     return (int64_t)rax < 0 ? (int64_t)rax : (int64_t)value;
 }
 

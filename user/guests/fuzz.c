@@ -44,6 +44,7 @@ static uint64_t word(const char *name, uint64_t otherwise)
 /* Beginnings of instructions that a hypervisor has to do with; what follows is random. */
 static const uint8_t openings[][4] = {
     { 3, 0x0f, 0x01, 0xc1 }, /* vmcall */
+    { 3, 0x0f, 0x01, 0xd9 }, /* vmmcall */
     { 2, 0x0f, 0x01 },       /* descriptor tables, lmsw, invlpg, VMX, xsetbv */
     { 2, 0x0f, 0x00 },       /* lldt, ltr */
     { 2, 0x0f, 0x20 },       /* mov from and to control and debug registers */

@@ -1,5 +1,5 @@
 /*
- * What the guests that test exercises share: the lines that they print, and VMCALL with every
+ * What the guests that test exercises share: the lines that they print, and a hypercall with every
  * register in sight.
  */
 #include "lab.h"
@@ -53,11 +53,9 @@ uint64_t *vmcall_at; /* the registers' place while the guest's own are away */
 void vmcall_regs(uint64_t regs[NREGS])
 {
     vmcall_at = regs;
-    asm volatile("movq vmcall_at, %%rax\n\t" MOVE_ALL(LOAD) "movq (%%rax), %%rax\n\t"
-                                                            "vmcall\n\t"
-                                                            "pushq %%rax\n\t"
-                                                            "movq vmcall_at, %%rax\n\t" MOVE_ALL(
-                                                                STORE) "popq (%%rax)\n\t"
+    asm volatile("movq vmcall_at, %%rax\n\t" MOVE_ALL(
+                     LOAD) "movq (%%rax), %%rax\n\t" HYPERCALL "pushq %%rax\n\t"
+                           "movq vmcall_at, %%rax\n\t" MOVE_ALL(STORE) "popq (%%rax)\n\t"
                  :
                  :
                  : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",

@@ -14,7 +14,8 @@
 void property(int exercise, const char *name, const char *what, uint64_t expected, uint64_t seen);
 void property_sum(int exercise);
 
-/* VMCALL with all general registers but RSP and RBP from, and to, regs (in the order of REGS). */
+/* A hypercall with all general registers but RSP and RBP from, and to, regs (in the order of REGS).
+ */
 enum {
     REG_AX,
     REG_BX,

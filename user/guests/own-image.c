@@ -26,7 +26,7 @@ static int64_t send(uint64_t to, uint64_t value, const void *page, uint64_t perm
 static int64_t receive(uint64_t gpa)
 {
     uint64_t rax = VMX_VMCALL_IPCRECV, value;
-    asm volatile("vmcall" : "+a"(rax), "+b"(gpa), "=S"(value) : : "rcx", "rdx", "memory", "cc");
+    asm volatile(HYPERCALL : "+a"(rax), "+b"(gpa), "=S"(value) : : "rcx", "rdx", "memory", "cc");
     return (int64_t)rax < 0 ? (int64_t)rax : (int64_t)value;
 }
 

@@ -145,7 +145,7 @@ user_return:
         popq    %rbx
         ret
 
-/* int64_t hypercall32(nr, rbx, rcx): VMCALL in compatibility mode. */
+/* int64_t hypercall32(nr, rbx, rcx): the hypercall in compatibility mode. */
         .globl  hypercall32
 hypercall32:
         pushq   %rbx
@@ -156,8 +156,12 @@ hypercall32:
         pushq   $1f
         lretq
         .code32
-1:      vmcall
-        ljmp    $SEL_KCODE, $2f
+1:      cmpb    $0, %cs:hypercall_is_vmmcall # no data segment is loaded
+        jne     3f
+        vmcall
+        jmp     4f
+3:      vmmcall
+4:      ljmp    $SEL_KCODE, $2f
         .code64
 2:      popq    %rbx
         ret

@@ -10,6 +10,7 @@
 #define PORT_PIC2_MASK 0xa1
 
 struct Caught caught = { .vector = -1 };
+bool hypercall_is_vmmcall;
 uint64_t catch_rip;
 uint32_t boot_magic, boot_info;
 uint64_t user_saved_rsp;
@@ -288,7 +289,7 @@ bool apic_enable(void)
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi)
 {
     int64_t result;
-    asm volatile("vmcall"
+    asm volatile(HYPERCALL
                  : "=a"(result), "+b"(rbx), "+c"(rcx), "+d"(rdx), "+S"(rsi)
                  : "a"(nr)
                  : "memory", "cc");
@@ -313,6 +314,7 @@ bool on_jos_vmm(void)
 void rt_main(void)
 {
     tables_init();
+    hypercall_is_vmmcall = cpu_has_vmmcall();
     if (boot_magic != MULTIBOOT_BOOTLOADER_MAGIC) {
         check_failed("EAX was 0x%x at entry, not the Multiboot magic", boot_magic);
         power_off(1);

@@ -21,6 +21,7 @@
 
 #ifndef __ASSEMBLER__
 #include <inc/error.h>
+#include <inc/hypercall.h>
 #include <inc/mmu.h>
 #include <inc/multiboot.h>
 #include <inc/stdio.h>
@@ -128,7 +129,7 @@ uint64_t *map_4k(uint64_t va, uint64_t pa, uint64_t perm);
 bool apic_enable(void);
 
 /* ---- Hypercalls ---- */
-/* VMCALL; the result is RAX. */
+/* VMCALL, or VMMCALL on AMD's CPUs; the result is RAX. */
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi);
 /* The same in compatibility mode, with whole registers that only their lower halves count of. */
 int64_t hypercall32(uint64_t nr, uint64_t rbx, uint64_t rcx);

@@ -15,18 +15,24 @@ static void on_debug(struct Trapframe *tf)
     traps++;
 }
 
+#define step_over(call)                                                  \
+    asm volatile("pushfq; orq $0x100, (%%rsp); popfq\n\t"                \
+                 "cpuid; movl %0, %%eax; " call                          \
+                 "; outb %%al, $0x80; movl %1, %%ecx; rdmsr; wbinvd\n\t" \
+                 "pushfq; andq $~0x100, (%%rsp); popfq"                  \
+                 :                                                       \
+                 : "i"(VMX_VMCALL_NULL), "i"(MSR_APIC_BASE)              \
+                 : "rax", "rbx", "rcx", "rdx", "memory", "cc")
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
     trap_handlers[T_DEBUG] = on_debug;
-    trying("to step over CPUID, VMCALL, OUT, RDMSR and WBINVD");
-    asm volatile(
-        "pushfq; orq $0x100, (%%rsp); popfq\n\t"
-        "cpuid; movl %0, %%eax; vmcall; outb %%al, $0x80; movl %1, %%ecx; rdmsr; wbinvd\n\t"
-        "pushfq; andq $~0x100, (%%rsp); popfq"
-        :
-        : "i"(VMX_VMCALL_NULL), "i"(MSR_APIC_BASE)
-        : "rax", "rbx", "rcx", "rdx", "memory", "cc");
+    trying("to step over CPUID, the hypercall, OUT, RDMSR and WBINVD");
+    if (hypercall_is_vmmcall)
+        step_over("vmmcall");
+    else
+        step_over("vmcall");
     check(traps == EXPECTED, "%lu traps, not %u", traps, EXPECTED);
     return check_result();
 }

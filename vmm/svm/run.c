@@ -1,0 +1,293 @@
+/*
+ * The run loop: enter, exit, handle, enter again. asm_svmrun and svm_vmexit turn it; the scheduler is
+ * not on this road unless the host wants the CPU or the guest has nothing to do.
+ *
+ * The host's interrupts exit whatever the guest's RFLAGS.IF, since V_INTR_MASKING makes them the
+ * host's. So its own timer is what ends a stay: it is armed for the earlier of the scheduler's deadline
+ * and that of the guest's virtual timer. (Bochs 2.7 lets no interrupt out of a guest that it has
+ * entered with IF clear; a guest that spins so keeps its CPU there.)
+ */
+#include <inc/mmu.h>
+#include <kern/gdb/stub.h>
+#include <vmm/backtrace.h>
+#include <vmm/debug/debug.h>
+#include <vmm/debug/dr.h>
+#include <vmm/debug/drs.h>
+#include <vmm/halt.h>
+#include <vmm/msr.h>
+#include <vmm/svm/svm_vcpu.h>
+
+#define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
+#define DR_BYTES        8   /* that a breakpoint watches at most */
+
+/* Do what is asked for, and the entry can come. */
+static inline bool attend_and_enter(struct SvmVcpu *s)
+{
+    return s->v.attn != 0 || s->trap_due ? svm_attend(s) : entry_is_prepared(&s->v);
+}
+
+/* Look at the deadlines of the guest's timer and of the host, and go on if the host's has not come.
+ * false: it wants the CPU. */
+static bool look_around(struct SvmVcpu *s, uint64_t now)
+{
+    struct Vcpu *v = &s->v;
+    uint64_t due = sched_deadline();
+    if (now >= due)
+        return false;
+    if (v->vapic.timer_due != 0) {
+        vapic_timer_check(v, now);
+        if (v->vapic.timer_due != 0)
+            due = MIN(due, v->vapic.timer_due);
+    }
+    v->look_at = due;
+    sched_timer_by(due);
+    return attend_and_enter(s);
+}
+
+/* The same in the midst of a stay, with what could not enter before. */
+static bool look_around_later(struct SvmVcpu *s, uint64_t now)
+{
+    s->soft.info = 0;
+    s->vmcb->tlb_control = 0;
+    if (s->retry)
+        vcpu_attn(&s->v, s->retry);
+    s->retry = 0;
+    if (s->cr0_free)
+        vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_CR0_SELECT, true);
+    s->cr0_free = false;
+    return look_around(s, now);
+}
+
+/* There is something to do before the next entry. false: not now, ask the scheduler. */
+static bool __attribute__((noinline)) prepare_entry(struct SvmVcpu *s)
+{
+    uint64_t now = read_tsc();
+    return now >= s->v.look_at ? look_around_later(s, now) : attend_and_enter(s);
+}
+
+/* RIP only moves on, on the same side of 4 GiB. */
+static inline bool is_plain(const struct Vmcb *b)
+{
+    return __builtin_expect(!(b->interrupt_shadow & SHADOW_ON), 1) &&
+           __builtin_expect(!(b->rflags & (FL_TF | FL_RF)), 1);
+}
+
+static inline bool is_near(const struct Vmcb *b, uint64_t rip)
+{
+    return __builtin_expect((uint32_t)rip >= (uint32_t)b->rip, 1);
+}
+
+/* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was in an
+ * interrupt shadow, which ends with it; it ran with RF, which ends too, or with TF, and the single-step
+ * trap comes after it. */
+static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint64_t rip)
+{
+    struct Vmcb *b = s->vmcb;
+    b->rip = svm_in_64bit(b) ? rip : (uint32_t)rip;
+    b->interrupt_shadow = 0;
+    b->rflags &= ~(uint64_t)FL_RF;
+    if (!(b->rflags & FL_TF))
+        return;
+    s->trap_due = true;
+    look_around_soon(&s->v);
+}
+
+static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint64_t rip)
+{
+    special_step(s, rip);
+    return svm_resume(s);
+}
+
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then the
+ * compiler needs no stack frame here. */
+bool svm_resume(struct SvmVcpu *s)
+{
+    uint64_t now = read_tsc();
+    if (__builtin_expect(now >= s->v.prepare_at, 0))
+        return prepare_entry(s);
+    charge_vmm_ticks(&s->v, now);
+    return true;
+}
+
+bool svm_skip_to(struct SvmVcpu *s, uint64_t rip)
+{
+    struct Vmcb *b = s->vmcb;
+    if (!is_near(b, rip) || !is_plain(b))
+        return special_skip(s, rip);
+    b->rip = rip;
+    return svm_resume(s);
+}
+
+static bool __attribute__((noinline)) skip_unknown(struct SvmVcpu *s, struct InsnCache *c)
+{
+    return svm_skip_to(s, svm_caps.nrips ? s->vmcb->next_rip : svm_next_rip(s, c));
+}
+
+bool svm_skip(struct SvmVcpu *s)
+{
+    struct Vmcb *b = s->vmcb;
+    struct InsnCache *c;
+    if (__builtin_expect(!svm_knows_insn(s, &c), 0))
+        return skip_unknown(s, c);
+    if (!is_plain(b))
+        return special_skip(s, c->next);
+    b->rip = c->next;
+    return svm_resume(s);
+}
+
+/* The instruction after the one that exited. */
+static uint64_t next_rip(struct SvmVcpu *s)
+{
+    struct InsnCache *c;
+    if (s->vmcb->exit_code == SVM_EXIT_IOIO)
+        return s->vmcb->exit_info2;
+    if (svm_caps.nrips)
+        return s->vmcb->next_rip;
+    return svm_knows_insn(s, &c) ? c->next : svm_next_rip(s, c);
+}
+
+void svm_skip_instruction(struct Vcpu *v, uint32_t length)
+{
+    struct SvmVcpu *s = svm_vcpu(v);
+    struct Vmcb *b = s->vmcb;
+    uint64_t rip = length ? b->rip + length : next_rip(s);
+    if (is_near(b, rip) && is_plain(b))
+        b->rip = rip;
+    else
+        special_step(s, rip);
+}
+
+bool svm_leave(struct SvmVcpu *s)
+{
+    (void)s;
+    return false;
+}
+
+bool svm_finish_rare(struct SvmVcpu *s, enum Verdict verdict)
+{
+    switch (verdict) {
+    case DO_NEXT:
+        return svm_skip(s);
+    case DO_AGAIN:
+        return svm_resume(s);
+    case DO_GP:
+    case DO_UD:
+        svm_inject_fault(&s->v, verdict == DO_GP ? T_GPFLT : T_ILLOP, 0);
+        return svm_resume(s);
+    case DO_NEXT_AND_LEAVE:
+        svm_skip_instruction(&s->v, 0);
+        return svm_leave(s);
+    case DO_LEAVE:
+        break;
+    }
+    return svm_leave(s);
+}
+
+/* Could an access of the host's own between the moves of DR7 meet breakpoint n? */
+static bool is_met_here(uint64_t address)
+{
+    uint64_t top = this_cpu()->cpu_kstack_top;
+    return (address >= (uint64_t)asm_svmrun && address < (uint64_t)asm_svmrun_end) ||
+           (address > top - KSTACK_SIZE - DR_BYTES && address < top);
+}
+
+/* DR7 for an entry: the guest may have changed DR0 to DR3 since the last one. */
+static void arm(struct SvmVcpu *s)
+{
+    uint64_t dr7 = s->vmcb->dr7;
+    const uint64_t addresses[] = { rdr0(), rdr1(), rdr2(), rdr3() };
+    for (size_t n = 0; n < ARRAY_SIZE(addresses); n++)
+        if (is_met_here(addresses[n]))
+            dr7 &= ~(DR7_ENABLE_BOTH << 2 * n);
+    s->entry_dr7 = dr7;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? svm_vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
+}
+
+/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at the
+ * instruction after the one that sets TF. */
+bool svm_vmexit_special(struct SvmVcpu *s)
+{
+    if (gdb_on && gdb_after_exit())
+        asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
+    bool again = s->v.traced ? svm_vmexit_slow(s) : svm_vmexit(s);
+    if (s->special)
+        arm(s);
+    return again;
+}
+
+/* RDTSCP reads TSC_AUX without an exit, and VMLOAD does not switch it. */
+static void load_tsc_aux(const struct SvmVcpu *s)
+{
+    if (svm_caps.rdtscp)
+        wrmsr(MSR_TSC_AUX, s->tsc_aux);
+}
+
+static void save_tsc_aux(struct SvmVcpu *s)
+{
+    if (!svm_caps.rdtscp)
+        return;
+    s->tsc_aux = rdmsr(MSR_TSC_AUX);
+    wrmsr(MSR_TSC_AUX, 0);
+}
+
+/* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants the
+ * CPU, or the guest has ended. */
+static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
+{
+    struct Vcpu *v = &s->v;
+    struct Cpu *c = this_cpu();
+    if (!s->ready) {
+        vmcb_init(s);
+        s->ready = true;
+    }
+    if (!svm_asid_is_valid(s, c))
+        vcpu_attn(v, ATTN_FLUSH);
+    c->cpu_svm_vcpu = v;
+    v->last_cpu = c->cpu_num;
+    s->host_pa = c->cpu_svm_host;
+    s->vmcb->cr2 = v->cr2;
+    lcr2(v->cr2);
+    load_tsc_aux(s);
+    vcpu_load_drs(v);
+    svm_note_special(s);
+    if (!v->started)
+        v->stats.start_tsc = now;
+    v->started = true;
+    return look_around_later(s, now);
+}
+
+static void vcpu_leave(struct SvmVcpu *s)
+{
+    s->v.cr2 = s->vmcb->cr2;
+    save_tsc_aux(s);
+    vcpu_save_drs(&s->v);
+}
+
+void svm_hand_over(struct Vcpu *v)
+{
+    vcpu_leave(svm_vcpu(v));
+}
+
+void svm_run(struct Vcpu *v)
+{
+    struct SvmVcpu *s = svm_vcpu(v);
+    uint64_t now = read_tsc();
+    v->clock_start = now;
+    if (v->state == GUEST_RUNS && vcpu_is_awake(v)) {
+        if (vcpu_enter(s, now))
+            asm_svmrun(&v->env->env_tf, s);
+        chain_at_end(v);
+        vcpu_leave(s);
+    }
+    charge_vmm_ticks(v, read_tsc());
+    /* Interrupts that have not caused an exit are taken here. */
+    asm volatile("sti; nop; cli" : : : "memory");
+    guest_block_if_stopped(v); /* afterwards our caller goes to the scheduler */
+}
