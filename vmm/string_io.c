@@ -5,6 +5,9 @@
  */
 #include <inc/x86.h>
 #include <vmm/stop.h>
+#include <vmm/kill.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/string_io.h>
 
 #define MASK_16BIT      0xfffful

@@ -32,7 +32,7 @@ void ept_self_test(void);
 
 /* What a property works with. */
 struct EptTest {
-    struct Vcpu *v;     /* a new guest; its own at the end, too */
+    struct Vcpu *v;      /* a new guest; its own at the end, too */
     struct Env *monitor; /* exercises 1 and 3: the current env, */
     struct Env *env;     /* whose guest v is in exercise 3 */
     bool failed;
