@@ -4,6 +4,7 @@
  * two sectors of the image that conf/kernimg fills in.
  */
 #include <boot/boot.h>
+#include <inc/uart.h>
 
     .section .boot.sector, "ax"
     .code16
@@ -50,29 +51,29 @@ read_loader:
  * memory yet, so a graded run cannot be recognised here. */
 fail:
     movb    $LCR_DLAB, %al
-    movw    $COM_LCR, %dx
+    movw    $(COM1 + COM_LCR), %dx
     outb    %al, %dx
-    movb    $COM_DIVISOR, %al
-    movw    $COM_DATA, %dx
+    movb    $DIVISOR_115200, %al
+    movw    $(COM1 + COM_DATA), %dx
     outb    %al, %dx
     xorb    %al, %al
-    movw    $COM_IER, %dx
+    movw    $(COM1 + COM_IER), %dx
     outb    %al, %dx
     movb    $LCR_8N1, %al
-    movw    $COM_LCR, %dx
+    movw    $(COM1 + COM_LCR), %dx
     outb    %al, %dx
 next_char:
     lodsb
     testb   %al, %al
     jz      stop
     movb    %al, %cl
-    movw    $COM_LSR, %dx
+    movw    $(COM1 + COM_LSR), %dx
 wait_uart:
     inb     %dx, %al
     testb   $LSR_THRE, %al
     jz      wait_uart
     movb    %cl, %al
-    movw    $COM_DATA, %dx
+    movw    $(COM1 + COM_DATA), %dx
     outb    %al, %dx
     movb    $VIDEO_TELETYPE, %ah
     movw    $7, %bx                 /* page 0, light grey */

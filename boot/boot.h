@@ -46,26 +46,6 @@
 #define INT_VIDEO      0x10
 #define VIDEO_TELETYPE 0x0e
 
-/* COM1, a 16550 ("PC16550D Universal Asynchronous Receiver/Transmitter"). */
-#define COM1         0x3f8
-#define COM_DATA     (COM1 + 0) /* divisor, low byte, while LCR_DLAB is set */
-#define COM_IER      (COM1 + 1) /* divisor, high byte, while LCR_DLAB is set */
-#define COM_IIR      (COM1 + 2)
-#define COM_FCR      (COM1 + 2)
-#define COM_LCR      (COM1 + 3)
-#define COM_MCR      (COM1 + 4)
-#define COM_LSR      (COM1 + 5)
-#define COM_DIVISOR  1    /* 115200 baud */
-#define IIR_FIFO     0xc0 /* both bits: the FIFOs work */
-#define FCR_ON       0x07 /* enable both FIFOs and empty them */
-#define LCR_8N1      0x03
-#define LCR_DLAB     0x80
-#define MCR_DTR_RTS  0x03
-#define LSR_THRE     0x20 /* transmitter FIFO is empty */
-#define LSR_TEMT     0x40 /* and so is the shift register */
-#define LSR_NO_UART  0xff
-#define COM_FIFO_LEN 16
-
 /* Segment selectors of the loader's GDT (boot/entry.S). */
 #define SEL_CODE32 0x08
 #define SEL_DATA32 0x10

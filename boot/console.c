@@ -3,6 +3,7 @@
  * because that costs a few instructions a character. The last word, fail(), is here as well.
  */
 #include <boot/loader.h>
+#include <inc/uart.h>
 #include <inc/x86.h>
 
 /* BIOS data area: where the BIOS left the screen. */
@@ -38,23 +39,23 @@ static uint32_t row, col;
 
 static void serial_init(void)
 {
-    if (inb(COM_LSR) == LSR_NO_UART)
+    if (inb(COM1 + COM_LSR) == LSR_NO_DEVICE)
         return;
-    outb(COM_IER, 0);
-    outb(COM_LCR, LCR_DLAB);
-    outb(COM_DATA, COM_DIVISOR);
-    outb(COM_IER, 0);
-    outb(COM_LCR, LCR_8N1);
-    outb(COM_FCR, FCR_ON);
-    outb(COM_MCR, MCR_DTR_RTS);
-    fifo_len = (inb(COM_IIR) & IIR_FIFO) == IIR_FIFO ? COM_FIFO_LEN : 1;
+    outb(COM1 + COM_IER, 0);
+    outb(COM1 + COM_LCR, LCR_DLAB);
+    outb(COM1 + COM_DLL, DIVISOR_115200);
+    outb(COM1 + COM_DLM, 0);
+    outb(COM1 + COM_LCR, LCR_8N1);
+    outb(COM1 + COM_FCR, FCR_ENABLE | FCR_CLEAR);
+    outb(COM1 + COM_MCR, MCR_DTR | MCR_RTS);
+    fifo_len = (inb(COM1 + COM_IIR) & IIR_FIFO) == IIR_FIFO ? UART_FIFO : 1;
     has_serial = true;
 }
 
 /* Wait until one of these line-status bits is set, but not for ever. */
 static void serial_wait(uint8_t lsr_bits)
 {
-    for (uint32_t i = 0; i < SERIAL_POLLS && !(inb(COM_LSR) & lsr_bits); i++)
+    for (uint32_t i = 0; i < SERIAL_POLLS && !(inb(COM1 + COM_LSR) & lsr_bits); i++)
         ;
 }
 
@@ -67,7 +68,7 @@ static void serial_putc(char c)
         fifo_room = fifo_len;
     }
     fifo_room--;
-    outb(COM_DATA, (uint8_t)c);
+    outb(COM1 + COM_DATA, (uint8_t)c);
 }
 
 static void screen_newline(void)

@@ -34,7 +34,7 @@ void exit(int status) __attribute__((noreturn));
 /* This env's page tables (UVPT is a recursive mapping in PML4 slot 2). Returns the PTE of va, 0 if
  * no page table covers it. */
 uint64_t uvpt_entry(uintptr_t va);
-/* First mapped page at or behind va (page-aligned); UTOP if there is none. */
+/* First mapped page at or after va (page-aligned); UTOP if there is none. */
 uintptr_t uvpt_next(uintptr_t va);
 
 /* ---- System calls (lib/syscall.c). envid 0 means the caller wherever an env is named. ---- */
@@ -122,7 +122,7 @@ int sys_guest_check(char *why, size_t whysize);
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
- * any of PTE_W and PTE_NX (which the EPT entry keeps). -E_BAD_ENV: not the caller's guest.
+ * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
  * srcva not writable. -E_NO_MEM. */
 int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm);
@@ -286,7 +286,7 @@ int opencons(void);
 /* Formatted output to a file; cprintf goes to the console whatever fd 1 is. */
 int printf(const char *fmt, ...);
 int fprintf(int fd, const char *fmt, ...);
-/* A line on fd 2, behind the program's name. */
+/* A line on fd 2, after the program's name. */
 void warn(const char *fmt, ...);
 /* One character from fd 0 / to fd 1; getchar returns -E_EOF at the end. */
 int getchar(void);

@@ -49,10 +49,10 @@ struct Env {
             uintptr_t env_pgfault_upcall; /* 0: none */
             uint64_t *env_pml4;
             physaddr_t env_cr3;
-            uint64_t *env_table;     /* the page table that was used last, */
-            uintptr_t env_table_va;  /* and the start of what it maps; ENV_NO_TABLE: none */
+            uint64_t *env_table;    /* the page table that was used last, */
+            uintptr_t env_table_va; /* and the start of what it maps; ENV_NO_TABLE: none */
             struct Vcpu *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
-            struct EnvList *env_on;  /* list it is on: run queue, free list or a wait list */
+            struct EnvList *env_on; /* list it is on: run queue, free list or a wait list */
             struct Env *env_next, *env_prev; /* neighbours there */
             struct Env *env_child;           /* first child that is no zombie, */
             struct Env *env_zombie;          /* and first one that is */

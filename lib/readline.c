@@ -38,7 +38,7 @@ static struct Text shown; /* what the terminal shows of it */
 static bool
     wrap_pending; /* the last column was written: the cursor wraps with the next character */
 static size_t prompt_len;
-static bool after_cr; /* the last line ended with CR: an LF right behind belongs to it */
+static bool after_cr; /* the last line ended with CR: an LF right after it belongs to it */
 
 /* Past lines, each with its NUL, the oldest first; the last one is followed by hist_len. */
 static char hist[HIST_SIZE];

@@ -27,13 +27,4 @@ struct Event {
     uint32_t length; /* of the instruction, for software interrupts and exceptions */
 };
 
-struct Vcpu;
-
-/* Inject a hardware exception at the next entry, merged with the event that waits already (SDM
- * "Interrupt 8-Double Fault Exception"); a triple fault ends the guest. With protected false (real
- * mode) there is no error code. On the vCPU's own CPU. */
-void event_exception(struct Vcpu *v, int vector, uint32_t error, bool protected);
-/* An NMI for the guest. On its own CPU. */
-void event_nmi(struct Vcpu *v);
-
 #endif

@@ -1,5 +1,5 @@
 /*
- * Hypercalls: one table by number. They are taken from CPL 0 only, and every address in them is
+ * Hypercalls: one list by number (vmm/hypercall.h). They are taken from CPL 0 only, and every address in them is
  * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
  */
 #include <kern/ipc.h>
@@ -25,24 +25,12 @@ static struct HvArgs arguments(const struct Vcpu *v)
                             tf->tf_rdx & mask, tf->tf_rsi & mask };
 }
 
-/* The call is done, with this result. */
-static enum Verdict result(struct Vcpu *v, int64_t r)
-{
-    v->env->env_tf.tf_rax = r;
-    return DO_NEXT;
-}
-
-static enum Verdict hv_mbmap(struct Vcpu *v)
+enum Verdict hv_mbmap(struct Vcpu *v)
 {
     /* LAB 5 begin: hv_mbmap */
     v->env->env_tf.tf_rbx = v->vm->mbi;
-    return result(v, 0);
+    return hv_result(v, 0);
     /* LAB 5 end */
-}
-
-static enum Verdict hv_null(struct Vcpu *v)
-{
-    return result(v, 0);
 }
 
 /* The page and permission of a message. -E_INVAL, -E_NO_MEM. */
@@ -61,24 +49,24 @@ static int message_page(struct Vcpu *v, gpa_t gpa, uint64_t perm, struct PageInf
     return -E_INVAL;
 }
 
-static enum Verdict hv_ipcsend(struct Vcpu *v)
+enum Verdict hv_ipcsend(struct Vcpu *v)
 {
     /* LAB 7 begin: hv_ipcsend */
     struct HvArgs a = arguments(v);
     struct PageInfo *pp;
     struct Env *fs = env_file_server();
     if (a.rbx != VMX_HOST_FS_ENV || !fs)
-        return result(v, -E_BAD_ENV);
+        return hv_result(v, -E_BAD_ENV);
     int r = message_page(v, a.rdx, a.rsi, &pp);
     if (r < 0)
-        return result(v, r);
+        return hv_result(v, r);
     r = ipc_guest_send(v->env, fs, a.rcx, pp, a.rsi | PTE_NX); /* a guest's bytes are no code */
     if (pp)
         page_decref(pp);
     look_around_soon(v);
     if (r == 1) /* queued; guest_ipc_sent brings the result */
         return DO_NEXT_AND_LEAVE;
-    return result(v, r);
+    return hv_result(v, r);
     /* LAB 7 end */
 }
 
@@ -117,16 +105,16 @@ static int receive(struct Vcpu *v, struct Env *fs, gpa_t gpa)
 }
 /* LAB 7 end */
 
-static enum Verdict hv_ipcrecv(struct Vcpu *v)
+enum Verdict hv_ipcrecv(struct Vcpu *v)
 {
     /* LAB 7 begin: hv_ipcrecv */
     gpa_t gpa = arguments(v).rbx;
     if (gpa != NO_PAGE && (PGOFF(gpa) != 0 || !gmem_is_ram(v->vm, gpa, PGSIZE)))
-        return result(v, -E_INVAL);
+        return hv_result(v, -E_INVAL);
     struct Env *fs = ipc_lock_server(v->env);
     int r = receive(v, fs, gpa);
     ipc_unlock_server(v->env, fs);
-    return r == 1 ? DO_NEXT_AND_LEAVE : result(v, r);
+    return r == 1 ? DO_NEXT_AND_LEAVE : hv_result(v, r);
     /* LAB 7 end */
 }
 
@@ -155,7 +143,7 @@ int guest_ipc_deliver(struct Env *e, uint64_t value, struct PageInfo *pp, uint64
 
 /* Console calls: [rbx, rbx + rcx) is RAM, and short enough. The monitor does the rest, with the
  * arguments that were checked, not with upper halves that the guest's mode does not have. */
-static enum Verdict hv_console(struct Vcpu *v)
+enum Verdict hv_console(struct Vcpu *v)
 {
     struct Trapframe *tf = &v->env->env_tf;
     struct HvArgs a = arguments(v);
@@ -163,59 +151,41 @@ static enum Verdict hv_console(struct Vcpu *v)
     tf->tf_rbx = a.rbx;
     tf->tf_rcx = a.rcx;
     if (a.rcx > VMX_CONS_MAX || !gmem_is_ram(v->vm, a.rbx, a.rcx))
-        return result(v, -E_INVAL);
+        return hv_result(v, -E_INVAL);
     guest_stop(v, GUEST_EV_VMCALL);
     return DO_LEAVE;
 }
 
-static enum Verdict hv_poweroff(struct Vcpu *v)
+enum Verdict hv_poweroff(struct Vcpu *v)
 {
     v->exit.code = arguments(v).rbx & 0xff;
     guest_stop(v, GUEST_EV_OFF);
     return DO_LEAVE;
 }
 
-static enum Verdict hv_exits(struct Vcpu *v)
+enum Verdict hv_exits(struct Vcpu *v)
 {
     /* LAB C begin: hv_exits */
     uint64_t reason = arguments(v).rbx, count = 0;
     if (reason >= GUEST_NREASONS && reason != (backend->in_64bit(v) ? ~0ul : UINT32_MAX))
-        return result(v, -E_INVAL);
+        return hv_result(v, -E_INVAL);
     for (uint64_t i = 0; i < GUEST_NREASONS; i++)
         count += reason == i || reason >= GUEST_NREASONS ? v->stats.count[i] : 0;
     v->env->env_tf.tf_rcx = count;
-    return result(v, 0);
+    return hv_result(v, 0);
     /* LAB C end */
 }
 
-static enum Verdict hv_unknown(struct Vcpu *v)
-{
-    return result(v, -E_NO_SYS);
-}
-
+/* By number, as vmm/hypercall.h lists them. */
 static enum Verdict (*const hypercalls[])(struct Vcpu *v) = {
-    [0] = hv_unknown,
-    [VMX_VMCALL_MBMAP] = hv_mbmap,
-    [VMX_VMCALL_IPCSEND] = hv_ipcsend,
-    [VMX_VMCALL_IPCRECV] = hv_ipcrecv,
-    [VMX_VMCALL_CONS_WRITE] = hv_console,
-    [VMX_VMCALL_CONS_READ] = hv_console,
-    [VMX_VMCALL_POWEROFF] = hv_poweroff,
-    [VMX_VMCALL_NULL] = hv_null,
-    [VMX_VMCALL_EXITS] = hv_exits,
+#define CALL(number, fn) [number] = fn,
+    HYPERCALL_LIST(CALL)
+#undef CALL
 };
 
-/* Outside of 64-bit mode only the lower half of RAX is the number. */
-static enum Verdict __attribute__((noinline, cold)) high_number(struct Vcpu *v, uint64_t nr)
+enum Verdict hypercall_odd(struct Vcpu *v, uint64_t nr)
 {
     if (!backend->in_64bit(v) && (uint32_t)nr < ARRAY_SIZE(hypercalls))
         return hypercalls[(uint32_t)nr](v);
     return hv_unknown(v);
-}
-
-enum Verdict hypercall_handle(struct Vcpu *v)
-{
-    uint64_t nr = v->env->env_tf.tf_rax;
-    return __builtin_expect(nr >= ARRAY_SIZE(hypercalls), 0) ? high_number(v, nr)
-                                                             : hypercalls[nr](v);
 }

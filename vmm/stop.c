@@ -54,12 +54,13 @@ static void deliver_stop(struct Vcpu *v)
     struct GuestExit *to = v->shared;
     v->state = GUEST_DELIVERED;
     if (from->event != GUEST_EV_IO) {
+        uint64_t unclaimed = to->unclaimed;
         *to = *from;
+        to->unclaimed = unclaimed;
         return;
     }
     to->io = from->io;
     to->skip = 0;
-    to->unclaimed = 0;
     to->regs.rax = from->regs.rax;
 }
 
@@ -82,10 +83,10 @@ static bool is_short(const struct Vcpu *v, enum GuestEvent event)
     return !v->traced && (event == GUEST_EV_IO || event == GUEST_EV_VMCALL);
 }
 
-void guest_stop(struct Vcpu *v, enum GuestEvent event)
+bool guest_stop(struct Vcpu *v, enum GuestEvent event)
 {
-    if (v->doomed)
-        return;
+    if (__builtin_expect(v->doomed, 0))
+        return false;
     note_stop(v, event);
     v->stop_tsc = read_tsc();
     struct Env *monitor = guest_lock_both(v);
@@ -97,7 +98,7 @@ void guest_stop(struct Vcpu *v, enum GuestEvent event)
     v->doomed = event == GUEST_EV_OFF;
     env_unlock(monitor);
     env_unlock(v->env);
-    /* guest_block_if_stopped gives the monitor the CPU, or it comes by itself */
+    return false; /* guest_block_if_stopped gives the monitor the CPU, or it comes by itself */
 }
 
 /* The instruction at RIP, for the monitor. */
@@ -119,12 +120,12 @@ static void note_instruction(struct Vcpu *v)
         insn->nbytes++, va++;
 }
 
-void guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
+bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
 {
     v->exit.gpa = gpa;
     v->exit.access = access;
     note_instruction(v);
-    guest_stop(v, GUEST_EV_MMIO);
+    return guest_stop(v, GUEST_EV_MMIO);
 }
 
 void guest_block_if_stopped(struct Vcpu *v)
@@ -202,7 +203,6 @@ static void take_answer(struct Vcpu *v, const volatile struct GuestExit *x)
     struct Trapframe *tf = &v->env->env_tf;
     uint64_t rax = x->regs.rax;
     v->stats.monitor_ticks[v->clock_reason] += read_tsc() - v->stop_tsc;
-    v->vm->stats.unclaimed += x->unclaimed;
     if (v->string_io.size != 0) {
         string_io_answer(v, rax); /* may end the guest */
         return;

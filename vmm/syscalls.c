@@ -15,6 +15,7 @@
 #include <vmm/ept.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
+#include <vmm/vapic_regs.h>
 #include <vmm/vcpu.h>
 #include <inc/multiboot.h>
 #include <kern/dev/console.h>
@@ -203,7 +204,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
         .pages = vm->stats.pages,
         .large_pages = vm->stats.large_pages,
         .table_pages = vm->stats.table_pages,
-        .unclaimed = vm->stats.unclaimed,
+        .unclaimed = v->shared ? READ_ONCE(v->shared->unclaimed) : 0,
         .start_tsc = v->stats.start_tsc,
         .last_reason = v->clock_reason,
         .traced = trace_size(v),

@@ -46,9 +46,6 @@ struct Vapic {
 
 /* State after reset, in x2APIC mode. */
 void vapic_init(struct Vapic *a);
-/* RDMSR and WRMSR of 0x800 to 0x8ff: DO_NEXT; DO_GP. */
-struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr);
-enum Verdict vapic_write(struct Vcpu *v, uint32_t msr, uint64_t value);
 /* IA32_TSC_DEADLINE, in the guest's TSC. */
 uint64_t vapic_read_deadline(struct Vcpu *v);
 void vapic_write_deadline(struct Vcpu *v, uint64_t tsc);
@@ -56,8 +53,6 @@ void vapic_write_deadline(struct Vcpu *v, uint64_t tsc);
 uint64_t vapic_read_cr8(struct Vcpu *v);
 void vapic_write_cr8(struct Vcpu *v, uint64_t class);
 
-/* Request an interrupt. Any CPU may do that. */
-void vapic_raise(struct Vcpu *v, int vector);
 /* Is no interrupt requested? */
 static inline bool vapic_quiet(const struct Vapic *a)
 {
@@ -82,7 +77,5 @@ void vapic_timer_init(void);
 void vapic_write_timer_lvt(struct Vcpu *v, uint32_t lvt);
 void vapic_write_initial(struct Vcpu *v, uint64_t count);
 uint64_t vapic_current_count(struct Vcpu *v);
-/* vapic_raise, or for an illegal vector this ESR_* error. */
-void vapic_raise_checked(struct Vcpu *v, int vector, uint32_t error);
 
 #endif

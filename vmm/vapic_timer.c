@@ -3,6 +3,7 @@
  * Its input clock is the TSC; deadlines are kept in the host's TSC, and the run loop looks here
  * when one has come.
  */
+#include <vmm/vapic_regs.h>
 #include <vmm/vcpu.h>
 #include <kern/platform.h>
 #include <kern/dev/clock.h>

@@ -129,6 +129,13 @@ static inline void look_around_soon(struct Vcpu *v)
     v->look_at = v->prepare_at = AT_ONCE;
 }
 
+/* An NMI for the guest. On its own CPU. */
+static inline void vcpu_nmi(struct Vcpu *v)
+{
+    v->nmi = true;
+    vcpu_attn(v, ATTN_NMI);
+}
+
 /* Start the clock of ExitStats.vmm_ticks. Half of the TSC is enough: nothing keeps the VMM for the
  * second and more in which that wraps. */
 static inline void start_vmm_clock(struct Vcpu *v)

@@ -8,7 +8,7 @@ is imported:
     kernel    envs, add-env, pt
     guests, exits    what the next two share
     control   vmcs, vmcb
-    vmm       ept, npt, exits, break-exit, step-exit, guest-bt
+    vmm       ept, npt, exits, break-exit, step-exit, guest-bt, guest-x
 Runs inside of gdb, whose Python module `gdb` is there without an import path.
 """
 

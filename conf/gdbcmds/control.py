@@ -101,8 +101,9 @@ def snapshot() -> Dict[str, int]:
 
 
 def need(wanted: str, other: str) -> None:
-    """Raise Complaint unless this machine runs guests by the wanted technique."""
-    if technique() != wanted:
+    """Raise Complaint if the guests of this machine run by another technique."""
+    need_kernel()
+    if guests() and technique() != wanted:
         raise Complaint(f"guests run by {technique()} here; `{other}` shows their control block")
 
 

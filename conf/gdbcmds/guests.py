@@ -200,7 +200,7 @@ def live_state() -> Optional[Dict[str, int]]:
     if PLACE.now() is None:
         return None
     values = {name: register(short) for name, short in LIVE.items()}
-    return {**{name: value or 0 for name, value in values.items()}, "CR3": PLACE.cr3}
+    return {name: value or 0 for name, value in values.items()}
 
 
 def frame_pointer(env: Env) -> int:

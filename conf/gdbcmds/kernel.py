@@ -9,6 +9,7 @@ import gdb
 from .base import ADDRESS, KERNEL, PAGE, Command, Complaint, cpu, enum_name, envs, evaluate, number
 from .base import need_kernel, need_machine, read_entry, words
 from .mode import register
+from .place import PLACE
 
 PTE_WORDS = [
     (KERNEL["PTE_P"], "present"),
@@ -168,6 +169,9 @@ class Pt(Command):
                 if int(env["env_id"]) == wanted and int(env["env_cr3"]):
                     return int(env["env_cr3"])
             raise Complaint(f"no env {which[0]} has an address space; `envs` lists them")
+        place = PLACE.now()
+        if place:
+            raise Complaint(f"guest {place.name} has the CPU, and its tables are in its own memory; name an env of hOS's")
         cr0, cr3 = register("cr0"), register("cr3")
         if cr0 is not None and not cr0 & CR0_PG:
             raise Complaint("paging is still off: addresses are physical")

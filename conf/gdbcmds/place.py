@@ -7,8 +7,8 @@ from the wrong memory. So here:
     - breakpoints and watchpoints get the condition $here(), which goes on from where the user is not (`break-in`);
     - while gdb stands in a guest, its own reads of memory are refused; commands about hOS borrow hOS's page tables.
 
-SVM's control block is memory: vmm/svm writes SVM_EXIT_RUNNING there right before VMRUN, and the CPU the exit's code
-at the exit. Where guests run by VT-x, this gdb is on the kernel's own stub, which runs in hOS alone.
+SVM's control block is memory: asm_svmrun writes SVM_EXIT_RUNNING into it before VMRUN, and the CPU the code of the
+exit after it. Where guests run by VT-x, this gdb is on the kernel's own stub, which runs in hOS alone.
 """
 
 import contextlib
@@ -17,13 +17,12 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 import gdb
 
 from .base import ADDRESS, KERNEL, WORD, Command, Complaint, cpu_number
-from .mode import register
+from .mode import NAME, register
 
 CONDITION = "$here()"
 CR0_PG, EFER_LMA = KERNEL["CR0_PG"], KERNEL["EFER_LMA"]
 EXIT_CODE = 0x70  # in the VMCB
 EXIT_CODE_MASK = 0xFFFFFFFF
-ASM_SIZE = 0x200  # asm_svmrun, with what follows VMRUN; a guest has no business there
 NAME_SIZE = 32
 GDB_REGION = "mem 0 1 ro"  # with a region of memory that gdb knows of, all others are refused
 HOS, GOS, BOTH = "hos", "gos", "both"
@@ -75,10 +74,8 @@ class Layout:
     """Addresses in the kernel and offsets in its structures, looked up once: in 32-bit code gdb cuts them short."""
 
     def __init__(self) -> None:
-        self.svm_backend, self.backend, self.kern_pml4, self.asm_svmrun = map(
-            self.number, ("&svm_backend", "&backend", "&kern_pml4", "&asm_svmrun")
-        )
-        self.asm_end = self.asm_svmrun + ASM_SIZE
+        self.svm_backend, self.backend, self.kern_pml4 = map(self.number, ("&svm_backend", "&backend", "&kern_pml4"))
+        self.asm_start, self.asm_end = map(self.number, ("&asm_svmrun", "&asm_svmrun_end"))
         self.cpu_env = [self.number(f"&cpus[{n}].cpu_env") for n in range(self.number("sizeof(cpus)/sizeof(cpus[0])"))]
         self.type_guest = self.number("(int)ENV_TYPE_GUEST")
         self.env_type, self.env_guest, self.env_name = (
@@ -129,7 +126,7 @@ def guest_here(at: Layout) -> Optional[Place]:
             return None
         vmcb = hos_address(root, word(word(env + at.env_guest) + at.vmcb))
         running = physical_word(vmcb + EXIT_CODE) & EXIT_CODE_MASK == KERNEL["SVM_EXIT_RUNNING"]
-        if not running or at.asm_svmrun <= (register("pc") or 0) < at.asm_end:
+        if not running or at.asm_start <= (register("pc") or 0) < at.asm_end:
             return None
         name = physical(hos_address(root, env + at.env_name), NAME_SIZE)
         return Place(env, vmcb, name.split(b"\0")[0].decode("ascii", "replace"))
@@ -160,7 +157,7 @@ class Whereabouts:
         self.known: Dict[int, Optional[Place]] = {}  # by thread, for this stop
         self.asked = False
         self.layout: Optional[Layout] = None  # None: not to be told here
-        self.cr3 = 0  # the guest's, while hos_tables has put hOS's in its place
+        self.cr3_number = -1  # in the stub's description
 
     def forget(self) -> None:
         """The connection is gone."""
@@ -197,6 +194,15 @@ class Whereabouts:
         self.guard(self.wanted != HOS)  # for the rest of the condition
         return self.wanted != HOS
 
+    def set_cr3(self, value: int) -> None:
+        """Behind gdb's back, which keeps the value that it has read."""
+        if self.cr3_number < 0:
+            names = [name for name, _ in NAME.findall(gdb.execute("maint print xml-tdesc", to_string=True))]
+            self.cr3_number = names.index("cr3")
+        thread = gdb.selected_thread().ptid[1]
+        send(f"Hg{thread:x}")
+        send(f"P{self.cr3_number:x}={value.to_bytes(WORD, 'little').hex()}")
+
     def at_stop(self) -> None:
         self.known.clear()
         self.look()
@@ -222,7 +228,8 @@ PLACE = Whereabouts()
 
 @contextlib.contextmanager
 def hos_tables() -> Iterator[None]:
-    """While a guest has the CPU: gdb reads hOS's memory, by hOS's tables. Raises Complaint."""
+    """While a guest has the CPU: gdb reads hOS's memory, by hOS's tables. What gdb knows of the registers stays the
+    guest's. Raises Complaint."""
     place = PLACE.now()
     if place is None:
         yield
@@ -231,14 +238,14 @@ def hos_tables() -> Iterator[None]:
         raise Complaint(f"guest {place.name} has the CPU, and is not in 64-bit mode yet; `step-exit` comes to hOS")
     with physical_addresses():
         root = hos_root(PLACE.layout)
-    PLACE.cr3 = register("cr3")
+    saved = register("cr3") or 0
     PLACE.guard(False)
     try:
-        gdb.execute(f"set $cr3 = {root:#x}", to_string=True)
+        PLACE.set_cr3(root)
         gdb.execute("maintenance flush dcache", to_string=True)
         yield
     finally:
-        gdb.execute(f"set $cr3 = {PLACE.cr3:#x}", to_string=True)
+        PLACE.set_cr3(saved)
         PLACE.guard(True)
 
 

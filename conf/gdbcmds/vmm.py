@@ -1,4 +1,4 @@
-"""Commands about guests: ept and npt, exits, break-exit, step-exit, guest-bt."""
+"""Commands about guests: ept and npt, exits, break-exit, step-exit, guest-bt, guest-x."""
 
 from typing import List, Optional
 
@@ -6,14 +6,15 @@ import gdb
 
 from .base import MASK64, PAGE, WORD, Command, Complaint, Env, cpu, enum_name, envs, evaluate, number, read
 from .control import HOST, snapshot, vmcb_of
-from .exits import BY_NUMBER, REASONS, SVM_CODES, VMX_CODES, Code, Reason, code_of, code_words, codes, svm_reason
-from .guests import SVM, VT_X, GuestMemory, frame_pointer, guest, guests, live_state, on_cpu, root_of
+from .exits import BY_NUMBER, REASONS, SVM_CODES, VMX_CODES, Code, Reason, code_of, code_words, svm_reason
+from .guests import SVM, VT_X, GuestMemory, frame_pointer, guest, guests, has_svm, live_state, on_cpu, root_of
 from .guests import same_kernel, second_stage, technique
 from .mode import register
 from .place import hos_tables
 
 MAX_FRAMES = 32
 SHOWN_EXITS = 20
+CODES = {VT_X: VMX_CODES, SVM: SVM_CODES}
 HANDLERS = "'vmm/vmx/exit.c'::handlers"
 
 
@@ -103,6 +104,25 @@ class GuestBt(Command):
             frame = caller
 
 
+class GuestX(Command):
+    """guest-x VA [WORDS]: 64-bit words at a virtual address of the guest of this CPU, through its own page tables
+    and the second stage."""
+
+    name = "guest-x"
+    not_in_guest = "`x` shows its memory"
+
+    def run(self, arguments: List[str]) -> None:
+        if not 1 <= len(arguments) <= 2:
+            raise Complaint("name a virtual address, and maybe how many words")
+        start = number(arguments[0], "address")
+        count = number(arguments[1], "number") if len(arguments) > 1 else 1
+        env = guest()
+        memory = GuestMemory(env, state_of(env))
+        for va in range(start, start + count * WORD, WORD):
+            word = memory.word(va & MASK64)
+            print(f"{va & MASK64:#018x}: " + (f"{word:016x}" if word is not None else "not mapped in the guest"))
+
+
 # ---- Exits
 
 
@@ -181,12 +201,33 @@ class HandlerBreakpoint(gdb.Breakpoint):
         return True
 
 
-def own_code(word: str) -> Optional[Code]:
-    """A code of this machine's CPU, by its own name or number."""
-    for code in codes():
+def techniques() -> List[str]:
+    """What guests may run by: before there is one, gdb does not know."""
+    try:
+        known = bool(guests())
+    except Complaint:  # the kernel has not started
+        known = False
+    return [technique()] if known else [VT_X, SVM] if has_svm() else [VT_X]
+
+
+def own_code(word: str, codes: List[Code]) -> Optional[Code]:
+    """A CPU's code, by its own name or number."""
+    for code in codes:
         if word == code.name or (word.isdigit() and code.first <= int(word) <= code.last):
             return code
     return None
+
+
+def break_handlers(wanted: List[Code]) -> bool:
+    """Stop where the handlers of these codes of VT-x's start. false: the table of them is not in memory yet."""
+    try:
+        table = {code: int(evaluate(f"{HANDLERS}[{code.first}]")) for code in wanted}
+    except (Complaint, gdb.error):
+        return False
+    first_of = {handler: code for code, handler in reversed(table.items()) if handler}
+    for handler, code in first_of.items():
+        HandlerBreakpoint(code, handler)
+    return bool(first_of)
 
 
 class BreakExit(Command):
@@ -202,20 +243,19 @@ class BreakExit(Command):
     def run(self, arguments: List[str]) -> None:
         word = arguments[0].upper() if len(arguments) == 1 else ""
         neutral = any(reason.name == word for reason in REASONS)
-        one = None if neutral else own_code(word)
-        if not neutral and one is None:
-            names = sorted({*(reason.name for reason in REASONS), *(code.name for code in codes())})
+        possible, stops = techniques(), False
+        if VT_X in possible:
+            one = own_code(word, VMX_CODES)
+            wanted = [code for code in VMX_CODES if code.reason == word] if neutral else [one] if one else []
+            stops = break_handlers(wanted)
+        if SVM in possible:
+            one = None if neutral else own_code(word, SVM_CODES)
+            if neutral or one:
+                VmcbBreakpoint(word, one)
+                stops = True
+        if not stops:
+            names = sorted({*(r.name for r in REASONS), *(c.name for t in possible for c in CODES[t])})
             raise Complaint(f"name one exit reason; there are {', '.join(names)}")
-        if technique() == SVM:
-            VmcbBreakpoint(word, one)
-            return
-        wanted = [one] if one else [code for code in codes() if code.reason == word]
-        seen = set()
-        for code in wanted:
-            handler = int(evaluate(f"{HANDLERS}[{code.first}]"))
-            if handler not in seen:
-                HandlerBreakpoint(code, handler)
-            seen.add(handler)
 
 
 class StepExit(Command):
@@ -230,8 +270,11 @@ class StepExit(Command):
             if not guests():
                 raise Complaint("there is no guest; `vmm` in hOS's shell starts one")
             where = exit_function()
-        gdb.Breakpoint(where, internal=True, temporary=True).silent = True
+            point = gdb.Breakpoint(where, internal=True, temporary=True)
+            point.silent = True
         gdb.execute("continue")
+        if point.is_valid():
+            point.delete()
         envs.cache_clear()
         if gdb.selected_thread() is None or gdb.newest_frame().name() != where:
             return  # something else came first; gdb has said what
@@ -246,5 +289,5 @@ class StepExit(Command):
         print(f"VM exit of guest {env['env_name'].string()}: {code_words(code)}, rip {rip:#x}, {info}")
 
 
-for command in (Ept, Npt, Exits, BreakExit, StepExit, GuestBt):
+for command in (Ept, Npt, Exits, BreakExit, StepExit, GuestBt, GuestX):
     command.register()

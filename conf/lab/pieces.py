@@ -134,7 +134,7 @@ EXERCISE_1 = (
         ),
         (
             "inc/lib.h: sys_env_mkguest",
-            "user/vmm/monitor.h: struct Boot, complain()",
+            "user/vmm/boot.h: struct Boot; user/vmm/common.h: complain()",
         ),
         ("%e in complain's format prints an error's words.",),
         ("b", "flags"),
@@ -227,7 +227,7 @@ EXERCISE_3 = (
             "Load each of the kernel's segments into guest memory with map_in_guest. Return 0, "
             "or the first error.",
         ),
-        ("struct Image and struct Segment in user/vmm/monitor.h",),
+        ("struct Image and struct Segment in user/vmm/image.h",),
         (),
         ("guest", "im"),
     ),
@@ -245,7 +245,7 @@ EXERCISE_3 = (
         ),
         (
             "inc/lib.h: sys_page_alloc, sys_ept_map, sys_page_unmap, seek",
-            "user/vmm/monitor.h: the contract of map_in_guest",
+            "user/vmm.h: the contract of map_in_guest",
         ),
         (
             "One loop over pages; PGOFF(gpa) tells the two cases apart. A helper for the whole "

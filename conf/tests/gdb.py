@@ -1,14 +1,16 @@
 """`make gdb` with real gdb: from the boot sector into long mode, and the commands of `help jos`."""
 
+import contextlib
 from pathlib import Path
 from typing import Dict, List
 
-from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
+from jos.platforms import SVM, SVM_2, VTX
+from jos.qemu import gdb_arguments
 from jos.session import GOS
 
-from .common import TOP, free_port, host, make, nonce
+from .common import TOP, free_port, host, make, nonce, own_machine
 
 PROLOGUE = """\
 python
@@ -121,36 +123,141 @@ def no_guest(bench: Bench) -> None:
 
 
 GUEST_COMMANDS = [
-    "vmcs", "break-exit ept_violation", "continue", "vmcs EXIT_", "ept 0x100000", "ept 0x3000000", "delete",
-    "break-exit VMCALL", "continue ", "guest-bt", "exits", "delete ", "step-exit", "exits nosuch", "detach",
+    "vmcs", "vmcb", "break-exit memory", "continue", "vmcs EXIT_", "vmcb EXIT", "ept 0x100000", "npt 0x3000000",
+    "delete", "break-exit VMCALL", "continue ", "guest-bt", "exits", "delete ", "step-exit", "exits nosuch", "detach",
 ]  # fmt: skip
 
 
-@check("gdb", 0, "on the kernel's own stub in Bochs: vmcs, ept, exits, break-exit, step-exit and guest-bt on gOS", lane="bochs")
+def on_gos(bench: Bench, name: str, commands: List[str], stub: bool, cpus: int = 1) -> Dict[str, str]:
+    """Boot hOS, which starts gOS, under gdb with these commands, on the kernel's own stub or on QEMU's; what each
+    printed. gOS answers afterwards."""
+    script = bench.folder / f"{name}-{bench.platform.key}.gdb"
+    bench.last_log = script.with_suffix(".log")
+    settings: Dict[str, object] = {"cmdline": f"{'gdb ' * stub}graded run=vmm -- -T 8", "cpus": cpus}
+    with contextlib.ExitStack() as stack:
+        if stub:
+            port = stack.enter_context(GuestPort())
+            number, settings["serial2"] = port.port, port.machine_port
+        else:
+            number = free_port()
+            settings["extra"] = gdb_arguments(number)
+        machine = stack.enter_context(own_machine(bench, name, **settings))
+        write_script(script, commands)
+        init = script.with_suffix(".init")
+        init.write_text("set remotetimeout 60\n" + "\n".join(start_for(bench, number)))
+        done = host(["gdb", "-nx", "-q", "-batch", "-x", init, "-x", script], 90)
+        script.with_suffix(".log").write_text(done.stdout)
+        machine.expect(GOS, 90)
+        word = nonce()
+        machine.sendline(f"echo {word}")
+        machine.expect(f"\n{word}\n")
+    bench.last_log = script.with_suffix(".log")
+    return answers(done.stdout)
+
+
+GOS_CALLS = r"#0 .* \(kern/platform\.c:\d+\)\n#1 .*kernel_main.* \(kern/main\.c:\d+\)\n#2 .*start64"
+
+
+@check("gdb", 0, "on the kernel's own stub: vmcs, ept, exits, break-exit, step-exit and guest-bt on gOS", on=(VTX,))
 def guest(bench: Bench) -> None:
-    script = bench.folder / "gdb-guest.gdb"
-    with GuestPort() as port:
-        settings = {"cmdline": "gdb graded run=vmm -- -T 8", "serial2": port.machine_port}
-        with bench.machine("gdb-guest", Bochs, **settings) as machine:
-            write_script(script, GUEST_COMMANDS)
-            init = script.with_suffix(".init")
-            init.write_text("set remotetimeout 60\n" + "\n".join(start_for(bench, port.port)))
-            done = host(["gdb", "-nx", "-q", "-batch", "-x", init, "-x", script], 120)
-            machine.expect(GOS, 90)
-            word = nonce()
-            machine.sendline(f"echo {word}")
-            machine.expect(f"\n{word}\n")
-    said = answers(done.stdout)
+    said = on_gos(bench, "gdb-guest", GUEST_COMMANDS, stub=True)
     for command, pattern in (
         ("vmcs", r"no VMCS is loaded on CPU 0: there is no guest; `vmm`"),
-        ("continue", r"VM exit: EPT_VIOLATION.*Breakpoint 1, handle_eptviolation \(g=0x"),
+        ("vmcb", r"there is no guest; `vmm`"),
+        ("continue", r"VM exit: EPT_VIOLATION.*Breakpoint 1, handle_eptviolation \(\w+=0x"),
         ("vmcs EXIT_", r"EXIT_REASON +0{14}30  EPT_VIOLATION.*EXIT_QUALIFICATION +0*[1-9a-f]"),
+        ("vmcb EXIT", r"guests run by VT-x here; `vmcs`"),
         ("ept 0x100000", r"level 4 .*level 1 .*read write execute.*write-back\nGuest-physical 0x100000 is physical 0x"),
-        ("ept 0x3000000", r"not present\nGuest-physical 0x3000000 is not mapped: the guest has 0x4000000 bytes"),
-        ("continue ", r"VM exit: VMCALL.*Breakpoint 2, handle_vmcall \(g=0x"),
-        ("guest-bt", r"#0 .* \(kern/platform\.c:\d+\)\n#1 .*kernel_main.* \(kern/main\.c:\d+\)\n#2 .*start64"),
+        ("npt 0x3000000", r"not present\nGuest-physical 0x3000000 is not mapped: the guest has 0x4000000 bytes"),
+        ("continue ", r"VM exit: VMCALL.*Breakpoint 2, handle_vmcall \(\w+=0x"),
+        ("guest-bt", GOS_CALLS),
         ("exits", r"guest gos: \d+ exits\n.*CPUID .*last exit: VMCALL.*\n +\d+ +\d+ \w{16} \w{16} CPUID .*; next"),
         ("step-exit", r"VM exit of guest gos: \w+ \(.*\), rip 0x\w+, qualification 0x"),
         ("exits nosuch", r"there is no guest nosuch; there are: \w{8} gos"),
     ):
         check_match(pattern, said[command])
+
+
+@check("gdb", 0, "in QEMU: vmcb, npt, exits, break-exit, step-exit and guest-bt on gOS", on=(SVM, SVM_2))
+def svm_guest(bench: Bench) -> None:
+    said = on_gos(bench, "gdb-svm", GUEST_COMMANDS, stub=False, cpus=int(bench.platform.settings.get("cpus", 1)))
+    for command, pattern in (
+        ("vmcb", r"there is no guest; `vmm`"),
+        ("continue", r"VM exit: NPF \(nested page fault\).*Breakpoint 1, svm_vmexit \(\w+=0x"),
+        ("vmcs EXIT_", r"guests run by SVM here; `vmcb`"),
+        ("vmcb EXIT", r"EXITCODE +0{13}400  NPF \(nested page fault\)\n.*EXITINFO2 "),
+        ("ept 0x100000", r"level 4 .*level 1 .*present writable user.*\nGuest-physical 0x100000 is physical 0x"),
+        ("npt 0x3000000", r"not present\nGuest-physical 0x3000000 is not mapped: the guest has 0x4000000 bytes"),
+        ("continue ", r"VM exit: VMMCALL .*Breakpoint 2, svm_vmexit \(\w+=0x"),
+        ("guest-bt", GOS_CALLS),
+        ("exits", r"guest gos: \d+ exits\n.*CPUID .*last exit: .*\n +\d+ +\d+ \w{16} \w{16} CPUID .*; next"),
+        ("step-exit", r"VM exit of guest gos: \w+ \(.*\), rip 0x\w+, information 0x"),
+        ("exits nosuch", r"there is no guest nosuch; there are: \w{8} gos"),
+    ):
+        check_match(pattern, said[command])
+
+
+BOTH_COMMANDS = [
+    "break env_create", "info breakpoints", "continue", "continue ", "break-exit VMCALL", "continue  ", "continue   ",
+    "delete", "break env_create ", "break-in gos", "continue    ", "print ncpu", "x/2gx $sp", "guest-x $sp", "guest-bt",
+    "envs", "pt $pc", "npt 0x100000", "vmcb RIP", "delete ", "step-exit", "print ncpu ", "break-in nonsense",
+    "break sched_yield if ncpu == 77", "break-in hos", "tbreak clock_init", "break-in both", "detach",
+]  # fmt: skip
+
+
+@check("gdb", 0, "a breakpoint stops in hOS or in gOS, as break-in says; gdb tells which, and reads no wrong memory", on=(SVM,))
+def hos_or_gos(bench: Bench) -> None:
+    said = on_gos(bench, "gdb-both", BOTH_COMMANDS, stub=False)
+    for command, pattern in (
+        ("info breakpoints", r"env_create.*\n\tstop only if \$here\(\)"),
+        ("continue ", r'Breakpoint 1, env_create .*"init"'),
+        ("continue  ", r"VM exit: VMMCALL .*svm_vmexit"),
+        ("continue   ", r"VM exit: VMMCALL .*svm_vmexit"),
+        ("break-in gos", r"Breakpoints stop in guests"),
+        ("continue    ", r"\[in guest gos: .*\]\n.*Breakpoint \d, env_create "),
+        ("print ncpu", r"Cannot access memory"),
+        ("x/2gx $sp", r"Cannot access memory"),
+        ("guest-x $sp", r"^0xffffffff8\w{7}: ffffffff801\w{5}$"),
+        ("guest-bt", r"guest gos: rip \w+ .*\n#0 .* env_create \(kern/embed\.c:\d+\)\n#1 .* \(kern/"),
+        ("envs", r"\bfs\b.*\n\* \w+ \w+ running .* guest .* gos$"),
+        ("pt $pc", r"guest gos has the CPU"),
+        ("npt 0x100000", r"Guest-physical 0x100000 is physical 0x"),
+        ("vmcb RIP", r"Guest gos has the CPU: its registers are newer.*RIP +\w{16}"),
+        ("step-exit", r"\[in hOS\]\nVM exit of guest gos: \w+ \("),
+        ("print ncpu ", r"= 1"),
+        ("break-in nonsense", r"hos, gos or both"),
+    ):
+        check_match(pattern, said[command].strip())
+
+
+# gdb presses Ctrl-C itself, a while after the machine goes on. The guest never leaves its CPU by itself.
+PRESS = """\
+python
+import os, signal, threading
+def press(_):
+    gdb.events.cont.disconnect(press)
+    threading.Timer(4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+gdb.events.cont.connect(press)
+end
+"""
+SPINNING = ["continue", "guest-bt", "vmcb EXITCODE", "delete", "step-exit", "kill"]
+
+
+@check("gdb", 0, "Ctrl-C stops where the CPU is, in a guest that spins; it is said, and step-exit comes to hOS", on=(SVM, SVM_2))
+def spinning(bench: Bench) -> None:
+    number, script = free_port(), bench.folder / f"gdb-spin-{bench.platform.key}.gdb"
+    line = "graded run=vmm -- -k /vmm/guests/cli-spin"
+    with own_machine(bench, "gdb-spin", cmdline=line, extra=gdb_arguments(number)):
+        write_script(script, SPINNING)
+        init = script.with_suffix(".init")
+        init.write_text("\n".join(start_for(bench, number)) + PRESS)
+        done = host(["gdb", "-nx", "-q", "-batch", "-x", init, "-x", script], 90)
+    script.with_suffix(".log").write_text(done.stdout)
+    bench.last_log = script.with_suffix(".log")
+    said = answers(done.stdout)
+    check_match(r"SIGINT", said["continue"])
+    if bench.platform == SVM:  # with two CPUs gdb may look at the other one
+        check_match(r"\[in guest gos: ", said["continue"])
+        check_match(r"does not run this kernel.*#0 +0+10\w{4}", said["guest-bt"])
+        check_match(r"the guest runs", said["vmcb EXITCODE"])
+        check_match(r"\[in hOS\]\n.*VM exit of guest gos: INTR", said["step-exit"])

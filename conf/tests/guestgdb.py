@@ -186,7 +186,7 @@ def together(bench: Bench) -> None:
         check_match(r"umain \(.*user/sh/sh\.c:\d+", gdb.do("continue"))
         gdb.do("kill")
     text = session.until(HOS, 60)
-    check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*EPT violation", text)
+    check_match(r"guest ended: gdb has killed it\n.*\n +\d+ +\d+ [0-9a-f]{16} .*second-stage page fault", text)
 
 
 @check("Guest gdb", 0, "a CPU whose monitor trap flag does nothing is found out, and guests are stepped there by TF", on=(VTX,))

@@ -2,55 +2,14 @@
  * Blocks and inodes: which are free, and taking and giving them back. A freed block keeps its bit
  * in the bitmap until a write-back has removed the last pointer to it from the disk.
  */
-#include <fs/core/core.h>
-
 #include <inc/error.h>
 #include <inc/string.h>
-
-int fs_bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out)
-{
-    void *p;
-    int r = cache_get(&fs->cache, fs->super.bitmap_start + b / FS_BITS_PER_BLOCK, CACHE_READ, &p);
-
-    *out = p;
-    return r;
-}
-
-/* First clear bit of a bitmap block in [from, to), or `to`. */
-static uint32_t find_clear(const uint8_t *map, uint32_t from, uint32_t to)
-{
-    while (from < to) {
-        if (from % 64 == 0 && to - from >= 64) {
-            uint64_t word;
-            memcpy(&word, map + from / 8, sizeof(word));
-            if (word == ~(uint64_t)0) {
-                from += 64;
-                continue;
-            }
-            return from + __builtin_ctzll(~word);
-        }
-        if (!fs_bit_get(map, from))
-            return from;
-        from++;
-    }
-    return to;
-}
-
-int fs_count_free(struct Fs *fs)
-{
-    fs->nfree = 0;
-    for (uint32_t b = 0; b < fs->super.nblocks; b += FS_BITS_PER_BLOCK) {
-        uint8_t *map;
-        int r = fs_bitmap_of(fs, b, &map);
-        if (r < 0)
-            return r;
-        uint32_t n = MIN(fs->super.nblocks - b, (uint32_t)FS_BITS_PER_BLOCK);
-        uint32_t i = b == 0 ? MIN(fs->super.data_start, n) : 0;
-        for (; (i = find_clear(map, i, n)) < n; i++)
-            fs->nfree++;
-    }
-    return 0;
-}
+#include <fs/core/alloc.h>
+#include <fs/core/bitmap.h>
+#include <fs/core/cache.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/sync.h>
 
 int fs_reserve(struct Fs *fs, uint32_t n)
 {
@@ -78,7 +37,7 @@ int fs_block_alloc(struct Fs *fs, uint32_t *out)
         uint8_t *map;
         if ((r = fs_bitmap_of(fs, b, &map)) < 0)
             return r;
-        uint32_t i = find_clear(map, b - base, n);
+        uint32_t i = fs_find_clear(map, b - base, n);
         if (i < n && fs_block_ok(fs, base + i)) {
             fs_bit_set(map, i, true);
             cache_dirty(&fs->cache, map, BC_BITMAP);
@@ -110,43 +69,6 @@ int fs_block_free(struct Fs *fs, uint32_t block)
     fs_bit_set(fs->pending, block, true);
     fs->npending++;
     cache_forget(&fs->cache, block);
-    return 0;
-}
-
-/* Nothing on disk points to the blocks [from, to) any more. */
-static void discard(struct Fs *fs, uint32_t from, uint32_t to)
-{
-    if (from < to && fs->disk->discard)
-        fs->disk->discard(fs->disk, from, to - from);
-}
-
-int fs_release_pending(struct Fs *fs)
-{
-    uint32_t from = 0, to = 0; /* a run of freed blocks */
-
-    for (uint32_t b = 0; b < fs->super.nblocks && fs->npending; b++) {
-        uint8_t *map;
-        if (b % 8 == 0 && fs->pending[b / 8] == 0) {
-            b += 7;
-            continue;
-        }
-        if (!fs_bit_get(fs->pending, b))
-            continue;
-        int r = fs_bitmap_of(fs, b, &map);
-        if (r < 0)
-            return r;
-        fs_bit_set(map, b % FS_BITS_PER_BLOCK, false);
-        cache_dirty(&fs->cache, map, BC_BITMAP);
-        fs_bit_set(fs->pending, b, false);
-        fs->npending--;
-        fs->nfree++;
-        if (b != to) {
-            discard(fs, from, to);
-            from = b;
-        }
-        to = b + 1;
-    }
-    discard(fs, from, to);
     return 0;
 }
 
@@ -213,18 +135,4 @@ int fs_inode_alloc(struct Fs *fs, enum FsInodeType type, uint32_t *out)
     fs_inode_dirty(fs, ip);
     fs->inode_hint = *out + 1;
     return 0;
-}
-
-int fs_inode_free(struct Fs *fs, uint32_t inum)
-{
-    struct FsInode *ip;
-    int r = fs_truncate(fs, inum, 0), r2 = fs_inode(fs, inum, &ip);
-
-    if (r2 < 0)
-        return r2;
-    *ip = (struct FsInode){ .i_type = FS_FREE };
-    fs_inode_dirty(fs, ip);
-    fs_bit_set(fs->ipending, inum, true);
-    fs->nipending++;
-    return r;
 }

@@ -4,6 +4,7 @@
  * cannot know.
  */
 #include <fs/core/cache.h>
+#include <fs/core/disk.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -2,7 +2,14 @@
  * Directories and paths. A directory is a dense array of entries: adding appends, removing moves
  * the last entry into the gap.
  */
-#include <fs/core/core.h>
+#include <fs/core/alloc.h>
+#include <fs/core/cache.h>
+#include <fs/core/dir.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/index.h>
+#include <fs/core/sync.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -2,10 +2,15 @@
  * Files as arrays of bytes: finding, allocating and freeing their blocks. Directories use the same
  * functions for their entries.
  */
-#include <fs/core/core.h>
-
 #include <inc/error.h>
 #include <inc/string.h>
+#include <fs/core/alloc.h>
+#include <fs/core/bitmap.h>
+#include <fs/core/cache.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/sync.h>
 
 #define MAX_DEPTH 2 /* tables between an inode and a block of data */
 
@@ -432,4 +437,18 @@ int fs_stat(struct Fs *fs, uint32_t inum, struct FsStat *st)
                            .blocks = ip->i_blocks,
                            .type = ip->i_type == FS_DIR ? FTYPE_DIR : FTYPE_REG };
     return 0;
+}
+
+int fs_inode_free(struct Fs *fs, uint32_t inum)
+{
+    struct FsInode *ip;
+    int r = fs_truncate(fs, inum, 0), r2 = fs_inode(fs, inum, &ip);
+
+    if (r2 < 0)
+        return r2;
+    *ip = (struct FsInode){ .i_type = FS_FREE };
+    fs_inode_dirty(fs, ip);
+    fs_bit_set(fs->ipending, inum, true);
+    fs->nipending++;
+    return r;
 }

@@ -72,4 +72,10 @@ _Static_assert(sizeof(struct FsDirent) == sizeof(struct Dirent),
                "clients read directories as they are");
 _Static_assert(offsetof(struct FsDirent, d_type) == offsetof(struct Dirent, d_type), "same place");
 
+/* How many pieces of d cover n. */
+static inline uint32_t fs_div_up(uint64_t n, uint32_t d)
+{
+    return (n + d - 1) / d;
+}
+
 #endif

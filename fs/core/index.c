@@ -5,7 +5,12 @@
  * on the disk, so a match is only a place where to look. The table is of bounded size: when it is
  * full, all of it is forgotten.
  */
-#include <fs/core/core.h>
+#include <fs/core/bitmap.h>
+#include <fs/core/dir.h>
+#include <fs/core/disk.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/index.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

@@ -1,11 +1,19 @@
 /*
- * Quick recovery when a disk was not shut down cleanly. The order of writes (fs/core/super.c)
+ * Quick recovery when a disk was not shut down cleanly. The order of writes (fs/core/sync.c)
  * leaves nothing worse behind than space that is lost, and names: of files that never got there,
  * and second ones of files whose entry was being moved. So this compares the bitmap with what the
  * inodes use, and takes those names out, before they can come to mean other files. What is left is
  * for fsck.
  */
-#include <fs/core/core.h>
+#include <fs/core/alloc.h>
+#include <fs/core/bitmap.h>
+#include <fs/core/cache.h>
+#include <fs/core/dir.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/recover.h>
+#include <fs/core/sync.h>
 
 #include <inc/error.h>
 #include <inc/string.h>

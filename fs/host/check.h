@@ -4,7 +4,7 @@
 #ifndef JOS_FS_CHECK_H
 #define JOS_FS_CHECK_H
 
-#include <fs/core/core.h>
+#include <fs/core/fs.h>
 
 enum CheckResult {
     CHECK_CLEAN = 0,

@@ -9,6 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fs/core/dir.h>
+#include <fs/core/disk.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/mount.h>
+#include <fs/core/recover.h>
+#include <fs/core/sync.h>
+#include <fs/host/check.h>
+#include <fs/host/cuttest.h>
+#include <fs/host/hostdev.h>
 #include <fs/host/hosttest.h>
 #include <inc/error.h>
 

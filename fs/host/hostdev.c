@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fs/core/disk.h>
+#include <fs/core/fs.h>
 #include <fs/host/hostdev.h>
 #include <inc/error.h>
 

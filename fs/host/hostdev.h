@@ -4,7 +4,7 @@
 #ifndef JOS_FS_HOSTDEV_H
 #define JOS_FS_HOSTDEV_H
 
-#include <fs/core/core.h>
+#include <fs/core/fs.h>
 
 struct HostDisk {
     struct Disk disk;

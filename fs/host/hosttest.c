@@ -8,7 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fs/core/dir.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/mount.h>
+#include <fs/core/recover.h>
+#include <fs/core/sync.h>
+#include <fs/host/check.h>
+#include <fs/host/cuttest.h>
+#include <fs/host/hostdev.h>
 #include <fs/host/hosttest.h>
+#include <fs/host/thintest.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS 64 /* small, so that blocks are evicted all the time */

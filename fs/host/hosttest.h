@@ -18,9 +18,4 @@ extern unsigned long seed;
 uint64_t rng(void);
 uint64_t below(uint64_t n);
 
-/* thintest.c: a disk that has less space than blocks is full most of the time. */
-void test_thin(bool full);
-/* cuttest.c: the power fails after each write (full: really each) of several workloads. */
-void test_cuts(bool full);
-
 #endif

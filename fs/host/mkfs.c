@@ -9,6 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fs/core/dir.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/mount.h>
+#include <fs/core/sync.h>
 #include <fs/host/hostdev.h>
 #include <inc/error.h>
 

@@ -8,6 +8,14 @@
  * system's blocks stays free for others. A guest whose cache holds what is still to be written asks
  * first how much it may count on (GDISK_ROOM); that much is kept from everybody else.
  */
+#include <inc/lib.h>
+#include <fs/core/alloc.h>
+#include <fs/core/dir.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/sync.h>
+#include <fs/server/gdisk.h>
+#include <fs/server/open.h>
 #include <fs/server/serv.h>
 
 #define MAXGUESTS    64

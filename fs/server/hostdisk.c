@@ -2,7 +2,9 @@
  * gOS's disk: blocks of an image file, asked for at hOS's file server by hypercall, one page a
  * request.
  */
-#include <fs/server/serv.h>
+#include <inc/lib.h>
+#include <fs/core/disk.h>
+#include <fs/server/hostdisk.h>
 
 #define PAGE_PERM (PTE_P | PTE_U | PTE_W)
 

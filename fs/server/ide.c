@@ -3,7 +3,9 @@
  * sectors (ATA/ATAPI "PIO data-in command protocol"). The server runs with IOPL 3. Interrupts stay
  * off while a short poll does; only for a long wait are they turned on, and the server sleeps.
  */
-#include <fs/server/serv.h>
+#include <inc/lib.h>
+#include <fs/core/disk.h>
+#include <fs/server/ide.h>
 #include <inc/x86.h>
 
 #define SECTOR_SIZE       512

@@ -2,6 +2,10 @@
  * Open files. Each has a page with a struct Fd that its clients map; when the server's own mapping
  * is the only one left, all of them have closed it or are gone.
  */
+#include <inc/lib.h>
+#include <fs/core/dir.h>
+#include <fs/server/gdisk.h>
+#include <fs/server/open.h>
 #include <fs/server/serv.h>
 
 #define MAXOWNED (MAXOPEN / 4)  /* slots that one family may fill */

@@ -3,6 +3,19 @@
  * waits for a client: an answer that nobody receives is dropped, and what a dead client had open is
  * found later by reference counts.
  */
+#include <inc/lib.h>
+#include <fs/core/dir.h>
+#include <fs/core/disk.h>
+#include <fs/core/file.h>
+#include <fs/core/format.h>
+#include <fs/core/fs.h>
+#include <fs/core/mount.h>
+#include <fs/core/recover.h>
+#include <fs/core/sync.h>
+#include <fs/server/gdisk.h>
+#include <fs/server/hostdisk.h>
+#include <fs/server/ide.h>
+#include <fs/server/open.h>
 #include <fs/server/serv.h>
 #include <inc/once.h>
 

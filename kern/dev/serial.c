@@ -34,9 +34,9 @@ static bool serial_init(void)
 static void wait_lsr(uint8_t bits)
 {
     for (int i = 0; i < patience; i++) {
-        uint8_t lsr = inb(COM1 + UART_LSR);
-        if (lsr & LSR_DATA) {
-            cons_input(inb(COM1 + UART_DATA));
+        uint8_t lsr = inb(COM1 + COM_LSR);
+        if (lsr & LSR_DR) {
+            cons_input(inb(COM1 + COM_DATA));
             taken = true;
         }
         if ((lsr & bits) == bits) {
@@ -54,7 +54,7 @@ static void send(char c)
         wait_lsr(LSR_THRE);
         tx_room = tx_depth;
     }
-    outb(COM1 + UART_DATA, c);
+    outb(COM1 + COM_DATA, c);
     tx_room--;
 }
 
@@ -67,23 +67,23 @@ static void serial_write(const char *s, size_t len)
     }
     /* Whoever waits for the input is woken from the interrupt handler: ask for an interrupt. */
     if (taken && intr_on)
-        outb(COM1 + UART_IER, IER_RX | IER_THRE);
+        outb(COM1 + COM_IER, IER_RX | IER_THRE);
 }
 
 static void serial_poll(bool force)
 {
     (void)force;
     if (taken && intr_on)
-        outb(COM1 + UART_IER, IER_RX);
+        outb(COM1 + COM_IER, IER_RX);
     taken = false;
-    for (int i = 0; i < MAX_INPUT && (inb(COM1 + UART_LSR) & LSR_DATA); i++)
-        cons_input(inb(COM1 + UART_DATA));
+    for (int i = 0; i < MAX_INPUT && (inb(COM1 + COM_LSR) & LSR_DR); i++)
+        cons_input(inb(COM1 + COM_DATA));
 }
 
 static void serial_intr_enable(void)
 {
     intr_on = true;
-    outb(COM1 + UART_IER, IER_RX);
+    outb(COM1 + COM_IER, IER_RX);
     pic_enable(IRQ_SERIAL);
 }
 

@@ -51,8 +51,8 @@ static bool take_input(void)
 {
     bool any = false;
 
-    for (int i = 0; i < MAX_INPUT && (inb(COM3 + UART_LSR) & LSR_DATA); i++) {
-        char c = inb(COM3 + UART_DATA);
+    for (int i = 0; i < MAX_INPUT && (inb(COM3 + COM_LSR) & LSR_DR); i++) {
+        char c = inb(COM3 + COM_DATA);
         if (port.head - port.tail < RING_SIZE)
             put(c);
         any = true;
@@ -95,7 +95,7 @@ int64_t sys_serial_open(void)
     if (r == 0) {
         WRITE_ONCE(serport_owner, curenv->env_id);
         port.tail = port.head;
-        outb(COM3 + UART_IER, IER_RX);
+        outb(COM3 + COM_IER, IER_RX);
         pic_enable(IRQ_SERIAL);
     }
     spin_unlock(&port.lock);
@@ -134,13 +134,13 @@ static int transmit(const char *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         int polls = 0;
-        while (i % port.tx_depth == 0 && !(inb(COM3 + UART_LSR) & LSR_THRE)) {
+        while (i % port.tx_depth == 0 && !(inb(COM3 + COM_LSR) & LSR_THRE)) {
             if (++polls == MAX_POLLS)
                 return -E_IO;
             take_input();
             cpu_pause();
         }
-        outb(COM3 + UART_DATA, s[i]);
+        outb(COM3 + COM_DATA, s[i]);
     }
     return 0;
 }

@@ -9,14 +9,15 @@
 #include <kern/gdb/break.h>
 #include <kern/gdb/cpu.h>
 #include <kern/gdb/mem.h>
-#include <kern/gdb/packet.h>
 #include <kern/kaddr.h>
 #include <kern/kdebug.h>
 
 #define MAX_BREAKS 64
 #define NDR        4
 #define INT3       0xcc
-#define STUB_FILES "kern/gdb" /* the stub cannot stop in itself */
+
+/* The stub cannot stop in itself. */
+static const char *const stub_files[] = { "kern/gdb/", "lib/gdbpacket.c" };
 
 /* DR7 */
 #define DR7_ONE            (1ul << 10) /* always set */
@@ -85,7 +86,12 @@ static bool is_stub(uint64_t va)
 {
     struct RipInfo info;
 
-    return debuginfo_rip(va, &info) && strncmp(info.file, STUB_FILES, sizeof(STUB_FILES) - 1) == 0;
+    if (!debuginfo_rip(va, &info))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(stub_files); i++)
+        if (strncmp(info.file, stub_files[i], strlen(stub_files[i])) == 0)
+            return true;
+    return false;
 }
 
 extern const char text_start[], text_end[];

@@ -2,6 +2,7 @@
  * The packets that gdb sends, one table entry each (GDB manual, "Packets"). Threads are CPUs, with
  * numbers from 1 on.
  */
+#include <inc/gdbpacket.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <kern/cpu.h>
@@ -12,7 +13,7 @@
 #include <kern/gdb/command.h>
 #include <kern/gdb/cpu.h>
 #include <kern/gdb/mem.h>
-#include <kern/gdb/packet.h>
+#include <kern/gdb/port.h>
 #include <kern/gdb/regs.h>
 #include <kern/monitor.h>
 #include <kern/printf.h>
@@ -201,7 +202,7 @@ static enum Next read_memory(const char *args, size_t n)
 static void answer(int error)
 {
     if (error < 0)
-        gdb_reply("");
+        gdb_reply_nothing();
     else if (error > 0)
         gdb_error(error);
     else
@@ -217,25 +218,23 @@ static enum Next write_memory(const char *args, size_t n)
     args += *args == ',';
     size_t len = gdb_number(&args);
     args += *args == ':';
-    bool fits = gdb_hex_bytes(args, (void *)args, len <= GDB_PACKET_MAX / 2 ? len : 0);
-    answer(fits && len <= GDB_PACKET_MAX / 2 ? gdb_mem_write(selected_cpu(), va, args, len)
-                                             : GDB_EINVAL);
+    char *bytes = (char *)args;
+    bool fits = len <= GDB_PACKET_MAX / 2 && gdb_parse_bytes(&args, bytes, len);
+    answer(fits ? gdb_mem_write(selected_cpu(), va, bytes, len) : GDB_EINVAL);
     return TALK;
 }
 
-/* X ADDRESS,LENGTH:BYTES, with escapes. */
+/* X ADDRESS,LENGTH:BYTES */
 static enum Next write_binary(const char *args, size_t n)
 {
     const char *start = args;
     uint64_t va = gdb_number(&args);
 
     args += *args == ',';
-    size_t len = gdb_number(&args), done = 0;
+    size_t len = gdb_number(&args);
     args += *args == ':';
-    char *to = (char *)args;
-    for (const char *p = args; p < start + n; p++)
-        to[done++] = *p == '}' && p + 1 < start + n ? *++p ^ 0x20 : *p;
-    answer(done == len ? gdb_mem_write(selected_cpu(), va, to, len) : GDB_EINVAL);
+    bool fits = n - (size_t)(args - start) == len;
+    answer(fits ? gdb_mem_write(selected_cpu(), va, args, len) : GDB_EINVAL);
     return TALK;
 }
 
@@ -348,7 +347,7 @@ static enum Next v_packet(const char *args, size_t n)
         gdb_reply("OK");
         platform_poweroff(0);
     } else
-        gdb_reply("");
+        gdb_reply_nothing();
     return TALK;
 }
 
@@ -414,7 +413,7 @@ static void remote_command(const char *args)
     size_t len = strlen(args) / 2;
     struct GdbCpu *c = selected_cpu();
 
-    if (len >= LINE_MAX || !gdb_hex_bytes(args, line, len)) {
+    if (len >= LINE_MAX || !gdb_parse_bytes(&args, line, len)) {
         gdb_error(GDB_EINVAL);
         return;
     }
@@ -459,7 +458,7 @@ static enum Next query(const char *args, size_t n)
         queries[i].run(args + len);
         return TALK;
     }
-    gdb_reply("");
+    gdb_reply_nothing();
     return TALK;
 }
 
@@ -468,9 +467,12 @@ static enum Next set_query(const char *args, size_t n)
     (void)n;
     bool no_ack = strcmp(args, "StartNoAckMode") == 0;
 
-    gdb_reply(no_ack ? "OK" : "");
-    if (no_ack)
-        gdb_no_ack();
+    if (!no_ack) {
+        gdb_reply_nothing();
+        return TALK;
+    }
+    gdb_reply("OK");
+    gdb_set_acks(false);
     return TALK;
 }
 
@@ -516,6 +518,6 @@ void gdb_talk(struct GdbCpu *c, bool tell)
         if (kind < ARRAY_SIZE(packets) && packets[kind])
             next = packets[kind](text + 1, n - 1);
         else
-            gdb_reply("");
+            gdb_reply_nothing();
     }
 }

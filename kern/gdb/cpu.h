@@ -13,6 +13,13 @@
 #define GDB_SIGABRT 6
 #define GDB_SIGSEGV 11
 
+/* errno values in `E` answers, as gdb prints them. */
+#define GDB_EPERM  1
+#define GDB_EACCES 13
+#define GDB_EFAULT 14
+#define GDB_EINVAL 22
+#define GDB_ENOSPC 28
+
 enum GdbState {
     GDB_RUNS,  /* outside of the stub */
     GDB_STOPS, /* stands in the stub */

@@ -6,7 +6,6 @@
 #include <inc/string.h>
 #include <kern/gdb/cpu.h>
 #include <kern/gdb/mem.h>
-#include <kern/gdb/packet.h>
 #include <kern/kaddr.h>
 #include <kern/pmap.h>
 

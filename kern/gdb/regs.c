@@ -2,12 +2,12 @@
  * Registers as gdb sees them: one table gives the target description (GDB manual, "Target
  * Descriptions", "i386 Features"), the order in `g` packets, and where each value is.
  */
+#include <inc/gdbpacket.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <kern/gdb/cpu.h>
-#include <kern/gdb/packet.h>
 #include <kern/gdb/regs.h>
 
 enum Where {
@@ -156,7 +156,7 @@ static bool set(struct GdbCpu *c, const struct Register *r, const char *hex)
 {
     uint8_t bytes[sizeof(uint64_t)];
 
-    if (r->where != FRAME || !gdb_hex_bytes(hex, bytes, r->size))
+    if (r->where != FRAME || !gdb_parse_bytes(&hex, bytes, r->size))
         return false;
     memcpy(place(c, r), bytes, r->size);
     return true;

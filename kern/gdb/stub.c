@@ -5,6 +5,7 @@
  * so it calls nothing outside of the stub.
  */
 #include <inc/assert.h>
+#include <inc/gdbpacket.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
 #include <inc/x86.h>
@@ -18,7 +19,7 @@
 #include <kern/gdb/break.h>
 #include <kern/gdb/command.h>
 #include <kern/gdb/cpu.h>
-#include <kern/gdb/packet.h>
+#include <kern/gdb/port.h>
 #include <kern/gdb/regs.h>
 #include <kern/gdb/stub.h>
 #include <kern/hooks.h>
@@ -35,7 +36,6 @@
 #define DR7_ENABLES  0xfful
 #define NO_OWNER     0xffffffffu
 #define ANSWER_POLLS 20000000 /* of another CPU, before it counts as dead */
-#define BREAK        0x03
 #define LOOK_MS      100
 
 bool gdb_on;
@@ -139,7 +139,7 @@ static enum Cause port_cause(struct GdbCpu *c)
 
     pic_eoi(IRQ_SERIAL2);
     c->signal = GDB_SIGINT;
-    return why == 0 ? CAUSE_NONE : why == BREAK ? CAUSE_REPORT : CAUSE_QUIET;
+    return why == 0 ? CAUSE_NONE : why == GDB_CTRL_C ? CAUSE_REPORT : CAUSE_QUIET;
 }
 
 static enum Cause find_cause(struct GdbCpu *c, struct Trapframe *tf)

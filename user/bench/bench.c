@@ -155,7 +155,7 @@ static void skip_faults(void)
     set_pgfault_handler(skip_fault);
 }
 
-/* A fault, and a handler in user mode that does nothing but go on behind it. */
+/* A fault, and a handler in user mode that does nothing but go on after it. */
 static void page_fault_upcall(void)
 {
     asm volatile("movq $1f, %0\n\tmovb $0, (%1)\n1:" : "=m"(resume_at) : "r"(UTEMP) : "memory");

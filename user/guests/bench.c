@@ -37,7 +37,7 @@ static uint64_t large_page_at = LARGE_FROM + LARGE_SAMPLES * REGION;
 static uint64_t efer;
 
 /* The shortest handlers that do it, so that the VMM is measured and not them: EOI; and going on
- * behind the store that faulted. */
+ * after the store that faulted. */
 void eoi_handler(void);
 void skip_store_handler(void);
 asm("eoi_handler:\n"

@@ -29,7 +29,7 @@ static void try_cr0(void)
         int v = CATCH("movq %%rax, %%cr0", cr0 ^ 1ul << bit, 0, 0);
         judge("CR0", bit, v, cr0, rcr0());
         lcr0(cr0);
-        check(rcr0() == cr0, "CR0 is 0x%lx behind bit %d, not 0x%lx", rcr0(), bit, cr0);
+        check(rcr0() == cr0, "CR0 is 0x%lx after bit %d, not 0x%lx", rcr0(), bit, cr0);
     }
 }
 
@@ -39,7 +39,7 @@ static void try_cr4(void)
     for (int bit = 0; bit < 64; bit++) {
         int v = CATCH("movq %%rax, %%cr4; movq %%rcx, %%cr4", cr4 ^ 1ul << bit, cr4, 0);
         judge("CR4", bit, v, cr4, rcr4());
-        check(rcr4() == cr4, "CR4 is 0x%lx behind bit %d, not 0x%lx", rcr4(), bit, cr4);
+        check(rcr4() == cr4, "CR4 is 0x%lx after bit %d, not 0x%lx", rcr4(), bit, cr4);
     }
 }
 

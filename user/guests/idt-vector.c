@@ -45,7 +45,7 @@ static void arrived(const char *what, uint64_t rip, uint64_t err)
     check(came_err == err, "%s has error code 0x%lx, not 0x%lx", what, came_err, err);
 }
 
-/* Execute text with the address of label 2 in rax; RIP is expected at label 2 (3 is behind the
+/* Execute text with the address of label 2 in rax; RIP is expected at label 2 (3 is after the
  * text). */
 #define AT(text) CATCH("leaq 2f(%%rip), %%rax; " text, 0, 0, 0)
 

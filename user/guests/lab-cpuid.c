@@ -69,7 +69,7 @@ static void answers(void)
     property(EXERCISE, "leaf-is-eax", "EDX of leaf 0, RAX's upper half not being 0", plain.edx,
              r[3]);
     steps++;
-    property(EXERCISE, "step", "how often the code behind CPUID ran", 1, steps);
+    property(EXERCISE, "step", "how often the code after CPUID ran", 1, steps);
     property(EXERCISE, "signature", "EBX of the hypervisor's leaf", *(uint32_t *)HV_SIGNATURE,
              hv.ebx);
     property(EXERCISE, "subleaf", "ECX of leaf 0xb, subleaf 1 (its number, type core)", 0x201,

@@ -56,7 +56,7 @@ static void mbmap(const struct MultibootInfo *info)
     for (unsigned i = REG_CX; i < NREGS; i++)
         wrong += regs[i] != before[i];
     property(EXERCISE, "mbmap-registers", "the number of other registers that changed", 0, wrong);
-    property(EXERCISE, "mbmap-step", "how often the code behind it ran", 1, steps);
+    property(EXERCISE, "mbmap-step", "how often the code after it ran", 1, steps);
 }
 
 int guest_main(const struct MultibootInfo *info)

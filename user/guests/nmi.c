@@ -106,7 +106,7 @@ static void try_blocking(void)
     send_inside = 1;
     iret_inside = true;
     send(ICR_SELF);
-    check(seen_inside == 2, "%u seen behind an IRET in the handler, not 2", seen_inside);
+    check(seen_inside == 2, "%u seen after an IRET in the handler, not 2", seen_inside);
     check(seen == 2 && deepest == 2, "%u seen, %u deep, not 2 and 2", seen, deepest);
 }
 

@@ -1,6 +1,6 @@
 /*
  * odd-insns: instructions that a hypervisor may have to do something about. Each does its work or
- * is #UD or #GP, and the guest goes on behind it.
+ * is #UD or #GP, and the guest goes on after it.
  */
 #include "rt.h"
 

@@ -39,7 +39,7 @@ static uint64_t sum_of(const void *p)
     return sum;
 }
 
-/* An unknown request with this page, answered behind another page of the image. */
+/* An unknown request with this page, answered after another page of the image. */
 static void lend(const char *what, const void *page)
 {
     uint64_t code = ROUNDDOWN((uint64_t)guest_main, PGSIZE), before = sum_of((void *)code);

@@ -1,7 +1,7 @@
 /*
  * registers: an exit changes no register but those that its instruction names. General and SSE
  * registers, debug registers, CR2, CR8 and the MSRs that the VMM switches are filled with patterns,
- * and compared behind exits that the kernel handles, that the monitor handles, and that other envs
+ * and compared after exits that the kernel handles, that the monitor handles, and that other envs
  * run in.
  */
 #include "rt.h"

@@ -34,7 +34,7 @@ static void note(struct Trapframe *tf)
     traps++;
 }
 
-/* A fault would come again: go on behind the text of CATCH. */
+/* A fault would come again: go on after the text of CATCH. */
 static void note_fault(struct Trapframe *tf)
 {
     note(tf);

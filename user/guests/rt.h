@@ -76,7 +76,7 @@ extern struct Caught caught;
 extern uint64_t catch_rip; /* where a caught exception goes on; 0: none is to be caught */
 
 /* Execute assembly text with these values in rax, rcx and rdx; an exception is recorded in
- * `caught`, and execution goes on behind the text. Its vector (or -1) is the value. */
+ * `caught`, and execution goes on after the text. Its vector (or -1) is the value. */
 #define CATCH(text, a, c, d)                                                   \
     ({                                                                         \
         uint64_t a_ = (a), c_ = (c), d_ = (d);                                 \

@@ -1,11 +1,11 @@
 /*
- * single-step: RFLAGS.TF over instructions that exit, one #DB behind each, as over any other.
+ * single-step: RFLAGS.TF over instructions that exit, one #DB after each, as over any other.
  */
 #include "rt.h"
 
 const char guest_name[] = "single-step";
 
-#define EXPECTED 10 /* behind each instruction from CPUID to the second POPF */
+#define EXPECTED 10 /* after each instruction from CPUID to the second POPF */
 
 static volatile uint64_t traps;
 

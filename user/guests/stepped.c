@@ -8,7 +8,7 @@
 const char guest_name[] = "stepped";
 
 #define VEC_SOFT    0x41
-#define OWN_TRAPS   4 /* behind NOP, NOP, PUSHF and AND; behind POPF, TF is clear again */
+#define OWN_TRAPS   4 /* after NOP, NOP, PUSHF and AND; after POPF, TF is clear again */
 #define STAR_SELECT 32
 #define DR6_BS      (1ul << 14)
 
@@ -29,7 +29,7 @@ enum {
 };
 uint64_t seen[NSEEN], own_traps;
 
-extern char gate_soft[], gate_ud[], gate_bp[], gate_db[], syscall_target[], behind_int3[];
+extern char gate_soft[], gate_ud[], gate_bp[], gate_db[], syscall_target[], after_int3[];
 
 /* The code is in one piece, between step_start and step_end, and its handlers are short. */
 void steps(void);
@@ -47,7 +47,7 @@ asm(".text\n"
     "    int $0x41\n"
     "    ud2\n"
     "    int3\n"
-    "behind_int3:\n"
+    "after_int3:\n"
     "    .byte 0xf1\n" /* INT1 */
     "    movq %ss, %rax\n"
     "    movq %rax, %ss\n"
@@ -121,12 +121,12 @@ int guest_main(const struct MultibootInfo *info)
     steps();
     check_clear(SEEN_PUSHF, "PUSHF");
     check_clear(SEEN_SYSCALL, "SYSCALL");
-    check_clear(SEEN_HANDLER, "PUSHF behind SYSCALL");
+    check_clear(SEEN_HANDLER, "PUSHF after SYSCALL");
     check_clear(SEEN_SOFT, "INT n");
     check_clear(SEEN_UD, "#UD");
     check_clear(SEEN_BP, "INT3");
-    check(seen[SEEN_BP_RIP] == (uint64_t)behind_int3, "INT3 came from 0x%lx", seen[SEEN_BP_RIP]);
-    check_clear(SEEN_INT1, "INT1, or the trap behind POPF");
+    check(seen[SEEN_BP_RIP] == (uint64_t)after_int3, "INT3 came from 0x%lx", seen[SEEN_BP_RIP]);
+    check_clear(SEEN_INT1, "INT1, or the trap after POPF");
     check_clear(SEEN_AFTER, "the last PUSHF");
     check(own_traps == OWN_TRAPS, "%lu own traps, not %u", own_traps, OWN_TRAPS);
     check(seen[SEEN_TRAP] & FL_TF, "own trap with flags 0x%lx", seen[SEEN_TRAP]);

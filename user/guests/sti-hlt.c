@@ -37,7 +37,7 @@ int guest_main(const struct MultibootInfo *info)
     trying("sti; hlt with an interrupt pending");
     asm volatile("leaq 1f(%%rip), %0; sti; hlt; 1: cli" : "=r"(after_hlt) : : "memory");
     check(count == 1, "%u interrupts, not 1", count);
-    check(came_at == after_hlt, "it came at 0x%lx, not behind hlt (0x%lx)", came_at, after_hlt);
+    check(came_at == after_hlt, "it came at 0x%lx, not after hlt (0x%lx)", came_at, after_hlt);
 
     trying("sti; hlt until the timer wakes");
     wrmsr(X2APIC_DIVIDE, DIVIDE_BY_1);
@@ -45,6 +45,6 @@ int guest_main(const struct MultibootInfo *info)
     wrmsr(X2APIC_INITCNT, DELAY);
     asm volatile("leaq 1f(%%rip), %0; sti; hlt; 1: cli" : "=r"(after_hlt) : : "memory");
     check(count == 2, "%u interrupts, not 2", count);
-    check(came_at == after_hlt, "it came at 0x%lx, not behind hlt (0x%lx)", came_at, after_hlt);
+    check(came_at == after_hlt, "it came at 0x%lx, not after hlt (0x%lx)", came_at, after_hlt);
     return check_result();
 }

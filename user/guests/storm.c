@@ -1,5 +1,5 @@
 /*
- * storm: thousands of #GP, #UD, #PF and #DF, one behind the other; each arrives once.
+ * storm: thousands of #GP, #UD, #PF and #DF, one after the other; each arrives once.
  */
 #include "rt.h"
 

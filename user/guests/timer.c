@@ -123,7 +123,7 @@ static void try_clock_set(void)
           rdmsr(MSR_TSC_DEADLINE));
     wrmsr(MSR_TSC, 2 * deadline);
     spin_open(NAP);
-    check(timers == 1, "%u interrupts, not 1, behind the deadline", timers);
+    check(timers == 1, "%u interrupts, not 1, after the deadline", timers);
 }
 
 static void try_self_ipi(void)

@@ -7,8 +7,6 @@
 
 const char guest_name[] = "uart";
 
-#define FIFO_DEPTH 16
-
 static uint8_t in(int reg)
 {
     return inb(COM1 + reg);
@@ -57,7 +55,7 @@ static uint8_t loop_byte(uint8_t c)
 /* Nothing can be printed while the line is cut, so results are kept. */
 static void try_loop(void)
 {
-    uint8_t lines[4], got[FIFO_DEPTH], lsr = 0, later;
+    uint8_t lines[4], got[UART_FIFO], lsr = 0, later;
     unsigned n = 0;
 
     trying("loop back: modem lines, FIFO, overrun");
@@ -68,10 +66,10 @@ static void try_loop(void)
         out(COM_MCR, MCR_LOOP | 1 << i);
         lines[i] = in(COM_MSR)&0xf0;
     }
-    for (int i = 0; i < FIFO_DEPTH + 1; i++)
+    for (int i = 0; i < UART_FIFO + 1; i++)
         lsr = loop_byte('A' + i);
     later = in(COM_LSR);
-    while ((in(COM_LSR)&LSR_DR) && n < FIFO_DEPTH)
+    while ((in(COM_LSR)&LSR_DR) && n < UART_FIFO)
         got[n++] = in(COM_DATA);
     uint8_t rest = in(COM_LSR);
     out(COM_MCR, mcr);
@@ -80,7 +78,7 @@ static void try_loop(void)
           "modem lines 0x%x 0x%x 0x%x 0x%x", lines[0], lines[1], lines[2], lines[3]);
     check((lsr & LSR_DR) && (lsr & LSR_OE), "LSR 0x%x after 17 bytes", lsr);
     check(!(later & LSR_OE), "the overrun stays");
-    check(n == FIFO_DEPTH && !(rest & LSR_DR), "%u bytes in the FIFO", n);
+    check(n == UART_FIFO && !(rest & LSR_DR), "%u bytes in the FIFO", n);
     for (unsigned i = 0; i < n; i++)
         check(got[i] == 'A' + i, "byte %u is 0x%x", i, got[i]);
 }

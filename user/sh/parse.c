@@ -72,7 +72,7 @@ static bool put_args(struct Parser *ps)
     return true;
 }
 
-/* A parameter, behind its $; a $ with anything else behind it stands for itself. */
+/* A parameter, after its $; a $ with anything else after it stands for itself. */
 static bool put_parameter(struct Parser *ps)
 {
     char c = *ps->p;
@@ -194,7 +194,7 @@ static bool parse_redirection(struct Parser *ps, struct Command *cmd, enum Token
     return true;
 }
 
-/* One command; *end is the token behind it. */
+/* One command; *end is the token after it. */
 static bool parse_command(struct Parser *ps, struct Command *cmd, enum Token *end)
 {
     const char *word = NULL;

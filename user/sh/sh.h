@@ -21,7 +21,7 @@ struct Command {
     bool append;
 };
 
-/* What stands behind a pipeline, and decides about the next one. */
+/* What comes after a pipeline, and decides about the next one. */
 enum Link {
     LINK_END,
     LINK_SEQ,        /* ; */
@@ -47,7 +47,7 @@ struct Vars {
 extern struct Vars vars;
 extern bool interactive;
 
-/* Parse one pipeline at *p and move *p behind it. 0, or -E_INVAL with the mistake in words in *why.
+/* Parse one pipeline at *p and move *p past it. 0, or -E_INVAL with the mistake in words in *why.
  * An empty one has ncmds = 0. */
 int parse_pipeline(const char **p, struct Pipeline *pl, const char **why);
 

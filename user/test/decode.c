@@ -186,7 +186,7 @@ static enum EmulateResult emulate_all(const struct Case *c, struct GuestRegs *re
 {
     enum EmulateResult r = EMULATE_NEXT;
     regs->rip = (uintptr_t)c->code;
-    while ((r == EMULATE_NEXT || r == EMULATE_AGAIN) && regs->rip < (uintptr_t)c->end) {
+    while ((r == EMULATE_NEXT || r == EMULATE_AT_RIP) && regs->rip < (uintptr_t)c->end) {
         const uint8_t *at = (const uint8_t *)regs->rip;
         struct GuestInsn code = code_of(at, c->end - at, 64);
         struct Emulation e = { .memory = &arena_memory, .code = &code, .regs = regs };
@@ -449,7 +449,7 @@ static const struct Refusal {
     { 64, BYTES(0x82, 0x03, 0x01), EMULATE_UNKNOWN, 0 },             /* not in 64-bit mode */
     { 32, BYTES(0x63, 0x03), EMULATE_UNKNOWN, 0 },                   /* arpl */
     { 64, BYTES(0xc7, 0x4b, 0x00, 0x00), EMULATE_UNKNOWN, 0 },       /* group 11, member 1 */
-    { 64, BYTES(0x8b, 0xc3), EMULATE_AGAIN, 0 },                     /* mov %ebx, %eax */
+    { 64, BYTES(0x8b, 0xc3), EMULATE_AT_RIP, 0 },                     /* mov %ebx, %eax */
     { 64, BYTES(0x8b), EMULATE_FAULT, T_ILLOP },                     /* the rest is in no memory */
     { 64, BYTES(0xc7, 0x03, 1, 2, 3), EMULATE_FAULT, T_ILLOP },
     { 64, { 0 }, 0, EMULATE_FAULT, T_ILLOP },
@@ -470,6 +470,27 @@ static void test_refusals(void)
         CHECK(r != EMULATE_FAULT || e.fault.vector == f->vector, "entry %u: vector %u", i,
               e.fault.vector);
     }
+}
+
+/* Memory reads ones. */
+static void test_jumps(void)
+{
+    static const uint8_t jmp[] = { 0xff, 0x23 }, call[] = { 0xff, 0x13 };
+    static const uint8_t call_rel[] = { 0xe8, 0xf0, 0xff, 0xff, 0xff }, ret[] = { 0xc3 };
+    struct Emulation e;
+    CHECK_IS(emulate_one(jmp, sizeof(jmp), 64, &e), EMULATE_AT_RIP);
+    CHECK_IS(e.regs->rip, ~0ul);
+    CHECK_IS(emulate_one(jmp, sizeof(jmp), 32, &e), EMULATE_AT_RIP);
+    CHECK_IS(e.regs->rip, 0xffffffff);
+    CHECK_IS(emulate_one(call, sizeof(call), 64, &e), EMULATE_AT_RIP);
+    CHECK_IS(e.regs->rip, ~0ul);
+    CHECK_IS(e.regs->rsp, 0x8000 - 8);
+    CHECK_IS(last_va, 0x8000 - 8);
+    CHECK_IS(emulate_one(call_rel, sizeof(call_rel), 64, &e), EMULATE_AT_RIP);
+    CHECK_IS(e.regs->rip, 0x7005 - 0x10);
+    CHECK_IS(emulate_one(ret, sizeof(ret), 16, &e), EMULATE_AT_RIP);
+    CHECK_IS(e.regs->rip, 0xffff);
+    CHECK_IS(e.regs->rsp, 0x8002);
 }
 
 /* Where code ends, the next byte's page fault counts, if there is one. */
@@ -506,7 +527,8 @@ int umain(int argc, char **argv)
     static const struct Test tests[] = {
         { "like-cpu", test_like_cpu },   { "faults", test_faults },
         { "addresses", test_addresses }, { "refusals", test_refusals },
-        { "fetch", test_fetch_fault },   { "any-bytes", test_any_bytes },
+        { "jumps", test_jumps },         { "fetch", test_fetch_fault },
+        { "any-bytes", test_any_bytes },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -76,7 +76,7 @@ static void made(void)
     property("guest-parent", "the guest's parent", thisenv->env_id, e->env_parent_id);
     property("guest-memory", "the result for the last page of its memory", 0,
              is_ram(guest, MEMSIZE - PGSIZE));
-    property("guest-memory-end", "the result for the page behind it", -E_INVAL,
+    property("guest-memory-end", "the result for the page after it", -E_INVAL,
              is_ram(guest, MEMSIZE));
     property("guest-plain", "sys_guest_debug of a guest made without GUEST_DEBUG", -E_PERM,
              sys_guest_debug(guest, GUEST_DEBUG_STOP, 0, NULL));
@@ -143,7 +143,7 @@ static void whole_pages(envid_t guest, int fd)
     property("map-result", "the result of map_in_guest", 0, r);
     property("map-contents", "bytes that differ from the file's", 0,
              differ(guest, PLACE, content, FILE_SIZE));
-    property("map-rest", "bytes that are not 0 behind the file's, in its last page", 0,
+    property("map-rest", "bytes that are not 0 after the file's, in its last page", 0,
              differ(guest, PLACE + FILE_SIZE, NULL, 4 * PGSIZE - FILE_SIZE));
     property("map-untouched", "pages of the guest that map_in_guest has filled", 4,
              pages_of(guest));

@@ -95,11 +95,6 @@ static void on_message(struct GuestExit *x)
         attach_message(m.from, m.value);
 }
 
-static void on_io(struct GuestExit *x)
-{
-    machine_io(&run.machine, x);
-}
-
 static void on_mmio(struct GuestExit *x)
 {
     machine_mmio(&run.machine, x);
@@ -129,9 +124,9 @@ static void on_debug(struct GuestExit *x)
 }
 
 static void (*const handlers[])(struct GuestExit *x) = {
-    [GUEST_EV_IO] = on_io,           [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall,
-    [GUEST_EV_CONSOLE] = on_console, [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,
-    [GUEST_EV_DEAD] = on_dead,       [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
+    [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall, [GUEST_EV_CONSOLE] = on_console,
+    [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,       [GUEST_EV_DEAD] = on_dead,
+    [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
 };
 
 static void handle(unsigned event, struct GuestExit *x)
@@ -147,10 +142,12 @@ static void serve(envid_t guest, struct GuestExit *x)
 {
     int event = GUEST_EV_NONE;
     while (!run.ended) {
-        if (event != GUEST_EV_IO) /* I/O comes often, and changes nothing there */
+        if (event != GUEST_EV_IO) /* I/O changes nothing there */
             cons_look();
         event = sys_guest_run(guest, cons_wanted());
-        if (event >= 0)
+        if (event == GUEST_EV_IO) /* often */
+            machine_io(&run.machine, x);
+        else if (event >= 0)
             handle(event, x);
         else if (event == -E_BAD_ENV)
             end_guest(1, "it was killed");

@@ -32,5 +32,7 @@ void svm_asm_offsets(void)
     DEFINE(SVM_SPECIAL, offsetof(struct SvmVcpu, special));
     DEFINE(VMCB_RAX, offsetof(struct Vmcb, rax));
     DEFINE(SVM_VMEXIT, offsetof(struct SvmVcpu, vmexit));
+    DEFINE(VMCB_EXIT_CODE, offsetof(struct Vmcb, exit_code));
+    DEFINE(EXIT_RUNNING, SVM_EXIT_RUNNING);
     DEFINE(SVM_ENTRY_DR7, offsetof(struct SvmVcpu, entry_dr7));
 }

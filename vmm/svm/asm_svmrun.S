@@ -68,6 +68,7 @@ enter:
     movq SVM_VMCB(%rsi), %rcx
     movq STF_RAX(%rdi), %rdx
     movq %rdx, VMCB_RAX(%rcx)
+    movq $EXIT_RUNNING, VMCB_EXIT_CODE(%rcx) /* conf/gdbcmds/place.py tells by it who has the CPU */
     movq STACK_VMCB_PA(%rsp), %rax
     cmpb $0, SVM_SPECIAL(%rsi)
     jne special

@@ -64,6 +64,7 @@
     X(0xa4, 0xa4, TLBSYNC, INVLPG, "TLBSYNC instruction")
 
 #define SVM_NEXITS       0xa5         /* codes in the list */
+#define SVM_EXIT_RUNNING 0x3ff        /* no CPU's: ours, while the guest has the CPU */
 #define SVM_EXIT_NPF     0x400        /* nested page fault */
 #define SVM_EXIT_INVALID 0xffffffffu  /* VMRUN refused; QEMU has only the lower half of -1 */
 

@@ -120,18 +120,22 @@ static bool handle_entry_mce(struct Vcpu *v)
     return vmx_leave(v);
 }
 
-static const struct {
-    uint8_t reason; /* enum GuestExitReason */
-    const char *words;
-} known[VMX_NREASONS] = {
-#define KNOWN(nr, name, reason, words) [nr] = { EXIT_##reason, words },
+static const char *const words[VMX_NREASONS] = {
+#define WORDS(nr, name, reason, text) [nr] = text,
+    VMX_EXIT_LIST(WORDS)
+#undef WORDS
+};
+
+/* enum GuestExitReason of Intel's reasons */
+static const uint8_t known[VMX_NREASONS] = {
+#define KNOWN(nr, name, reason, text) [nr] = EXIT_##reason,
     VMX_EXIT_LIST(KNOWN)
 #undef KNOWN
 };
 
 const char *vmx_reason_words(uint32_t reason)
 {
-    return reason < VMX_NREASONS && known[reason].words ? known[reason].words : "unknown reason";
+    return reason < VMX_NREASONS && words[reason] ? words[reason] : "unknown reason";
 }
 
 static bool handle_unexpected(struct Vcpu *v)
@@ -222,7 +226,7 @@ static bool (*const handlers[VMX_NREASONS])(struct Vcpu *v) = {
 static bool __attribute__((noinline, cold)) vmexit_rare(struct Vcpu *v, uint64_t reason)
 {
     bool is_known = reason < VMX_NREASONS;
-    count_exit(v, is_known ? known[reason].reason : EXIT_OTHER);
+    count_exit(v, is_known ? known[reason] : EXIT_OTHER);
     trace_exit(v);
     bool again = is_known ? handlers[reason](v) : handle_unexpected(v);
     trace_action(v, again);
@@ -238,7 +242,7 @@ bool vmexit(struct Vcpu *v)
     uint64_t reason = (uint16_t)vmread_known(VMCS_EXIT_REASON); /* the basic reason */
     if (__builtin_expect(reason >= v->quick_reasons, 0))
         return vmexit_rare(v, reason);
-    count_exit(v, known[reason].reason);
+    count_exit(v, known[reason]);
     return handlers[reason](v);
     /* LAB 5 end */
 }

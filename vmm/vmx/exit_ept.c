@@ -24,7 +24,12 @@ bool handle_eptviolation(struct Vcpu *v)
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
     keep_vectored_event(v);
     if (!gmem_is_ram(v->vm, gpa, 1)) {
-        guest_stop_mmio(v, gpa, access_of(qual));
+        if (v->event.info != 0)
+            guest_kill(v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is "
+                          "no memory",
+                       gpa);
+        else
+            guest_stop_mmio(v, gpa, access_of(qual));
         return vmx_leave(v);
     }
     if (__builtin_expect(qual & QUAL_EPT_NMI_UNBLOCKED, 0))

@@ -56,8 +56,7 @@ static inline void pass_pagefault(struct Vcpu *v)
     }
     v->spurious_rip = v->spurious_va = 0;
     v->stats.injected_pf++;
-    lcr2(va);
-    inject_fault(v, T_PGFLT, error);
+    inject_page_fault(v, va, error);
     /* LAB C end */
 }
 

@@ -16,7 +16,7 @@
 #define INFO_ADDRESS_BYTES(info) (2u << (((info) >> 7) & 3))
 #define INFO_SEGMENT(info)       (((info) >> 15) & 7) /* of OUTS; INS always uses ES */
 
-static bool handle_string(struct Vcpu *v, uint64_t qual)
+static bool __attribute__((noinline)) handle_string(struct Vcpu *v, uint64_t qual)
 {
     if (!vmx_caps.string_info) {
         guest_kill(v, "string I/O on port 0x%x at rip 0x%lx: this CPU does not report enough",
@@ -39,8 +39,7 @@ static bool handle_string(struct Vcpu *v, uint64_t qual)
         return vmx_end(v, verdict);
     if (verdict == DO_AGAIN)
         set_resume_flag();
-    guest_stop(v, GUEST_EV_IO);
-    return vmx_leave(v);
+    return guest_stop(v, GUEST_EV_IO);
 }
 
 bool handle_ioinstr(struct Vcpu *v)
@@ -59,6 +58,5 @@ bool handle_ioinstr(struct Vcpu *v)
     };
     if (qual & QUAL_IO_STRING)
         return handle_string(v, qual);
-    guest_stop(v, GUEST_EV_IO);
-    return vmx_leave(v);
+    return guest_stop(v, GUEST_EV_IO);
 }

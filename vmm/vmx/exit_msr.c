@@ -4,6 +4,7 @@
 #include <inc/string.h>
 #include <vmm/cr.h>
 #include <vmm/msr.h>
+#include <vmm/vapic_regs.h>
 #include <vmm/vmx/exit_msr.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
@@ -31,10 +32,9 @@ void msr_bitmap_init(uint8_t *bitmap)
     msr_each_passed(let_through, bitmap);
 }
 
-bool handle_rdmsr(struct Vcpu *v)
+/* The end of a RDMSR. */
+static inline bool end_read(struct Vcpu *v, struct MsrValue r)
 {
-    uint32_t msr = v->env->env_tf.tf_rcx;
-    struct MsrValue r = msr_is_x2apic(msr) ? vapic_read(v, msr) : msr_read(v, msr);
     if (__builtin_expect(r.verdict != DO_NEXT, 0))
         return vmx_gp(v);
     v->env->env_tf.tf_rax = (uint32_t)r.value;
@@ -42,7 +42,23 @@ bool handle_rdmsr(struct Vcpu *v)
     return vmx_skip(v);
 }
 
-static bool write_efer(struct Vcpu *v, uint64_t value)
+static inline bool end_write(struct Vcpu *v, enum Verdict verdict)
+{
+    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_gp(v);
+}
+
+static bool __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
+{
+    return end_read(v, msr_read(v, msr));
+}
+
+bool handle_rdmsr(struct Vcpu *v)
+{
+    uint32_t msr = v->env->env_tf.tf_rcx;
+    return msr_is_x2apic(msr) ? end_read(v, vapic_read(v, msr)) : read_other(v, msr);
+}
+
+static bool __attribute__((noinline)) write_efer(struct Vcpu *v, uint64_t value)
 {
     struct ControlRegs r = { .cr0 = vmread_known(VMCS_GUEST_CR0),
                              .efer = vmread_known(VMCS_GUEST_EFER) };
@@ -54,14 +70,22 @@ static bool write_efer(struct Vcpu *v, uint64_t value)
     return vmx_skip(v);
 }
 
+static inline bool write_apic(struct Vcpu *v, uint32_t msr, uint64_t value)
+{
+    return end_write(v, vapic_write(v, msr, value));
+}
+
+static bool __attribute__((noinline)) write_other(struct Vcpu *v, uint32_t msr, uint64_t value)
+{
+    return end_write(v, msr_write(v, msr, value));
+}
+
 bool handle_wrmsr(struct Vcpu *v)
 {
     const struct Trapframe *tf = &v->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    if (msr == MSR_EFER)
-        return write_efer(v, value);
-    enum Verdict verdict =
-        msr_is_x2apic(msr) ? vapic_write(v, msr, value) : msr_write(v, msr, value);
-    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_gp(v);
+    if (msr_is_x2apic(msr))
+        return write_apic(v, msr, value);
+    return msr == MSR_EFER ? write_efer(v, value) : write_other(v, msr, value);
 }

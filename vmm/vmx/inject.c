@@ -3,6 +3,7 @@
  * an exit interrupted (SDM "Event Injection", "Information for VM Exits That Occur During Event
  * Delivery").
  */
+#include <vmm/exception.h>
 #include <inc/trap.h>
 #include <kern/pmap.h>
 #include <vmm/check.h>

@@ -4,12 +4,22 @@
 #ifndef JOS_VMM_VMX_INJECT_H
 #define JOS_VMM_VMX_INJECT_H
 
+#include <inc/mmu.h>
+#include <inc/x86.h>
+#include <vmm/exception.h>
 #include <vmm/vmx/vmx.h>
 #include <vmm/vmx/vmx_vcpu.h>
 
 /* Inject a fault: its frame has RFLAGS.RF (SDM "Instruction-Breakpoint Exception Condition"). Merged
  * with an event whose delivery it interrupted. */
 void inject_fault(struct Vcpu *v, int vector, uint32_t error);
+/* The same of a page fault, which only protected mode has. */
+static inline void inject_page_fault(struct Vcpu *v, uint64_t va, uint32_t error)
+{
+    lcr2(va);
+    vmwrite_known(VMCS_GUEST_RFLAGS, vmread_known(VMCS_GUEST_RFLAGS) | FL_RF);
+    event_exception(v, T_PGFLT, error, true);
+}
 /* #UD, or #GP(0), for the instruction that exited, whose exit ends so. */
 bool vmx_ud(struct Vcpu *v);
 bool vmx_gp(struct Vcpu *v);

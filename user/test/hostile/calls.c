@@ -84,6 +84,7 @@ enum Kind {
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_irq              ARGS(GUEST, VECTOR)
 #define ARGS_guest_mem              ARGS(GUEST, GPA, WRITE, LENGTH, ANY)
+#define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_stats            ARGS(ANY_GUEST, WRITE)
 #define ARGS_guest_pause            ARGS(ANY_GUEST, ANY)
 #define ARGS_guest_trace_start      ARGS(GUEST, ENTRIES)

@@ -7,8 +7,6 @@
 #include <inc/uart.h>
 #include <user/vmm/dev/bus.h>
 
-#define UART_FIFO 16 /* bytes */
-
 /* The other end of its line. */
 struct UartPeer {
     /* The next byte for the UART, -1: none. With ask, the guest waits for it. */

@@ -1,49 +1,24 @@
 /*
- * The parts of the monitor's gdb server: packets on the serial port (packet.c), registers
+ * The parts of the monitor's gdb server: the serial port (port.c), registers
  * (regs.c), memory and breakpoints (mem.c), and the session itself (session.c). The
  * protocol is described in the manual of gdb, "gdb Remote Serial Protocol".
  */
 #ifndef JOS_USER_VMM_GDB_H
 #define JOS_USER_VMM_GDB_H
 
+#include <inc/gdbpacket.h>
 #include <user/vmm/common.h>
-
-/* Longest packet that gdb may send, bytes without frame; the kernel's ring of input is longer. */
-#define GDB_PACKET_MAX 2048
 
 /* Error numbers in answers; gdb shows them. */
 #define GDB_E_ARG   0x16 /* bad request */
 #define GDB_E_FAULT 0x14 /* no memory there */
 #define GDB_E_FULL  0x1c /* no free debug register */
 
-/* ---- packet.c ---- */
-enum GdbInput {
-    GDB_NOTHING,
-    GDB_INTERRUPT, /* Ctrl-C */
-    GDB_PACKET,    /* gdb_packet has it */
-};
-/* Take the next input: a whole packet whose checksum is right (it has been acknowledged), a Ctrl-C,
- * or nothing yet. */
-enum GdbInput gdb_next(void);
-/* The last packet, terminated, and its length; escapes are undone. */
-char *gdb_packet(size_t *len);
-/* gdb asks not to have acknowledgements. Its first packet turns them on again. */
-void gdb_set_acks(bool on);
-/* Answers: begun, put together, and sent. */
-void reply_begin(void);
-void reply_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void reply_hex(const void *bytes, size_t n);
-void reply_raw(const char *bytes, size_t n);
-void reply_send(void);
-/* The whole of a short answer. */
-void reply(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void reply_error(int number);
-/* The answer to what is not known here. */
-void reply_nothing(void);
-/* A hexadecimal number at *s, which is moved behind it. false: there is none. */
-bool parse_hex(const char **s, uint64_t *value);
-/* n bytes as 2 * n hexadecimal digits at *s. false: there are fewer. */
-bool parse_bytes(const char **s, void *bytes, size_t n);
+/* ---- port.c ---- */
+/* The serial port is gdb's line. */
+void port_setup(void);
+/* Take the next input: a whole packet whose checksum is right, a Ctrl-C, or nothing yet. */
+enum GdbInput port_next(void);
 
 /* ---- regs.c ---- */
 /* Numbers of some registers. */
@@ -81,7 +56,7 @@ int break_clear(enum GdbBreak kind, uint64_t va, unsigned size);
 void break_clear_all(void);
 /* Is an INT3 of ours at va? */
 bool break_is_ours(uint64_t va);
-/* Take the INT3 at va away for a step, and put it back behind it. */
+/* Take the INT3 at va away for a step, and put it back after it. */
 void break_lift(uint64_t va);
 void break_replant(void);
 /* Of debug register n: its kind, or -1, and address. */

@@ -198,14 +198,14 @@ bool regs_put(const struct GuestDebugRegs *r, unsigned n)
     memcpy(bytes, from, regs[n].have);
     if (regs[n].offset == FPU_TAG)
         *(uint32_t *)bytes = full_tags(*from);
-    reply_hex(bytes, regs[n].size);
+    gdb_put_hex(bytes, regs[n].size);
     return true;
 }
 
 bool regs_set(struct GuestDebugRegs *r, unsigned n, const char **s)
 {
     uint8_t bytes[16];
-    if (n >= ARRAY_SIZE(regs) || !parse_bytes(s, bytes, regs[n].size))
+    if (n >= ARRAY_SIZE(regs) || !gdb_parse_bytes(s, bytes, regs[n].size))
         return false;
     uint8_t *to = (uint8_t *)r + regs[n].offset;
     if (regs[n].access == RO)

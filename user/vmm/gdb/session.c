@@ -41,6 +41,7 @@ int gdb_open(envid_t guest, const char *name)
     gdb.name = name;
     gdb.open = true;
     gdb.running = true;
+    port_setup();
     mem_setup(guest);
     return 0;
 }
@@ -82,7 +83,7 @@ static void on_vcont_query(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    reply("vCont;c;C;s;S");
+    gdb_reply("vCont;c;C;s;S");
 }
 
 /* ;ACTION[:thread]...: there is one thread, so the first action is the one. */
@@ -94,7 +95,7 @@ static void on_vcont(const char *args, size_t n)
     else if (action == 's' || action == 'S')
         go_on_for_gdb(GUEST_DEBUG_STEP);
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
 static void on_detach(const char *args, size_t n)
@@ -102,7 +103,7 @@ static void on_detach(const char *args, size_t n)
     (void)args;
     (void)n;
     break_clear_all();
-    reply("OK");
+    gdb_reply("OK");
     gdb_set_acks(true);
     gdb.expects_stop = false;
     let_go_on(GUEST_DEBUG_DETACH);
@@ -118,7 +119,7 @@ static void on_kill(const char *args, size_t n)
 
 static void on_vkill(const char *args, size_t n)
 {
-    reply("OK");
+    gdb_reply("OK");
     on_kill(args, n);
 }
 
@@ -128,21 +129,21 @@ static void on_read_regs(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    reply_begin();
+    gdb_begin();
     for (unsigned i = 0; regs_put(&gdb.regs, i); i++)
         ;
-    reply_send();
+    gdb_end();
 }
 
 static void on_read_reg(const char *args, size_t n)
 {
     uint64_t number;
     (void)n;
-    reply_begin();
-    if (parse_hex(&args, &number) && number <= UINT32_MAX && regs_put(&gdb.regs, number))
-        reply_send();
+    gdb_begin();
+    if (gdb_parse_hex(&args, &number) && number <= UINT32_MAX && regs_put(&gdb.regs, number))
+        gdb_end();
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
 /* Give the kernel changed registers; what it refuses is as before. */
@@ -152,9 +153,9 @@ static void store_regs(const struct GuestDebugRegs *r)
     bool ok = sys_guest_debug(gdb.guest, GUEST_DEBUG_SET_REGS, 0, &copy) == 0;
     sys_guest_debug(gdb.guest, GUEST_DEBUG_GET_REGS, 0, &gdb.regs);
     if (ok)
-        reply("OK");
+        gdb_reply("OK");
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
 /* Those that cannot be changed keep their values. */
@@ -165,7 +166,7 @@ static void on_write_regs(const char *args, size_t n)
     for (unsigned i = 0; args < end; i++) {
         const char *before = args;
         if (!regs_set(&r, i, &args) && args == before) {
-            reply_error(GDB_E_ARG);
+            gdb_error(GDB_E_ARG);
             return;
         }
     }
@@ -177,17 +178,17 @@ static void on_write_reg(const char *args, size_t n)
     struct GuestDebugRegs r = gdb.regs;
     uint64_t number;
     (void)n;
-    if (parse_hex(&args, &number) && *args++ == '=' && number <= UINT32_MAX &&
+    if (gdb_parse_hex(&args, &number) && *args++ == '=' && number <= UINT32_MAX &&
         regs_set(&r, number, &args))
         store_regs(&r);
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
-/* ADDR,LENGTH; *s is moved behind it. */
+/* ADDR,LENGTH; *s is moved past it. */
 static bool parse_range(const char **s, uint64_t *va, uint64_t *len)
 {
-    return parse_hex(s, va) && *(*s)++ == ',' && parse_hex(s, len);
+    return gdb_parse_hex(s, va) && *(*s)++ == ',' && gdb_parse_hex(s, len);
 }
 
 static void on_read_mem(const char *args, size_t n)
@@ -196,25 +197,25 @@ static void on_read_mem(const char *args, size_t n)
     uint64_t va, len;
     (void)n;
     if (!parse_range(&args, &va, &len)) {
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
         return;
     }
     size_t got = mem_read(va, buf, MIN(len, sizeof(buf)));
     if (got == 0 && len > 0) {
-        reply_error(GDB_E_FAULT);
+        gdb_error(GDB_E_FAULT);
         return;
     }
-    reply_begin();
-    reply_hex(buf, got);
-    reply_send();
+    gdb_begin();
+    gdb_put_hex(buf, got);
+    gdb_end();
 }
 
 static void write_mem(uint64_t va, const void *bytes, size_t len)
 {
     if (mem_write(va, bytes, len) == len)
-        reply("OK");
+        gdb_reply("OK");
     else
-        reply_error(GDB_E_FAULT);
+        gdb_error(GDB_E_FAULT);
 }
 
 static void on_write_mem(const char *args, size_t n)
@@ -223,10 +224,10 @@ static void on_write_mem(const char *args, size_t n)
     uint64_t va, len;
     (void)n;
     if (parse_range(&args, &va, &len) && *args++ == ':' && len <= sizeof(buf) &&
-        parse_bytes(&args, buf, len))
+        gdb_parse_bytes(&args, buf, len))
         write_mem(va, buf, len);
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
 static void on_write_binary(const char *args, size_t n)
@@ -236,25 +237,25 @@ static void on_write_binary(const char *args, size_t n)
     if (parse_range(&args, &va, &len) && *args++ == ':' && len <= (size_t)(end - args))
         write_mem(va, args, len);
     else
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
 }
 
 /* KIND,ADDR,SIZE */
 static void change_break(const char *args, bool set)
 {
     uint64_t kind, va, size;
-    if (!parse_hex(&args, &kind) || *args++ != ',' || !parse_range(&args, &va, &size) ||
+    if (!gdb_parse_hex(&args, &kind) || *args++ != ',' || !parse_range(&args, &va, &size) ||
         kind > UINT8_MAX || size > UINT8_MAX) {
-        reply_error(GDB_E_ARG);
+        gdb_error(GDB_E_ARG);
         return;
     }
     int r = set ? break_set(&gdb.regs, kind, va, size) : break_clear(kind, va, size);
     if (r > 0)
-        reply_error(r);
+        gdb_error(r);
     else if (r == 0)
-        reply("OK");
+        gdb_reply("OK");
     else
-        reply_nothing();
+        gdb_reply_nothing();
 }
 
 static void on_set_break(const char *args, size_t n)
@@ -275,7 +276,7 @@ static void on_why(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    reply("%s", gdb.stop);
+    gdb_reply("%s", gdb.stop);
 }
 
 /* The first packet of a gdb; what an earlier one has left is not its own. */
@@ -284,7 +285,7 @@ static void on_supported(const char *args, size_t n)
     (void)args;
     (void)n;
     break_clear_all();
-    reply("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
+    gdb_reply("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
           GDB_PACKET_MAX);
 }
 
@@ -292,7 +293,7 @@ static void on_no_acks(const char *args, size_t n)
 {
     (void)args;
     (void)n;
-    reply("OK");
+    gdb_reply("OK");
     gdb_set_acks(false);
 }
 
@@ -307,15 +308,15 @@ static void on_features(const char *args, size_t n)
     args += known ? sizeof(name) - 1 : 0;
     const char *text = regs_description(&size);
     if (!known || !parse_range(&args, &offset, &len)) {
-        reply("E00");
+        gdb_reply("E00");
         return;
     }
     offset = MIN(offset, size);
     len = MIN(MIN(len, size - offset), (uint64_t)GDB_PACKET_MAX);
-    reply_begin();
-    reply_text("%c", offset + len == size ? 'l' : 'm');
-    reply_raw(text + offset, len);
-    reply_send();
+    gdb_begin();
+    gdb_printf("%c", offset + len == size ? 'l' : 'm');
+    gdb_put_binary(text + offset, len);
+    gdb_end();
 }
 
 /* Answers that never change. */
@@ -358,11 +359,11 @@ static void handle_packet(const char *packet, size_t len)
 {
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (strcmp(packet, fixed[i].packet) == 0) {
-            reply("%s", fixed[i].answer);
+            gdb_reply("%s", fixed[i].answer);
             return;
         }
     if (packet[0] == 'H' || packet[0] == 'T') { /* choose a thread; is it alive? */
-        reply("OK");
+        gdb_reply("OK");
         return;
     }
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
@@ -372,7 +373,7 @@ static void handle_packet(const char *packet, size_t len)
             return;
         }
     }
-    reply_nothing(); /* not known here */
+    gdb_reply_nothing(); /* not known here */
 }
 
 /* ---- Events ---- */
@@ -394,7 +395,7 @@ static void handle_last_packet(void)
 void gdb_input(void)
 {
     enum GdbInput in;
-    while (gdb.open && !gdb.packet_waits && (in = gdb_next()) != GDB_NOTHING) {
+    while (gdb.open && !gdb.packet_waits && (in = port_next()) != GDB_NOTHING) {
         if (gdb.running)
             ask_to_stop();
         if (in == GDB_PACKET && gdb.running)
@@ -450,7 +451,7 @@ void gdb_stopped(const struct GuestExit *x)
     if (first)
         say("vmm: %s waits at its entry for gdb on serial port COM3\n", gdb.name);
     if (gdb.expects_stop)
-        reply("%s", gdb.stop);
+        gdb_reply("%s", gdb.stop);
     gdb.expects_stop = false;
     if (gdb.packet_waits) {
         gdb.packet_waits = false;
@@ -462,8 +463,8 @@ void gdb_stopped(const struct GuestExit *x)
 void gdb_ended(int status, bool badly)
 {
     if (gdb.open && gdb.expects_stop && badly)
-        reply("X%02x", SIGKILL);
+        gdb_reply("X%02x", SIGKILL);
     else if (gdb.open && gdb.expects_stop)
-        reply("W%02x", status & 0xff);
+        gdb_reply("W%02x", status & 0xff);
     gdb.open = false;
 }

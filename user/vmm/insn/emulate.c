@@ -254,6 +254,48 @@ static enum EmulateResult do_pop(struct Emulation *e)
     return EMULATE_FAULT;
 }
 
+/* ---- Near jumps ---- */
+
+static enum EmulateResult jump(struct Emulation *e, uint64_t to)
+{
+    if (!memory_is_canonical(e, to, INSN_DS))
+        return EMULATE_FAULT;
+    e->regs->rip = to;
+    return EMULATE_AT_RIP;
+}
+
+static enum EmulateResult do_jmp(struct Emulation *e)
+{
+    uint64_t to;
+    return operand_read(e, false, &to) ? jump(e, to) : EMULATE_FAULT;
+}
+
+static enum EmulateResult do_call(struct Emulation *e)
+{
+    const struct Insn *insn = &e->insn;
+    unsigned width = stack_width(e);
+    uint64_t rsp = reg_get(e->regs, INSN_RSP, width) - insn->size;
+    uint64_t next = e->regs->rip + insn->length, to = alu_low(next + insn->imm, insn->size);
+    if (insn->form == FORM_E && !operand_read(e, false, &to))
+        return EMULATE_FAULT;
+    uint64_t va = linear(e, INSN_SS, alu_low(rsp, width));
+    if (!memory_is_canonical(e, to, INSN_DS) || !memory_write(e, va, INSN_SS, insn->size, next))
+        return EMULATE_FAULT;
+    reg_set(e->regs, INSN_RSP, width, rsp);
+    return jump(e, to);
+}
+
+static enum EmulateResult do_ret(struct Emulation *e)
+{
+    unsigned width = stack_width(e);
+    uint64_t rsp = reg_get(e->regs, INSN_RSP, width), to;
+    if (!memory_read(e, linear(e, INSN_SS, rsp), INSN_SS, e->insn.size, false, &to) ||
+        !memory_is_canonical(e, to, INSN_DS))
+        return EMULATE_FAULT;
+    reg_set(e->regs, INSN_RSP, width, rsp + e->insn.size);
+    return jump(e, to);
+}
+
 /* ---- Strings ---- */
 
 /* Where an element is: in DS or another segment at rSI, or in ES at rDI. */
@@ -328,7 +370,7 @@ static enum EmulateResult do_string(struct Emulation *e)
     if (!e->insn.rep)
         return EMULATE_NEXT;
     reg_set(e->regs, INSN_RCX, width, --count);
-    return repeats(e, count) ? EMULATE_AGAIN : EMULATE_NEXT;
+    return repeats(e, count) ? EMULATE_AT_RIP : EMULATE_NEXT;
 }
 
 /* ---- All of them ---- */
@@ -353,6 +395,9 @@ static enum EmulateResult (*const handlers[])(struct Emulation *e) = {
     [OP_SETCC] = do_setcc,
     [OP_PUSH] = do_push,
     [OP_POP] = do_pop,
+    [OP_CALL] = do_call,
+    [OP_JMP] = do_jmp,
+    [OP_RET] = do_ret,
     [OP_NOP] = do_nop,
     [OP_MOVS... OP_SCAS] = do_string,
 };
@@ -385,7 +430,7 @@ enum EmulateResult emulate(struct Emulation *e)
     case DECODE_SHORT:
         return fetch_more(e);
     case DECODE_REGISTER:
-        return EMULATE_AGAIN; /* another CPU has changed the code after the access */
+        return EMULATE_AT_RIP; /* again: another CPU has changed the code after the access */
     default:
         return EMULATE_UNKNOWN;
     }

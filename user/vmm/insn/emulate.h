@@ -9,7 +9,8 @@
 /* What becomes of an instruction. */
 enum EmulateResult {
     EMULATE_NEXT,    /* done: the guest goes on after it */
-    EMULATE_AGAIN,   /* a part of it is done, or it has changed: the guest executes it again */
+    EMULATE_AT_RIP,  /* the guest goes on at regs->rip: where it was, if only a part of the instruction
+                      * is done; or where the instruction has jumped to */
     EMULATE_FAULT,   /* it raises the exception in fault, and has changed nothing */
     EMULATE_UNKNOWN, /* it is not known here */
 };
@@ -36,7 +37,7 @@ struct EmulateMemory {
 struct Emulation {
     const struct EmulateMemory *memory;
     const struct GuestInsn *code;
-    struct GuestRegs *regs; /* all but rip are changed */
+    struct GuestRegs *regs;
     struct Insn insn;
     struct Fault fault;
 };

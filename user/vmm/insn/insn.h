@@ -53,6 +53,9 @@ enum InsnOp {
     OP_SETCC,
     OP_PUSH,
     OP_POP,
+    OP_CALL,
+    OP_JMP,
+    OP_RET,
     OP_NOP, /* touches its operand, and changes nothing */
     /* String instructions; nothing else is after them. */
     OP_MOVS,
@@ -72,7 +75,8 @@ enum InsnForm {
     FORM_E_CL, /* register CL */
     FORM_G_E_I,
     FORM_STRING,
-    FORM_STACK_G, /* PUSH and POP of a register: memory is the stack's only */
+    /* Memory is the stack's only: PUSH and POP of a register, and RET; PUSH of a number, and CALL. */
+    FORM_STACK_G,
     FORM_STACK_I,
 };
 

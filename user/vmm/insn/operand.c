@@ -90,8 +90,7 @@ static uint64_t address(const struct Emulation *e)
 
 #define CANONICAL_BITS 48
 
-/* SDM "Canonical Addressing": #GP(0), or #SS(0) for the stack. */
-static bool check_canonical(struct Emulation *e, uint64_t va, unsigned segment)
+bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment)
 {
     int64_t top = (int64_t)va >> (CANONICAL_BITS - 1);
     if (e->code->bits != 64 || top == 0 || top == -1)
@@ -103,12 +102,15 @@ static bool check_canonical(struct Emulation *e, uint64_t va, unsigned segment)
 bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, bool writes,
                  uint64_t *value)
 {
-    return check_canonical(e, va, segment) && e->memory->read(e, va, size, writes, value);
+    if (!memory_is_canonical(e, va, segment) || !e->memory->read(e, va, size, writes, value))
+        return false;
+    *value = alu_low(*value, size);
+    return true;
 }
 
 bool memory_write(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, uint64_t value)
 {
-    return check_canonical(e, va, segment) && e->memory->write(e, va, size, alu_low(value, size));
+    return memory_is_canonical(e, va, segment) && e->memory->write(e, va, size, alu_low(value, size));
 }
 
 bool operand_read(struct Emulation *e, bool writes, uint64_t *value)

@@ -24,8 +24,10 @@ uint64_t linear(const struct Emulation *e, unsigned segment, uint64_t offset);
 /* Bytes of the stack pointer that count. */
 unsigned stack_width(const struct Emulation *e);
 
-/* Memory at a linear address, for an access by this segment. false: a fault, which in 64-bit mode
- * may be that the address is not canonical. */
+/* In 64-bit mode: is va canonical (SDM "Canonical Addressing")? false: no, which is a #GP(0), or a
+ * #SS(0) for an access by SS; it is noted. */
+bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment);
+/* Memory at a linear address, for an access by this segment. false: a fault. */
 bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, bool writes,
                  uint64_t *value);
 bool memory_write(struct Emulation *e, uint64_t va, unsigned segment, unsigned size,

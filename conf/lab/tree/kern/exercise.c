@@ -5,7 +5,7 @@
 #include <inc/exercise.h>
 #include <inc/stdio.h>
 #include <kern/dev/console.h>
-#include <kern/platform.h>
+#include <kern/dev/poweroff.h>
 
 void exercise(int nr, const char *name)
 {

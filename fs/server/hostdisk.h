@@ -1,0 +1,12 @@
+/*
+ * gOS's disk: the image that the monitor gave to this guest.
+ */
+#ifndef JOS_FS_HOSTDISK_SERVER_H
+#define JOS_FS_HOSTDISK_SERVER_H
+
+#include <fs/core/disk.h>
+
+/* NULL if there is no disk, after saying why. */
+struct Disk *host_disk(void);
+
+#endif
