@@ -6,7 +6,6 @@
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/halt.h>
-#include <vmm/hypercall.h>
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/trace.h>
 
@@ -91,17 +90,6 @@ static bool handle_hlt(struct SvmVcpu *s)
         return svm_resume(s);
     v->halted = true;
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);
-}
-
-static bool handle_vmmcall(struct SvmVcpu *s)
-{
-    if (__builtin_expect(s->vmcb->cpl != 0, 0)) {
-        s->v.env->env_tf.tf_rax = -E_PERM;
-        return svm_skip(s);
-    }
-    enum Verdict verdict = hypercall_handle(&s->v);
-    /* The same vCPU, found anew: to keep s meanwhile would cost more. */
-    return svm_finish(svm_vcpu(this_cpu()->cpu_svm_vcpu), verdict);
 }
 
 /* Memory is write-back and nothing else writes to it, so there is nothing to write back. */
@@ -193,7 +181,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 #define HANDLER_FERR_FREEZE       handle_unexpected
 #define HANDLER_SHUTDOWN          handle_shutdown
 #define HANDLER_VMRUN             handle_ud
-#define HANDLER_VMMCALL           handle_vmmcall
+#define HANDLER_VMMCALL           svm_handle_vmmcall
 #define HANDLER_VMLOAD            handle_ud
 #define HANDLER_VMSAVE            handle_ud
 #define HANDLER_STGI              handle_ud

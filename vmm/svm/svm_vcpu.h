@@ -185,7 +185,7 @@ static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
 }
 /* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction. */
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
-void svm_run(struct Vcpu *v);
+void svm_run(struct Env *e);
 void svm_hand_over(struct Vcpu *v);
 /* Which way entries and exits go: after a change of DR7. */
 void svm_note_special(struct SvmVcpu *s);
@@ -213,6 +213,7 @@ bool svm_handle_icebp(struct SvmVcpu *s);
 bool svm_handle_io(struct SvmVcpu *s);
 bool svm_handle_msr(struct SvmVcpu *s);
 bool svm_handle_npf(struct SvmVcpu *s);
+bool svm_handle_vmmcall(struct SvmVcpu *s);
 void svm_set_dr_exits(struct Vcpu *v, bool exits);
 void svm_set_dr7(struct SvmVcpu *s, uint64_t value);
 void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x);
