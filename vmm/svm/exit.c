@@ -223,10 +223,16 @@ static ExitHandler *handler_of(uint64_t code)
 /* The way of exits that are traced, or that no table knows. */
 bool svm_vmexit_slow(struct SvmVcpu *s)
 {
-    count_exit(&s->v, svm_exit_reason(s->vmcb));
-    trace_exit(&s->v);
+    struct Vcpu *v = &s->v;
+    enum GuestExitReason reason = svm_exit_reason(s->vmcb);
+    count_exit(v, reason);
+    trace_exit(v);
+    if (reason == EXIT_WRMSR) { /* counted like by svm_vmexit, for its handler */
+        v->stats.count[EXIT_WRMSR]--;
+        v->stats.count[EXIT_RDMSR]++;
+    }
     bool again = handler_of(s->vmcb->exit_code)(s);
-    trace_action(&s->v, again);
+    trace_action(v, again);
     return again;
 }
 

@@ -56,7 +56,8 @@ static enum Verdict write_tsc_aux(struct SvmVcpu *s, uint64_t value)
     return DO_NEXT;
 }
 
-static bool __attribute__((noinline)) write_other(struct SvmVcpu *s, uint32_t msr, uint64_t value)
+/* Those that are written here have high numbers. */
+static bool __attribute__((noinline)) write_high(struct SvmVcpu *s, uint32_t msr, uint64_t value)
 {
     if (msr == MSR_EFER)
         return svm_finish(s, write_efer(s, value));
@@ -65,16 +66,23 @@ static bool __attribute__((noinline)) write_other(struct SvmVcpu *s, uint32_t ms
     return svm_finish(s, msr_write(&s->v, msr, value));
 }
 
+static bool __attribute__((noinline)) write_other(struct SvmVcpu *s, uint32_t msr, uint64_t value)
+{
+    if (msr >= MSR_EFER)
+        return write_high(s, msr, value);
+    return svm_finish(s, msr_write(&s->v, msr, value));
+}
+
 static inline bool write_apic(struct SvmVcpu *s, uint32_t msr, uint64_t value)
 {
     return svm_finish(s, vapic_write(&s->v, msr, value));
 }
 
-/* RDMSR and WRMSR are counted apart, though not by their exit codes. */
+/* RDMSR and WRMSR have one exit code, by which the exit was counted as the former. */
 static inline void count_as_write(struct Vcpu *v)
 {
-    v->stats.count[EXIT_RDMSR] -= v->clock_reason == EXIT_RDMSR;
-    v->stats.count[EXIT_WRMSR] += v->clock_reason == EXIT_RDMSR;
+    v->stats.count[EXIT_RDMSR]--;
+    v->stats.count[EXIT_WRMSR]++;
     v->clock_reason = EXIT_WRMSR;
 }
 
