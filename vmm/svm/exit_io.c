@@ -40,8 +40,7 @@ static bool __attribute__((noinline)) handle_string(struct SvmVcpu *s)
         return svm_finish(s, verdict);
     if (verdict == DO_AGAIN)
         s->vmcb->rflags |= FL_RF;
-    guest_stop(v, GUEST_EV_IO);
-    return svm_leave(s);
+    return guest_stop(v, GUEST_EV_IO);
 }
 
 bool svm_handle_io(struct SvmVcpu *s)
@@ -62,8 +61,7 @@ bool svm_handle_io(struct SvmVcpu *s)
     };
     if (info & IOIO_STRING)
         return handle_string(s);
-    guest_stop(v, GUEST_EV_IO);
-    return svm_leave(s);
+    return guest_stop(v, GUEST_EV_IO);
 }
 
 static uint32_t npf_access(uint64_t info)
@@ -80,6 +78,9 @@ bool svm_handle_npf(struct SvmVcpu *s)
     svm_keep_exit_event(s);
     if (gmem_is_ram(v->vm, gpa, 1))
         return svm_finish(s, gmem_fault(v, gpa, access));
-    guest_stop_mmio(v, gpa, access);
+    if (!v->event.info)
+        return guest_stop_mmio(v, gpa, access);
+    guest_kill(v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is no memory",
+               gpa);
     return svm_leave(s);
 }
