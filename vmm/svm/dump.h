@@ -16,7 +16,8 @@ struct VmcbSnapshot {
 /* The last one that was taken; not locked: everything is stopped when somebody looks. */
 extern struct VmcbSnapshot vmcb_snapshot;
 
-/* Copy the VMCB of the guest that ran last on this CPU. false: there is none. A debugger calls it, too.
+/* Copy the VMCB of the guest that ran last on this CPU. false: there is none. A debugger calls it,
+ * too.
  */
 bool vmcb_take_snapshot(void) __attribute__((used));
 

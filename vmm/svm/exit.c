@@ -1,6 +1,6 @@
 /*
- * The exit path: one table of handlers by exit code, and the handlers that are too short for a file of
- * their own. What no handler expects ends the guest with the exit's name.
+ * The exit path: one table of handlers by exit code, and the handlers that are too short for a file
+ * of their own. What no handler expects ends the guest with the exit's name.
  */
 #include <kern/trap.h>
 #include <vmm/check.h>
@@ -10,13 +10,13 @@
 #include <vmm/trace.h>
 
 static const char *const exit_words[SVM_NEXITS] = {
-#define EXIT_WORDS(first, last, name, reason, words) [first ... last] = words,
+#define EXIT_WORDS(first, last, name, reason, words) [first... last] = words,
     SVM_EXIT_LIST(EXIT_WORDS)
 #undef EXIT_WORDS
 };
 
 static const uint8_t exit_reasons[SVM_NEXITS] = {
-#define EXIT_REASONS(first, last, name, reason, words) [first ... last] = EXIT_##reason,
+#define EXIT_REASONS(first, last, name, reason, words) [first... last] = EXIT_##reason,
     SVM_EXIT_LIST(EXIT_REASONS)
 #undef EXIT_REASONS
 };
@@ -110,13 +110,13 @@ static bool handle_gp(struct SvmVcpu *s)
 
 static bool handle_task_switch(struct SvmVcpu *s)
 {
-    guest_kill(&s->v,
-               "task switch to selector 0x%x at rip 0x%lx: hardware tasks are not supported",
+    guest_kill(&s->v, "task switch to selector 0x%x at rip 0x%lx: hardware tasks are not supported",
                (uint16_t)s->vmcb->exit_info1, s->vmcb->rip);
     return svm_leave(s);
 }
 
-/* The VMCB is void after it (APM 2 "Shutdown"): QEMU's and the manual's, whatever is in its fields. */
+/* The VMCB is void after it (APM 2 "Shutdown"): QEMU's and the manual's, whatever is in its fields.
+ */
 static bool handle_shutdown(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
@@ -127,13 +127,15 @@ static bool handle_shutdown(struct SvmVcpu *s)
 
 /* ---- What nobody expects ---- */
 
-/* A VMRUN that the CPU has refused, or in QEMU, a guest's MOV of reserved bits to CR3. Where VMRUN has
- * read the guest's state already, most fields are the host's now. */
+/* A VMRUN that the CPU has refused, or in QEMU, a guest's MOV of reserved bits to CR3. Where VMRUN
+ * has read the guest's state already, most fields are the host's now. */
 static bool handle_invalid(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
-    guest_kill(&s->v, "VM entry refused: invalid guest state (cr0 0x%lx, cr3 0x%lx, cr4 0x%lx, efer "
-               "0x%lx)", b->cr0, b->cr3, b->cr4, b->efer);
+    guest_kill(&s->v,
+               "VM entry refused: invalid guest state (cr0 0x%lx, cr3 0x%lx, cr4 0x%lx, efer "
+               "0x%lx)",
+               b->cr0, b->cr3, b->cr4, b->efer);
     check_failed_entry(&s->v);
     return svm_leave(s);
 }
@@ -206,7 +208,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 typedef bool ExitHandler(struct SvmVcpu *s);
 
 static ExitHandler *const handlers[SVM_NEXITS] = {
-#define EXIT_HANDLERS(first, last, name, reason, words) [first ... last] = HANDLER_##name,
+#define EXIT_HANDLERS(first, last, name, reason, words) [first... last] = HANDLER_##name,
     SVM_EXIT_LIST(EXIT_HANDLERS)
 #undef EXIT_HANDLERS
 };
@@ -236,8 +238,8 @@ bool svm_vmexit_slow(struct SvmVcpu *s)
     return again;
 }
 
-/* The handler is called last, as each of them calls its end, so that all of them return to asm_svmrun
- * at once. */
+/* The handler is called last, as each of them calls its end, so that all of them return to
+ * asm_svmrun at once. */
 bool svm_vmexit(struct SvmVcpu *s)
 {
     uint64_t code = s->vmcb->exit_code;

@@ -1,7 +1,7 @@
 /*
  * Intercepted exceptions: those that vcpu_exceptions names, which are passed on, page faults if the
- * monitor asked for them, which are verified by a walk of the guest's own page tables before they are
- * injected, and what a debugger wants.
+ * monitor asked for them, which are verified by a walk of the guest's own page tables before they
+ * are injected, and what a debugger wants.
  */
 #include <inc/mmu.h>
 #include <vmm/debug/debug.h>
@@ -61,8 +61,8 @@ void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x)
         svm_inject_fault(v, x->vector, x->error);
 }
 
-/* The CPU has updated DR6 by now, unlike Intel's: the causes are taken out of it, and come back with
- * the exception if that is the guest's. (Bochs does not; a step shows in TF.) */
+/* The CPU has updated DR6 by now, unlike Intel's: the causes are taken out of it, and come back
+ * with the exception if that is the guest's. (Bochs does not; a step shows in TF.) */
 static uint64_t take_causes(struct Vmcb *b)
 {
     uint64_t causes = b->dr6 & DR6_CAUSES;

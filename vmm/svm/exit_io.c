@@ -80,7 +80,8 @@ bool svm_handle_npf(struct SvmVcpu *s)
         return svm_finish(s, gmem_fault(v, gpa, access));
     if (!v->event.info)
         return guest_stop_mmio(v, gpa, access);
-    guest_kill(v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is no memory",
-               gpa);
+    guest_kill(
+        v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is no memory",
+        gpa);
     return svm_leave(s);
 }

@@ -4,11 +4,12 @@
 #include <vmm/hypercall.h>
 #include <vmm/svm/svm_vcpu.h>
 
-/* A call, and the end of its exit. The vCPU is found anew then: to keep it meanwhile would cost more. */
-#define CALL(number, fn)                                             \
-    static bool call_##number(struct SvmVcpu *s)                     \
-    {                                                                \
-        enum Verdict verdict = fn(&s->v);                            \
+/* A call, and the end of its exit. The vCPU is found anew then: to keep it meanwhile would cost
+ * more. */
+#define CALL(number, fn)                                                \
+    static bool call_##number(struct SvmVcpu *s)                        \
+    {                                                                   \
+        enum Verdict verdict = fn(&s->v);                               \
         return svm_finish(svm_vcpu(this_cpu()->cpu_svm_vcpu), verdict); \
     }
 HYPERCALL_LIST(CALL)

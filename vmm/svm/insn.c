@@ -68,7 +68,8 @@ bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn)
     insn->two_bytes = insn->opcode == OP_TWO_BYTES;
     if (insn->two_bytes && !guest_fetch(&s->v, &m, va + n++, &insn->opcode))
         return false;
-    if (has_more(insn) && !guest_fetch(&s->v, &m, va + n++, insn->two_bytes ? &insn->modrm : &insn->operand))
+    if (has_more(insn) &&
+        !guest_fetch(&s->v, &m, va + n++, insn->two_bytes ? &insn->modrm : &insn->operand))
         return false;
     insn->length = n;
     return true;

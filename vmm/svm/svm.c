@@ -34,8 +34,8 @@ static void describe_features(void)
         .has_large = true,
     };
     for (uint32_t set = 0; set <= GUEST_RWX; set++)
-        f.rights[set] = NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) |
-                        (set & GUEST_FETCH ? 0 : PTE_NX);
+        f.rights[set] =
+            NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) | (set & GUEST_FETCH ? 0 : PTE_NX);
     stage2 = f;
     guest_features = (struct GuestFeatures){
         .pat = true,
