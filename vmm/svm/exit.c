@@ -2,12 +2,26 @@
  * The exit path: one table of handlers by exit code, and the handlers that are too short for a file
  * of their own. What no handler expects ends the guest with the exit's name.
  */
+#include <inc/string.h>
+#include <kern/cpu.h>
+#include <kern/sched.h>
 #include <kern/trap.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/halt.h>
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/exit_io.h>
+#include <vmm/svm/exit_msr.h>
+#include <vmm/svm/exit_vmmcall.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/trace.h>
+#include <vmm/vm.h>
 
 static const char *const exit_words[SVM_NEXITS] = {
 #define EXIT_WORDS(first, last, name, reason, words) [first... last] = words,

@@ -4,10 +4,17 @@
  * are injected, and what a debugger wants.
  */
 #include <inc/mmu.h>
+#include <kern/trap.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/exception.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_INT3 0xcc

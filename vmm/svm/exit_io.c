@@ -3,10 +3,19 @@
  * the monitor, and so does a gpa that is no RAM.
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <vmm/backend.h>
 #include <vmm/gmem.h>
 #include <vmm/ports.h>
+#include <vmm/stop.h>
 #include <vmm/string_io.h>
+#include <vmm/svm/exit_io.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/vm.h>
 
 /* The CPUs here report neither segment nor address size, so both are read from the instruction. */
 static struct StringInsn string_insn(struct SvmVcpu *s, const struct SvmInsn *insn)

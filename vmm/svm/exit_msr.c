@@ -4,6 +4,9 @@
 #include <vmm/cpuid.h>
 #include <vmm/cr.h>
 #include <vmm/msr.h>
+#include <vmm/svm/exit_msr.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/vapic_regs.h>
 

@@ -1,7 +1,11 @@
 /*
  * VMMCALL. What the calls do is in vmm/hypercall.c.
  */
+#include <inc/error.h>
+#include <kern/cpu.h>
 #include <vmm/hypercall.h>
+#include <vmm/svm/exit_vmmcall.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 
 /* A call, and the end of its exit. The vCPU is found anew then: to keep it meanwhile would cost

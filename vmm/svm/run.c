@@ -8,13 +8,24 @@
  * has entered with IF clear; a guest that spins so keeps its CPU there.)
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/gdb/stub.h>
+#include <kern/sched.h>
+#include <kern/trap.h>
 #include <vmm/backtrace.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/halt.h>
 #include <vmm/msr.h>
+#include <vmm/stop.h>
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
@@ -204,19 +215,10 @@ static void arm(struct SvmVcpu *s)
     s->entry_dr7 = dr7;
 }
 
-void svm_note_special(struct SvmVcpu *s)
-{
-    s->special = s->vmcb->dr7 != DR7_INIT;
-    s->vmexit = s->special || gdb_on ? svm_vmexit_special
-                : s->v.traced        ? svm_vmexit_slow
-                                     : svm_vmexit;
-    if (s->special)
-        arm(s);
-}
-
-/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at
- * the instruction after the one that sets TF. */
-bool svm_vmexit_special(struct SvmVcpu *s)
+/* The way of exits of one that is special, or while gdb debugs this kernel. An exit leaves the host
+ * without debug registers, so gdb's come back, and a step of its goes on at the instruction after
+ * the one that sets TF. */
+static bool vmexit_special(struct SvmVcpu *s)
 {
     if (gdb_on && gdb_after_exit())
         asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
@@ -224,6 +226,14 @@ bool svm_vmexit_special(struct SvmVcpu *s)
     if (s->special)
         arm(s);
     return again;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
 }
 
 /* VMLOAD does not switch TSC_AUX, and the host does not use it. */

@@ -5,9 +5,12 @@
  * instruction.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <inc/trap.h>
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
+#include <vmm/svm/exits.h>
 #include <vmm/vm.h>
 
 #define WIDE                 (1ul << 62) /* beyond every physical-address width */
