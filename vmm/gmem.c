@@ -10,6 +10,7 @@
 #include <vmm/ept.h>
 #include <vmm/kill.h>
 #include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
 /* Frames that one fault populates at most, and the free frames below which it is only one.

@@ -10,6 +10,7 @@
 #include <vmm/ept.h>
 #include <vmm/hypercall.h>
 #include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/stop.h>
 
 /* Number and arguments as the caller's mode has them. */

@@ -8,6 +8,7 @@
 #include <vmm/kill.h>
 #include <vmm/gmem.h>
 #include <vmm/gwalk.h>
+#include <vmm/verdict.h>
 #include <vmm/string_io.h>
 
 #define MASK_16BIT      0xfffful

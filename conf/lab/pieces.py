@@ -274,7 +274,7 @@ EXERCISE_4 = (
         (
             "LOAD_GUEST overwrites every register, rdx too; it leaves the flags alone.",
             "After a success the CPU is in the guest, and comes back at asm_vmexit_entry, not "
-            "behind the instruction.",
+            "after the instruction.",
         ),
     ),
     Piece(
@@ -323,7 +323,7 @@ EXERCISE_5 = (
             "inc/vmm.h: the hypercalls with their registers",
             "struct Guest in vmm/internal.h",
         ),
-        ("result() sets rax and goes on behind the instruction.",),
+        ("result() sets rax and goes on after the instruction.",),
         ("g",),
     ),
 )
@@ -352,7 +352,7 @@ EXERCISE_6 = (
         "handle_cpuid",
         (
             "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its "
-            "eax, ebx, ecx and edx, and go on behind the instruction. Leaves up to PLAIN_MAX are "
+            "eax, ebx, ecx and edx, and go on after the instruction. Leaves up to PLAIN_MAX are "
             "rows of basic_leaves as they are; the others come from computed_leaf. The table "
             "needs its row of leaf 1, which is yours, too.",
         ),

@@ -183,12 +183,12 @@ def svm_guest(bench: Bench) -> None:
     said = on_gos(bench, "gdb-svm", GUEST_COMMANDS, stub=False, cpus=int(bench.platform.settings.get("cpus", 1)))
     for command, pattern in (
         ("vmcb", r"there is no guest; `vmm`"),
-        ("continue", r"VM exit: NPF \(nested page fault\).*Breakpoint 1, svm_vmexit \(\w+=0x"),
+        ("continue", r"VM exit: NPF \(nested page fault\).*Breakpoint 1, asm_svmrun_exit \(\)"),
         ("vmcs EXIT_", r"guests run by SVM here; `vmcb`"),
         ("vmcb EXIT", r"EXITCODE +0{13}400  NPF \(nested page fault\)\n.*EXITINFO2 "),
         ("ept 0x100000", r"level 4 .*level 1 .*present writable user.*\nGuest-physical 0x100000 is physical 0x"),
         ("npt 0x3000000", r"not present\nGuest-physical 0x3000000 is not mapped: the guest has 0x4000000 bytes"),
-        ("continue ", r"VM exit: VMMCALL .*Breakpoint 2, svm_vmexit \(\w+=0x"),
+        ("continue ", r"VM exit: VMMCALL .*Breakpoint 2, asm_svmrun_exit \(\)"),
         ("guest-bt", GOS_CALLS),
         ("exits", r"guest gos: \d+ exits\n.*CPUID .*last exit: .*\n +\d+ +\d+ \w{16} \w{16} CPUID .*; next"),
         ("step-exit", r"VM exit of guest gos: \w+ \(.*\), rip 0x\w+, information 0x"),
@@ -211,8 +211,8 @@ def hos_or_gos(bench: Bench) -> None:
     for command, pattern in (
         ("info breakpoints", r"env_create.*\n\tstop only if \$here\(\)"),
         ("continue ", r'Breakpoint 1, env_create .*"init"'),
-        ("continue  ", r"VM exit: VMMCALL .*svm_vmexit"),
-        ("continue   ", r"VM exit: VMMCALL .*svm_vmexit"),
+        ("continue  ", r"VM exit: VMMCALL .*asm_svmrun_exit"),
+        ("continue   ", r"VM exit: VMMCALL .*asm_svmrun_exit"),
         ("break-in gos", r"Breakpoints stop in guests"),
         ("continue    ", r"\[in guest gos: .*\]\n.*Breakpoint \d, env_create "),
         ("print ncpu", r"Cannot access memory"),

@@ -115,7 +115,7 @@ def port_widths(bench: Bench) -> None:
         check_that(session.status() == status, f"exit status {status} by {words}")
 
 
-@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits behind another", on=ALL)
+@check("Guests", 0, "NMIs to itself come at once, one at a time, and one waits for another", on=ALL)
 def nmis(bench: Bench) -> None:
     session = hos(bench)
     fine(session, "nmi")

@@ -17,6 +17,7 @@
 #include <vmm/gmem.h>
 #include <vmm/gwalk.h>
 #include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/stop.h>
 
 #define FPU_MXCSR      24 /* offset in an FXSAVE image (SDM "FXSAVE Area") */

@@ -7,6 +7,7 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
+#include <vmm/verdict.h>
 #include <vmm/debug/drs.h>
 
 #define DR6_WRITABLE 0xe00ful

@@ -9,8 +9,14 @@
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
 #include <vmm/gwalk.h>
 #include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define CR_OF(code)     ((int)((code)&0xf)) /* of DRn, too */

@@ -9,11 +9,20 @@
  * shadow QEMU opens the window one instruction early, and Bochs never: there the host's timer ends
  * the entry soon.
  */
+#include <inc/string.h>
+#include <kern/sched.h>
+#include <kern/trap.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
+#include <vmm/stop.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
 #include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define SOON_TICKS 2000

@@ -2,12 +2,16 @@
  * A vCPU's registers for the shared parts: they are fields of the VMCB, which the CPU has brought
  * up to date at the last exit.
  */
+#include <vmm/backend.h>
 #include <vmm/debug/dr.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/state.h>
 #include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
-#define ATTRIBUTES_LOW 0xffu /* of VSEG_*: byte 5 of the descriptor, and the upper half of byte 6 \
-                              */
+#define ATTRIBUTES_LOW                                                         \
+    0xffu /* of VSEG_*: byte 5 of the descriptor, and the upper half of byte 6 \
+           */
 #define ATTRIBUTES_HIGH  0xf00u
 #define ATTRIBUTES_SHIFT 4
 #define DPL_SHIFT        5

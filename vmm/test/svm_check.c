@@ -5,9 +5,12 @@
  * instruction.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <inc/trap.h>
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
+#include <vmm/svm/exits.h>
 #include <vmm/vmlife.h>
 #include <vmm/vm.h>
 

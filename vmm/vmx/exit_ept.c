@@ -8,6 +8,7 @@
 #include <vmm/vmx/inject.h>
 #include <vmm/kill.h>
 #include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
 
 _Static_assert(QUAL_EPT_READ == GUEST_READ && QUAL_EPT_WRITE == GUEST_WRITE &&

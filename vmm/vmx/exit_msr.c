@@ -8,6 +8,7 @@
 #include <vmm/vmx/exit_msr.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
 
 /* Layout of the bitmap, 1 KiB each: SDM "MSR-Bitmap Address". */

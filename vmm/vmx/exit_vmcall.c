@@ -4,6 +4,7 @@
 #include <vmm/hypercall.h>
 #include <vmm/vmx/exit_vmcall.h>
 #include <vmm/vmx/run.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/vmx.h>
 
 /* A call, and the end of its exit. (console is there twice: one function for two numbers.) */

@@ -3,6 +3,9 @@
  * features that this VMM never turns on: CET, SEV, AVIC, LBR virtualization.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
+#include <kern/trap.h>
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
 
