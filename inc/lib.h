@@ -122,7 +122,7 @@ int sys_guest_check(char *why, size_t whysize);
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
- * any of PTE_W and PTE_NX (which the EPT entry keeps). -E_BAD_ENV: not the caller's guest.
+ * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
  * srcva not writable. -E_NO_MEM. */
 int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm);

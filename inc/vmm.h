@@ -114,8 +114,7 @@ struct GuestExit {
                         * GUEST_EV_IO and GUEST_EV_VMCALL, 1 stands for its length); 0: again */
     uint8_t fault;     /* answer to GUEST_EV_MMIO: this exception instead, #UD, #SS, #GP, #PF or #AC;
                         * 0: none */
-    uint8_t unclaimed; /* answer: 1 = no device has claimed the access */
-    uint8_t pad;
+    uint8_t pad[2];
     uint32_t fault_error;   /* its error code */
     uint32_t event;         /* enum GuestEvent */
     uint64_t fault_address; /* of a #PF */
@@ -127,6 +126,7 @@ struct GuestExit {
     struct GuestRegs regs;
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */
+    uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats */
 };
 
 /* Why a guest is stopped for a debugger. */

@@ -9,6 +9,7 @@
 #include <inc/types.h>
 #include <inc/vmm.h>
 
+struct Env;
 struct PagingMode;
 struct Vcpu;
 struct VcpuException;
@@ -109,8 +110,9 @@ struct Backend {
     int (*vcpu_alloc)(struct Vcpu **store);
     /* Take it off whatever CPU has it, and give its pages back. */
     void (*vcpu_free)(struct Vcpu *v);
-    /* Enter the guest and handle its exits until the scheduler is to be asked. */
-    void (*run)(struct Vcpu *v);
+    /* Enter guest e (it is curenv, its FPU state loaded) and handle its exits until the scheduler is
+     * to be asked. When it returns, the caller calls sched_yield; e may be blocked. */
+    void (*run)(struct Env *e);
     /* Out of the middle of an exit's handler: the guest leaves this CPU, which goes to its monitor. */
     void (*hand_over)(struct Vcpu *v);
     /* From an interrupt: another CPU wants a vCPU's state that this one still holds. */

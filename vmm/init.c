@@ -17,45 +17,24 @@
 #include <vmm/trace.h>
 #include <vmm/vcpu.h>
 
-static int cpu_on(void)
-{
-    return backend->turn_on();
-}
-
-static void run(struct Env *e)
-{
-    backend->run(e->env_guest);
-}
-
-static void put_down(void)
-{
-    backend->put_down();
-}
-
-static void print_state(bool copy)
-{
-    backend->print(copy);
-}
-
-static const struct GuestHooks hooks = {
-    .cpu_on = cpu_on,
-    .run = run,
-    .put_down = put_down,
-    .free = guest_free,
-    .set_trapframe = guest_set_trapframe,
-    .ipc_sent = guest_ipc_sent,
-    .ipc_deliver = guest_ipc_deliver,
-    .uses_drs = guest_uses_drs,
-    .print_exits = guests_print_exits,
-    .print_state = print_state,
-};
-
 #define CALL(name) [SYS_##name] = (const void *)sys_##name,
 static const void *const calls[NSYSCALLS] = { GUEST_SYSCALLS(CALL) };
 
 void vmm_init(void)
 {
     backend_choose();
+    const struct GuestHooks hooks = {
+        .cpu_on = backend->turn_on,
+        .run = backend->run,
+        .put_down = backend->put_down,
+        .free = guest_free,
+        .set_trapframe = guest_set_trapframe,
+        .ipc_sent = guest_ipc_sent,
+        .ipc_deliver = guest_ipc_deliver,
+        .uses_drs = guest_uses_drs,
+        .print_exits = guests_print_exits,
+        .print_state = backend->print,
+    };
     guest_hooks_register(&hooks);
     syscall_register(calls);
     if (cmdline_word("vmxcheck-test", NULL, 0))

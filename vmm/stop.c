@@ -54,12 +54,13 @@ static void deliver_stop(struct Vcpu *v)
     struct GuestExit *to = v->shared;
     v->state = GUEST_DELIVERED;
     if (from->event != GUEST_EV_IO) {
+        uint64_t unclaimed = to->unclaimed;
         *to = *from;
+        to->unclaimed = unclaimed;
         return;
     }
     to->io = from->io;
     to->skip = 0;
-    to->unclaimed = 0;
     to->regs.rax = from->regs.rax;
 }
 
@@ -84,7 +85,7 @@ static bool is_short(const struct Vcpu *v, enum GuestEvent event)
 
 bool guest_stop(struct Vcpu *v, enum GuestEvent event)
 {
-    if (v->doomed)
+    if (__builtin_expect(v->doomed, 0))
         return false;
     note_stop(v, event);
     v->stop_tsc = read_tsc();
@@ -202,7 +203,6 @@ static void take_answer(struct Vcpu *v, const volatile struct GuestExit *x)
     struct Trapframe *tf = &v->env->env_tf;
     uint64_t rax = x->regs.rax;
     v->stats.monitor_ticks[v->clock_reason] += read_tsc() - v->stop_tsc;
-    v->vm->stats.unclaimed += x->unclaimed;
     if (v->string_io.size != 0) {
         string_io_answer(v, rax); /* may end the guest */
         return;

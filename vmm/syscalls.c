@@ -204,7 +204,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
         .pages = vm->stats.pages,
         .large_pages = vm->stats.large_pages,
         .table_pages = vm->stats.table_pages,
-        .unclaimed = vm->stats.unclaimed,
+        .unclaimed = v->shared ? READ_ONCE(v->shared->unclaimed) : 0,
         .start_tsc = v->stats.start_tsc,
         .last_reason = v->clock_reason,
         .traced = trace_size(v),

@@ -19,7 +19,6 @@ struct Vcpu;
 /* Statistics of the machine; those of exits belong to its vCPUs, each of which counts its own. */
 struct VmStats {
     uint64_t pages, large_pages, table_pages; /* as in struct GuestStats */
-    uint64_t unclaimed;
 };
 
 struct Vm {

@@ -11,7 +11,6 @@
 #define SPAN        10000000ul /* ticks in which operations count */
 #define WARM_EXITS  1000       /* of a guest before it counts */
 #define POLL_MS     10
-#define EXIT_IO     30 /* SDM "VMX Basic Exit Reasons" */
 /* Ticks to the start for each env that a CPU is to get. They spread a slice at a time, which is
  * shorter than this. */
 #define LEAD 5000000ul

@@ -87,7 +87,7 @@ static void one_guest(unsigned long nr)
     count_pieces();
 }
 
-/* Each CPU keeps a page for its VMX operation from its first guest on. */
+/* Each CPU keeps a page for virtualization from its first guest on. */
 static void use_all_cpus(void)
 {
     char name[ENV_NAME_LEN], image[MAXPATHLEN];

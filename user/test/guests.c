@@ -211,7 +211,7 @@ static void fill_cache(void)
     remove(FILL_PATH);
 }
 
-/* Each CPU keeps a page for its VMX operation from its first guest on. */
+/* Each CPU keeps a page for virtualization from its first guest on. */
 static void use_all_cpus(unsigned ncpu)
 {
     char name[ENV_NAME_LEN], image[MAXPATHLEN];

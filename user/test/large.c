@@ -13,7 +13,7 @@
 #define TO       (66 * MIB)
 #define NREGIONS ((TO - FROM) / PGSIZE_2M)
 #define NSMALL   1  /* regions that it gets by small pages, since it is small then itself */
-#define AROUND   16 /* small pages that an EPT violation brings */
+#define AROUND   16 /* small pages that a second-stage fault brings */
 #define REPLACED (TO - PGSIZE_2M / 2) /* in a large page */
 #define MAP_PERM (PTE_P | PTE_U | PTE_W)
 

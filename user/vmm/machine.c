@@ -31,14 +31,38 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
     return r;
 }
 
-void machine_io(struct Machine *m, struct GuestExit *x)
+/* An access to a device. */
+static void __attribute__((noinline)) device_io(struct BusSpace *ports, struct GuestExit *x)
 {
     const struct GuestIo *io = &x->io;
-    bool claimed;
+    x->skip = 1;
     if (io->in)
-        claimed = bus_read(&m->bus.ports, io->port, io->size, &x->regs.rax);
+        bus_read(ports, io->port, io->size, &x->regs.rax);
     else
-        claimed = bus_write(&m->bus.ports, io->port, io->size, x->regs.rax);
-    x->unclaimed = !claimed;
+        bus_write(ports, io->port, io->size, x->regs.rax);
+}
+
+/* An access to another place than the last one. */
+static void __attribute__((noinline)) io_elsewhere(struct Machine *m, struct GuestExit *x)
+{
+    bus_find(&m->bus.ports, x->io.port);
+    machine_io(m, x);
+}
+
+/* Guests look for devices that are not there, and poll them: that takes no call. */
+void machine_io(struct Machine *m, struct GuestExit *x)
+{
+    struct BusSpace *ports = &m->bus.ports;
+    if (!bus_is_last(ports, x->io.port)) {
+        io_elsewhere(m, x);
+        return;
+    }
+    if (ports->last.device) {
+        device_io(ports, x);
+        return;
+    }
+    if (x->io.in)
+        x->regs.rax = ~0ul;
+    x->unclaimed++;
     x->skip = 1;
 }

@@ -64,7 +64,7 @@ static void read_device(struct Access *a, const struct Piece *p, uint8_t *bytes)
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v;
         if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
-            a->exit->unclaimed = 1;
+            a->exit->unclaimed++;
         memcpy(bytes + i, &v, step);
     }
 }
@@ -76,7 +76,7 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
         uint64_t v = 0;
         memcpy(&v, bytes + i, step);
         if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
-            a->exit->unclaimed = 1;
+            a->exit->unclaimed++;
     }
 }
 
@@ -120,7 +120,7 @@ static bool write_memory(struct Emulation *e, uint64_t va, unsigned size, uint64
 static bool fetch_memory(struct Emulation *e, uint64_t va)
 {
     gpa_t gpa;
-    ((struct Access *)e)->exit->unclaimed = 1;
+    ((struct Access *)e)->exit->unclaimed++;
     return walk(e, va, GUEST_FETCH, &gpa);
 }
 
@@ -158,7 +158,7 @@ void machine_mmio(struct Machine *m, struct GuestExit *x)
         .machine = m,
         .exit = x,
     };
-    x->skip = x->fault = x->unclaimed = 0;
+    x->skip = x->fault = 0;
     switch (emulate(&a.emulation)) {
     case EMULATE_NEXT:
         x->skip = a.emulation.insn.length;

@@ -94,6 +94,11 @@ static inline bool debug_owns_drs(const struct Vcpu *v)
 {
     return v->debug && v->debug->owns_drs;
 }
+/* Are the debug registers the guest's, or its debugger's, while it runs? */
+static inline bool vcpu_uses_drs(const struct Vcpu *v)
+{
+    return v->dr_live || debug_owns_drs(v);
+}
 /* Check and note a debug register of the debugger's; in effect from the next resume on. -E_INVAL */
 int debug_set_hw(struct GuestDebug *d, uint64_t n, const struct GuestDebugHw *hw);
 /* Bring the registers of the guest that runs here in line with what is set. */

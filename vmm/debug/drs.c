@@ -13,7 +13,7 @@
 
 bool guest_uses_drs(const struct Vcpu *v)
 {
-    return v->dr_live || debug_owns_drs(v);
+    return vcpu_uses_drs(v);
 }
 
 void vcpu_load_drs(struct Vcpu *v)
@@ -22,8 +22,6 @@ void vcpu_load_drs(struct Vcpu *v)
         debug_load_drs(v);
         return;
     }
-    if (!v->dr_live)
-        return;
     ldr0(v->dr[0]);
     ldr1(v->dr[1]);
     ldr2(v->dr[2]);
@@ -42,8 +40,6 @@ static void keep(struct Vcpu *v)
 
 void vcpu_save_drs(struct Vcpu *v)
 {
-    if (!guest_uses_drs(v))
-        return;
     if (!debug_owns_drs(v))
         keep(v);
     gdb_debug_registers();

@@ -8,8 +8,8 @@
 
 struct Vcpu;
 
-/* The debug registers of the guest, or of its debugger, to the CPU; the guest's from there. Only
- * where they are used. */
+/* The debug registers of the guest, or of its debugger, to the CPU; the guest's from there. Only if
+ * vcpu_uses_drs (debug.h). */
 void vcpu_load_drs(struct Vcpu *v);
 void vcpu_save_drs(struct Vcpu *v);
 /* From now on the guest's debug registers are switched, and its accesses do not exit. */

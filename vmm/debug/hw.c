@@ -75,7 +75,8 @@ void debug_switch_drs(struct Vcpu *v)
     uint64_t dr7 = dr7_value(d);
     bool want = dr7 != DR7_INIT;
     if (want && !d->owns_drs) {
-        vcpu_save_drs(v);
+        if (vcpu_uses_drs(v))
+            vcpu_save_drs(v);
         d->guest_dr7 = backend->get(v, VREG_DR7);
     } else if (!want && d->owns_drs) {
         dr7 = d->guest_dr7;
@@ -84,7 +85,8 @@ void debug_switch_drs(struct Vcpu *v)
     }
     d->owns_drs = want;
     backend->set(v, VREG_DR7, dr7);
-    vcpu_load_drs(v);
+    if (vcpu_uses_drs(v))
+        vcpu_load_drs(v);
     backend->set_dr_exits(v, want || !v->dr_live);
 }
 

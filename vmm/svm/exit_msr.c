@@ -45,6 +45,16 @@ static enum Verdict write_efer(struct SvmVcpu *s, uint64_t value)
     return DO_NEXT;
 }
 
+/* RDTSCP reads it without an exit. */
+static enum Verdict write_tsc_aux(struct SvmVcpu *s, uint64_t value)
+{
+    if (!svm_caps.rdtscp || value >> 32)
+        return DO_GP;
+    s->tsc_aux = value;
+    wrmsr(MSR_TSC_AUX, value);
+    return DO_NEXT;
+}
+
 static bool handle_write(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
@@ -60,6 +70,8 @@ static bool handle_write(struct SvmVcpu *s)
         return svm_finish(s, vapic_write(v, msr, value));
     if (msr == MSR_EFER)
         return svm_finish(s, write_efer(s, value));
+    if (msr == MSR_TSC_AUX)
+        return svm_finish(s, write_tsc_aux(s, value));
     return svm_finish(s, msr_write(v, msr, value));
 }
 

@@ -87,19 +87,11 @@ void svm_retry_soon(struct SvmVcpu *s, uint32_t attn)
 {
     uint64_t soon = read_tsc() + SOON_TICKS;
     s->retry |= attn;
+    s->untidy = true;
     if (soon >= s->v.look_at)
         return;
     s->v.look_at = soon;
     sched_timer_by(soon);
-}
-
-/* QEMU forgets the shadow that it was entered with. An entry that has come no further than its
- * first instruction is still in it: else an interrupt could come between STI and HLT. */
-void svm_find_shadow(struct SvmVcpu *s)
-{
-    if (s->shadow_kept && s->vmcb->rip == s->shadow_rip)
-        s->vmcb->interrupt_shadow |= SHADOW_ON;
-    s->shadow_kept = false;
 }
 
 static void wait_for_shadow(struct SvmVcpu *s, uint32_t attn)
@@ -206,8 +198,19 @@ static uint32_t inject_software(struct SvmVcpu *s, const struct Event *ev)
     b->rip = svm_in_64bit(b) ? rip : (uint32_t)rip;
     b->next_rip = b->rip;
     s->soft = *ev;
+    s->untidy = true;
     look_around_soon(&s->v); /* which forgets it, after the next exit */
     return (ev->info & ~EVENT_TYPE) | (is_int1 ? EVENT_EXCEPTION : EVENT_SOFT_INT);
+}
+
+/* What is neither an exception nor an interrupt. */
+static uint32_t __attribute__((noinline)) enter_with_special(struct SvmVcpu *s, const struct Event *ev)
+{
+    if (is_software(ev->info))
+        return inject_software(s, ev);
+    s->nmi_blocked = true;
+    vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_IRET, true);
+    return ev->info & EVENT_AGAIN;
 }
 
 static void enter_with_event(struct SvmVcpu *s)
@@ -215,16 +218,13 @@ static void enter_with_event(struct SvmVcpu *s)
     struct Event *ev = &s->v.event;
     struct Vmcb *b = s->vmcb;
     uint64_t info = ev->info & EVENT_AGAIN;
-    if (is_software(info))
-        info = inject_software(s, ev);
+    uint32_t type = info & EVENT_TYPE;
+    if (type != EVENT_EXCEPTION && type != EVENT_EXTINT)
+        info = enter_with_special(s, ev);
     if (info & EVENT_ERROR_VALID)
         info |= (uint64_t)ev->error << EVENT_ERROR_SHIFT;
-    if ((info & EVENT_TYPE) == EVENT_NMI) {
-        s->nmi_blocked = true;
-        vmcb_intercept(b, INTERCEPT_MISC1, MISC1_IRET, true);
-    }
-    if ((info & (EVENT_TYPE | EVENT_VECTOR)) == (EVENT_EXCEPTION | T_PGFLT))
-        b->cr2 = rcr2(); /* whoever has raised it has put it there */
+    if ((info & EVENT_VECTOR) == T_PGFLT)
+        b->cr2 = rcr2(); /* whoever has raised it has put its address there */
     b->event_inject = info;
     b->interrupt_shadow = 0;
     ev->info = 0;

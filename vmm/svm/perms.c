@@ -17,13 +17,15 @@ static uint8_t msrpm[MSRPM_PAGES * PGSIZE] __attribute__((aligned(PGSIZE)));
 /* EFER shows SVME, which is always set; a RDMSR of the TSC may ignore its offset (QEMU 7.2). */
 static bool exits_always(uint32_t msr)
 {
-    return msr == MSR_EFER || msr == MSR_TSC || (msr == MSR_TSC_AUX && !svm_caps.rdtscp);
+    return msr == MSR_EFER || msr == MSR_TSC;
 }
 
 static void let_through(uint8_t *map, uint32_t msr, int pass)
 {
     uint8_t *part = map + (msr >= HIGH_MSRS ? PART_BYTES : 0);
     uint32_t bit = (msr & (PART_MSRS - 1)) * BITS;
+    if (msr == MSR_TSC_AUX) /* so that its value is known, and is not read at each exit for good */
+        pass = MSR_PASS_READ;
     if (!exits_always(msr))
         part[bit / 8] &= ~((uint32_t)pass << bit % 8);
 }

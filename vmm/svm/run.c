@@ -26,12 +26,28 @@ static inline bool attend_and_enter(struct SvmVcpu *s)
     return s->v.attn != 0 || s->trap_due ? svm_attend(s) : entry_is_prepared(&s->v);
 }
 
+/* What the last entry needed is over, and what could not enter then is tried again. */
+static void __attribute__((noinline)) tidy(struct SvmVcpu *s)
+{
+    s->untidy = false;
+    s->soft.info = 0;
+    s->vmcb->tlb_control = 0;
+    if (s->retry)
+        vcpu_attn(&s->v, s->retry);
+    s->retry = 0;
+    if (s->cr0_free)
+        vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_CR0_SELECT, true);
+    s->cr0_free = false;
+}
+
 /* Look at the deadlines of the guest's timer and of the host, and go on if the host's has not come.
  * false: it wants the CPU. */
 static bool look_around(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
     uint64_t due = sched_deadline();
+    if (s->untidy)
+        tidy(s);
     if (now >= due)
         return false;
     if (v->vapic.timer_due != 0) {
@@ -44,25 +60,11 @@ static bool look_around(struct SvmVcpu *s, uint64_t now)
     return attend_and_enter(s);
 }
 
-/* The same in the midst of a stay, with what could not enter before. */
-static bool look_around_later(struct SvmVcpu *s, uint64_t now)
-{
-    s->soft.info = 0;
-    s->vmcb->tlb_control = 0;
-    if (s->retry)
-        vcpu_attn(&s->v, s->retry);
-    s->retry = 0;
-    if (s->cr0_free)
-        vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_CR0_SELECT, true);
-    s->cr0_free = false;
-    return look_around(s, now);
-}
-
 /* There is something to do before the next entry. false: not now, ask the scheduler. */
 static bool __attribute__((noinline)) prepare_entry(struct SvmVcpu *s)
 {
     uint64_t now = read_tsc();
-    return now >= s->v.look_at ? look_around_later(s, now) : attend_and_enter(s);
+    return now >= s->v.look_at ? look_around(s, now) : attend_and_enter(s);
 }
 
 /* RIP only moves on, on the same side of 4 GiB. */
@@ -222,19 +224,17 @@ bool svm_vmexit_special(struct SvmVcpu *s)
     return again;
 }
 
-/* RDTSCP reads TSC_AUX without an exit, and VMLOAD does not switch it. */
-static void load_tsc_aux(const struct SvmVcpu *s)
+/* VMLOAD does not switch TSC_AUX, and the host does not use it. */
+static void set_tsc_aux(const struct SvmVcpu *s, uint64_t value)
 {
-    if (svm_caps.rdtscp)
-        wrmsr(MSR_TSC_AUX, s->tsc_aux);
+    if (s->tsc_aux != 0)
+        wrmsr(MSR_TSC_AUX, value);
 }
 
-static void save_tsc_aux(struct SvmVcpu *s)
+static void load_drs(struct SvmVcpu *s)
 {
-    if (!svm_caps.rdtscp)
-        return;
-    s->tsc_aux = rdmsr(MSR_TSC_AUX);
-    wrmsr(MSR_TSC_AUX, 0);
+    vcpu_load_drs(&s->v);
+    svm_note_special(s);
 }
 
 /* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants the
@@ -245,6 +245,7 @@ static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
     struct Cpu *c = this_cpu();
     if (!s->ready) {
         vmcb_init(s);
+        svm_note_special(s);
         s->ready = true;
     }
     if (!svm_asid_is_valid(s, c))
@@ -254,20 +255,21 @@ static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
     s->host_pa = c->cpu_svm_host;
     s->vmcb->cr2 = v->cr2;
     lcr2(v->cr2);
-    load_tsc_aux(s);
-    vcpu_load_drs(v);
-    svm_note_special(s);
+    set_tsc_aux(s, s->tsc_aux);
+    if (v->dr_live || v->debug)
+        load_drs(s);
     if (!v->started)
         v->stats.start_tsc = now;
     v->started = true;
-    return look_around_later(s, now);
+    return look_around(s, now);
 }
 
 static void vcpu_leave(struct SvmVcpu *s)
 {
     s->v.cr2 = s->vmcb->cr2;
-    save_tsc_aux(s);
-    vcpu_save_drs(&s->v);
+    set_tsc_aux(s, 0);
+    if (s->v.dr_live || s->v.debug)
+        vcpu_save_drs(&s->v);
 }
 
 void svm_hand_over(struct Vcpu *v)

@@ -132,9 +132,11 @@ void svm_set_segment(struct Vcpu *v, enum VcpuSegment n, const struct Segment *s
 void svm_paging_mode(const struct Vcpu *v, struct PagingMode *m)
 {
     const struct Vmcb *b = svm_vmcb(v);
-    *m = (struct PagingMode){
-        .cr0 = b->cr0, .cr3 = b->cr3, .cr4 = b->cr4, .efer = b->efer, .rflags = b->rflags
-    };
+    m->cr0 = b->cr0;
+    m->cr3 = b->cr3;
+    m->cr4 = b->cr4;
+    m->efer = b->efer;
+    m->rflags = b->rflags;
     if ((b->cr0 & CR0_PG) && (b->cr4 & CR4_PAE) && !(b->efer & EFER_LMA))
         guest_read_pdptes((struct Vcpu *)v, b->cr3, m->pdpte);
 }

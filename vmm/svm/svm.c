@@ -139,5 +139,6 @@ void svm_flush(struct SvmVcpu *s)
     else
         new_asid(s, c);
     svm_forget_insns(s);
+    s->untidy = true;
     look_around_soon(&s->v); /* the entry after this one need not do it again */
 }

@@ -42,6 +42,7 @@ struct SvmVcpu {
     bool iret_step;   /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
     bool iret_tf;     /* and the guest's own TF is this */
     bool trap_due; /* an instruction was executed here with RFLAGS.TF: #DB comes next */
+    bool untidy;   /* the next look around has to see to these: */
     /* A software interrupt that the last entry has injected; info 0: none */
     struct Event soft;
     /* What could not enter at the last entry, without a window for it: ATTN_*. */
@@ -153,8 +154,16 @@ bool svm_interrupts_open(const struct Vcpu *v);
 void svm_nmi_iret(struct SvmVcpu *s);
 /* An exception while that is stepped. true: it is the step's end; else it is to be handled. */
 bool svm_end_iret(struct SvmVcpu *s);
-/* An exit may have lost the interrupt shadow that the entry had. */
-void svm_find_shadow(struct SvmVcpu *s);
+/* QEMU forgets the interrupt shadow that it was entered with. An entry that has come no further than
+ * its first instruction is still in it: else an interrupt could come between STI and HLT. */
+static inline void svm_find_shadow(struct SvmVcpu *s)
+{
+    if (__builtin_expect(!s->shadow_kept, 1))
+        return;
+    if (s->vmcb->rip == s->shadow_rip)
+        s->vmcb->interrupt_shadow |= SHADOW_ON;
+    s->shadow_kept = false;
+}
 /* Do this (ATTN_*) again within the next microseconds. */
 void svm_retry_soon(struct SvmVcpu *s, uint32_t attn);
 

@@ -42,14 +42,6 @@ static int vcpu_alloc(struct Vcpu **store)
     return 0;
 }
 
-static bool skip_here(struct Vcpu *v)
-{
-    if (!vmcs_is_current(v))
-        return false;
-    skip_instruction();
-    return true;
-}
-
 static void skip(struct Vcpu *v, uint32_t length)
 {
     (void)v;
@@ -176,7 +168,7 @@ const struct Backend vmx_backend = {
     .run = vmx_vmrun,
     .hand_over = vmx_hand_over,
     .put_down = vmx_put_down,
-    .skip_here = skip_here,
+    .skip_here = vmx_skip_here,
     .borrow = vmcs_borrow,
     .give_back = vmcs_give_back,
     .get = vmx_get,

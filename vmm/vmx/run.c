@@ -98,6 +98,15 @@ void skip_instruction(void)
         vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
 }
 
+bool vmx_skip_here(struct Vcpu *v)
+{
+    if (!vmcs_is_current(v))
+        return false;
+    if (!plain_step())
+        vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
+    return true;
+}
+
 static bool __attribute__((noinline, cold)) special_skip(struct Vcpu *v)
 {
     vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
@@ -157,7 +166,8 @@ bool vmx_end(struct Vcpu *v, enum Verdict verdict)
 static bool vcpu_enter(struct Vcpu *v, uint64_t now)
 {
     lcr2(v->cr2);
-    vcpu_load_drs(v);
+    if (vcpu_uses_drs(v))
+        vcpu_load_drs(v);
     if (!v->started)
         v->stats.start_tsc = now;
     v->started = true;
@@ -165,10 +175,11 @@ static bool vcpu_enter(struct Vcpu *v, uint64_t now)
     return look_around(v, now);
 }
 
-static void vcpu_leave(struct Vcpu *v)
+ALWAYS_INLINE void vcpu_leave(struct Vcpu *v)
 {
     v->cr2 = rcr2();
-    vcpu_save_drs(v);
+    if (vcpu_uses_drs(v))
+        vcpu_save_drs(v);
     cpu_load_tables(this_cpu());
 }
 
@@ -189,8 +200,9 @@ static void run_loop(struct Vcpu *v)
     }
 }
 
-void vmx_vmrun(struct Vcpu *v)
+void vmx_vmrun(struct Env *e)
 {
+    struct Vcpu *v = e->env_guest;
     uint64_t now = read_tsc();
     v->clock_start = now;
     if (v->state == GUEST_RUNS && (vmcs_is_current(v) || vmcs_load(v)) && vcpu_is_awake(v)) {

@@ -7,10 +7,11 @@
 #include <vmm/verdict.h>
 #include <vmm/vmx/vmx_vcpu.h>
 
-/* Enter the guest (its env is curenv, its FPU state loaded) and handle its exits until the scheduler
+/* Enter guest e (it is curenv, its FPU state loaded) and handle its exits until the scheduler
  * should be asked. */
-void vmx_vmrun(struct Vcpu *v);
-/* Backend.hand_over. */
+void vmx_vmrun(struct Env *e);
+/* Backend.skip_here, Backend.hand_over. */
+bool vmx_skip_here(struct Vcpu *v);
 void vmx_hand_over(struct Vcpu *v);
 
 /*

@@ -35,7 +35,9 @@ static inline void vmx_read_mode(struct PagingMode *m)
     m->cr4 = vmread_known(VMCS_GUEST_CR4);
     m->efer = vmread_known(VMCS_GUEST_EFER);
     m->rflags = vmread_known(VMCS_GUEST_RFLAGS);
-    for (int i = 0; i < PAE_PDPTES && (m->cr4 & CR4_PAE) && !(m->efer & EFER_LMA); i++)
+    if ((m->efer & EFER_LMA) || !(m->cr4 & CR4_PAE))
+        return;
+    for (int i = 0; i < PAE_PDPTES; i++)
         m->pdpte[i] = vmread_known(VMCS_GUEST_PDPTE0 + 2 * i);
 }
 

@@ -173,7 +173,7 @@ static void fill_cache(void)
     CHECK_IS(remove(CACHE_FILE), 0);
 }
 
-/* Let guests run on all CPUs, each of which then keeps a page for VMX operation. */
+/* Let guests run on all CPUs, each of which then keeps a page for virtualization. */
 static void use_all_cpus(void)
 {
     static const unsigned char spin[] = { 0xeb, 0xfe }; /* jmp . */

@@ -1,7 +1,7 @@
 /*
  * The bus: ranges of addresses, and who answers there. The devices of a PC have byte-wide
  * registers, are accessed by bytes mostly, and are polled without end: the range that was accessed
- * last is looked at first.
+ * last, or the gap between two ranges, is looked at first.
  */
 #include <inc/error.h>
 #include <inc/string.h>
@@ -12,33 +12,21 @@ static bool has(const struct BusRange *r, uint64_t address)
     return address - r->first < r->count;
 }
 
-/* Make [first, end), the gap that has address, smaller by the range r, which has not. */
-static void narrow(const struct BusRange *r, uint64_t address, uint64_t *first, uint64_t *end)
+void bus_find(struct BusSpace *space, uint64_t address)
 {
-    if (r->first > address)
-        *end = MIN(*end, r->first);
-    else
-        *first = MAX(*first, r->first + r->count);
-}
-
-static void __attribute__((noinline)) look_up(struct BusSpace *space, uint64_t address)
-{
-    uint64_t first = 0, end = UINT64_MAX;
+    uint64_t first = 0, end = ~0ul; /* of the gap that has the address */
     for (unsigned i = 0; i < space->nranges; i++) {
-        if (has(&space->ranges[i], address)) {
-            space->last = space->ranges[i];
+        const struct BusRange *r = &space->ranges[i];
+        if (has(r, address)) {
+            space->last = *r;
             return;
         }
-        narrow(&space->ranges[i], address, &first, &end);
+        if (r->first > address)
+            end = MIN(end, r->first);
+        else
+            first = MAX(first, r->first + r->count);
     }
     space->last = (struct BusRange){ .first = first, .count = end - first };
-}
-
-static inline const struct BusRange *find(struct BusSpace *space, uint64_t address)
-{
-    if (__builtin_expect(!has(&space->last, address), 0))
-        look_up(space, address);
-    return &space->last;
 }
 
 static bool overlap(const struct BusRange *r, uint64_t first, uint64_t count)
@@ -55,13 +43,12 @@ int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Devic
         if (overlap(&space->ranges[i], first, count))
             return -E_BUSY;
     space->ranges[space->nranges++] = (struct BusRange){ first, count, offset, d };
-    space->last = (struct BusRange){ .count = 0 };
+    space->last.count = 0; /* it may be a gap no more */
     return 0;
 }
 
 /* Registers that are bytes, as many as there are among `size` of them; ones beyond the range. */
-static uint64_t __attribute__((noinline))
-read_bytes(const struct BusRange *r, uint64_t at, unsigned size)
+static uint64_t read_bytes(const struct BusRange *r, uint64_t at, unsigned size)
 {
     uint64_t value = ~0ul;
     for (unsigned i = 0; i < size && at + i < r->count; i++) {
@@ -71,44 +58,25 @@ read_bytes(const struct BusRange *r, uint64_t at, unsigned size)
     return value;
 }
 
-static void __attribute__((noinline))
-write_bytes(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value)
+static void write_bytes(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value)
 {
     for (unsigned i = 0; i < size && at + i < r->count; i++)
         r->device->kind->write(r->device, r->offset + at + i, 1, value >> 8 * i & 0xff);
 }
 
-/* The bytes from address on that a range has. */
-static bool fits(const struct BusRange *r, uint64_t at, unsigned size)
+uint64_t bus_read_device(const struct BusRange *r, uint64_t at, unsigned size)
 {
-    return size == 1 || size <= r->count - at;
-}
-
-bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t *value)
-{
-    const struct BusRange *r = find(space, address);
-    *value = ~0ul;
-    if (!r->device)
-        return false;
-    uint64_t at = address - r->first;
     if (size > 1 && r->device->kind->bytes)
-        *value = read_bytes(r, at, size);
-    else if (fits(r, at, size))
-        *value = r->device->kind->read(r->device, r->offset + at, size);
-    return true;
+        return read_bytes(r, at, size);
+    return size <= r->count - at ? r->device->kind->read(r->device, r->offset + at, size) : ~0ul;
 }
 
-bool bus_write(struct BusSpace *space, uint64_t address, unsigned size, uint64_t value)
+void bus_write_device(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value)
 {
-    const struct BusRange *r = find(space, address);
-    if (!r->device)
-        return false;
-    uint64_t at = address - r->first;
     if (size > 1 && r->device->kind->bytes)
         write_bytes(r, at, size, value);
-    else if (fits(r, at, size))
+    else if (size <= r->count - at)
         r->device->kind->write(r->device, r->offset + at, size, value);
-    return true;
 }
 
 /* ---- States ---- */

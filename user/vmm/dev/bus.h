@@ -56,10 +56,9 @@ struct BusRange {
 
 /* One kind of addresses: ports, or guest-physical addresses. */
 struct BusSpace {
-    /* What was accessed last, as guests poll: a range, or the gap between two, without a device. */
-    struct BusRange last;
     struct BusRange ranges[BUS_RANGES];
     unsigned nranges;
+    struct BusRange last; /* that was accessed, or a gap (no device): guests poll */
 };
 
 struct Bus {
@@ -70,14 +69,47 @@ struct Bus {
  * -E_BUSY: another device does; -E_NO_MEM: BUS_RANGES are taken. */
 int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Device *d,
             uint64_t offset);
+/* Is it in the range, or the gap, that was accessed last? */
+static inline bool bus_is_last(const struct BusSpace *space, uint64_t address)
+{
+    return address - space->last.first < space->last.count;
+}
+/* Look up who has the address, into space->last. */
+void bus_find(struct BusSpace *space, uint64_t address);
+/* The access, by its offset in the range of a device. */
+uint64_t bus_read_device(const struct BusRange *r, uint64_t at, unsigned size);
+void bus_write_device(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value);
 /*
  * An access of 1, 2, 4 or 8 bytes. It goes, whole, to the device that has its first address, as on
  * a PC's bus: a 32-bit write to port 0xcf8 never touches 0xcf9. Bytes that the device does not have
  * read as ones, and writes to them are lost. false: no device has claimed the access, so that it
  * has read ones or is lost.
  */
-bool bus_read(struct BusSpace *space, uint64_t address, unsigned size, uint64_t *value);
-bool bus_write(struct BusSpace *space, uint64_t address, unsigned size, uint64_t value);
+static inline bool bus_is_gap(struct BusSpace *space, uint64_t address)
+{
+    if (!bus_is_last(space, address))
+        bus_find(space, address);
+    return !space->last.device;
+}
+
+static inline bool bus_read(struct BusSpace *space, uint64_t address, unsigned size,
+                            uint64_t *value)
+{
+    *value = ~0ul;
+    if (bus_is_gap(space, address))
+        return false;
+    *value = bus_read_device(&space->last, address - space->last.first, size);
+    return true;
+}
+
+static inline bool bus_write(struct BusSpace *space, uint64_t address, unsigned size,
+                             uint64_t value)
+{
+    if (bus_is_gap(space, address))
+        return false;
+    bus_write_device(&space->last, address - space->last.first, size, value);
+    return true;
+}
 
 /* A device's state with its kind and version, in buf. Returns the bytes written; -E_NO_MEM: they
  * are more than `size`. */
