@@ -93,15 +93,39 @@ static bool handle_hlt(struct SvmVcpu *s)
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);
 }
 
+/* A hypercall, and the end of its exit. */
+#define CALL(number, fn)                         \
+    static bool call_##number(struct SvmVcpu *s) \
+    {                                            \
+        return svm_finish(s, fn(&s->v));         \
+    }
+HYPERCALL_LIST(CALL)
+#undef CALL
+
+static bool (*const calls[])(struct SvmVcpu *s) = {
+#define CALL(number, fn) [number] = call_##number,
+    HYPERCALL_LIST(CALL)
+#undef CALL
+};
+
+static bool __attribute__((noinline, cold)) refuse_call(struct SvmVcpu *s)
+{
+    return svm_finish(s, hv_result(&s->v, -E_PERM));
+}
+
+static bool __attribute__((noinline, cold)) odd_call(struct SvmVcpu *s, uint64_t nr)
+{
+    return svm_finish(s, hypercall_odd(&s->v, nr));
+}
+
 static bool handle_vmmcall(struct SvmVcpu *s)
 {
-    if (__builtin_expect(s->vmcb->cpl != 0, 0)) {
-        s->v.env->env_tf.tf_rax = -E_PERM;
-        return svm_skip(s);
-    }
-    enum Verdict verdict = hypercall_handle(&s->v);
-    /* The same vCPU, found anew: to keep s meanwhile would cost more. */
-    return svm_finish(svm_vcpu(this_cpu()->cpu_svm_vcpu), verdict);
+    uint64_t nr = s->v.env->env_tf.tf_rax;
+    if (__builtin_expect(s->vmcb->cpl != 0, 0))
+        return refuse_call(s);
+    if (__builtin_expect(nr >= ARRAY_SIZE(calls), 0))
+        return odd_call(s, nr);
+    return calls[nr](s);
 }
 
 /* Memory is write-back and nothing else writes to it, so there is nothing to write back. */

@@ -4,6 +4,7 @@
 #include <vmm/cpuid.h>
 #include <vmm/cr.h>
 #include <vmm/msr.h>
+#include <vmm/vapic_regs.h>
 #include <vmm/svm/svm_vcpu.h>
 
 static inline void answer_cpuid(struct Trapframe *tf, const struct CpuidRegs *r)

@@ -277,8 +277,9 @@ void svm_hand_over(struct Vcpu *v)
     vcpu_leave(svm_vcpu(v));
 }
 
-void svm_run(struct Vcpu *v)
+void svm_run(struct Env *e)
 {
+    struct Vcpu *v = e->env_guest;
     struct SvmVcpu *s = svm_vcpu(v);
     uint64_t now = read_tsc();
     v->clock_start = now;

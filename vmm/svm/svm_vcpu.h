@@ -186,7 +186,7 @@ static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
 }
 /* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction. */
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
-void svm_run(struct Vcpu *v);
+void svm_run(struct Env *e);
 void svm_hand_over(struct Vcpu *v);
 /* Which way entries and exits go: after a change of DR7. */
 void svm_note_special(struct SvmVcpu *s);
