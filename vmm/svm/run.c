@@ -3,8 +3,8 @@
  * not on this road unless the host wants the CPU or the guest has nothing to do.
  *
  * The host's interrupts exit whatever the guest's RFLAGS.IF, since V_INTR_MASKING makes them the
- * host's. So its own timer is what ends a stay: it is armed for the earlier of the scheduler's deadline
- * and that of the guest's virtual timer. (Bochs 2.7 lets no interrupt out of a guest that it has
+ * host's. So its own timer is what ends a stay: the scheduler arms it for itself, and the deadline of
+ * the guest's virtual timer is added here. (Bochs 2.7 lets no interrupt out of a guest that it has
  * entered with IF clear; a guest that spins so keeps its CPU there.)
  */
 #include <inc/mmu.h>
@@ -40,23 +40,23 @@ static void __attribute__((noinline)) tidy(struct SvmVcpu *s)
     s->cr0_free = false;
 }
 
-/* Look at the deadlines of the guest's timer and of the host, and go on if the host's has not come.
- * false: it wants the CPU. */
+/* Give the guest's timer its interrupt, and go on unless the host wants the CPU (false). The
+ * scheduler's own deadlines need no look here: its timer exits. */
 static bool look_around(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
-    uint64_t due = sched_deadline();
+    struct Cpu *c = this_cpu();
     if (s->untidy)
         tidy(s);
-    if (now >= due)
+    if (c->cpu_timer_check) /* an exit's handler has made somebody runnable */
+        sched_arm_timer();
+    if (c->cpu_preempt)
         return false;
-    if (v->vapic.timer_due != 0) {
+    if (v->vapic.timer_due != 0)
         vapic_timer_check(v, now);
-        if (v->vapic.timer_due != 0)
-            due = MIN(due, v->vapic.timer_due);
-    }
-    v->look_at = due;
-    sched_timer_by(due);
+    v->look_at = v->vapic.timer_due - 1; /* the largest number if there is none */
+    if (v->vapic.timer_due != 0)
+        sched_timer_by(v->vapic.timer_due);
     return attend_and_enter(s);
 }
 
@@ -237,30 +237,37 @@ static void load_drs(struct SvmVcpu *s)
     svm_note_special(s);
 }
 
+static void __attribute__((noinline)) enter_first(struct SvmVcpu *s, uint64_t now)
+{
+    s->v.started = true;
+    s->v.stats.start_tsc = now;
+    vmcb_init(s);
+    svm_note_special(s);
+}
+
+/* It has not been on this CPU since the CPU's ASIDs began anew. */
+static void __attribute__((noinline)) come_to_cpu(struct SvmVcpu *s, const struct Cpu *c)
+{
+    s->host_pa = c->cpu_svm_host;
+    vcpu_attn(&s->v, ATTN_FLUSH);
+}
+
 /* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants the
  * CPU, or the guest has ended. */
 static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
     struct Cpu *c = this_cpu();
-    if (!s->ready) {
-        vmcb_init(s);
-        svm_note_special(s);
-        s->ready = true;
-    }
+    if (!v->started)
+        enter_first(s, now);
     if (!svm_asid_is_valid(s, c))
-        vcpu_attn(v, ATTN_FLUSH);
+        come_to_cpu(s, c);
     c->cpu_svm_vcpu = v;
-    v->last_cpu = c->cpu_num;
-    s->host_pa = c->cpu_svm_host;
     s->vmcb->cr2 = v->cr2;
     lcr2(v->cr2);
     set_tsc_aux(s, s->tsc_aux);
     if (v->dr_live || v->debug)
         load_drs(s);
-    if (!v->started)
-        v->stats.start_tsc = now;
-    v->started = true;
     return look_around(s, now);
 }
 

@@ -35,7 +35,6 @@ struct SvmVcpu {
     bool (*vmexit)(struct SvmVcpu *s);
     bool special;       /* entries and exits move DR7 */
     uint64_t entry_dr7; /* what they move there */
-    bool ready;       /* vmcb_init was done */
     bool window;      /* V_IRQ is set, as a window */
     bool nmi_blocked; /* an NMI's handler has not executed IRET yet */
     bool dr_exits;    /* accesses to debug registers exit */
