@@ -94,8 +94,8 @@ static void exits_keep_registers(void)
         ACROSS("a hypercall", "vmmcall", VMX_VMCALL_NULL);
     else
         ACROSS("a hypercall", "vmcall", VMX_VMCALL_NULL);
-    ACROSS("a fresh page", "movb $1, (%%rax)", FRESH);
-    ACROSS("another fresh page", "lock incq (%%rax)", FRESH + FRESH_STEP);
+    ACROSS("an EPT violation", "movb $1, (%%rax)", FRESH);
+    ACROSS("another EPT violation", "lock incq (%%rax)", FRESH + FRESH_STEP);
     ACROSS("a write to CR4", "movq %%rax, %%cr4", rcr4());
     ACROSS("an invalidation of the caches", "wbinvd", 0);
 

@@ -1,20 +1,31 @@
 /*
- * The run loop: enter, exit, handle, enter again. asm_svmrun and svm_vmexit turn it; the scheduler is
- * not on this road unless the host wants the CPU or the guest has nothing to do.
+ * The run loop: enter, exit, handle, enter again. asm_svmrun and svm_vmexit turn it; the scheduler
+ * is not on this road unless the host wants the CPU or the guest has nothing to do.
  *
  * The host's interrupts exit whatever the guest's RFLAGS.IF, since V_INTR_MASKING makes them the
- * host's. So its own timer is what ends a stay: the scheduler arms it for itself, and the deadline of
- * the guest's virtual timer is added here. (Bochs 2.7 lets no interrupt out of a guest that it has
- * entered with IF clear; a guest that spins so keeps its CPU there.)
+ * host's. So its own timer is what ends a stay: the scheduler arms it for itself, and the deadline
+ * of the guest's virtual timer is added here. (Bochs 2.7 lets no interrupt out of a guest that it
+ * has entered with IF clear; a guest that spins so keeps its CPU there.)
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/gdb/stub.h>
+#include <kern/sched.h>
+#include <kern/trap.h>
 #include <vmm/backtrace.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/halt.h>
 #include <vmm/msr.h>
+#include <vmm/stop.h>
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
@@ -80,8 +91,8 @@ static inline bool is_near(const struct Vmcb *b, uint64_t rip)
 }
 
 /* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was in an
- * interrupt shadow, which ends with it; it ran with RF, which ends too, or with TF, and the single-step
- * trap comes after it. */
+ * interrupt shadow, which ends with it; it ran with RF, which ends too, or with TF, and the
+ * single-step trap comes after it. */
 static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint64_t rip)
 {
     struct Vmcb *b = s->vmcb;
@@ -100,8 +111,8 @@ static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint
     return svm_resume(s);
 }
 
-/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then the
- * compiler needs no stack frame here. */
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then
+ * the compiler needs no stack frame here. */
 bool svm_resume(struct SvmVcpu *s)
 {
     uint64_t now = read_tsc();
@@ -204,17 +215,10 @@ static void arm(struct SvmVcpu *s)
     s->entry_dr7 = dr7;
 }
 
-void svm_note_special(struct SvmVcpu *s)
-{
-    s->special = s->vmcb->dr7 != DR7_INIT;
-    s->vmexit = s->special || gdb_on ? svm_vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
-    if (s->special)
-        arm(s);
-}
-
-/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at the
- * instruction after the one that sets TF. */
-bool svm_vmexit_special(struct SvmVcpu *s)
+/* The way of exits of one that is special, or while gdb debugs this kernel. An exit leaves the host
+ * without debug registers, so gdb's come back, and a step of its goes on at the instruction after
+ * the one that sets TF. */
+static bool vmexit_special(struct SvmVcpu *s)
 {
     if (gdb_on && gdb_after_exit())
         asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
@@ -222,6 +226,14 @@ bool svm_vmexit_special(struct SvmVcpu *s)
     if (s->special)
         arm(s);
     return again;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
 }
 
 /* VMLOAD does not switch TSC_AUX, and the host does not use it. */
@@ -252,8 +264,8 @@ static void __attribute__((noinline)) come_to_cpu(struct SvmVcpu *s, const struc
     vcpu_attn(&s->v, ATTN_FLUSH);
 }
 
-/* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants the
- * CPU, or the guest has ended. */
+/* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants
+ * the CPU, or the guest has ended. */
 static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
