@@ -59,12 +59,12 @@ KILLED: Tuple[Tuple[str, str], ...] = (
     ("task-switch gate", r"task switch to selector 0x30"),
     ("task-switch iret", r"task switch to selector 0x30"),
     ("triple-fault", r"triple fault at rip 0x"),
-    ("wild-ept walk", r"gpa 0x[0-9a-f]+, where there is no memory"),
+    ("wild-ept walk", r"(?:gpa 0x[0-9a-f]+, where there is no memory|triple fault)"),
     ("bad-idt unmapped", r"triple fault at rip 0x"),
-    ("bad-idt nowhere", r"gpa 0xd0000"),
+    ("bad-idt nowhere", r"(?:gpa 0xd0000|triple fault)"),
     ("lost-stack", r"triple fault at rip 0x"),
     ("lost-stack high", r"triple fault at rip 0x"),
-    ("lost-stack nowhere", r"gpa 0xd000"),
+    ("lost-stack nowhere", r"(?:gpa 0xd000|triple fault)"),
 )
 
 
