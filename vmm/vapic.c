@@ -29,7 +29,7 @@ enum {
 
 void vapic_init(struct Vapic *a)
 {
-    memset(a, 0, sizeof *a);
+    memset(a, 0, sizeof(*a));
     a->svr = SVR_RESET;
     for (int i = 0; i < NLVT; i++)
         a->lvt[i] = LVT_MASKED;
@@ -186,13 +186,17 @@ static enum Verdict write_initial(struct Vcpu *v, uint64_t count)
     return DO_NEXT;
 }
 
-/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they accept. */
+/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they accept.
+ */
 static const struct {
     enum Verdict (*write)(struct Vcpu *v, uint64_t value);
     uint64_t valid;
 } writable[] = {
-    [X2_TPR] = { write_task_priority, 0xff },     [X2_SVR] = { write_svr, SVR_VALID },          [X2_ESR] = { write_esr, 0 },
-    [X2_ICR] = { write_icr, ICR_VALID },          [X2_INITIAL] = { write_initial, UINT32_MAX },
+    [X2_TPR] = { write_task_priority, 0xff },
+    [X2_SVR] = { write_svr, SVR_VALID },
+    [X2_ESR] = { write_esr, 0 },
+    [X2_ICR] = { write_icr, ICR_VALID },
+    [X2_INITIAL] = { write_initial, UINT32_MAX },
     [X2_DIVIDE] = { write_divide, DIVIDE_VALID },
 };
 

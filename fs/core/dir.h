@@ -1,8 +1,8 @@
 /*
  * Directories and paths.
  */
-#ifndef JOS_FS_DIR_H
-#define JOS_FS_DIR_H
+#ifndef JOS_FS_CORE_DIR_H
+#define JOS_FS_CORE_DIR_H
 
 #include <fs/core/fs.h>
 

@@ -1,8 +1,8 @@
 /*
  * The index of large directories. All but index_build do nothing for a directory that is not in it.
  */
-#ifndef JOS_FS_INDEX_H
-#define JOS_FS_INDEX_H
+#ifndef JOS_FS_CORE_INDEX_H
+#define JOS_FS_CORE_INDEX_H
 
 #include <fs/core/fs.h>
 

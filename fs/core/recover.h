@@ -1,8 +1,8 @@
 /*
  * Quick recovery.
  */
-#ifndef JOS_FS_RECOVER_H
-#define JOS_FS_RECOVER_H
+#ifndef JOS_FS_CORE_RECOVER_H
+#define JOS_FS_CORE_RECOVER_H
 
 #include <fs/core/fs.h>
 

@@ -1,8 +1,8 @@
 /*
  * What the host tools share: an image file as a disk, and helpers around it.
  */
-#ifndef JOS_FS_HOSTDEV_H
-#define JOS_FS_HOSTDEV_H
+#ifndef JOS_FS_HOST_HOSTDEV_H
+#define JOS_FS_HOST_HOSTDEV_H
 
 #include <fs/core/fs.h>
 

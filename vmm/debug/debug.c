@@ -133,8 +133,8 @@ enum Verdict debug_exception(struct Vcpu *v, const struct VcpuException *x)
     return DO_AGAIN;
 }
 
-/* The exit comes before the guest's own debug traps, which wait (SDM "Monitor Trap Flag"); of those,
- * the debugger's watchpoints are reported with the step. */
+/* The exit comes before the guest's own debug traps, which wait (SDM "Monitor Trap Flag"); of
+ * those, the debugger's watchpoints are reported with the step. */
 enum Verdict debug_stepped(struct Vcpu *v)
 {
     if (!debug_steps(v))
@@ -159,7 +159,7 @@ static bool go_on(struct Vcpu *v, uint32_t request)
     }
     if (request & DEBUG_REQ_DETACH) {
         d->attached = false;
-        memset(d->hw, 0, sizeof d->hw);
+        memset(d->hw, 0, sizeof(d->hw));
     }
     debug_switch_drs(v);
     backend->set_exceptions(v, d->attached ? 1u << T_BRKPT : 0);
@@ -227,7 +227,7 @@ static int64_t set_registers(struct GuestDebug *d, uintptr_t buf)
 {
     struct GuestDebugRegs r;
     struct GuestDebugRegs *now = &d->regs;
-    if (copyin(&r, buf, sizeof r) < 0)
+    if (copyin(&r, buf, sizeof(r)) < 0)
         return -E_FAULT;
     if (!CANONICAL(r.gpr.rip) || !CANONICAL(r.fs_base) || !CANONICAL(r.gs_base) ||
         !CANONICAL(r.kernel_gs_base) || !cr3_ok(&r))
@@ -240,7 +240,7 @@ static int64_t set_registers(struct GuestDebug *d, uintptr_t buf)
     now->kernel_gs_base = r.kernel_gs_base;
     now->cr2 = r.cr2;
     now->cr3 = d->paging.cr3 = r.cr3;
-    memcpy(now->fpu, r.fpu, sizeof now->fpu);
+    memcpy(now->fpu, r.fpu, sizeof(now->fpu));
     return 0;
 }
 
@@ -255,7 +255,7 @@ static int64_t translate(struct Vcpu *v, uint64_t va)
 static int64_t set_hw(struct GuestDebug *d, uint64_t n, uintptr_t buf)
 {
     struct GuestDebugHw hw;
-    if (copyin(&hw, buf, sizeof hw) < 0)
+    if (copyin(&hw, buf, sizeof(hw)) < 0)
         return -E_FAULT;
     return debug_set_hw(d, n, &hw);
 }
@@ -277,7 +277,7 @@ int64_t debug_command(struct Vcpu *v, int op, uint64_t arg, uintptr_t buf)
     case GUEST_DEBUG_DETACH:
         return let_go(v, DEBUG_REQ_DETACH);
     case GUEST_DEBUG_GET_REGS:
-        return copyout(buf, &d->regs, sizeof d->regs) < 0 ? -E_FAULT : 0;
+        return copyout(buf, &d->regs, sizeof(d->regs)) < 0 ? -E_FAULT : 0;
     case GUEST_DEBUG_SET_REGS:
         return set_registers(d, buf);
     case GUEST_DEBUG_TRANSLATE:

@@ -3,8 +3,8 @@
  * it is one page. The guest's CPU copies the registers there when it stops the guest, and back when
  * the guest goes on, so the monitor, on whatever CPU it runs, never needs the control block.
  */
-#ifndef JOS_VMM_DEBUG_H
-#define JOS_VMM_DEBUG_H
+#ifndef JOS_VMM_DEBUG_DEBUG_H
+#define JOS_VMM_DEBUG_DEBUG_H
 
 #include <vmm/exception.h>
 #include <vmm/vcpu.h>

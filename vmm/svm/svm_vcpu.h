@@ -1,8 +1,8 @@
 /*
  * A vCPU as this back end has it, and what the files of vmm/svm/ offer to each other.
  */
-#ifndef JOS_VMM_SVM_VCPU_H
-#define JOS_VMM_SVM_VCPU_H
+#ifndef JOS_VMM_SVM_SVM_VCPU_H
+#define JOS_VMM_SVM_SVM_VCPU_H
 
 #include <inc/error.h>
 #include <inc/stdio.h>
@@ -35,14 +35,14 @@ struct SvmVcpu {
     bool (*vmexit)(struct SvmVcpu *s);
     bool special;       /* entries and exits move DR7 */
     uint64_t entry_dr7; /* what they move there */
-    bool ready;       /* vmcb_init was done */
-    bool window;      /* V_IRQ is set, as a window */
-    bool nmi_blocked; /* an NMI's handler has not executed IRET yet */
-    bool dr_exits;    /* accesses to debug registers exit */
-    bool iret_step;   /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
-    bool iret_tf;     /* and the guest's own TF is this */
-    bool trap_due; /* an instruction was executed here with RFLAGS.TF: #DB comes next */
-    bool untidy;   /* the next look around has to see to these: */
+    bool ready;         /* vmcb_init was done */
+    bool window;        /* V_IRQ is set, as a window */
+    bool nmi_blocked;   /* an NMI's handler has not executed IRET yet */
+    bool dr_exits;      /* accesses to debug registers exit */
+    bool iret_step; /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
+    bool iret_tf;   /* and the guest's own TF is this */
+    bool trap_due;  /* an instruction was executed here with RFLAGS.TF: #DB comes next */
+    bool untidy;    /* the next look around has to see to these: */
     /* A software interrupt that the last entry has injected; info 0: none */
     struct Event soft;
     /* What could not enter at the last entry, without a window for it: ATTN_*. */
@@ -109,14 +109,14 @@ void svm_paging_mode(const struct Vcpu *v, struct PagingMode *m);
 
 /* ---- insn.c: what the CPU does not report of an instruction that exited ---- */
 struct SvmInsn {
-    uint8_t length;   /* bytes; 0: not an instruction that is known here */
-    uint8_t opcode;   /* after 0x0f, if two_bytes */
+    uint8_t length; /* bytes; 0: not an instruction that is known here */
+    uint8_t opcode; /* after 0x0f, if two_bytes */
     bool two_bytes;
-    uint8_t modrm;    /* if it has one */
-    uint8_t operand;  /* of INT n */
+    uint8_t modrm;   /* if it has one */
+    uint8_t operand; /* of INT n */
     uint8_t rex;
     bool operand16, address_size, rep; /* prefixes 0x66, 0x67, 0xf2 or 0xf3 */
-    int segment;      /* VSEG_* of a prefix; -1: none */
+    int segment;                       /* VSEG_* of a prefix; -1: none */
 };
 /* Read and decode the instruction at RIP. false: it cannot be read. */
 bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn);
@@ -154,8 +154,8 @@ bool svm_interrupts_open(const struct Vcpu *v);
 void svm_nmi_iret(struct SvmVcpu *s);
 /* An exception while that is stepped. true: it is the step's end; else it is to be handled. */
 bool svm_end_iret(struct SvmVcpu *s);
-/* QEMU forgets the interrupt shadow that it was entered with. An entry that has come no further than
- * its first instruction is still in it: else an interrupt could come between STI and HLT. */
+/* QEMU forgets the interrupt shadow that it was entered with. An entry that has come no further
+ * than its first instruction is still in it: else an interrupt could come between STI and HLT. */
 static inline void svm_find_shadow(struct SvmVcpu *s)
 {
     if (__builtin_expect(!s->shadow_kept, 1))
@@ -170,8 +170,8 @@ void svm_retry_soon(struct SvmVcpu *s, uint32_t attn);
 /* ---- run.c ---- */
 /*
  * What comes after an exit. A handler's last act is to call one of these, and to return what it
- * returns: true: enter the guest again; false: leave it, and ask the scheduler. svm_resume goes on at
- * the instruction that exited, svm_skip after it. Both may find that the host wants the CPU.
+ * returns: true: enter the guest again; false: leave it, and ask the scheduler. svm_resume goes on
+ * at the instruction that exited, svm_skip after it. Both may find that the host wants the CPU.
  */
 bool svm_resume(struct SvmVcpu *s);
 bool svm_skip(struct SvmVcpu *s);
@@ -184,15 +184,16 @@ static inline bool svm_finish(struct SvmVcpu *s, enum Verdict verdict)
 {
     return __builtin_expect(verdict == DO_NEXT, 1) ? svm_skip(s) : svm_finish_rare(s, verdict);
 }
-/* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction. */
+/* Go on after the instruction that exited, whatever comes next; length 0: that of the instruction.
+ */
 void svm_skip_instruction(struct Vcpu *v, uint32_t length);
 void svm_run(struct Env *e);
 void svm_hand_over(struct Vcpu *v);
 /* Which way entries and exits go: after a change of DR7. */
 void svm_note_special(struct SvmVcpu *s);
 
-/* asm_svmrun.S: enter the guest with the general registers in tf, where *s->vmexit finds those it had
- * at its exit, until that returns false. */
+/* asm_svmrun.S: enter the guest with the general registers in tf, where *s->vmexit finds those it
+ * had at its exit, until that returns false. */
 void asm_svmrun(struct Trapframe *tf, struct SvmVcpu *s);
 extern const char asm_svmrun_end[];
 

@@ -30,7 +30,7 @@ bool ept_expect(struct EptTest *t, const char *what, uint64_t expected, uint64_t
     if (seen == expected)
         return true;
     if (!t->failed)
-        snprintf(t->words, sizeof t->words, "expected 0x%lx as %s; saw 0x%lx", expected, what,
+        snprintf(t->words, sizeof(t->words), "expected 0x%lx as %s; saw 0x%lx", expected, what,
                  seen);
     t->failed = true;
     return false;
@@ -46,7 +46,7 @@ bool ept_expect_result(struct EptTest *t, const char *what, int64_t expected, in
     if (seen == expected)
         return true;
     if (!t->failed)
-        snprintf(t->words, sizeof t->words, "expected %ld (%s) from %s; saw %ld (%s)", expected,
+        snprintf(t->words, sizeof(t->words), "expected %ld (%s) from %s; saw %ld (%s)", expected,
                  result_words(expected), what, seen, result_words(seen));
     t->failed = true;
     return false;
@@ -93,7 +93,7 @@ void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expe
     uint64_t all = 0;
     for (int level = EPT_LEVELS - 1; level >= 0; level--) {
         if (c.tables[level] != expected[level] && !t->failed)
-            snprintf(t->words, sizeof t->words, "expected %u tables of level %d %s; saw %u",
+            snprintf(t->words, sizeof(t->words), "expected %u tables of level %d %s; saw %u",
                      expected[level], level, what, c.tables[level]);
         t->failed |= c.tables[level] != expected[level];
         all += c.tables[level];
@@ -202,7 +202,7 @@ static int try_exercise(const char *nonce, int exercise)
 void ept_self_test(void)
 {
     char nonce[64];
-    if (!cmdline_word(WORD_TEST, nonce, sizeof nonce))
+    if (!cmdline_word(WORD_TEST, nonce, sizeof(nonce)))
         return;
     const char *exercises = USUAL;
     char *colon = strchr(nonce, ':');

@@ -13,8 +13,8 @@
  * FAIL expected 6 as memory type; saw 0 epttest NONCE 2 sum: 24 ok, 1 failed An exercise that is
  * not done yet stops the machine with its words.
  */
-#ifndef JOS_VMM_EPT_TEST_H
-#define JOS_VMM_EPT_TEST_H
+#ifndef JOS_VMM_TEST_EPT_H
+#define JOS_VMM_TEST_EPT_H
 
 #include <vmm/ept.h>
 #include <vmm/vcpu.h>
@@ -32,7 +32,7 @@ void ept_self_test(void);
 
 /* What a property works with. */
 struct EptTest {
-    struct Vcpu *v;     /* a new guest; its own at the end, too */
+    struct Vcpu *v;      /* a new guest; its own at the end, too */
     struct Env *monitor; /* exercises 1 and 3: the current env, */
     struct Env *env;     /* whose guest v is in exercise 3 */
     bool failed;

@@ -13,7 +13,7 @@
 static struct PageInfo *new_run(struct EptTest *t)
 {
     char why[160];
-    int r = vmx_check_support(why, sizeof why);
+    int r = vmx_check_support(why, sizeof(why));
     if (!ept_expect_result(t, "vmx_check_support", 0, r))
         return NULL;
     struct PageInfo *run = page_run_alloc();

@@ -133,9 +133,9 @@ static void exercise_0(struct LabScore *s)
 {
     struct Cpu *c = this_cpu();
     char why[160] = "";
-    lab_property(s, "check-ept", "the result of vmx_check_ept", 0, vmx_check_ept(why, sizeof why));
+    lab_property(s, "check-ept", "the result of vmx_check_ept", 0, vmx_check_ept(why, sizeof(why)));
     lab_property(s, "check-support", "the result of vmx_check_support", 0,
-                 vmx_check_support(why, sizeof why));
+                 vmx_check_support(why, sizeof(why)));
     turn_on(s, c);
     if (c->cpu_vmxon_region != 0)
         refused(s, c);
@@ -152,11 +152,11 @@ static void ask(struct LabScore *s, char letter)
         exercise_0(s);
         break;
     case 's':
-        r = vmx_check_support(why, sizeof why);
+        r = vmx_check_support(why, sizeof(why));
         answer(s, "vmx_check_support", r, why);
         break;
     case 'e':
-        r = vmx_check_ept(why, sizeof why);
+        r = vmx_check_ept(why, sizeof(why));
         answer(s, "vmx_check_ept", r, why);
         break;
     case 'y':
@@ -169,7 +169,7 @@ void lab_self_test(void)
 {
     char word[64];
     struct LabScore s = { .word = WORD_TEST, .nonce = word };
-    if (!cmdline_word(WORD_TEST, word, sizeof word))
+    if (!cmdline_word(WORD_TEST, word, sizeof(word)))
         return;
     char *colon = strchr(word, ':');
     if (colon != NULL)

@@ -14,8 +14,8 @@
  *     labtest NONCE 0 answer of vmx_check_support: not supported: this CPU has no VT-x ...
  *     labtest NONCE 0 sum: 7 ok, 1 failed
  */
-#ifndef JOS_VMM_LAB_TEST_H
-#define JOS_VMM_LAB_TEST_H
+#ifndef JOS_VMM_TEST_LAB_H
+#define JOS_VMM_TEST_LAB_H
 
 #include <inc/types.h>
 

@@ -57,7 +57,7 @@ static struct {
 static void fill(struct Trapframe *tf, uint64_t seed)
 {
     uint64_t *reg = (uint64_t *)tf;
-    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof *reg; i++)
+    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof(*reg); i++)
         reg[i] = (seed + i) * 0x0101010101010101ul;
     tf->tf_rbx &= UINT32_MAX; /* the guest's code is 32-bit, and adds to EBX */
 }
@@ -105,7 +105,7 @@ static uint64_t wrong_registers(const struct Trapframe *tf)
     fill(&want, 0);
     const uint64_t *seen = (const uint64_t *)tf, *wanted = (const uint64_t *)&want;
     uint64_t mask = 0;
-    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof *seen; i++)
+    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof(*seen); i++)
         mask |= (uint64_t)(seen[i] != wanted[i]) << i;
     return mask;
 }
@@ -196,7 +196,7 @@ void vmrun_self_test(void)
     struct LabScore s = { .word = WORD_TEST, .nonce = word, .exercise = EXERCISE };
     struct Vcpu *v;
     struct Env *e;
-    if (!cmdline_word(WORD_TEST, word, sizeof word))
+    if (!cmdline_word(WORD_TEST, word, sizeof(word)))
         return;
     if (vmx_init_vmxon() < 0 || vm_alloc(&v, MEMORY, CODE_GPA, 0) < 0 ||
         env_alloc(&e, NULL, ENV_TYPE_GUEST) < 0)

@@ -1,8 +1,8 @@
 /*
  * A copy of the current VMCS, for the kernel monitor and for debuggers.
  */
-#ifndef JOS_VMM_SNAPSHOT_H
-#define JOS_VMM_SNAPSHOT_H
+#ifndef JOS_VMM_VMX_DUMP_H
+#define JOS_VMM_VMX_DUMP_H
 
 #include <inc/env.h>
 #include <vmm/vmx/vmcs_fields.h>

@@ -3,8 +3,8 @@
  * exit needs several; a failure goes to vmcs_access_failed, which says in words which field it was
  * and ends the guest.
  */
-#ifndef JOS_VMM_VMCS_H
-#define JOS_VMM_VMCS_H
+#ifndef JOS_VMM_VMX_VMCS_H
+#define JOS_VMM_VMX_VMCS_H
 
 #include <vmm/vmx/vmcs_fields.h>
 #include <kern/cpu.h>

@@ -2,8 +2,8 @@
  * The fields of the VMCS in the order of their encodings (SDM "Field Encoding in VMCS"). The enum,
  * the names in messages and the dump come from this one list.
  */
-#ifndef JOS_VMM_VMCS_FIELDS_H
-#define JOS_VMM_VMCS_FIELDS_H
+#ifndef JOS_VMM_VMX_VMCS_FIELDS_H
+#define JOS_VMM_VMX_VMCS_FIELDS_H
 
 #define VMCS_FIELD_LIST(X)                               \
     /* 16 bits: control, guest, host */                  \

@@ -3,8 +3,8 @@
  * rights, exit qualifications (SDM vol. 3, "Virtual Machine Control Structures" and "VM Exits").
  * What the CPU was found to offer is in vmx_caps, written once by vmx_check_support.
  */
-#ifndef JOS_VMM_VMX_H
-#define JOS_VMM_VMX_H
+#ifndef JOS_VMM_VMX_VMX_H
+#define JOS_VMM_VMX_VMX_H
 
 #include <inc/types.h>
 #include <vmm/backend.h>
@@ -128,7 +128,8 @@
 #define EXIT_REASON_BASIC 0xffffu
 #define EXIT_ENTRY_FAILED (1u << 31)
 
-/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on it (vmm/event.h). */
+/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on it (vmm/event.h).
+ */
 #define INTR_TYPE_OTHER    (7u << 8)
 #define INTR_REINJECT_MASK (EVENT_VALID | EVENT_ERROR_VALID | EVENT_TYPE | EVENT_VECTOR)
 

@@ -4,8 +4,8 @@
  * known, and of these only what works on general registers: XMM and x87 registers are out of a
  * monitor's reach.
  */
-#ifndef JOS_USER_VMM_INSN_H
-#define JOS_USER_VMM_INSN_H
+#ifndef JOS_USER_VMM_INSN_INSN_H
+#define JOS_USER_VMM_INSN_INSN_H
 
 #include <inc/vmm.h>
 
@@ -75,7 +75,8 @@ enum InsnForm {
     FORM_E_CL, /* register CL */
     FORM_G_E_I,
     FORM_STRING,
-    /* Memory is the stack's only: PUSH and POP of a register, and RET; PUSH of a number, and CALL. */
+    /* Memory is the stack's only: PUSH and POP of a register, and RET; PUSH of a number, and CALL.
+     */
     FORM_STACK_G,
     FORM_STACK_I,
 };

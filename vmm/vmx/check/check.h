@@ -7,8 +7,8 @@
  * capability MSRs keep at 0 unless somebody adds them: CET, Processor Trace, LBR, user interrupts,
  * protection keys for supervisor pages, SMM.
  */
-#ifndef JOS_VMM_VMX_CHECK_H
-#define JOS_VMM_VMX_CHECK_H
+#ifndef JOS_VMM_VMX_CHECK_CHECK_H
+#define JOS_VMM_VMX_CHECK_CHECK_H
 
 #include <vmm/vmx/ctls.h>
 #include <vmm/vmx/vmx_vcpu.h>

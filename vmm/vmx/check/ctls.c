@@ -37,7 +37,7 @@ static bool threshold_reached(const struct CheckView *v, uint64_t value, uint64_
     (void)arg;
     if ((v->word[IN_PROC2] & (PROC2_VIRTUAL_INTR | PROC2_APIC_ACCESS)) ||
         !check_read(VMCS_VIRTUAL_APIC_ADDR, &page) ||
-        !check_read_physical(page + tpr_offset, &tpr, sizeof tpr))
+        !check_read_physical(page + tpr_offset, &tpr, sizeof(tpr)))
         return true;
     return (value & 0xf) <= (tpr >> 4 & 0xf);
 }

@@ -218,7 +218,7 @@ static bool link_elsewhere(const struct CheckView *v, uint64_t value, uint64_t a
 static bool link_revision(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     uint32_t word, shadow = v->word[IN_PROC2] & PROC2_SHADOW_VMCS ? 1u << 31 : 0;
-    if (!check_physical(v, value, arg) || !check_read_physical(value, &word, sizeof word))
+    if (!check_physical(v, value, arg) || !check_read_physical(value, &word, sizeof(word)))
         return true; /* the rule above, or a VMCS outside of RAM */
     return word == ((uint32_t)(v->basic & VMX_BASIC_REVISION) | shadow);
 }
