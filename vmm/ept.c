@@ -1,11 +1,11 @@
 /*
  * The second stage: guest physical to host physical, four levels, pages of 4 KiB and (where the CPU
- * has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks for,
- * since the host has the same frames mapped write-back. Intel calls the tables EPT (SDM "The Extended
- * Page Table Mechanism (EPT)"), AMD nested page tables (APM 2 "Nested Paging"); they differ in the
- * bits of an entry, which the back end has set out in stage2. An entry holds a reference on each
- * frame it maps. When an entry shrinks, each vCPU flushes before its next entry, and so it does
- * before its first entry on another CPU.
+ * has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks
+ * for, since the host has the same frames mapped write-back. Intel calls the tables EPT (SDM "The
+ * Extended Page Table Mechanism (EPT)"), AMD nested page tables (APM 2 "Nested Paging"); they
+ * differ in the bits of an entry, which the back end has set out in stage2. An entry holds a
+ * reference on each frame it maps. When an entry shrinks, each vCPU flushes before its next entry,
+ * and so it does before its first entry on another CPU.
  *
  *      gpa  47      39 38      30 29      21 20      12 11       0
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |
@@ -27,12 +27,10 @@
 /* A table is a frame with one reference, held by the entry above it. */
 static uint64_t *new_table(struct Vm *vm)
 {
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
-        return NULL;
-    page_incref(pp);
-    vm->stats.table_pages++;
-    return page2kva(pp);
+    uint64_t *table = page_new();
+    if (table)
+        vm->stats.table_pages++;
+    return table;
 }
 
 int ept_init(struct Vm *vm)
@@ -230,7 +228,7 @@ static void free_table(uint64_t *table, int level)
         else
             page_decref(pa2page(PTE_ADDR(table[i])));
     }
-    page_decref(pa2page(PADDR(table)));
+    page_drop(table);
 }
 
 void ept_free(struct Vm *vm)

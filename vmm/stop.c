@@ -5,8 +5,8 @@
  * that page: what it wrote there it keeps in Vcpu.exit.
  *
  * There is a short way. If the monitor waits in sys_guest_run, it gets the CPU out of the middle of
- * the guest's exit, with its call completed (hand_over). The vCPU's control block stays where it is, so
- * that the answer is applied to it at once.
+ * the guest's exit, with its call completed (hand_over). The vCPU's control block stays where it
+ * is, so that the answer is applied to it at once.
  */
 #include <kern/sched.h>
 #include <kern/sysmem.h>
@@ -170,14 +170,10 @@ static void take_mmio_answer(struct Vcpu *v, const volatile struct GuestExit *x)
 }
 
 /* Exceptions that the monitor's answer may be. */
-#define ANSWER_FAULTS (1u << T_ILLOP | 1u << T_STACK | 1u << T_GPFLT | 1u << T_PGFLT | 1u << T_ALIGN)
+#define ANSWER_FAULTS \
+    (1u << T_ILLOP | 1u << T_STACK | 1u << T_GPFLT | 1u << T_PGFLT | 1u << T_ALIGN)
 /* Flags that instructions with a memory operand change, but for POPF, which has none. */
 #define ANSWER_FLAGS (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF | FL_DF)
-
-static bool is_canonical(uint64_t va)
-{
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
 
 void guest_take_answer(struct Vcpu *v)
 {
@@ -192,7 +188,8 @@ void guest_take_answer(struct Vcpu *v)
     if (is_canonical(x->regs.rip))
         backend->set(v, VREG_RIP, x->regs.rip);
     backend->set(v, VREG_RSP, x->regs.rsp);
-    backend->set(v, VREG_RFLAGS, (flags & ~(uint64_t)ANSWER_FLAGS) | (x->regs.rflags & ANSWER_FLAGS));
+    backend->set(v, VREG_RFLAGS,
+                 (flags & ~(uint64_t)ANSWER_FLAGS) | (x->regs.rflags & ANSWER_FLAGS));
     if (x->skip > 0)
         backend->skip(v, MIN(x->skip, (uint8_t)GUEST_INSN_MAX));
 }
@@ -226,7 +223,7 @@ static void take_answer(struct Vcpu *v, const volatile struct GuestExit *x)
 
 /* Let the guest go on. true: it could run here right away, and the caller has to see to that. It is
  * locked. */
-static bool release(struct Vcpu *v)
+static bool let_guest_run(struct Vcpu *v)
 {
     struct Env *e = v->env;
     if (v->doomed)
@@ -297,7 +294,7 @@ ALWAYS_INLINE int64_t answer_and_wait(struct Env *monitor, struct Vcpu *v, bool 
     bool answers = owes && !debug_holds(v);
     if (answers)
         take_answer(v, v->shared);
-    bool is_ready = answers && release(v);
+    bool is_ready = answers && let_guest_run(v);
     enum GuestEvent event = next_event(v, monitor, console);
     if (event == GUEST_EV_NONE)
         await_event(monitor, v->env, console, is_ready);

@@ -10,7 +10,6 @@
 #include <kern/trap.h>
 #include <vmm/backend.h>
 #include <vmm/guest.h>
-#include <vmm/page.h>
 #include <vmm/trace.h>
 #include <vmm/vcpu.h>
 

@@ -1,6 +1,6 @@
 /*
- * A guest's life: its machine, its pages and its end. What ends a guest never ends anything else: the
- * reason is kept in words until the monitor asks.
+ * A guest's life: its machine, its pages and its end. What ends a guest never ends anything else:
+ * the reason is kept in words until the monitor asks.
  */
 #include <kern/sched.h>
 #include <inc/error.h>
@@ -12,7 +12,7 @@
 #include <vmm/debug/debug.h>
 #include <vmm/ept.h>
 #include <vmm/guest.h>
-#include <vmm/page.h>
+#include <kern/frame.h>
 #include <vmm/stop.h>
 #include <vmm/trace.h>
 
@@ -94,7 +94,7 @@ void guest_free(struct Env *e)
 }
 
 /* Its env is locked. */
-static void end(struct Vcpu *v)
+static void doom(struct Vcpu *v)
 {
     v->doomed = true;
     vcpu_attn(v, ATTN_END);
@@ -111,7 +111,7 @@ void guest_kill(struct Vcpu *v, const char *fmt, ...)
     vsnprintf(v->exit.why, sizeof(v->exit.why), fmt, ap);
     va_end(ap);
     struct Env *monitor = guest_lock_both(v);
-    end(v);
+    doom(v);
     if (monitor_waits(v, monitor))
         sched_wake(monitor);
     env_unlock(monitor);
@@ -124,7 +124,7 @@ void guest_doom(struct Vcpu *v, const char *why)
         return;
     v->exit.event = GUEST_EV_DEAD;
     strlcpy(v->exit.why, why, sizeof(v->exit.why));
-    end(v);
+    doom(v);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

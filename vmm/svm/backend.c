@@ -1,11 +1,11 @@
 /*
- * What this back end offers to the shared parts: struct Backend. The state of a vCPU is in memory, so
- * whoever has locked its env can read it on any CPU, and nothing has to be fetched or put down.
+ * What this back end offers to the shared parts: struct Backend. The state of a vCPU is in memory,
+ * so whoever has locked its env can read it on any CPU, and nothing has to be fetched or put down.
  */
 #include <inc/mmu.h>
 #include <kern/dev/lapic.h>
 #include <vmm/backend.h>
-#include <vmm/page.h>
+#include <kern/frame.h>
 #include <vmm/svm/check/check.h>
 #include <vmm/svm/svm_vcpu.h>
 
@@ -33,7 +33,9 @@ static int vcpu_alloc(struct Vcpu **store)
     return 0;
 }
 
-static void nothing(void) {}
+static void nothing(void)
+{
+}
 
 static bool yes(struct Vcpu *v)
 {
@@ -64,8 +66,8 @@ static bool step(struct Vcpu *v, bool on)
     return false;
 }
 
-/* An interrupt that waits on this CPU exits after the injection, whatever the guest's RFLAGS.IF. This
- * one's handler has nothing to do. */
+/* An interrupt that waits on this CPU exits after the injection, whatever the guest's RFLAGS.IF.
+ * This one's handler has nothing to do. */
 static void exit_at_once(struct Vcpu *v)
 {
     (void)v;

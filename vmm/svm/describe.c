@@ -5,12 +5,13 @@
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/svm/dump.h>
 
-struct VmcbSnapshot vmcb_snapshot;
+struct VmcbDump vmcb_dump;
 
 static void describe_io(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
     uint64_t info = b->exit_info1;
-    e->io = (struct GuestIo){ .port = IOIO_PORT(info), .size = IOIO_SIZE(info),
+    e->io = (struct GuestIo){ .port = IOIO_PORT(info),
+                              .size = IOIO_SIZE(info),
                               .in = info & IOIO_IN ? 1 : 0 };
     e->string = info & IOIO_STRING ? 1 : 0;
     e->rep = info & IOIO_REP ? 1 : 0;
@@ -34,8 +35,8 @@ static void describe_exception(const struct Vmcb *b, struct GuestTraceEntry *e)
         e->address = b->exit_info2;
 }
 
-/* Which register; the general one is not reported. What the shared parts know is the same on all CPUs
- * (vmm/trace.c). */
+/* Which register; the general one is not reported. What the shared parts know is the same on all
+ * CPUs (vmm/trace.c). */
 static void describe_reg(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
     uint64_t code = b->exit_code;
@@ -62,9 +63,9 @@ void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e)
         e->detail = (uint16_t)b->exit_info1;
 }
 
-bool vmcb_take_snapshot(void)
+bool vmcb_take_dump(void)
 {
-    struct VmcbSnapshot *s = &vmcb_snapshot;
+    struct VmcbDump *s = &vmcb_dump;
     const struct Vcpu *v = this_cpu()->cpu_svm_vcpu;
     s->guest = 0;
     s->cpu = this_cpu()->cpu_num;
@@ -77,8 +78,8 @@ bool vmcb_take_snapshot(void)
 
 void svm_print(bool copy)
 {
-    const struct VmcbSnapshot *s = &vmcb_snapshot;
-    if (!vmcb_take_snapshot()) {
+    const struct VmcbDump *s = &vmcb_dump;
+    if (!vmcb_take_dump()) {
         cprintf("no VMCB was used on CPU %u: no guest has run here, or it has ended\n", s->cpu);
         return;
     }

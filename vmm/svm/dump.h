@@ -7,17 +7,18 @@
 #include <inc/env.h>
 #include <vmm/svm/vmcb.h>
 
-struct VmcbSnapshot {
+struct VmcbDump {
     envid_t guest; /* whose VMCB it was; 0: none */
     uint32_t cpu;  /* where */
     struct Vmcb vmcb;
 };
 
 /* The last one that was taken; not locked: everything is stopped when somebody looks. */
-extern struct VmcbSnapshot vmcb_snapshot;
+extern struct VmcbDump vmcb_dump;
 
-/* Copy the VMCB of the guest that ran last on this CPU. false: there is none. A debugger calls it, too.
+/* Copy the VMCB of the guest that ran last on this CPU. false: there is none. A debugger calls it,
+ * too.
  */
-bool vmcb_take_snapshot(void) __attribute__((used));
+bool vmcb_take_dump(void) __attribute__((used));
 
 #endif

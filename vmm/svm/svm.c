@@ -34,8 +34,8 @@ static void describe_features(void)
         .has_large = true,
     };
     for (uint32_t set = 0; set <= GUEST_RWX; set++)
-        f.rights[set] = NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) |
-                        (set & GUEST_FETCH ? 0 : PTE_NX);
+        f.rights[set] =
+            NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) | (set & GUEST_FETCH ? 0 : PTE_NX);
     stage2 = f;
     guest_features = (struct GuestFeatures){
         .pat = true,
@@ -80,11 +80,10 @@ static int page_for(physaddr_t *pa)
 {
     if (*pa != 0)
         return 0;
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
+    void *page = page_new();
+    if (!page)
         return -E_NO_MEM;
-    page_incref(pp);
-    *pa = page2pa(pp);
+    *pa = PADDR(page);
     return 0;
 }
 

@@ -68,16 +68,15 @@ static void vmx_off(struct Cpu *c)
 /* In VMX operation a VMCS can be made current. */
 static int vmptrld_works(void)
 {
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    uint32_t *region = page_new();
+    if (!region)
         return -E_NO_MEM;
-    page_incref(pp);
-    *(uint32_t *)page2kva(pp) = vmx_caps.revision;
-    enum VmxResult r = vmclear(page2pa(pp));
+    *region = vmx_caps.revision;
+    enum VmxResult r = vmclear(PADDR(region));
     if (r == VMX_OK)
-        r = vmptrld(page2pa(pp));
-    vmclear(page2pa(pp));
-    page_decref(pp);
+        r = vmptrld(PADDR(region));
+    vmclear(PADDR(region));
+    page_drop(region);
     return r;
 }
 

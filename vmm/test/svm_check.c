@@ -1,7 +1,8 @@
 /*
- * The test of the checker of VMCBs, at boot with the word vmxcheck-test: for each case a fresh VMCB is
- * filled in and broken, the checker judges it, and the CPU is asked the same by VMRUN. The guest has
- * no memory, so an entry that succeeds ends with a nested page fault before its first instruction.
+ * The test of the checker of VMCBs, at boot with the word vmxcheck-test: for each case a fresh VMCB
+ * is filled in and broken, the checker judges it, and the CPU is asked the same by VMRUN. The guest
+ * has no memory, so an entry that succeeds ends with a nested page fault before its first
+ * instruction.
  */
 #include <inc/mmu.h>
 #include <inc/trap.h>
@@ -9,9 +10,9 @@
 #include <vmm/svm/check/check.h>
 #include <vmm/vm.h>
 
-#define WIDE     (1ul << 62)          /* beyond every physical-address width */
-#define HIGH     (1ul << 32)
-#define BAD_PAT  0x0007040600070402ul /* 2 is no memory type */
+#define WIDE                 (1ul << 62) /* beyond every physical-address width */
+#define HIGH                 (1ul << 32)
+#define BAD_PAT              0x0007040600070402ul /* 2 is no memory type */
 #define INJECT(type, vector) (EVENT_VALID | (type) | (vector))
 
 enum Base {
@@ -113,8 +114,8 @@ static void poke(struct Vmcb *b, const struct Poke *p)
 }
 
 /* One word for a case, counted. */
-static const char *judge(const struct Case *c, const struct SvmCheckView *v, bool cpu_valid,
-                         struct Score *score)
+static const char *judge_case(const struct Case *c, const struct SvmCheckView *v, bool cpu_valid,
+                              struct Score *score)
 {
     bool valid = v->violations == 0;
     bool right = valid == c->valid && (valid || v->fields[0] == c->poke.field);
@@ -141,7 +142,7 @@ static void try_case(struct SvmVcpu *s, const struct Case *c, struct Score *scor
         asm_svmtry(s->vmcb_pa);
     uint64_t code = s->vmcb->exit_code;
     bool cpu_valid = (uint32_t)code != SVM_EXIT_INVALID;
-    const char *verdict = judge(c, &v, cpu_valid, score);
+    const char *verdict = judge_case(c, &v, cpu_valid, score);
     cprintf("vmxcheck: %lu %s: %s (%s): checker: %s%s; CPU: ", c - cases, verdict, c->name,
             c->base == BASE_64 ? "64-bit" : "32-bit", v.violations ? "invalid, " : "valid",
             v.violations ? vmcb_field_name(v.fields[0]) : "");

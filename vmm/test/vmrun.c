@@ -163,15 +163,14 @@ static void failures(struct LabScore *s, struct Vcpu *v)
 static void put_code(struct Vcpu *v)
 {
     static const uint8_t step[STEP_BYTES] = { 0x0f, 0x01, 0xc1, 0xff, 0xc3 }; /* vmcall; inc ebx */
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    char *page = page_new();
+    if (!page)
         panic("vmruntest: no memory");
     for (size_t i = 0; i + STEP_BYTES <= PGSIZE; i += STEP_BYTES)
-        memcpy((char *)page2kva(pp) + i, step, STEP_BYTES);
-    page_incref(pp);
-    if (ept_page_insert(v->vm, pp, CODE_GPA, EPTE_RWX) < 0)
+        memcpy(page + i, step, STEP_BYTES);
+    if (ept_map_hva2gpa(v->vm, page, CODE_GPA, EPTE_RWX, true) < 0)
         panic("vmruntest: no page for the guest");
-    page_decref(pp);
+    page_drop(page);
 }
 
 static void try_all(struct LabScore *s, struct Vcpu *v)

@@ -94,7 +94,8 @@ static void take_nmi(struct Vcpu *v)
         v->event = (struct Event){ .info = EVENT_VALID | EVENT_NMI | T_NMI };
         v->nmi = false;
     }
-    vmx(v)->proc = v->nmi && !steps ? vmx(v)->proc | PROC_NMI_WINDOW : vmx(v)->proc & ~PROC_NMI_WINDOW;
+    vmx(v)->proc =
+        v->nmi && !steps ? vmx(v)->proc | PROC_NMI_WINDOW : vmx(v)->proc & ~PROC_NMI_WINDOW;
     vmwrite(VMCS_PROC_CONTROLS, vmx(v)->proc);
 }
 
@@ -126,7 +127,7 @@ static inline void take_interrupt(struct Vcpu *v, bool busy)
     set_window(v, vector >= 0);
 }
 
-static void flush(struct Vcpu *v, uint32_t attn)
+static void flush_translations(struct Vcpu *v, uint32_t attn)
 {
     if (attn & ATTN_STAGE2_FLUSH) {
         bool single = vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE;
@@ -173,7 +174,7 @@ static bool __attribute__((noinline)) attend_rare(struct Vcpu *v, uint32_t *attn
      * has changed the tables, that this one uses no old translation any more. */
     *attn |= __atomic_fetch_and(&v->attn, ~ATTN_FLUSH, __ATOMIC_RELAXED) & ATTN_FLUSH;
     if (*attn & ATTN_FLUSH)
-        flush(v, *attn);
+        flush_translations(v, *attn);
     return true;
 }
 

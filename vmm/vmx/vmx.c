@@ -73,7 +73,8 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
     return 0;
 }
 
-/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says. */
+/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says.
+ */
 struct Stage2Format vmx_stage2_format(bool has_large)
 {
     struct Stage2Format f = {
@@ -130,12 +131,11 @@ static int vmxon_region(struct Cpu *cpu)
 {
     if (cpu->cpu_vmxon_region != 0)
         return 0;
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
+    uint32_t *region = page_new();
+    if (!region)
         return -E_NO_MEM;
-    page_incref(pp);
-    *(uint32_t *)page2kva(pp) = vmx_caps.revision;
-    cpu->cpu_vmxon_region = page2pa(pp);
+    *region = vmx_caps.revision;
+    cpu->cpu_vmxon_region = PADDR(region);
     return 0;
 }
 
