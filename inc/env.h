@@ -67,7 +67,7 @@ enum EnvType {
 
 /*
  * What all envs see of an env: the fields of struct Env at UENVS. In the kernel, struct Env begins
- * with them and goes on with what only the kernel sees (kern/env.h).
+ * with them and continues with what only the kernel sees (kern/env.h).
  */
 #define ENV_PUBLIC                                                                      \
     envid_t env_id;                                                                     \

@@ -36,7 +36,7 @@ static void print_user_frame(const struct Env *e, uint64_t rip, bool is_return)
 {
     struct UserRip info;
 
-    /* A return address may be the first byte behind the function that calls. */
+    /* A return address may be the first byte after the function that calls. */
     if (debuginfo_user(e, rip - is_return, &info))
         cprintf("  %016lx %s+0x%lx (%s:%u)\n", rip, info.fn, info.offset + is_return, info.file,
                 info.line);

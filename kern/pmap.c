@@ -197,7 +197,7 @@ static uint64_t boot_entry(physaddr_t pa, uint64_t perm)
     return pa | (cpu_features.nx ? perm : perm & ~PTE_NX) | PTE_P;
 }
 
-/* Map `size` bytes from va on with 4 KiB pages, each of them `step` bytes behind the last. */
+/* Map `size` bytes from va on with 4 KiB pages, each `step` bytes after the last. */
 static void boot_map_step(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm, size_t step)
 {
     uint64_t *table = NULL;

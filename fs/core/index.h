@@ -11,7 +11,7 @@
 int index_build(struct Fs *fs, uint32_t dir, uint32_t count);
 bool index_has(const struct Fs *fs, uint32_t dir);
 /* A place where the directory, which is in the index, may have this name: the first one if `after`
- * is 0, else the one behind that. Returns what to pass as `after`; 0: no more. */
+ * is 0, else the one after it. Returns what to pass as `after`; 0: no more. */
 uint32_t index_find(const struct Fs *fs, uint32_t dir, const char *name, uint32_t after,
                     uint32_t *place);
 /* An entry has come, has gone, has been moved. */

@@ -278,7 +278,7 @@ static int source_of(const struct GuestDisk *gd, uint32_t b, uint32_t *inum)
     return 0;
 }
 
-/* A block behind the end of the base is zero, as the guest left it. */
+/* A block past the end of the base is zero, as the guest left it. */
 static ssize_t read_block(const struct GuestDisk *gd, uint32_t b, void *page)
 {
     uint32_t inum;

@@ -146,7 +146,7 @@ void gdb_read_all(struct GdbCpu *c)
     const struct Register *r;
 
     gdb_begin();
-    for (size_t n = 0; (r = reg_at(n)) != NULL; n++)
+    for (size_t n = 0; (r = reg_at(n)); n++)
         write_reg(c, r);
     gdb_end();
 }
@@ -167,7 +167,7 @@ void gdb_write_all(struct GdbCpu *c, const char *hex)
     const struct Register *r;
     size_t left = strlen(hex) / 2;
 
-    for (size_t n = 0; (r = reg_at(n)) != NULL && left >= r->size; n++) {
+    for (size_t n = 0; (r = reg_at(n)) && left >= r->size; n++) {
         set(c, r, hex);
         hex += 2 * r->size;
         left -= r->size;

@@ -261,7 +261,7 @@ void gdb_trap(struct Trapframe *tf, bool swapped)
     struct GdbCpu *c = &gdb_cpus[this_cpu()->cpu_num];
     enum Cause cause = CAUSE_NONE;
 
-    /* An NMI for a CPU that has come by itself meanwhile means nothing. */
+    /* The CPU has come by itself in the meantime: this NMI means nothing. */
     if (c->state == GDB_RUNS || tf->tf_trapno != T_NMI)
         cause = find_cause(c, tf);
     if (cause != CAUSE_NONE && cause != CAUSE_KERNEL) {

@@ -80,7 +80,7 @@ static inline bool debug_steps(const struct Vcpu *v)
 {
     return v->debug && v->debug->mode != STEP_NONE;
 }
-/* Make the guest that runs here stop behind one instruction. false: that instruction has been
+/* Make the guest that runs here stop after one instruction. false: that instruction has been
  * executed here. */
 bool step_begin(struct Vcpu *v);
 /* Take all traces of the step away; done: the instruction has been executed. */

@@ -112,7 +112,7 @@ static const char *judge_case(const struct CheckCase *c, const struct CheckView 
         score->agree++;
         return "agree";
     }
-    if (right && c->differs != NULL) {
+    if (right && c->differs) {
         score->known++;
         return "known";
     }

@@ -104,7 +104,7 @@ void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expe
 struct PageInfo *ept_test_frame(void)
 {
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    if (!pp)
         panic("epttest: no memory");
     page_incref(pp);
     return pp;
@@ -113,7 +113,7 @@ struct PageInfo *ept_test_frame(void)
 void ept_hoard_all_but(size_t n)
 {
     struct PageInfo *pp;
-    while ((pp = page_alloc(0)) != NULL) {
+    while ((pp = page_alloc(0))) {
         pp->pp_link = hoard;
         hoard = pp;
     }
@@ -126,7 +126,7 @@ void ept_hoard_all_but(size_t n)
 
 void ept_hoard_release(void)
 {
-    while (hoard != NULL) {
+    while (hoard) {
         struct PageInfo *pp = hoard;
         hoard = pp->pp_link;
         page_free(pp);
@@ -176,7 +176,7 @@ struct Score {
 static void try_all(const struct EptProperty *p, struct Score *score)
 {
     static struct EptTest t;
-    for (; p->name != NULL; p++) {
+    for (; p->name; p++) {
         if (p->exercise != score->exercise)
             continue;
         try_property(&t, p);
@@ -206,7 +206,7 @@ void ept_self_test(void)
         return;
     const char *exercises = USUAL;
     char *colon = strchr(nonce, ':');
-    if (colon != NULL) {
+    if (colon) {
         *colon = '\0';
         exercises = colon + 1;
     }

@@ -1,6 +1,6 @@
 /*
  * The test of exercise 0 in the kernel: finding VT-x and turning it on. VMX operation is off again
- * behind it.
+ * after it.
  */
 #include <inc/mmu.h>
 #include <vmm/guest.h>
@@ -171,9 +171,9 @@ void lab_self_test(void)
     if (!cmdline_word(WORD_TEST, word, sizeof(word)))
         return;
     char *colon = strchr(word, ':');
-    if (colon != NULL)
+    if (colon)
         *colon++ = '\0';
-    for (; colon != NULL && *colon != '\0'; colon++)
+    for (; colon && *colon != '\0'; colon++)
         ask(&s, *colon);
     lab_sum(&s);
     if (cmdline_word(WORD_OFF, NULL, 0))

@@ -6,7 +6,7 @@
  *                              s  what vmx_check_support answers    e  likewise vmx_check_ept
  *                              y  what sched_yield's vmx_on answers
  *     vmruntest=NONCE          asm_vmrun, with a handler of the test's own in the place of vmexit
- *     labtest-off              power off behind them
+ *     labtest-off              power off after them
  *
  * A property is a line; the nonce shows that the test has printed it:
  *     labtest NONCE 0 vmxon-result: ok
