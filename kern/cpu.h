@@ -42,7 +42,7 @@ struct Cpu {
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
     bool cpu_vmx_on;     /* vmm/: in VMX root operation, or EFER.SVME is set */
-    physaddr_t cpu_vmxon_region;   /* vmm/: 0: not allocated yet */
+    physaddr_t cpu_vmxon_region;  /* vmm/: 0: not allocated yet */
     struct Vcpu *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
     struct Vcpu *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
     /* LAB project cut */

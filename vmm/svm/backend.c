@@ -1,12 +1,23 @@
 /*
- * What this back end offers to the shared parts: struct Backend. The state of a vCPU is in memory, so
- * whoever has locked its env can read it on any CPU, and nothing has to be fetched or put down.
+ * What this back end offers to the shared parts: struct Backend. The state of a vCPU is in memory,
+ * so whoever has locked its env can read it on any CPU, and nothing has to be fetched or put down.
  */
+#include <inc/error.h>
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/dev/lapic.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
 #include <vmm/backend.h>
 #include <vmm/page.h>
 #include <vmm/svm/check/check.h>
+#include <vmm/svm/describe.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
 
 static void vcpu_free(struct Vcpu *v)
@@ -33,7 +44,9 @@ static int vcpu_alloc(struct Vcpu **store)
     return 0;
 }
 
-static void nothing(void) {}
+static void nothing(void)
+{
+}
 
 static bool yes(struct Vcpu *v)
 {
@@ -64,8 +77,8 @@ static bool step(struct Vcpu *v, bool on)
     return false;
 }
 
-/* An interrupt that waits on this CPU exits after the injection, whatever the guest's RFLAGS.IF. This
- * one's handler has nothing to do. */
+/* An interrupt that waits on this CPU exits after the injection, whatever the guest's RFLAGS.IF.
+ * This one's handler has nothing to do. */
 static void exit_at_once(struct Vcpu *v)
 {
     (void)v;

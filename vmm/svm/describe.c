@@ -2,15 +2,21 @@
  * An exit for the trace, and the VMCB for people.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
+#include <kern/trap.h>
+#include <vmm/svm/describe.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exits.h>
 #include <vmm/svm/svm_vcpu.h>
-#include <vmm/svm/dump.h>
 
 struct VmcbSnapshot vmcb_snapshot;
 
 static void describe_io(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
     uint64_t info = b->exit_info1;
-    e->io = (struct GuestIo){ .port = IOIO_PORT(info), .size = IOIO_SIZE(info),
+    e->io = (struct GuestIo){ .port = IOIO_PORT(info),
+                              .size = IOIO_SIZE(info),
                               .in = info & IOIO_IN ? 1 : 0 };
     e->string = info & IOIO_STRING ? 1 : 0;
     e->rep = info & IOIO_REP ? 1 : 0;
@@ -34,8 +40,8 @@ static void describe_exception(const struct Vmcb *b, struct GuestTraceEntry *e)
         e->address = b->exit_info2;
 }
 
-/* Which register; the general one is not reported. What the shared parts know is the same on all CPUs
- * (vmm/trace.c). */
+/* Which register; the general one is not reported. What the shared parts know is the same on all
+ * CPUs (vmm/trace.c). */
 static void describe_reg(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
     uint64_t code = b->exit_code;

@@ -3,6 +3,13 @@
  * not report them. An exit is by an instruction that the CPU has decoded, so it is only to be found
  * out which prefixes and operands it has (APM 3 "Instruction Format").
  */
+#include <inc/string.h>
+#include <vmm/backend.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/state.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_TWO_BYTES 0x0f
@@ -68,7 +75,8 @@ bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn)
     insn->two_bytes = insn->opcode == OP_TWO_BYTES;
     if (insn->two_bytes && !guest_fetch(&s->v, &m, va + n++, &insn->opcode))
         return false;
-    if (has_more(insn) && !guest_fetch(&s->v, &m, va + n++, insn->two_bytes ? &insn->modrm : &insn->operand))
+    if (has_more(insn) &&
+        !guest_fetch(&s->v, &m, va + n++, insn->two_bytes ? &insn->modrm : &insn->operand))
         return false;
     insn->length = n;
     return true;

@@ -2,9 +2,18 @@
  * Finding out whether this machine can run guests by SVM, turning it on, and the ASIDs of each CPU.
  * Detection explains in words what is missing and what to run instead; it changes nothing.
  */
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
 #include <kern/dev/lapic.h>
 #include <kern/platform.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
 #include <vmm/cpuid.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/perms.h>
+#include <vmm/svm/svm.h>
+#include <vmm/vapic.h>
 #include <vmm/svm/svm_vcpu.h>
 
 struct SvmCaps svm_caps;
@@ -34,8 +43,8 @@ static void describe_features(void)
         .has_large = true,
     };
     for (uint32_t set = 0; set <= GUEST_RWX; set++)
-        f.rights[set] = NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) |
-                        (set & GUEST_FETCH ? 0 : PTE_NX);
+        f.rights[set] =
+            NPTE_RIGHTS | (set & GUEST_WRITE ? PTE_W : 0) | (set & GUEST_FETCH ? 0 : PTE_NX);
     stage2 = f;
     guest_features = (struct GuestFeatures){
         .pat = true,

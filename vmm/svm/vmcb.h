@@ -7,6 +7,9 @@
 
 #include <inc/types.h>
 
+struct SvmVcpu;
+struct Vcpu;
+
 struct VmcbSegment {
     uint16_t selector, attributes; /* VMCB_SEG_* */
     uint32_t limit;                /* bytes - 1 */
@@ -97,87 +100,87 @@ VMCB_AT(pat, 0x668);
 VMCB_AT(exception_to, 0x690);
 
 /* The fields by the manual's names: dump, checker and messages have their names from here. */
-#define VMCB_FIELD_LIST(X)                              \
-    X(INTERCEPT_CR, intercepts[INTERCEPT_CR])           \
-    X(INTERCEPT_DR, intercepts[INTERCEPT_DR])           \
-    X(INTERCEPT_EXC, intercepts[INTERCEPT_EXCEPTIONS])  \
-    X(INTERCEPT_MISC1, intercepts[INTERCEPT_MISC1])     \
-    X(INTERCEPT_MISC2, intercepts[INTERCEPT_MISC2])     \
-    X(INTERCEPT_MISC3, intercepts[INTERCEPT_MISC3])     \
-    X(IOPM_BASE_PA, iopm)                               \
-    X(MSRPM_BASE_PA, msrpm)                             \
-    X(TSC_OFFSET, tsc_offset)                           \
-    X(GUEST_ASID, asid)                                 \
-    X(TLB_CONTROL, tlb_control)                         \
-    X(V_INTR, virtual_intr)                             \
-    X(INTERRUPT_SHADOW, interrupt_shadow)               \
-    X(EXITCODE, exit_code)                              \
-    X(EXITINFO1, exit_info1)                            \
-    X(EXITINFO2, exit_info2)                            \
-    X(EXITINTINFO, exit_int_info)                       \
-    X(NP_ENABLE, nested_paging)                         \
-    X(EVENTINJ, event_inject)                           \
-    X(N_CR3, nested_cr3)                                \
-    X(LBR_VIRTUALIZATION, lbr_control)                  \
-    X(VMCB_CLEAN, clean)                                \
-    X(NRIP, next_rip)                                   \
-    X(ES_SEL, es.selector)                              \
-    X(ES_ATTRIB, es.attributes)                         \
-    X(ES_LIMIT, es.limit)                               \
-    X(ES_BASE, es.base)                                 \
-    X(CS_SEL, cs.selector)                              \
-    X(CS_ATTRIB, cs.attributes)                         \
-    X(CS_LIMIT, cs.limit)                               \
-    X(CS_BASE, cs.base)                                 \
-    X(SS_SEL, ss.selector)                              \
-    X(SS_ATTRIB, ss.attributes)                         \
-    X(SS_LIMIT, ss.limit)                               \
-    X(SS_BASE, ss.base)                                 \
-    X(DS_SEL, ds.selector)                              \
-    X(DS_ATTRIB, ds.attributes)                         \
-    X(DS_LIMIT, ds.limit)                               \
-    X(DS_BASE, ds.base)                                 \
-    X(FS_SEL, fs.selector)                              \
-    X(FS_ATTRIB, fs.attributes)                         \
-    X(FS_LIMIT, fs.limit)                               \
-    X(FS_BASE, fs.base)                                 \
-    X(GS_SEL, gs.selector)                              \
-    X(GS_ATTRIB, gs.attributes)                         \
-    X(GS_LIMIT, gs.limit)                               \
-    X(GS_BASE, gs.base)                                 \
-    X(GDTR_LIMIT, gdtr.limit)                           \
-    X(GDTR_BASE, gdtr.base)                             \
-    X(LDTR_SEL, ldtr.selector)                          \
-    X(LDTR_ATTRIB, ldtr.attributes)                     \
-    X(LDTR_LIMIT, ldtr.limit)                           \
-    X(LDTR_BASE, ldtr.base)                             \
-    X(IDTR_LIMIT, idtr.limit)                           \
-    X(IDTR_BASE, idtr.base)                             \
-    X(TR_SEL, tr.selector)                              \
-    X(TR_ATTRIB, tr.attributes)                         \
-    X(TR_LIMIT, tr.limit)                               \
-    X(TR_BASE, tr.base)                                 \
-    X(CPL, cpl)                                         \
-    X(EFER, efer)                                       \
-    X(CR4, cr4)                                         \
-    X(CR3, cr3)                                         \
-    X(CR0, cr0)                                         \
-    X(DR7, dr7)                                         \
-    X(DR6, dr6)                                         \
-    X(RFLAGS, rflags)                                   \
-    X(RIP, rip)                                         \
-    X(RSP, rsp)                                         \
-    X(RAX, rax)                                         \
-    X(STAR, star)                                       \
-    X(LSTAR, lstar)                                     \
-    X(CSTAR, cstar)                                     \
-    X(SFMASK, sfmask)                                   \
-    X(KERNEL_GS_BASE, kernel_gs_base)                   \
-    X(SYSENTER_CS, sysenter_cs)                         \
-    X(SYSENTER_ESP, sysenter_esp)                       \
-    X(SYSENTER_EIP, sysenter_eip)                       \
-    X(CR2, cr2)                                         \
-    X(G_PAT, pat)                                       \
+#define VMCB_FIELD_LIST(X)                             \
+    X(INTERCEPT_CR, intercepts[INTERCEPT_CR])          \
+    X(INTERCEPT_DR, intercepts[INTERCEPT_DR])          \
+    X(INTERCEPT_EXC, intercepts[INTERCEPT_EXCEPTIONS]) \
+    X(INTERCEPT_MISC1, intercepts[INTERCEPT_MISC1])    \
+    X(INTERCEPT_MISC2, intercepts[INTERCEPT_MISC2])    \
+    X(INTERCEPT_MISC3, intercepts[INTERCEPT_MISC3])    \
+    X(IOPM_BASE_PA, iopm)                              \
+    X(MSRPM_BASE_PA, msrpm)                            \
+    X(TSC_OFFSET, tsc_offset)                          \
+    X(GUEST_ASID, asid)                                \
+    X(TLB_CONTROL, tlb_control)                        \
+    X(V_INTR, virtual_intr)                            \
+    X(INTERRUPT_SHADOW, interrupt_shadow)              \
+    X(EXITCODE, exit_code)                             \
+    X(EXITINFO1, exit_info1)                           \
+    X(EXITINFO2, exit_info2)                           \
+    X(EXITINTINFO, exit_int_info)                      \
+    X(NP_ENABLE, nested_paging)                        \
+    X(EVENTINJ, event_inject)                          \
+    X(N_CR3, nested_cr3)                               \
+    X(LBR_VIRTUALIZATION, lbr_control)                 \
+    X(VMCB_CLEAN, clean)                               \
+    X(NRIP, next_rip)                                  \
+    X(ES_SEL, es.selector)                             \
+    X(ES_ATTRIB, es.attributes)                        \
+    X(ES_LIMIT, es.limit)                              \
+    X(ES_BASE, es.base)                                \
+    X(CS_SEL, cs.selector)                             \
+    X(CS_ATTRIB, cs.attributes)                        \
+    X(CS_LIMIT, cs.limit)                              \
+    X(CS_BASE, cs.base)                                \
+    X(SS_SEL, ss.selector)                             \
+    X(SS_ATTRIB, ss.attributes)                        \
+    X(SS_LIMIT, ss.limit)                              \
+    X(SS_BASE, ss.base)                                \
+    X(DS_SEL, ds.selector)                             \
+    X(DS_ATTRIB, ds.attributes)                        \
+    X(DS_LIMIT, ds.limit)                              \
+    X(DS_BASE, ds.base)                                \
+    X(FS_SEL, fs.selector)                             \
+    X(FS_ATTRIB, fs.attributes)                        \
+    X(FS_LIMIT, fs.limit)                              \
+    X(FS_BASE, fs.base)                                \
+    X(GS_SEL, gs.selector)                             \
+    X(GS_ATTRIB, gs.attributes)                        \
+    X(GS_LIMIT, gs.limit)                              \
+    X(GS_BASE, gs.base)                                \
+    X(GDTR_LIMIT, gdtr.limit)                          \
+    X(GDTR_BASE, gdtr.base)                            \
+    X(LDTR_SEL, ldtr.selector)                         \
+    X(LDTR_ATTRIB, ldtr.attributes)                    \
+    X(LDTR_LIMIT, ldtr.limit)                          \
+    X(LDTR_BASE, ldtr.base)                            \
+    X(IDTR_LIMIT, idtr.limit)                          \
+    X(IDTR_BASE, idtr.base)                            \
+    X(TR_SEL, tr.selector)                             \
+    X(TR_ATTRIB, tr.attributes)                        \
+    X(TR_LIMIT, tr.limit)                              \
+    X(TR_BASE, tr.base)                                \
+    X(CPL, cpl)                                        \
+    X(EFER, efer)                                      \
+    X(CR4, cr4)                                        \
+    X(CR3, cr3)                                        \
+    X(CR0, cr0)                                        \
+    X(DR7, dr7)                                        \
+    X(DR6, dr6)                                        \
+    X(RFLAGS, rflags)                                  \
+    X(RIP, rip)                                        \
+    X(RSP, rsp)                                        \
+    X(RAX, rax)                                        \
+    X(STAR, star)                                      \
+    X(LSTAR, lstar)                                    \
+    X(CSTAR, cstar)                                    \
+    X(SFMASK, sfmask)                                  \
+    X(KERNEL_GS_BASE, kernel_gs_base)                  \
+    X(SYSENTER_CS, sysenter_cs)                        \
+    X(SYSENTER_ESP, sysenter_esp)                      \
+    X(SYSENTER_EIP, sysenter_eip)                      \
+    X(CR2, cr2)                                        \
+    X(G_PAT, pat)                                      \
     X(DBGCTL, debugctl)
 
 enum VmcbField {
@@ -187,7 +190,13 @@ enum VmcbField {
     VMCB_NFIELDS
 };
 
-/* vmcb.c */
+/* Controls and state of a new vCPU. */
+void vmcb_init(struct SvmVcpu *s);
+/* CR4.MCE is the host's while a guest runs: machine checks are to exit. */
+uint64_t svm_host_cr4(void);
+void svm_set_exceptions(struct Vcpu *v, uint32_t more);
+/* Set or clear bits of a word of intercepts. */
+void vmcb_intercept(struct Vmcb *b, enum InterceptWord word, uint32_t bits, bool on);
 const char *vmcb_field_name(enum VmcbField field);
 uint64_t vmcb_read(const struct Vmcb *b, enum VmcbField field);
 void vmcb_write(struct Vmcb *b, enum VmcbField field, uint64_t value);

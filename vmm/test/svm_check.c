@@ -1,17 +1,22 @@
 /*
- * The test of the checker of VMCBs, at boot with the word vmxcheck-test: for each case a fresh VMCB is
- * filled in and broken, the checker judges it, and the CPU is asked the same by VMRUN. The guest has
- * no memory, so an entry that succeeds ends with a nested page fault before its first instruction.
+ * The test of the checker of VMCBs, at boot with the word vmxcheck-test: for each case a fresh VMCB
+ * is filled in and broken, the checker judges it, and the CPU is asked the same by VMRUN. The guest
+ * has no memory, so an entry that succeeds ends with a nested page fault before its first
+ * instruction.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <inc/trap.h>
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
+#include <vmm/svm/exits.h>
+#include <vmm/vmlife.h>
 #include <vmm/vm.h>
 
-#define WIDE     (1ul << 62)          /* beyond every physical-address width */
-#define HIGH     (1ul << 32)
-#define BAD_PAT  0x0007040600070402ul /* 2 is no memory type */
+#define WIDE                 (1ul << 62) /* beyond every physical-address width */
+#define HIGH                 (1ul << 32)
+#define BAD_PAT              0x0007040600070402ul /* 2 is no memory type */
 #define INJECT(type, vector) (EVENT_VALID | (type) | (vector))
 
 enum Base {

@@ -1,7 +1,7 @@
 /*
- * The checker of entries: the rules of APM 2 "Canonicalization and Consistency Checks", applied to a
- * VMCB before the CPU does it, so that a refused VMRUN can be explained field by field. A rule is a
- * line of a table: field, when it applies, predicate, words.
+ * The checker of entries: the rules of APM 2 "Canonicalization and Consistency Checks", applied to
+ * a VMCB before the CPU does it, so that a refused VMRUN can be explained field by field. A rule is
+ * a line of a table: field, when it applies, predicate, words.
  */
 #ifndef JOS_VMM_SVM_CHECK_H
 #define JOS_VMM_SVM_CHECK_H
