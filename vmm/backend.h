@@ -42,8 +42,9 @@ enum VcpuReg {
 #define VBLOCK_MOV_SS (1u << 1)
 #define VBLOCK_NMI    (1u << 3)
 
-#define PENDING_DEBUG_ENABLED (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met \
-                                           */
+#define PENDING_DEBUG_ENABLED                                           \
+    (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met \
+                 */
 
 /* In the order of instruction encodings. */
 enum VcpuSegment {

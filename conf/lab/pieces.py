@@ -116,7 +116,7 @@ EXERCISE_1 = (
             "error nothing may be left over.",
         ),
         (
-            "vmm/vm.h: struct Vm, vm_alloc, vm_drop; vmm/vcpu.h: struct Vcpu",
+            "vmm/vm.h: struct Vm; vmm/vcpu.h: struct Vcpu; vmm/vmlife.h: vm_alloc, vm_drop",
             "kern/envlife.h: env_alloc, and how sys_exofork uses it",
         ),
         (
