@@ -107,7 +107,7 @@ def instructions(bench: Bench) -> None:
     for name in ("vmx-insns", "bad-port"):
         fine(session, name)
     in_qemu = bench.platform in (SVM, SVM_2)
-    fine(session, "bad-cr", "-a no-cr3" if in_qemu else "")
+    fine(session, "bad-cr", "-a low-bits" if in_qemu else "")
     fine(session, "bad-msr", "-a any-address" if in_qemu else "")
 
 

@@ -141,7 +141,7 @@ def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], 
 
 
 # What QEMU does otherwise: user/guests/bad-cr.c, bad-msr.c.
-IN_QEMU = {"bad-cr": "bad-cr no-cr3", "bad-msr": "bad-msr any-address"}
+IN_QEMU = {"bad-cr": "bad-cr low-bits", "bad-msr": "bad-msr any-address"}
 
 
 def group(bench: Bench, name: str) -> str:
