@@ -12,6 +12,8 @@
 #include <vmm/backtrace.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/vcpu.h>
 
 extern const char text_start[], text_end[];
@@ -78,8 +80,7 @@ static void walk_frames(struct Vcpu *v, struct GuestChain *c)
 
 void chain_at_end(struct Vcpu *v)
 {
-    if (v->state == GUEST_RUNS || v->chain.n > 0 ||
-        v->exit.event != GUEST_EV_DEAD)
+    if (v->state == GUEST_RUNS || v->chain.n > 0 || v->exit.event != GUEST_EV_DEAD)
         return;
     trace_action(v, false);
     walk_frames(v, &v->chain);

@@ -1,11 +1,11 @@
 /*
  * The second stage: guest physical to host physical, four levels, pages of 4 KiB and (where the CPU
- * has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks for,
- * since the host has the same frames mapped write-back. Intel calls the tables EPT (SDM "The Extended
- * Page Table Mechanism (EPT)"), AMD nested page tables (APM 2 "Nested Paging"); they differ in the
- * bits of an entry, which the back end has set out in stage2. An entry holds a reference on each
- * frame it maps. When an entry shrinks, each vCPU flushes before its next entry, and so it does
- * before its first entry on another CPU.
+ * has them) of 2 MiB, which an entry of level 1 maps; write-back memory whatever the guest asks
+ * for, since the host has the same frames mapped write-back. Intel calls the tables EPT (SDM "The
+ * Extended Page Table Mechanism (EPT)"), AMD nested page tables (APM 2 "Nested Paging"); they
+ * differ in the bits of an entry, which the back end has set out in stage2. An entry holds a
+ * reference on each frame it maps. When an entry shrinks, each vCPU flushes before its next entry,
+ * and so it does before its first entry on another CPU.
  *
  *      gpa  47      39 38      30 29      21 20      12 11       0
  *          | level 3  | level 2  | level 1  | level 0  |  offset  |

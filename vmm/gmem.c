@@ -1,13 +1,16 @@
 /*
  * Guest memory as the host sees it. Every address that comes from a guest or a monitor goes through
- * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the latter finds nothing
- * but RAM mapped). Memory is taken when it is touched first.
+ * gmem_is_ram, and becomes a host address in gmem_host and gmem_entry only (the latter finds
+ * nothing but RAM mapped). Memory is taken when it is touched first.
  */
 #include <inc/stdio.h>
 #include <inc/error.h>
 #include <inc/string.h>
 #include <vmm/backend.h>
 #include <vmm/ept.h>
+#include <vmm/kill.h>
+#include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
 /* Frames that one fault populates at most, and the free frames below which it is only one.
@@ -67,8 +70,8 @@ static bool fill_entry(struct Vm *vm, uint64_t *entry)
     return true;
 }
 
-/* Give the neighbours of gpa, which has a page, frames too, as far as there is memory. Their entries
- * are in the same table, which stays to the guest's end. */
+/* Give the neighbours of gpa, which has a page, frames too, as far as there is memory. Their
+ * entries are in the same table, which stays to the guest's end. */
 static void populate_around(struct Vm *vm, gpa_t gpa)
 {
     gpa_t first = ROUNDDOWN(gpa, AROUND_PAGES * PGSIZE);

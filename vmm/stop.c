@@ -5,8 +5,8 @@
  * that page: what it wrote there it keeps in Vcpu.exit.
  *
  * There is a short way. If the monitor waits in sys_guest_run, it gets the CPU out of the middle of
- * the guest's exit, with its call completed (hand_over). The vCPU's control block stays where it is, so
- * that the answer is applied to it at once.
+ * the guest's exit, with its call completed (hand_over). The vCPU's control block stays where it
+ * is, so that the answer is applied to it at once.
  */
 #include <kern/sched.h>
 #include <kern/sysmem.h>
@@ -20,6 +20,8 @@
 #include <vmm/debug/debug.h>
 #include <vmm/guest.h>
 #include <vmm/stop.h>
+#include <vmm/vmlife.h>
+#include <vmm/gwalk.h>
 #include <vmm/string_io.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
@@ -170,7 +172,8 @@ static void take_mmio_answer(struct Vcpu *v, const volatile struct GuestExit *x)
 }
 
 /* Exceptions that the monitor's answer may be. */
-#define ANSWER_FAULTS (1u << T_ILLOP | 1u << T_STACK | 1u << T_GPFLT | 1u << T_PGFLT | 1u << T_ALIGN)
+#define ANSWER_FAULTS \
+    (1u << T_ILLOP | 1u << T_STACK | 1u << T_GPFLT | 1u << T_PGFLT | 1u << T_ALIGN)
 /* Flags that instructions with a memory operand change, but for POPF, which has none. */
 #define ANSWER_FLAGS (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF | FL_DF)
 
@@ -192,7 +195,8 @@ void guest_take_answer(struct Vcpu *v)
     if (is_canonical(x->regs.rip))
         backend->set(v, VREG_RIP, x->regs.rip);
     backend->set(v, VREG_RSP, x->regs.rsp);
-    backend->set(v, VREG_RFLAGS, (flags & ~(uint64_t)ANSWER_FLAGS) | (x->regs.rflags & ANSWER_FLAGS));
+    backend->set(v, VREG_RFLAGS,
+                 (flags & ~(uint64_t)ANSWER_FLAGS) | (x->regs.rflags & ANSWER_FLAGS));
     if (x->skip > 0)
         backend->skip(v, MIN(x->skip, (uint8_t)GUEST_INSN_MAX));
 }

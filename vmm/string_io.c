@@ -5,6 +5,10 @@
  */
 #include <inc/x86.h>
 #include <vmm/stop.h>
+#include <vmm/kill.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
+#include <vmm/verdict.h>
 #include <vmm/string_io.h>
 
 #define MASK_16BIT      0xfffful

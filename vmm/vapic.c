@@ -4,6 +4,8 @@
  */
 #include <inc/string.h>
 #include <inc/x86.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vapic_regs.h>
 
 #define SVR_VALID        0x3ffu /* vector, enable, focus */
@@ -186,13 +188,17 @@ static enum Verdict write_initial(struct Vcpu *v, uint64_t count)
     return DO_NEXT;
 }
 
-/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they accept. */
+/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they accept.
+ */
 static const struct {
     enum Verdict (*write)(struct Vcpu *v, uint64_t value);
     uint64_t valid;
 } writable[] = {
-    [X2_TPR] = { write_task_priority, 0xff },     [X2_SVR] = { write_svr, SVR_VALID },          [X2_ESR] = { write_esr, 0 },
-    [X2_ICR] = { write_icr, ICR_VALID },          [X2_INITIAL] = { write_initial, UINT32_MAX },
+    [X2_TPR] = { write_task_priority, 0xff },
+    [X2_SVR] = { write_svr, SVR_VALID },
+    [X2_ESR] = { write_esr, 0 },
+    [X2_ICR] = { write_icr, ICR_VALID },
+    [X2_INITIAL] = { write_initial, UINT32_MAX },
     [X2_DIVIDE] = { write_divide, DIVIDE_VALID },
 };
 

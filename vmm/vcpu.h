@@ -12,9 +12,9 @@
 #include <inc/x86.h>
 #include <kern/env.h>
 #include <vmm/event.h>
-#include <vmm/gmem.h>
-#include <vmm/gwalk.h>
-#include <vmm/vapic.h>
+#include <vmm/leaf.h>
+#include <vmm/paging.h>
+#include <vmm/vapic_state.h>
 #include <vmm/vm.h>
 
 /* Where a guest stands towards its monitor. */
@@ -68,19 +68,19 @@ struct ExitStats {
 struct Vcpu {
     struct Env *env; /* its registers are in env->env_tf */
     struct Vm *vm;
-    uint32_t attn;       /* ATTN_* */
-    bool started;        /* has been entered once */
-    bool halted;         /* executed HLT, no interrupt since */
-    bool nmi;            /* an NMI waits; more than one are one, as on a CPU */
-    bool dr_live;        /* uses debug registers: they are switched */
-    bool doomed;         /* ended; only waits for the monitor to hear of it */
-    bool traced;         /* exits take the long way, past vmm/trace.c */
+    uint32_t attn;          /* ATTN_* */
+    bool started;           /* has been entered once */
+    bool halted;            /* executed HLT, no interrupt since */
+    bool nmi;               /* an NMI waits; more than one are one, as on a CPU */
+    bool dr_live;           /* uses debug registers: they are switched */
+    bool doomed;            /* ended; only waits for the monitor to hear of it */
+    bool traced;            /* exits take the long way, past vmm/trace.c */
     uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
                              * the back end's choice, QUICK_NONE in a traced guest */
-    uint64_t prepare_at; /* host TSC from which on an entry needs preparation */
-    uint64_t look_at;    /* host TSC at which that looks around */
-    uint64_t stay_until; /* host TSC at which this stay on the CPU ends */
-    uint32_t last_cpu;   /* CPU it was entered on last */
+    uint64_t prepare_at;    /* host TSC from which on an entry needs preparation */
+    uint64_t look_at;       /* host TSC at which that looks around */
+    uint64_t stay_until;    /* host TSC at which this stay on the CPU ends */
+    uint32_t last_cpu;      /* CPU it was entered on last */
     struct Event event;
 
     struct LeafCache leaf; /* of the second stage: what was looked up last */
@@ -181,8 +181,8 @@ uint64_t vcpu_gpr(const struct Vcpu *v, int n);
 void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value);
 
 /* ---- For system calls ---- */
-/* Is e a guest's vCPU of this id? Its lock (one of the two) is held. The id first: with just env_mem
- * held, a slot of another id may be on its way to a new owner. */
+/* Is e a guest's vCPU of this id? Its lock (one of the two) is held. The id first: with just
+ * env_mem held, a slot of another id may be on its way to a new owner. */
 static inline bool is_guest_env(const struct Env *e, envid_t id)
 {
     return READ_ONCE(e->env_id) == id && e->env_guest && READ_ONCE(e->env_status) != ENV_DYING;

@@ -34,8 +34,8 @@ void gdb_look(void);
 /* The debug registers have been a guest's on this CPU, and are no longer. */
 void gdb_debug_registers(void);
 /* A VM exit has cleared DR7 and TF (SDM "Loading Host Control Registers, Debug Registers, MSRs",
- * "Loading Host RIP, RSP, and RFLAGS"; APM 2 "#VMEXIT"): gdb's breakpoints are loaded again. Returns
- * whether this CPU steps. */
+ * "Loading Host RIP, RSP, and RFLAGS"; APM 2 "#VMEXIT"): gdb's breakpoints are loaded again.
+ * Returns whether this CPU steps. */
 bool gdb_after_exit(void);
 /* HOST_RIP while gdb_on: gives back what a VM exit takes away (debug registers, the step), and goes
  * on at asm_vmexit_entry. Not for calling. */

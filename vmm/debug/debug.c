@@ -14,6 +14,10 @@
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/halt.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/stop.h>
 
 #define FPU_MXCSR      24 /* offset in an FXSAVE image (SDM "FXSAVE Area") */
@@ -133,8 +137,8 @@ enum Verdict debug_exception(struct Vcpu *v, const struct VcpuException *x)
     return DO_AGAIN;
 }
 
-/* The exit comes before the guest's own debug traps, which wait (SDM "Monitor Trap Flag"); of those,
- * the debugger's watchpoints are reported with the step. */
+/* The exit comes before the guest's own debug traps, which wait (SDM "Monitor Trap Flag"); of
+ * those, the debugger's watchpoints are reported with the step. */
 enum Verdict debug_stepped(struct Vcpu *v)
 {
     if (!debug_steps(v))

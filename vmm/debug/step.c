@@ -10,6 +10,8 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/debug/drs.h>
 
 #define MAX_INSN 15
@@ -161,8 +163,7 @@ bool step_begin(struct Vcpu *v)
     v->halted = false; /* a debug exception ends HLT */
     if (!(v->event.info & EVENT_VALID)) {
         struct Insn insn = decode(v);
-        bool syscall =
-            insn.kind == INSN_SYSCALL && backend->in_64bit(v) &&
+        bool syscall = insn.kind == INSN_SYSCALL && backend->in_64bit(v) &&
                        (backend->get(v, VREG_EFER) & EFER_SCE);
         if (insn.kind == INSN_INT) { /* INT3 exits while there is a debugger */
             inject_software(v, &insn);

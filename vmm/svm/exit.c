@@ -21,6 +21,8 @@
 #include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/trace.h>
+#include <vmm/kill.h>
+#include <vmm/verdict.h>
 #include <vmm/vm.h>
 
 static const char *const exit_words[SVM_NEXITS] = {

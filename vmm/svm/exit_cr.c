@@ -14,6 +14,9 @@
 #include <vmm/svm/inject.h>
 #include <vmm/svm/insn.h>
 #include <vmm/svm/run.h>
+#include <vmm/gwalk.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define CR_OF(code)     ((int)((code)&0xf)) /* of DRn, too */

@@ -15,6 +15,7 @@
 #include <vmm/svm/insn.h>
 #include <vmm/svm/run.h>
 #include <vmm/svm/state.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_INT3 0xcc

@@ -15,6 +15,8 @@
 #include <vmm/svm/run.h>
 #include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/kill.h>
+#include <vmm/verdict.h>
 #include <vmm/vm.h>
 
 /* The CPUs here report neither segment nor address size, so both are read from the instruction. */

@@ -8,6 +8,8 @@
 #include <vmm/svm/exits.h>
 #include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vapic_regs.h>
 
 static inline void answer_cpuid(struct Trapframe *tf, const struct CpuidRegs *r)

@@ -6,6 +6,7 @@
 #include <vmm/hypercall.h>
 #include <vmm/svm/exit_vmmcall.h>
 #include <vmm/svm/run.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 /* A call, and the end of its exit. The vCPU is found anew then: to keep it meanwhile would cost

@@ -21,6 +21,8 @@
 #include <vmm/svm/inject.h>
 #include <vmm/svm/insn.h>
 #include <vmm/svm/run.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define SOON_TICKS 2000

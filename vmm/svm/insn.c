@@ -8,6 +8,8 @@
 #include <vmm/svm/exits.h>
 #include <vmm/svm/insn.h>
 #include <vmm/svm/state.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_TWO_BYTES 0x0f

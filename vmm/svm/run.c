@@ -26,6 +26,8 @@
 #include <vmm/svm/inject.h>
 #include <vmm/svm/insn.h>
 #include <vmm/svm/run.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */

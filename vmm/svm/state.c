@@ -6,6 +6,7 @@
 #include <vmm/debug/dr.h>
 #include <vmm/svm/exit_cr.h>
 #include <vmm/svm/state.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define ATTRIBUTES_LOW                                                         \

@@ -13,6 +13,7 @@
 #include <vmm/svm/insn.h>
 #include <vmm/svm/perms.h>
 #include <vmm/svm/svm.h>
+#include <vmm/vapic.h>
 #include <vmm/svm/svm_vcpu.h>
 
 struct SvmCaps svm_caps;

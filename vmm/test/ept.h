@@ -16,6 +16,9 @@
 #ifndef JOS_VMM_EPT_TEST_H
 #define JOS_VMM_EPT_TEST_H
 
+#include <kern/frame.h>
+#include <kern/kaddr.h>
+#include <kern/pmap.h>
 #include <vmm/ept.h>
 #include <vmm/vcpu.h>
 #include <vmm/vmx/vmx.h>
@@ -32,7 +35,7 @@ void ept_self_test(void);
 
 /* What a property works with. */
 struct EptTest {
-    struct Vcpu *v;     /* a new guest; its own at the end, too */
+    struct Vcpu *v;      /* a new guest; its own at the end, too */
     struct Env *monitor; /* exercises 1 and 3: the current env, */
     struct Env *env;     /* whose guest v is in exercise 3 */
     bool failed;

@@ -3,6 +3,7 @@
  * they keep count of.
  */
 #include <inc/error.h>
+#include <vmm/vmlife.h>
 #include <vmm/test/ept.h>
 
 #define EPTE_MT_SHIFT  3

@@ -11,6 +11,7 @@
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
 #include <vmm/svm/exits.h>
+#include <vmm/vmlife.h>
 #include <vmm/vm.h>
 
 #define WIDE                 (1ul << 62) /* beyond every physical-address width */

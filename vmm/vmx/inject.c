@@ -11,6 +11,7 @@
 #include <vmm/stop.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
+#include <vmm/vapic.h>
 #include <vmm/vmx/state.h>
 
 static inline void inject_exception(struct Vcpu *v, int vector, uint32_t error)
@@ -94,7 +95,8 @@ static void take_nmi(struct Vcpu *v)
         v->event = (struct Event){ .info = EVENT_VALID | EVENT_NMI | T_NMI };
         v->nmi = false;
     }
-    vmx(v)->proc = v->nmi && !steps ? vmx(v)->proc | PROC_NMI_WINDOW : vmx(v)->proc & ~PROC_NMI_WINDOW;
+    vmx(v)->proc =
+        v->nmi && !steps ? vmx(v)->proc | PROC_NMI_WINDOW : vmx(v)->proc & ~PROC_NMI_WINDOW;
     vmwrite(VMCS_PROC_CONTROLS, vmx(v)->proc);
 }
 

@@ -16,6 +16,9 @@
 #include <vmm/vmx/run.h>
 #include <vmm/vmx/state.h>
 #include <vmm/vmx/vmcs_load.h>
+#include <vmm/kill.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/vmx.h>
 
 /* Let the preemption timer end this stay at the host's deadline or the guest's, and look around no

@@ -73,7 +73,8 @@ static int read_caps(struct VmxCaps *caps, char *why, size_t size)
     return 0;
 }
 
-/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says. */
+/* SDM "The Extended Page Table Mechanism (EPT)": write-back memory whatever the guest's PAT says.
+ */
 struct Stage2Format vmx_stage2_format(bool has_large)
 {
     struct Stage2Format f = {

@@ -128,7 +128,8 @@
 #define EXIT_REASON_BASIC 0xffffu
 #define EXIT_ENTRY_FAILED (1u << 31)
 
-/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on it (vmm/event.h). */
+/* Interruption information: VM-entry, VM-exit and IDT-vectoring fields agree on it (vmm/event.h).
+ */
 #define INTR_TYPE_OTHER    (7u << 8)
 #define INTR_REINJECT_MASK (EVENT_VALID | EVENT_ERROR_VALID | EVENT_TYPE | EVENT_VECTOR)
 

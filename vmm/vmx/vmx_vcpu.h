@@ -18,13 +18,13 @@ _Static_assert(sizeof(struct MsrEntry) == 16, "MSR-area entry");
 #define NSWITCHED_MSRS 6
 
 struct VmxVcpu {
-    struct Vcpu v;       /* first: vmx() relies on it */
-    bool launched;       /* the VMCS is in launched state */
-    bool vmcs_ready;     /* vmcs_guest_init was done */
-    bool window;         /* interrupt-window exiting is on */
-    int vmcs_cpu;        /* CPU on which the VMCS is active; -1: none */
-    uint32_t proc;       /* primary controls as they stand in the VMCS */
-    uint64_t host_rsp;   /* HOST_RSP as it stands in the VMCS */
+    struct Vcpu v;     /* first: vmx() relies on it */
+    bool launched;     /* the VMCS is in launched state */
+    bool vmcs_ready;   /* vmcs_guest_init was done */
+    bool window;       /* interrupt-window exiting is on */
+    int vmcs_cpu;      /* CPU on which the VMCS is active; -1: none */
+    uint32_t proc;     /* primary controls as they stand in the VMCS */
+    uint64_t host_rsp; /* HOST_RSP as it stands in the VMCS */
     uint64_t eptp;
     void *vmcs;          /* one page */
     uint8_t *msr_bitmap; /* one page */

@@ -9,8 +9,8 @@
 /* What becomes of an instruction. */
 enum EmulateResult {
     EMULATE_NEXT,    /* done: the guest goes on after it */
-    EMULATE_AT_RIP,  /* the guest goes on at regs->rip: where it was, if only a part of the instruction
-                      * is done; or where the instruction has jumped to */
+    EMULATE_AT_RIP,  /* the guest goes on at regs->rip: where it was, if only a part of the
+                      * instruction  is done; or where the instruction has jumped to */
     EMULATE_FAULT,   /* it raises the exception in fault, and has changed nothing */
     EMULATE_UNKNOWN, /* it is not known here */
 };

@@ -75,7 +75,8 @@ enum InsnForm {
     FORM_E_CL, /* register CL */
     FORM_G_E_I,
     FORM_STRING,
-    /* Memory is the stack's only: PUSH and POP of a register, and RET; PUSH of a number, and CALL. */
+    /* Memory is the stack's only: PUSH and POP of a register, and RET; PUSH of a number, and CALL.
+     */
     FORM_STACK_G,
     FORM_STACK_I,
 };

@@ -110,7 +110,8 @@ bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned si
 
 bool memory_write(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, uint64_t value)
 {
-    return memory_is_canonical(e, va, segment) && e->memory->write(e, va, size, alu_low(value, size));
+    return memory_is_canonical(e, va, segment) &&
+           e->memory->write(e, va, size, alu_low(value, size));
 }
 
 bool operand_read(struct Emulation *e, bool writes, uint64_t *value)
