@@ -42,8 +42,9 @@ enum VcpuReg {
 #define VBLOCK_MOV_SS (1u << 1)
 #define VBLOCK_NMI    (1u << 3)
 
-#define PENDING_DEBUG_ENABLED (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met \
-                                           */
+#define PENDING_DEBUG_ENABLED                                           \
+    (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met \
+                 */
 
 /* In the order of instruction encodings. */
 enum VcpuSegment {
@@ -179,5 +180,8 @@ extern const struct Backend svm_backend;
 extern const struct Backend *backend;
 /* At boot: find out which. */
 void backend_choose(void);
+/* Can this machine run guests? 0, or -E_NOT_SUPP with what each back end lacks, and what to do
+ * instead, in why. */
+int backend_check(char *why, size_t size);
 
 #endif
