@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct DiskPacket) == DISK_PACKET_SIZE, "disk address pack
 static uint32_t piece_start, piece_count; /* sectors that the buffer holds */
 static uint32_t dots;
 
-/* One attempt to read count sectors to the buffer, `at` sectors behind its start. Returns the BIOS'
+/* One attempt to read count sectors to the buffer, `at` sectors after its start. Returns the BIOS'
  * status, 0 for success. */
 static uint32_t try_read(uint32_t lba, uint32_t count, uint32_t at)
 {

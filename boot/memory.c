@@ -90,7 +90,7 @@ void a20_enable(void)
 /* ---- Memory map ---- */
 
 /* One step of INT 15h E820: the range that `next` stands for goes to *range. Returns the value that
- * stands for the range behind it, 0 when this was the last; *ok: the BIOS gave a range. */
+ * stands for the range after it, 0 when this was the last; *ok: the BIOS gave a range. */
 static uint32_t e820_next(uint32_t next, struct MultibootMmap *range, bool *ok)
 {
     bios_regs = (struct BiosRegs){

@@ -26,6 +26,12 @@ enum EnvStatus {
     ENV_ZOMBIE,       /* holds nothing but its exit status, until its parent asks for that */
 };
 
+/* Has an env of this status not begun to end? */
+static inline bool env_status_is_alive(uint32_t status)
+{
+    return status == ENV_RUNNABLE || status == ENV_RUNNING || status == ENV_NOT_RUNNABLE;
+}
+
 /* What an ENV_NOT_RUNNABLE env waits for (Env.env_wait). */
 enum EnvWait {
     WAIT_NONE = 0, /* not started, or stopped by its parent */
@@ -61,7 +67,7 @@ enum EnvType {
 
 /*
  * What all envs see of an env: the fields of struct Env at UENVS. In the kernel, struct Env begins
- * with them and goes on with what only the kernel sees (kern/env.h).
+ * with them and continues with what only the kernel sees (kern/env.h).
  */
 #define ENV_PUBLIC                                                                      \
     envid_t env_id;                                                                     \

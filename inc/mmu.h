@@ -122,6 +122,13 @@
 #define EFER_NXE (1 << 11)
 
 #ifndef __ASSEMBLER__
+/* Are bits 63 to 47 all the same, as the CPU wants it of an address with 48 bits (SDM "Canonical
+ * Addressing")? */
+static inline bool is_canonical(uint64_t va)
+{
+    return (va + (1ul << 47)) >> 48 == 0;
+}
+
 /* The 64-bit task-state segment: SDM "Task Management in 64-bit Mode". */
 struct Taskstate {
     uint32_t reserved0;

@@ -25,7 +25,7 @@ static void print_frame(uint64_t rip, bool is_return)
 {
     struct RipInfo info;
 
-    /* A return address may be the first byte behind the function that calls. */
+    /* A return address may be the first byte after the function that calls. */
     debuginfo_rip(rip - is_return, &info);
     cprintf("  %016lx %s+0x%lx (%s:%u)\n", rip, info.fn, info.offset + is_return, info.file,
             info.line);

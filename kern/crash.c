@@ -36,7 +36,7 @@ static void print_user_frame(const struct Env *e, uint64_t rip, bool is_return)
 {
     struct UserRip info;
 
-    /* A return address may be the first byte behind the function that calls. */
+    /* A return address may be the first byte after the function that calls. */
     if (debuginfo_user(e, rip - is_return, &info))
         cprintf("  %016lx %s+0x%lx (%s:%u)\n", rip, info.fn, info.offset + is_return, info.file,
                 info.line);
@@ -45,7 +45,7 @@ static void print_user_frame(const struct Env *e, uint64_t rip, bool is_return)
 }
 
 /* The function where it happened may have no frame of its own. */
-static void print_caller_of_leaf(const struct Env *e, const struct Trapframe *tf)
+static void print_user_caller_of_leaf(const struct Env *e, const struct Trapframe *tf)
 {
     struct UserRip info;
     uint64_t caller;
@@ -65,7 +65,7 @@ void user_backtrace(const struct Env *e, const struct Trapframe *tf)
         return;
     cprintf("user backtrace of %08x (%s):\n", e->env_id, e->env_name);
     print_user_frame(e, tf->tf_rip, tf->tf_trapno == T_SYSCALL);
-    print_caller_of_leaf(e, tf);
+    print_user_caller_of_leaf(e, tf);
     for (int i = 0; i < MAX_USER_FRAMES; i++) {
         if (rbp % sizeof(rbp) != 0 || !user_peek(e, rbp, frame, sizeof(frame)) || frame[1] >= UTOP)
             return;

@@ -147,9 +147,7 @@ ALWAYS_INLINE bool env_lock_also(const struct Env *held, const struct Env *e)
  * change meanwhile.) */
 static inline bool env_is_alive(const struct Env *e)
 {
-    uint32_t status = READ_ONCE(e->env_status);
-
-    return status == ENV_RUNNING || status == ENV_RUNNABLE || status == ENV_NOT_RUNNABLE;
+    return env_status_is_alive(READ_ONCE(e->env_status));
 }
 
 /*

@@ -252,6 +252,22 @@ void page_free(struct PageInfo *pp)
     spin_unlock(&page_lock);
 }
 
+void *page_new(void)
+{
+    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
+
+    if (!pp)
+        return NULL;
+    page_incref(pp);
+    return page2kva(pp);
+}
+
+void page_drop(void *page)
+{
+    if (page)
+        page_decref(pa2page(PADDR(page)));
+}
+
 /* ---- Runs ---- */
 
 /* Cut the uppermost run that was never used off region r. What lies above it becomes a region of

@@ -55,6 +55,11 @@ static inline void page_decref(struct PageInfo *pp)
     if (__atomic_sub_fetch(&pp->pp_ref, 1, __ATOMIC_ACQ_REL) == 0)
         page_free(pp);
 }
+/* A zeroed frame for a structure of the kernel's own, with the reference that its owner holds, by
+ * its address in the direct map. NULL: no memory. */
+void *page_new(void);
+/* Drop the owner's reference; NULL: nothing. */
+void page_drop(void *page);
 /* Frames of a run: what a large page of 2 MiB maps. */
 #define RUN_FRAMES (PGSIZE_2M / PGSIZE)
 /* As many free frames in a row, aligned to their size and not cleared, with a reference on each for

@@ -1,6 +1,6 @@
 /*
  * Names for code addresses. conf/mksymtab makes a table from a linked program, which is linked in
- * behind the other read-only data, so a program without debugging information still knows its
+ * after the other read-only data, so a program without debugging information still knows its
  * lines. The kernel's own table is trusted. A user program's lies in memory that the program may
  * have changed: everything is fetched piece by piece through its page tables, within the bounds of
  * a table, so that the worst it can cause is wrong names.
@@ -59,11 +59,11 @@ struct Names {
 
 bool user_peek(const struct Env *e, uintptr_t va, void *buf, size_t len)
 {
-    if (e->env_pml4 == NULL || va >= UTOP || len > UTOP - va)
+    if (!e->env_pml4 || va >= UTOP || len > UTOP - va)
         return false;
     for (size_t n; len > 0; va += n, buf = (char *)buf + n, len -= n) {
         const uint64_t *pte = pml4_walk(e->env_pml4, va, false);
-        if (pte == NULL || (*pte & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
+        if (!pte || (*pte & (PTE_P | PTE_U)) != (PTE_P | PTE_U))
             return false;
         n = MIN(len, PGSIZE - PGOFF(va));
         memcpy(buf, (const char *)KADDR(PTE_ADDR(*pte)) + PGOFF(va), n);

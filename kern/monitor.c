@@ -215,7 +215,7 @@ void monitor(struct Trapframe *tf)
     char *line;
 
     cprintf("\nKernel monitor. `help` lists the commands.\n");
-    while ((line = readline("K> ")) != NULL)
+    while ((line = readline("K> ")))
         if (run_line(line, tf) == LEAVE)
             return;
 }
@@ -223,5 +223,5 @@ void monitor(struct Trapframe *tf)
 void monitor_run(char *line, struct Trapframe *tf)
 {
     if (run_line(line, tf) == LEAVE)
-        cprintf("Only gdb can let the kernel go on.\n");
+        cprintf("Only gdb can resume the kernel.\n");
 }

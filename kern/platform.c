@@ -14,7 +14,7 @@
 #define MAX_REGIONS 64
 #define KIB         1024ul
 #define MIB         0x100000ul
-/* Of an entry behind its size field, which does not count itself. */
+/* Bytes of an entry after its size field, which does not count itself. */
 #define MMAP_REST (sizeof(struct MultibootMmap) - sizeof(uint32_t))
 /* What the boot page tables map. */
 #define BOOT_MAPPED PGSIZE_1G

@@ -28,11 +28,10 @@ uint64_t *pml4_walk_create(uint64_t *table, uintptr_t va)
     for (int level = 3; level > 0; level--) {
         uint64_t *pte = &table[PTX(va, level)];
         if (!(*pte & PTE_P)) {
-            struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-            if (!pp)
+            void *below = page_new();
+            if (!below)
                 return NULL;
-            page_incref(pp);
-            *pte = page2pa(pp) | PTE_P | PTE_W | PTE_U;
+            *pte = PADDR(below) | PTE_P | PTE_W | PTE_U;
         }
         pml4_descend(&table, va, level);
     }
@@ -159,7 +158,7 @@ static void table_free(uint64_t *table, int level)
         else
             page_decref(pa2page(PTE_ADDR(table[i])));
     }
-    page_decref(pa2page(PADDR(table)));
+    page_drop(table);
 }
 
 void pml4_free(uint64_t *pml4)
@@ -167,7 +166,7 @@ void pml4_free(uint64_t *pml4)
     for (unsigned i = 0; i <= PTX(UTOP - 1, 3); i++)
         if (pml4[i] & PTE_P)
             table_free(KADDR(PTE_ADDR(pml4[i])), 2);
-    page_decref(pa2page(PADDR(pml4)));
+    page_drop(pml4);
 }
 
 /* ---- The kernel's own mappings, made once at boot ---- */
@@ -198,7 +197,7 @@ static uint64_t boot_entry(physaddr_t pa, uint64_t perm)
     return pa | (cpu_features.nx ? perm : perm & ~PTE_NX) | PTE_P;
 }
 
-/* Map `size` bytes from va on with 4 KiB pages, each of them `step` bytes behind the last. */
+/* Map `size` bytes from va on with 4 KiB pages, each `step` bytes after the last. */
 static void boot_map_step(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm, size_t step)
 {
     uint64_t *table = NULL;

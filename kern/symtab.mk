@@ -1,5 +1,5 @@
 # Function names and line numbers in the kernel, for backtraces. The kernel is linked twice: without a
-# table as $(O)/kern/kernel.pass1, then with one that describes the first. The table lies behind all other
+# table as $(O)/kern/kernel.pass1, then with one that describes the first. The table lies after all other
 # read-only data, so no code moves; $(call check-symtab,FINAL) makes sure of that.
 
 $(O)/kern/symtab.S: $(O)/kern/kernel.pass1 conf/mksymtab

@@ -171,6 +171,14 @@ static int own_page(uintptr_t va, bool write, struct PageInfo **pp)
 
 #define NO_PAGE (~0ul)
 
+/* These calls are the file server's, in gOS. */
+static int may_call_host(void)
+{
+    if (!is_guest)
+        return -E_NOT_SUPP;
+    return curenv->env_type == ENV_TYPE_FS ? 0 : -E_PERM;
+}
+
 /* The hypercalls of the file server in gOS. hOS's answer never carries a page, so the file server's
  * page is all that the host ever sees of this env. */
 static int64_t sys_host_ipc_send(uint64_t value, uintptr_t va, uint64_t perm)
@@ -179,10 +187,8 @@ static int64_t sys_host_ipc_send(uint64_t value, uintptr_t va, uint64_t perm)
     struct PageInfo *pp = NULL;
     int64_t r;
 
-    if (!is_guest)
-        return -E_NOT_SUPP;
-    if (curenv->env_type != ENV_TYPE_FS)
-        return -E_PERM;
+    if ((r = may_call_host()) < 0)
+        return r;
     if (va < UTOP) {
         if (!perm_valid(perm))
             return -E_INVAL;
@@ -202,10 +208,8 @@ static int64_t sys_host_ipc_recv(uintptr_t va)
     struct PageInfo *pp = NULL;
     int64_t r;
 
-    if (!is_guest)
-        return -E_NOT_SUPP;
-    if (curenv->env_type != ENV_TYPE_FS)
-        return -E_PERM;
+    if ((r = may_call_host()) < 0)
+        return r;
     if (va < UTOP) {
         if ((r = own_page(va, true, &pp)) < 0)
             return r;

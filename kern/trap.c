@@ -155,8 +155,8 @@ static void kernel_trap(struct Trapframe *tf)
 void trap(struct Trapframe *tf)
 {
     if (tf->tf_trapno >= IRQ_OFFSET) {
-        /* The kernel itself, behind a guest or idle, asks the scheduler anyway; but first it takes
-         * all interrupts that are there, since the next guest may keep them waiting. */
+        /* The kernel itself, idle or after a guest's exit, asks the scheduler anyway; but first it
+         * takes all interrupts that are there, since the next guest may keep them waiting. */
         if (irq_dispatch(tf->tf_trapno)) {
             if ((tf->tf_cs & 3) != 0)
                 sched_yield();

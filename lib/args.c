@@ -41,7 +41,7 @@ int getopt(int argc, char *const argv[], const char *optstring)
     }
     optopt = *cluster++;
     const char *o = strchr(optstring, optopt);
-    if (o == NULL || optopt == ':')
+    if (!o || optopt == ':')
         return bad_option(optstring, "unknown option");
     if (o[1] != ':')
         return optopt;
@@ -68,7 +68,7 @@ int parse_size(const char *s, uint64_t *value)
     if (*end) {
         char upper = *end >= 'a' && *end <= 'z' ? *end - 'a' + 'A' : *end;
         const char *suffix = strchr(suffixes, upper);
-        if (suffix == NULL || end[1])
+        if (!suffix || end[1])
             return -E_INVAL;
         shift = 10 * (suffix - suffixes + 1);
     }

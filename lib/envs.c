@@ -1,16 +1,14 @@
 /*
- * Looking envs up in the kernel's table, which is mapped read-only. What it tells may be past the
- * moment after.
+ * Looking envs up in the kernel's table, which is mapped read-only. An answer may be out of date as
+ * soon as it is given.
  */
 #include <inc/lib.h>
 
 bool env_alive(envid_t id)
 {
     const volatile struct Env *e = &envs[ENVX(id)];
-    uint32_t status = e->env_status;
 
-    return id > 0 && e->env_id == id && status != ENV_FREE && status != ENV_DYING &&
-           status != ENV_ZOMBIE;
+    return id > 0 && e->env_id == id && env_status_is_alive(e->env_status);
 }
 
 void env_get_name(envid_t id, char *buf)

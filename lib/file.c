@@ -44,7 +44,7 @@ static int fsipc(int type, void *dstva)
 static int path_request(int type, const char *path)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     if (strlcpy(req->path.path, path, MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
@@ -58,7 +58,7 @@ int open(const char *path, int mode)
     if (r < 0)
         return r;
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     if (strlcpy(req->open.path, path, MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
@@ -89,7 +89,7 @@ int sync(void)
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     int r = fsipc(FSREQ_STATFS, NULL);
     if (r < 0)
@@ -102,7 +102,7 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
 int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest, envid_t *holder)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN ||
         strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
@@ -117,7 +117,7 @@ int guest_attach(const char *path, const char *base, uint64_t limit, envid_t gue
 int guest_disk(envid_t guest, struct GuestDiskInfo *info)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     req->guest_disk.guest = guest;
     int r = fsipc(FSREQ_GUEST_DISK, NULL);
@@ -166,7 +166,7 @@ static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
     if ((uintptr_t)buf % PGSIZE_FS == 0 && n >= PGSIZE_FS)
         return read_page(fd, buf);
     union Fsipc *page = request();
-    if (page == NULL)
+    if (!page)
         return -E_NO_MEM;
     ssize_t got = ask(fd, FSREQ_READ_VALUE(file_id(fd), most), page);
     if (got <= 0)
@@ -197,7 +197,7 @@ static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
 static ssize_t write_piece(struct Fd *fd, const char *buf, size_t n)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     n = MIN(n, (size_t)FSWRITE_MAX);
     req->write.fileid = file_id(fd);
@@ -229,7 +229,7 @@ static ssize_t file_write(struct Fd *fd, const void *buf, size_t n)
 static int file_stat(struct Fd *fd, struct Stat *st)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     req->stat.fileid = file_id(fd);
     int r = ask(fd, FSREQ_STAT, req);
@@ -244,7 +244,7 @@ static int file_stat(struct Fd *fd, struct Stat *st)
 static int file_trunc(struct Fd *fd, off_t size)
 {
     union Fsipc *req = request();
-    if (req == NULL)
+    if (!req)
         return -E_NO_MEM;
     req->set_size.fileid = file_id(fd);
     req->set_size.size = size;

@@ -172,7 +172,7 @@ static struct Block *block_of(void *p)
 
 void free(void *p)
 {
-    if (p == NULL)
+    if (!p)
         return;
     struct Block *b = block_of(p);
     assert(b->size & USED);
@@ -190,13 +190,13 @@ void *calloc(size_t n, size_t size)
 
 void *realloc(void *p, size_t n)
 {
-    if (p == NULL)
+    if (!p)
         return malloc(n);
     size_t room = size_of(block_of(p)) - HEADER;
     if (n <= room)
         return p;
     void *q = malloc(n);
-    if (q == NULL)
+    if (!q)
         return NULL;
     memcpy(q, p, room);
     free(p);

@@ -75,7 +75,7 @@ void pgfault_dispatch(struct UTrapframe *utf)
         if ((pte & PTE_P) && (pte & PTE_COW))
             return break_cow(utf->utf_fault_va, pte);
     }
-    if (user_handler == NULL)
+    if (!user_handler)
         unhandled(utf);
     user_handler(utf);
 }

@@ -108,7 +108,7 @@ static void out_unsigned(struct Out *o, const struct Spec *sp, uint64_t v, char 
 
 static void out_string(struct Out *o, const struct Spec *sp, const char *s)
 {
-    if (s == NULL)
+    if (!s)
         s = "(null)";
     out_padded(o, sp, s, sp->prec < 0 ? strlen(s) : strnlen(s, sp->prec));
 }
@@ -117,7 +117,7 @@ static void out_error(struct Out *o, const struct Spec *sp, int err)
 {
     char buf[32];
     const char *s = strerror(err);
-    if (s == NULL) {
+    if (!s) {
         snprintf(buf, sizeof(buf), "error %d", err);
         s = buf;
     }

@@ -44,7 +44,7 @@ static int print_entry(const char *dir, const char *name)
 static ssize_t read_dir(int fd, off_t size, struct Dirent **entries)
 {
     *entries = malloc(size + sizeof(struct Dirent));
-    if (*entries == NULL)
+    if (!*entries)
         return -E_NO_MEM;
     ssize_t n = readn(fd, *entries, size);
     return n < 0 ? n : n / (ssize_t)sizeof(struct Dirent);
@@ -83,7 +83,7 @@ static int list_entries(const char *path, int fd, off_t size)
     struct Dirent **sorted = n < 0 ? NULL : malloc((n + 1) * sizeof(*sorted));
     int status = 0;
 
-    if (sorted == NULL) {
+    if (!sorted) {
         warn("%s: %e", path, n < 0 ? (int)n : -E_NO_MEM);
         return 1;
     }

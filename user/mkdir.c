@@ -10,7 +10,7 @@ static int make_parents(const char *path)
 
     if (strlcpy(part, path, sizeof(part)) >= sizeof(part))
         return -E_BAD_PATH;
-    for (char *p = part + 1; (p = strchr(p, '/')) != NULL; p++) {
+    for (char *p = part + 1; (p = strchr(p, '/')); p++) {
         *p = '\0';
         int r = mkdir(part);
         if (r < 0 && r != -E_FILE_EXISTS)

@@ -16,7 +16,7 @@ static const char *state(const volatile struct Env *e)
 
     if (e->env_marks & ENV_MARK_PAUSED)
         return "paused";
-    if (status == ENV_ZOMBIE || status == ENV_DYING)
+    if (!env_status_is_alive(status))
         return "ended";
     if (status != ENV_NOT_RUNNABLE)
         return "running";

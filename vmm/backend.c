@@ -1,29 +1,24 @@
 /*
  * Which back end this machine has.
  */
-#include <inc/stdio.h>
-#include <inc/error.h>
-#include <inc/string.h>
-#include <inc/x86.h>
 #include <vmm/backend.h>
-#include <vmm/guest.h>
 
 const struct Backend *backend = &vmx_backend;
 struct Stage2Format stage2;
 struct GuestFeatures guest_features;
 
+/* LAB project cut */
 #define WHY_MAX 256
 
 /* A CPU has one of the two at most. */
 void backend_choose(void)
 {
-    /* LAB project cut */
     char why[WHY_MAX];
     if (backend->check(why, sizeof(why)) < 0 && svm_backend.check(why, sizeof(why)) == 0)
         backend = &svm_backend;
-    /* LAB project end */
 }
 
+/* LAB project end */
 int backend_check(char *why, size_t size)
 {
     int r = backend->check(why, size);

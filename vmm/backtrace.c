@@ -39,9 +39,10 @@ static bool read_guest(struct Vcpu *v, const struct PagingMode *m, uint64_t va, 
 static bool is_our_code(struct Vcpu *v, const struct PagingMode *m, uint64_t rip)
 {
     char code[16];
-    if (rip < (uint64_t)text_start || rip > (uint64_t)text_end - sizeof code)
+    if (rip < (uint64_t)text_start || rip > (uint64_t)text_end - sizeof(code))
         return false;
-    return read_guest(v, m, rip, code, sizeof code) && memcmp(code, (void *)rip, sizeof code) == 0;
+    return read_guest(v, m, rip, code, sizeof(code)) &&
+           memcmp(code, (void *)rip, sizeof(code)) == 0;
 }
 
 static void add_frame(struct Vcpu *v, struct GuestChain *c, const struct PagingMode *m,
@@ -63,9 +64,9 @@ static void walk_frames(struct Vcpu *v, struct GuestChain *c)
     while (c->n < GUEST_FRAMES_MAX) {
         uint64_t frame[2] = { 0, 0 }; /* the caller's frame pointer, the return address */
         uint32_t narrow[2];
-        if (wide && !read_guest(v, &m, rbp, frame, sizeof frame))
+        if (wide && !read_guest(v, &m, rbp, frame, sizeof(frame)))
             return;
-        if (!wide && !read_guest(v, &m, (uint32_t)rbp, narrow, sizeof narrow))
+        if (!wide && !read_guest(v, &m, (uint32_t)rbp, narrow, sizeof(narrow)))
             return;
         if (!wide)
             frame[0] = narrow[0], frame[1] = narrow[1];
@@ -124,8 +125,8 @@ static void name_frame(const struct GuestChain *c, unsigned i, struct GuestFrame
     bool is_return = i > 0; /* which may be the first byte after the function that calls */
     if (!(c->known >> i & 1) || !debuginfo_rip(f->rip - is_return, &info))
         return;
-    strlcpy(f->fn, info.fn, sizeof f->fn);
-    strlcpy(f->file, base_name(info.file), sizeof f->file);
+    strlcpy(f->fn, info.fn, sizeof(f->fn));
+    strlcpy(f->file, base_name(info.file), sizeof(f->file));
     f->line = info.line;
     f->offset = info.offset + is_return;
 }
@@ -136,7 +137,7 @@ static int64_t copy_chain(const struct GuestChain *c, uintptr_t frames, size_t n
     for (int64_t i = 0; i < count; i++) {
         struct GuestFrame f;
         name_frame(c, i, &f);
-        if (copyout(frames + i * sizeof f, &f, sizeof f) < 0)
+        if (copyout(frames + i * sizeof(f), &f, sizeof(f)) < 0)
             return -E_FAULT;
     }
     return count;

@@ -27,12 +27,10 @@
 /* A table is a frame with one reference, held by the entry above it. */
 static uint64_t *new_table(struct Vm *vm)
 {
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
-        return NULL;
-    page_incref(pp);
-    vm->stats.table_pages++;
-    return page2kva(pp);
+    uint64_t *table = page_new();
+    if (table)
+        vm->stats.table_pages++;
+    return table;
 }
 
 int ept_init(struct Vm *vm)
@@ -230,7 +228,7 @@ static void free_table(uint64_t *table, int level)
         else
             page_decref(pa2page(PTE_ADDR(table[i])));
     }
-    page_decref(pa2page(PADDR(table)));
+    page_drop(table);
 }
 
 void ept_free(struct Vm *vm)

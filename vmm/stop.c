@@ -177,11 +177,6 @@ static void take_mmio_answer(struct Vcpu *v, const volatile struct GuestExit *x)
 /* Flags that instructions with a memory operand change, but for POPF, which has none. */
 #define ANSWER_FLAGS (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF | FL_DF)
 
-static bool is_canonical(uint64_t va)
-{
-    return (uint64_t)((int64_t)(va << 16) >> 16) == va;
-}
-
 void guest_take_answer(struct Vcpu *v)
 {
     const struct GuestExit *x = &v->exit;
@@ -230,7 +225,7 @@ static void take_answer(struct Vcpu *v, const volatile struct GuestExit *x)
 
 /* Let the guest go on. true: it could run here right away, and the caller has to see to that. It is
  * locked. */
-static bool release(struct Vcpu *v)
+static bool let_guest_run(struct Vcpu *v)
 {
     struct Env *e = v->env;
     if (v->doomed)
@@ -301,7 +296,7 @@ ALWAYS_INLINE int64_t answer_and_wait(struct Env *monitor, struct Vcpu *v, bool 
     bool answers = owes && !debug_holds(v);
     if (answers)
         take_answer(v, v->shared);
-    bool is_ready = answers && release(v);
+    bool is_ready = answers && let_guest_run(v);
     enum GuestEvent event = next_event(v, monitor, console);
     if (event == GUEST_EV_NONE)
         await_event(monitor, v->env, console, is_ready);

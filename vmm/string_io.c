@@ -11,8 +11,7 @@
 #include <vmm/verdict.h>
 #include <vmm/string_io.h>
 
-#define MASK_16BIT      0xfffful
-#define CANONICAL_SHIFT 16
+#define MASK_16BIT 0xfffful
 
 /* Change a register as an instruction of this address size does: 16-bit ones keep the upper bits.
  */
@@ -20,11 +19,6 @@ static void advance(uint64_t *reg, int64_t delta, uint64_t mask)
 {
     uint64_t kept = mask == MASK_16BIT ? *reg & ~mask : 0;
     *reg = kept | ((*reg + delta) & mask);
-}
-
-static bool is_canonical(uint64_t va)
-{
-    return (uint64_t)((int64_t)(va << CANONICAL_SHIFT) >> CANONICAL_SHIFT) == va;
 }
 
 /* Does the segment let an element of this size be at linear address va? SDM "Limit Checking", "Type

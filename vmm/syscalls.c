@@ -48,7 +48,7 @@ static int64_t guest_adopt(struct Env *e, struct Vcpu *v)
     if (alive) {
         e->env_guest = v;
         e->env_tf.tf_rax = MULTIBOOT_BOOTLOADER_MAGIC;
-        strlcpy(e->env_name, "guest", sizeof e->env_name);
+        strlcpy(e->env_name, "guest", sizeof(e->env_name));
     }
     env_unlock(e);
     spin_unlock(env_mem(e));

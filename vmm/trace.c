@@ -10,7 +10,6 @@
 #include <kern/trap.h>
 #include <vmm/backend.h>
 #include <vmm/guest.h>
-#include <vmm/page.h>
 #include <vmm/trace.h>
 #include <vmm/vcpu.h>
 
@@ -186,7 +185,7 @@ static int64_t copy_trace(struct Trace *t, uint64_t *first, uintptr_t entries, s
             *first = at;
         else if (at != *first + done)
             break;
-        if (copyout(entries + done * sizeof part[0], part, count * sizeof part[0]) < 0)
+        if (copyout(entries + done * sizeof(part[0]), part, count * sizeof(part[0])) < 0)
             return -E_FAULT;
         done += count;
         at += count;
@@ -202,10 +201,10 @@ int64_t sys_guest_trace(envid_t guest, uintptr_t first, uintptr_t entries, size_
     uint64_t from;
     int64_t r = -E_NOT_FOUND;
     if (v->trace) {
-        r = copyin(&from, first, sizeof from) < 0
+        r = copyin(&from, first, sizeof(from)) < 0
                 ? -E_FAULT
                 : copy_trace(v->trace, &from, entries, MIN(n, (size_t)GUEST_TRACE_MAX));
-        if (r >= 0 && copyout(first, &from, sizeof from) < 0)
+        if (r >= 0 && copyout(first, &from, sizeof(from)) < 0)
             r = -E_FAULT;
     }
     guest_close(v);
@@ -228,7 +227,7 @@ static void print_last(struct Trace *t, size_t n)
     uint64_t kept = MIN(t->next, t->size);
     for (uint64_t i = t->next - MIN(kept, (uint64_t)n); i < t->next; i++) {
         char line[VMTRACE_LINE];
-        vmtrace_line(line, sizeof line, i, entry_of(t, i));
+        vmtrace_line(line, sizeof(line), i, entry_of(t, i));
         cprintf("  %s\n", line);
     }
 }

@@ -31,7 +31,7 @@ enum {
 
 void vapic_init(struct Vapic *a)
 {
-    memset(a, 0, sizeof *a);
+    memset(a, 0, sizeof(*a));
     a->svr = SVR_RESET;
     for (int i = 0; i < NLVT; i++)
         a->lvt[i] = LVT_MASKED;
@@ -207,8 +207,7 @@ enum Verdict vapic_write_other(struct Vcpu *v, uint32_t msr, uint64_t value)
     uint32_t reg = msr - MSR_X2APIC;
     if (reg >= X2_LVT && reg < X2_LVT + NLVT)
         return write_lvt(v, reg - X2_LVT, value);
-    if (reg >= ARRAY_SIZE(writable) || writable[reg].write == NULL ||
-        (value & ~writable[reg].valid))
+    if (reg >= ARRAY_SIZE(writable) || !writable[reg].write || (value & ~writable[reg].valid))
         return DO_GP;
     return writable[reg].write(v, value);
 }

@@ -185,7 +185,7 @@ void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value);
  * env_mem held, a slot of another id may be on its way to a new owner. */
 static inline bool is_guest_env(const struct Env *e, envid_t id)
 {
-    return READ_ONCE(e->env_id) == id && e->env_guest && READ_ONCE(e->env_status) != ENV_DYING;
+    return READ_ONCE(e->env_id) == id && e->env_guest && env_is_alive(e);
 }
 
 /* The vCPU of this id, whoever has made it, or NULL. It cannot go away until guest_close: its

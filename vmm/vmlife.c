@@ -9,7 +9,7 @@
 #include <vmm/debug/debug.h>
 #include <vmm/ept.h>
 #include <vmm/guest.h>
-#include <vmm/page.h>
+#include <kern/frame.h>
 #include <vmm/trace.h>
 #include <vmm/vapic.h>
 #include <vmm/vmlife.h>

@@ -1,7 +1,7 @@
 """A guest's control block: vmcs (VT-x), vmcb (SVM).
 
-gdb cannot execute VMREAD. The kernel copies the current VMCS to `vmcs_snapshot` (vmm/vmx/dump.c): its own
-stub does that by `monitor vmcs copy`; at another stub the CPU is made to call vmcs_take_snapshot and put back
+gdb cannot execute VMREAD. The kernel copies the current VMCS to `vmcs_dump` (vmm/vmx/dump.c): its own
+stub does that by `monitor vmcs copy`; at another stub the CPU is made to call vmcs_take_dump and put back
 as it was. A VMCB is memory.
 """
 
@@ -76,7 +76,7 @@ def stub_has_vmcs() -> bool:
         return False
 
 
-def snapshot() -> Dict[str, int]:
+def dump_fields() -> Dict[str, int]:
     """The fields of the VMCS that is current on this CPU. Raises Complaint when none is."""
     here = f"no VMCS is loaded on CPU {cpu_number()}"
     if not guests():
@@ -86,8 +86,8 @@ def snapshot() -> Dict[str, int]:
     if stub_has_vmcs():
         gdb.execute("monitor vmcs copy", to_string=True)
     else:
-        call("vmcs_take_snapshot")
-    copy = evaluate("vmcs_snapshot")
+        call("vmcs_take_dump")
+    copy = evaluate("vmcs_dump")
     if int(copy["cpu"]) != cpu_number() or not int(copy["guest"]):
         raise Complaint(f"the kernel has copied the VMCS of CPU {int(copy['cpu'])}; select that thread")
     size = len(FIELDS)
@@ -116,7 +116,7 @@ class Vmcs(Command):
     def run(self, arguments: List[str]) -> None:
         need(VT_X, "vmcb")
         wanted = arguments[0].upper() if arguments else ""
-        fields = snapshot()
+        fields = dump_fields()
         for name in FIELDS:
             if wanted in name:
                 value = f"{fields[name]:016x}" if name in fields else "this CPU does not have it"

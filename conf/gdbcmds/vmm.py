@@ -5,7 +5,7 @@ from typing import List, Optional
 import gdb
 
 from .base import MASK64, PAGE, WORD, Command, Complaint, Env, cpu, enum_name, envs, evaluate, number, read
-from .control import HOST, snapshot, vmcb_of
+from .control import HOST, dump_fields, vmcb_of
 from .exits import BY_NUMBER, REASONS, SVM_CODES, VMX_CODES, Code, Reason, code_of, code_words, svm_reason
 from .guests import SVM, VT_X, GuestMemory, frame_pointer, guest, guests, has_svm, live_state, on_cpu, root_of
 from .guests import same_kernel, second_stage, technique
@@ -71,7 +71,7 @@ def state_of(env: Env) -> dict:
     if technique() == SVM:
         state = vmcb_of(env)
     else:
-        fields = snapshot()
+        fields = dump_fields()
         state = {**fields, **{name[len("GUEST_") :]: value for name, value in fields.items() if "GUEST_" in name}}
     return {**state, "RBP": frame_pointer(env)}
 
@@ -280,7 +280,7 @@ class StepExit(Command):
             state = vmcb_of(env)
             code, rip, info = state["EXITCODE"], state["RIP"], f"information {state['EXITINFO1']:#x} {state['EXITINFO2']:#x}"
         else:
-            state = snapshot()
+            state = dump_fields()
             code, rip = state["EXIT_REASON"], state["GUEST_RIP"]
             info = f"qualification {state['EXIT_QUALIFICATION']:#x}"
         print(f"VM exit of guest {env['env_name'].string()}: {code_words(code)}, rip {rip:#x}, {info}")

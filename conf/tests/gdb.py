@@ -109,8 +109,8 @@ def no_guest(bench: Bench) -> None:
     said = drive(bench, "gdb-no-guest", [
         "break sched_yield", "continue", "vmcs", "ept 0", "exits", "guest-bt", "step-exit", "break-exit NOSUCH",
         "break-exit cpuid", "info breakpoints", "complete break-exit EPT_",
-        "info registers", "python gdbcmds.vmm.call('vmcs_take_snapshot')",
-        "info registers ", "print vmcs_snapshot.guest",
+        "info registers", "python gdbcmds.vmm.call('vmcs_take_dump')",
+        "info registers ", "print vmcs_dump.guest",
     ])  # fmt: skip
     for command in ("vmcs", "ept 0", "exits", "guest-bt", "step-exit"):
         check_match(r"there is no guest; `vmm`", said[command])
@@ -119,7 +119,7 @@ def no_guest(bench: Bench) -> None:
     check_match(r"handle_cpuid", said["info breakpoints"])
     check_match(r"break-exit EPT_MISCONFIG\n.*break-exit EPT_VIOLATION", said["complete break-exit EPT_"])
     check_that(said["info registers"] == said["info registers "], "the same registers", said["info registers "])
-    check_match(r"= 0$", said["print vmcs_snapshot.guest"].strip())
+    check_match(r"= 0$", said["print vmcs_dump.guest"].strip())
 
 
 GUEST_COMMANDS = [

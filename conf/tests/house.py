@@ -191,7 +191,7 @@ def circles(graph: Dict[str, Set[str]]) -> List[List[str]]:
             against[other].add(node)
 
     def reach(start: str, way: Dict[str, Set[str]], seen: Set[str]) -> List[str]:
-        """What start reaches, in the order in which all behind it is done."""
+        """What start reaches, in the order in which all that it reaches is done."""
         done = []
         path = [(start, iter(sorted(way[start])))]
         seen.add(start)

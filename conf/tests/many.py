@@ -227,7 +227,7 @@ def limited(bench: Bench) -> None:
     attach(session, "small")
     session.close_guest()
     text = session.open_guest("vmm -n small -D 1M")
-    check_that("cut short" not in text, "a file system that was left clean", text)
+    check_that("not shut down cleanly" not in text, "a file system that was left clean", text)
     passes(session, "test-limit check", 60, GOS)
     session.close_guest()
     session.open_guest("vmm -n small")

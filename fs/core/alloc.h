@@ -1,8 +1,8 @@
 /*
  * Taking and giving back blocks and inodes.
  */
-#ifndef JOS_FS_ALLOC_H
-#define JOS_FS_ALLOC_H
+#ifndef JOS_FS_CORE_ALLOC_H
+#define JOS_FS_CORE_ALLOC_H
 
 #include <fs/core/fs.h>
 

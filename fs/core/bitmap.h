@@ -1,8 +1,8 @@
 /*
  * The bitmap of blocks.
  */
-#ifndef JOS_FS_BITMAP_H
-#define JOS_FS_BITMAP_H
+#ifndef JOS_FS_CORE_BITMAP_H
+#define JOS_FS_CORE_BITMAP_H
 
 #include <fs/core/fs.h>
 

@@ -3,8 +3,8 @@
  * time, and not before all slots that have memory hold a block. What an operation costs does not
  * depend on the size.
  */
-#ifndef JOS_FS_CACHE_H
-#define JOS_FS_CACHE_H
+#ifndef JOS_FS_CORE_CACHE_H
+#define JOS_FS_CORE_CACHE_H
 
 #include <fs/core/disk.h>
 #include <inc/fs.h>

@@ -219,7 +219,7 @@ int fs_dirent_remove(struct Fs *fs, uint32_t dir, uint32_t place)
     return dir_remove(fs, dir, name, place);
 }
 
-/* Copy the next component of *path to name and move on behind it. Returns its length, 0 at the end.
+/* Copy the next component of *path to name and move past it. Returns its length, 0 at the end.
  */
 static int next_component(const char **path, char *name)
 {

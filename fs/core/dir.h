@@ -1,8 +1,8 @@
 /*
  * Directories and paths.
  */
-#ifndef JOS_FS_DIR_H
-#define JOS_FS_DIR_H
+#ifndef JOS_FS_CORE_DIR_H
+#define JOS_FS_CORE_DIR_H
 
 #include <fs/core/fs.h>
 
@@ -19,7 +19,7 @@ int fs_create(struct Fs *fs, const char *path, enum FsInodeType type, uint32_t *
 int fs_remove(struct Fs *fs, const char *path);
 /* Take the entry at this place out of a directory; the inode stays as it is. */
 int fs_dirent_remove(struct Fs *fs, uint32_t dir, uint32_t place);
-/* Nobody uses this inode any more: if it was removed meanwhile, it goes away now. */
+/* Nobody uses this inode any more: if its last name has gone, it is freed now. */
 int fs_release(struct Fs *fs, uint32_t inum);
 /* Is this a name that a directory entry may have? (It is terminated, not empty, and has no '/'.) */
 bool fs_name_ok(const char *name);

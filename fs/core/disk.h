@@ -3,8 +3,8 @@
  * server provides them in fs/server/ide.c, fs/server/hostdisk.c and fs/server/serv.c; the host
  * tools in fs/host/hostdev.c.
  */
-#ifndef JOS_FS_DISK_H
-#define JOS_FS_DISK_H
+#ifndef JOS_FS_CORE_DISK_H
+#define JOS_FS_CORE_DISK_H
 
 #include <inc/types.h>
 

@@ -190,7 +190,7 @@ fetch(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t block, void
 }
 
 /* Copy what one block has of the n bytes from off on; a hole is zeroes. Returns how many bytes
- * these are, 0 behind the end of the file. */
+ * these are, 0 past the end of the file. */
 static inline ssize_t read_part(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
 {
     uint32_t boff = off % BLKSIZE, block;

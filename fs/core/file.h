@@ -1,8 +1,8 @@
 /*
  * Files: the blocks and the bytes of an inode.
  */
-#ifndef JOS_FS_FILE_H
-#define JOS_FS_FILE_H
+#ifndef JOS_FS_CORE_FILE_H
+#define JOS_FS_CORE_FILE_H
 
 #include <fs/core/fs.h>
 

@@ -10,8 +10,8 @@
  * endian. The layout follows from nblocks and ninodes alone, so a superblock can be checked against
  * itself.
  */
-#ifndef JOS_FS_FORMAT_H
-#define JOS_FS_FORMAT_H
+#ifndef JOS_FS_CORE_FORMAT_H
+#define JOS_FS_CORE_FORMAT_H
 
 #include <inc/fs.h>
 

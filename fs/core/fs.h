@@ -3,8 +3,8 @@
  * tools. Functions return 0 or more, or -E_*. Nothing on the disk is trusted: what makes no sense
  * is -E_CORRUPT, with words.
  */
-#ifndef JOS_FS_FS_H
-#define JOS_FS_FS_H
+#ifndef JOS_FS_CORE_FS_H
+#define JOS_FS_CORE_FS_H
 
 #include <fs/core/cache.h>
 #include <fs/core/format.h>

@@ -1,8 +1,8 @@
 /*
  * The index of large directories. All but index_build do nothing for a directory that is not in it.
  */
-#ifndef JOS_FS_INDEX_H
-#define JOS_FS_INDEX_H
+#ifndef JOS_FS_CORE_INDEX_H
+#define JOS_FS_CORE_INDEX_H
 
 #include <fs/core/fs.h>
 
@@ -11,7 +11,7 @@
 int index_build(struct Fs *fs, uint32_t dir, uint32_t count);
 bool index_has(const struct Fs *fs, uint32_t dir);
 /* A place where the directory, which is in the index, may have this name: the first one if `after`
- * is 0, else the one behind that. Returns what to pass as `after`; 0: no more. */
+ * is 0, else the one after it. Returns what to pass as `after`; 0: no more. */
 uint32_t index_find(const struct Fs *fs, uint32_t dir, const char *name, uint32_t after,
                     uint32_t *place);
 /* An entry has come, has gone, has been moved. */

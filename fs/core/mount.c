@@ -76,7 +76,7 @@ static int format_used(struct Fs *fs, uint32_t from, uint32_t to)
     return 0;
 }
 
-/* The blocks before the data area are in use, and so are the bits behind the last block. */
+/* The blocks before the data area are in use, and so are the bits after the last block. */
 static int format_bitmap(struct Fs *fs)
 {
     int r = format_used(fs, 0, fs->super.data_start);

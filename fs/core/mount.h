@@ -1,8 +1,8 @@
 /*
  * Making and mounting a file system.
  */
-#ifndef JOS_FS_MOUNT_H
-#define JOS_FS_MOUNT_H
+#ifndef JOS_FS_CORE_MOUNT_H
+#define JOS_FS_CORE_MOUNT_H
 
 #include <fs/core/fs.h>
 

@@ -1,8 +1,8 @@
 /*
  * The superblock: the layout of a disk.
  */
-#ifndef JOS_FS_SUPER_H
-#define JOS_FS_SUPER_H
+#ifndef JOS_FS_CORE_SUPER_H
+#define JOS_FS_CORE_SUPER_H
 
 #include <fs/core/format.h>
 

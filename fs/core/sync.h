@@ -1,8 +1,8 @@
 /*
  * Writing back.
  */
-#ifndef JOS_FS_SYNC_H
-#define JOS_FS_SYNC_H
+#ifndef JOS_FS_CORE_SYNC_H
+#define JOS_FS_CORE_SYNC_H
 
 #include <fs/core/fs.h>
 

@@ -209,7 +209,7 @@ static void check_header(struct Check *k, struct FsInode *ip)
     }
 }
 
-/* The last block must be zero behind the end of the file. */
+/* The last block must be zero past the end of the file. */
 static void check_tail(struct Check *k, const struct FsInode *ip)
 {
     uint32_t tail = ip->i_size % BLKSIZE, block;
@@ -221,7 +221,7 @@ static void check_tail(struct Check *k, const struct FsInode *ip)
         die("cannot read block %u", block);
     for (uint32_t i = tail; i < BLKSIZE; i++)
         if (((char *)p)[i]) {
-            problem(k, k->inum, "has data behind its end");
+            problem(k, k->inum, "has data past its end");
             if (k->repair) {
                 memset((char *)p + tail, 0, BLKSIZE - tail);
                 cache_dirty(&k->fs->cache, p, BC_DATA);

@@ -1,8 +1,8 @@
 /*
  * Checking and repairing a file system: the engine of fsck.
  */
-#ifndef JOS_FS_CHECK_H
-#define JOS_FS_CHECK_H
+#ifndef JOS_FS_HOST_CHECK_H
+#define JOS_FS_HOST_CHECK_H
 
 #include <fs/core/fs.h>
 

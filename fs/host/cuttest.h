@@ -1,8 +1,8 @@
 /*
  * The stress test's part about power failures.
  */
-#ifndef JOS_FS_CUTTEST_H
-#define JOS_FS_CUTTEST_H
+#ifndef JOS_FS_HOST_CUTTEST_H
+#define JOS_FS_HOST_CUTTEST_H
 
 #include <inc/types.h>
 

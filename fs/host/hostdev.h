@@ -1,8 +1,8 @@
 /*
  * What the host tools share: an image file as a disk, and helpers around it.
  */
-#ifndef JOS_FS_HOSTDEV_H
-#define JOS_FS_HOSTDEV_H
+#ifndef JOS_FS_HOST_HOSTDEV_H
+#define JOS_FS_HOST_HOSTDEV_H
 
 #include <fs/core/fs.h>
 
@@ -14,7 +14,7 @@ struct HostDisk {
 
 /* Prefix of messages, set by each tool's main. */
 extern const char *tool;
-/* A message on standard error behind the tool's name. */
+/* A message on standard error, after the tool's name. */
 void warn_at(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same, then exit with status 2. */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -1,8 +1,8 @@
 /*
  * What the parts of the file system's stress test share.
  */
-#ifndef JOS_FS_HOSTTEST_H
-#define JOS_FS_HOSTTEST_H
+#ifndef JOS_FS_HOST_HOSTTEST_H
+#define JOS_FS_HOST_HOSTTEST_H
 
 #include <fs/host/check.h>
 #include <fs/host/hostdev.h>

@@ -1,8 +1,8 @@
 /*
  * The stress test's part about thin disks.
  */
-#ifndef JOS_FS_THINTEST_H
-#define JOS_FS_THINTEST_H
+#ifndef JOS_FS_HOST_THINTEST_H
+#define JOS_FS_HOST_THINTEST_H
 
 #include <inc/types.h>
 

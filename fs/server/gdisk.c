@@ -31,12 +31,11 @@ static struct GuestDisk {
     uint32_t promised; /* blocks of this file system that it counts on */
 } gdisks[MAXGUESTS];
 
-static bool alive(envid_t id)
+static bool guest_is_alive(envid_t id)
 {
     const volatile struct Env *e = &envs[ENVX(id)];
 
-    return e->env_id == id && e->env_type == ENV_TYPE_GUEST && e->env_status != ENV_FREE &&
-           e->env_status != ENV_DYING && e->env_status != ENV_ZOMBIE;
+    return e->env_id == id && e->env_type == ENV_TYPE_GUEST && env_status_is_alive(e->env_status);
 }
 
 /* The first living guest that has this image as its own, or (as_base) as its base. */
@@ -44,7 +43,7 @@ static envid_t user_of(uint32_t inum, bool as_base)
 {
     for (int i = 0; i < MAXGUESTS; i++) {
         const struct GuestDisk *gd = &gdisks[i];
-        if (gd->guest && (as_base ? gd->base : gd->inum) == inum && alive(gd->guest))
+        if (gd->guest && (as_base ? gd->base : gd->inum) == inum && guest_is_alive(gd->guest))
             return gd->guest;
     }
     return 0;
@@ -56,7 +55,7 @@ bool gdisk_has(uint32_t inum)
 }
 
 /* A guest no longer has this image. */
-static void drop(uint32_t inum)
+static void release_image(uint32_t inum)
 {
     if (inum && !open_has(inum, 0) && !gdisk_has(inum))
         fs_release(&fs, inum);
@@ -73,12 +72,12 @@ int gdisk_sweep(void)
     int n = 0;
 
     for (int i = 0; i < MAXGUESTS; i++) {
-        if (!gdisks[i].guest || alive(gdisks[i].guest))
+        if (!gdisks[i].guest || guest_is_alive(gdisks[i].guest))
             continue;
         gdisks[i].guest = 0;
         promise(&gdisks[i], 0);
-        drop(gdisks[i].inum);
-        drop(gdisks[i].base);
+        release_image(gdisks[i].inum);
+        release_image(gdisks[i].base);
         n++;
     }
     return n;
@@ -126,7 +125,7 @@ int gdisk_create(const char *path, uint32_t base, uint32_t *inum)
 }
 
 /* Disks of guests of this family. */
-static int owned(envid_t family)
+static int disks_of_family(envid_t family)
 {
     int n = 0;
 
@@ -161,7 +160,7 @@ int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, en
     if (find(guest) || is_busy(inum, false, holder) || (base && is_busy(base, true, holder)))
         return -E_BUSY;
     struct GuestDisk *gd = find(0);
-    if (!gd || owned(envs[ENVX(guest)].env_family) >= MAXOWNED)
+    if (!gd || disks_of_family(envs[ENVX(guest)].env_family) >= MAXOWNED)
         return -E_MAX_OPEN;
     *gd = (struct GuestDisk){
         .guest = guest, .inum = inum, .base = base, .nblocks = st.size / BLKSIZE
@@ -187,7 +186,7 @@ static int64_t available(const struct GuestDisk *gd)
 
 int gdisk_info(envid_t guest, struct GuestDiskInfo *info)
 {
-    struct GuestDisk *gd = guest > 0 && alive(guest) ? find(guest) : NULL;
+    struct GuestDisk *gd = guest > 0 && guest_is_alive(guest) ? find(guest) : NULL;
     struct FsStat st;
     int64_t left;
     int r;
@@ -279,7 +278,7 @@ static int source_of(const struct GuestDisk *gd, uint32_t b, uint32_t *inum)
     return 0;
 }
 
-/* A block behind the end of the base is zero, as the guest left it. */
+/* A block past the end of the base is zero, as the guest left it. */
 static ssize_t read_block(const struct GuestDisk *gd, uint32_t b, void *page)
 {
     uint32_t inum;

@@ -1,8 +1,8 @@
 /*
  * The guests' disks.
  */
-#ifndef JOS_FS_GDISK_H
-#define JOS_FS_GDISK_H
+#ifndef JOS_FS_SERVER_GDISK_H
+#define JOS_FS_SERVER_GDISK_H
 
 #include <inc/lib.h>
 

@@ -1,8 +1,8 @@
 /*
  * gOS's disk: the image that the monitor gave to this guest.
  */
-#ifndef JOS_FS_HOSTDISK_SERVER_H
-#define JOS_FS_HOSTDISK_SERVER_H
+#ifndef JOS_FS_SERVER_HOSTDISK_H
+#define JOS_FS_SERVER_HOSTDISK_H
 
 #include <fs/core/disk.h>
 

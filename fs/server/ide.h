@@ -1,8 +1,8 @@
 /*
  * The PC's disk.
  */
-#ifndef JOS_FS_IDE_H
-#define JOS_FS_IDE_H
+#ifndef JOS_FS_SERVER_IDE_H
+#define JOS_FS_SERVER_IDE_H
 
 #include <fs/core/disk.h>
 

@@ -23,7 +23,7 @@ static uint32_t refs(uint32_t i)
     return pte & PTE_P ? pages[PTE_ADDR(pte) >> PGSHIFT].pp_ref : 0;
 }
 
-static bool alive(uint32_t i)
+static bool is_open(uint32_t i)
 {
     return opentab[i].inum && refs(i) > 1;
 }
@@ -45,7 +45,7 @@ static void to_front(struct OpenFile *of, int place, envid_t client)
     of->holder[0] = client;
 }
 
-static void drop(uint32_t i)
+static void close_slot(uint32_t i)
 {
     uint32_t inum = opentab[i].inum;
 
@@ -59,8 +59,8 @@ struct OpenFile *__attribute__((noinline)) open_search(uint32_t frame, envid_t c
 {
     struct OpenFile *of = slot_of(frame);
 
-    if (of && of->inum && !alive(of - opentab)) {
-        drop(of - opentab);
+    if (of && of->inum && !is_open(of - opentab)) {
+        close_slot(of - opentab);
         return NULL;
     }
     for (int i = 0; of && i < HOLDERS; i++)
@@ -87,8 +87,8 @@ int open_sweep(void)
     int n = 0;
 
     for (uint32_t i = 0; i < ntop; i++)
-        if (opentab[i].inum && !alive(i)) {
-            drop(i);
+        if (opentab[i].inum && !is_open(i)) {
+            close_slot(i);
             n++;
         }
     return n;
@@ -104,7 +104,7 @@ static bool is_vital(envid_t id)
 }
 
 /* Slots in use that this family has filled. */
-static uint32_t owned(envid_t owner)
+static uint32_t files_of_family(envid_t owner)
 {
     uint32_t n = 0;
 
@@ -136,7 +136,7 @@ int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
     open_sweep();
     while (i < ntop && opentab[i].inum)
         i++;
-    if (i >= end || owned(owner) >= MAXOWNED)
+    if (i >= end || files_of_family(owner) >= MAXOWNED)
         return -E_MAX_OPEN;
     struct OpenFile *of = &opentab[i];
     if (!of->fd) {
@@ -155,7 +155,7 @@ int open_alloc(envid_t client, uint32_t mode, struct OpenFile **out)
 bool open_has(uint32_t inum, uint32_t mode_bits)
 {
     for (uint32_t i = 0; i < ntop; i++)
-        if (opentab[i].inum == inum && alive(i) &&
+        if (opentab[i].inum == inum && is_open(i) &&
             (mode_bits == 0 || (opentab[i].mode & mode_bits)))
             return true;
     return false;

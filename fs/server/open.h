@@ -1,8 +1,8 @@
 /*
  * Open files.
  */
-#ifndef JOS_FS_OPEN_H
-#define JOS_FS_OPEN_H
+#ifndef JOS_FS_SERVER_OPEN_H
+#define JOS_FS_SERVER_OPEN_H
 
 #include <inc/lib.h>
 

@@ -381,9 +381,9 @@ static bool start(void)
         return false;
     }
     if (!fs.super.clean && (r = fs_recover(&fs)) > 0)
-        cprintf("fs: the last run was cut short; won %d lost blocks back\n", r);
+        cprintf("fs: the disk was not shut down cleanly; recovered %d lost blocks\n", r);
     if (r < 0)
-        cprintf("fs: the last run was cut short, and %s needs fsck: %e; it is read-only\n",
+        cprintf("fs: the disk was not shut down cleanly, and %s needs fsck: %e; it is read-only\n",
                 disk->name, r);
     cprintf("fs: %u blocks, %u free\n", fs.super.nblocks, fs_free_blocks(&fs));
     return true;

@@ -1,8 +1,8 @@
 /*
  * The file server.
  */
-#ifndef JOS_FS_SERV_H
-#define JOS_FS_SERV_H
+#ifndef JOS_FS_SERVER_SERV_H
+#define JOS_FS_SERVER_SERV_H
 
 #include <fs/core/fs.h>
 

@@ -1,8 +1,8 @@
 /*
  * Which CPUs the machine has, by its firmware's tables.
  */
-#ifndef JOS_KERN_ACPI_H
-#define JOS_KERN_ACPI_H
+#ifndef JOS_KERN_DEV_ACPI_H
+#define JOS_KERN_DEV_ACPI_H
 
 #include <inc/types.h>
 

@@ -1,8 +1,8 @@
 /*
  * How fast the TSC and the local APIC timer run.
  */
-#ifndef JOS_KERN_CLOCK_H
-#define JOS_KERN_CLOCK_H
+#ifndef JOS_KERN_DEV_CLOCK_H
+#define JOS_KERN_DEV_CLOCK_H
 
 #include <inc/types.h>
 

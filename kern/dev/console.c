@@ -38,13 +38,13 @@ static struct {
     uint32_t announced;  /* wpos when waiting envs were last woken */
 } ring;
 
-static void acquire(void)
+static void lock_console(void)
 {
     if (!panic_mode)
         spin_lock(&cons_lock);
 }
 
-static void release(void)
+static void unlock_console(void)
 {
     if (!panic_mode)
         spin_unlock(&cons_lock);
@@ -63,30 +63,30 @@ void cons_init(void)
 
 void cons_intr_enable(void)
 {
-    acquire();
+    lock_console();
     for (size_t i = 0; i < ndevs; i++)
         if (devs[i]->intr_enable)
             devs[i]->intr_enable();
     intr_enabled = true;
-    release();
+    unlock_console();
 }
 
 void cons_write(const char *s, size_t len)
 {
-    acquire();
+    lock_console();
     for (size_t i = 0; i < ndevs; i++)
         if (devs[i]->write)
             devs[i]->write(s, len);
-    release();
+    unlock_console();
 }
 
 void cons_flush(void)
 {
-    acquire();
+    lock_console();
     for (size_t i = 0; i < ndevs; i++)
         if (devs[i]->flush)
             devs[i]->flush();
-    release();
+    unlock_console();
 }
 
 void cons_panic_mode(void)
@@ -137,12 +137,12 @@ static int next_char(bool force)
 {
     int c = 0;
 
-    acquire();
+    lock_console();
     if (input_ready(force)) {
         c = (unsigned char)ring.buf[ring.rpos % RING_SIZE];
         WRITE_ONCE(ring.rpos, ring.rpos + 1);
     }
-    release();
+    unlock_console();
     return c;
 }
 
@@ -154,9 +154,9 @@ int cons_getc(void)
 /* Ask the devices, which do not interrupt yet. */
 static bool __attribute__((noinline, cold)) devs_have_input(void)
 {
-    acquire();
+    lock_console();
     bool ready = input_ready(false);
-    release();
+    unlock_console();
     return ready;
 }
 
@@ -176,13 +176,13 @@ void cons_on_input(void (*news)(void), void (*stop)(void))
 
 void cons_intr(void)
 {
-    acquire();
+    lock_console();
     poll_devs(true);
     bool news = ring.wpos != ring.announced;
     ring.announced = ring.wpos;
     bool stop = break_seen;
     break_seen = false;
-    release();
+    unlock_console();
 
     if (stop)
         on_stop();

@@ -1,8 +1,8 @@
 /*
  * The console: serial line COM1, VGA text screen and PS/2 keyboard on hOS; hypercalls on gOS.
  */
-#ifndef JOS_KERN_CONSOLE_H
-#define JOS_KERN_CONSOLE_H
+#ifndef JOS_KERN_DEV_CONSOLE_H
+#define JOS_KERN_DEV_CONSOLE_H
 
 #include <inc/types.h>
 

@@ -1,8 +1,8 @@
 /*
  * gOS's console, by hypercall.
  */
-#ifndef JOS_KERN_HVCONS_H
-#define JOS_KERN_HVCONS_H
+#ifndef JOS_KERN_DEV_HVCONS_H
+#define JOS_KERN_DEV_HVCONS_H
 
 #include <kern/dev/consdev.h>
 

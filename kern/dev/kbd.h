@@ -1,8 +1,8 @@
 /*
  * The PS/2 keyboard.
  */
-#ifndef JOS_KERN_KBD_H
-#define JOS_KERN_KBD_H
+#ifndef JOS_KERN_DEV_KBD_H
+#define JOS_KERN_DEV_KBD_H
 
 #include <kern/dev/consdev.h>
 

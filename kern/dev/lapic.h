@@ -2,8 +2,8 @@
  * The local APIC: x2APIC mode where the CPU has it (always, in gOS), memory-mapped otherwise
  * (SDM "Advanced Programmable Interrupt Controller").
  */
-#ifndef JOS_KERN_LAPIC_H
-#define JOS_KERN_LAPIC_H
+#ifndef JOS_KERN_DEV_LAPIC_H
+#define JOS_KERN_DEV_LAPIC_H
 
 #include <inc/types.h>
 

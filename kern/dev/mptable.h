@@ -1,8 +1,8 @@
 /*
  * Which CPUs the machine has, by tables older than ACPI.
  */
-#ifndef JOS_KERN_MPTABLE_H
-#define JOS_KERN_MPTABLE_H
+#ifndef JOS_KERN_DEV_MPTABLE_H
+#define JOS_KERN_DEV_MPTABLE_H
 
 #include <inc/types.h>
 

@@ -1,8 +1,8 @@
 /*
  * The two cascaded 8259A interrupt controllers of a PC; hOS only.
  */
-#ifndef JOS_KERN_PIC_H
-#define JOS_KERN_PIC_H
+#ifndef JOS_KERN_DEV_PIC_H
+#define JOS_KERN_DEV_PIC_H
 
 #include <inc/types.h>
 

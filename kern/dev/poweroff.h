@@ -1,8 +1,8 @@
 /*
  * The end of the machine or the guest.
  */
-#ifndef JOS_KERN_POWEROFF_H
-#define JOS_KERN_POWEROFF_H
+#ifndef JOS_KERN_DEV_POWEROFF_H
+#define JOS_KERN_DEV_POWEROFF_H
 
 #include <inc/types.h>
 

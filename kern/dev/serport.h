@@ -1,8 +1,8 @@
 /*
  * The serial port COM3, for one user program at a time. System calls: inc/lib.h has the contracts.
  */
-#ifndef JOS_KERN_SERPORT_H
-#define JOS_KERN_SERPORT_H
+#ifndef JOS_KERN_DEV_SERPORT_H
+#define JOS_KERN_DEV_SERPORT_H
 
 #include <inc/env.h>
 #include <inc/once.h>

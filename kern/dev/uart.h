@@ -2,8 +2,8 @@
  * Starting a 16550 or 8250 UART: for the console on COM1, the gdb stub on COM2, and the port that
  * user programs may have.
  */
-#ifndef JOS_KERN_UART_H
-#define JOS_KERN_UART_H
+#ifndef JOS_KERN_DEV_UART_H
+#define JOS_KERN_DEV_UART_H
 
 #include <inc/uart.h>
 #include <inc/x86.h>

@@ -173,7 +173,7 @@ static void end_sequence(int final)
             sequences[i].act();
 }
 
-/* One character behind ESC [: a digit, a separator, or the final one. */
+/* One character after ESC [: a digit, a separator, or the final one. */
 static void put_param(int c)
 {
     uint32_t *p = &esc.param[esc.nparams];

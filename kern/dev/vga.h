@@ -1,8 +1,8 @@
 /*
  * The text screen.
  */
-#ifndef JOS_KERN_VGA_H
-#define JOS_KERN_VGA_H
+#ifndef JOS_KERN_DEV_VGA_H
+#define JOS_KERN_DEV_VGA_H
 
 #include <kern/dev/consdev.h>
 

@@ -36,12 +36,12 @@ static bool walk(physaddr_t cr3, uint64_t va, physaddr_t *pa, uint64_t *rights)
     return false;
 }
 
-static bool find(const struct GdbCpu *c, uint64_t va, struct Place *p)
+static bool find_memory(const struct GdbCpu *c, uint64_t va, struct Place *p)
 {
-    uint64_t canonical = (uint64_t)((int64_t)(va << 16) >> 16), ignored;
+    uint64_t ignored;
     physaddr_t pa, again;
 
-    if (va != canonical || !walk(c->cr3, va, &pa, &p->rights))
+    if (!is_canonical(va) || !walk(c->cr3, va, &pa, &p->rights))
         return false;
     /* Is it memory, which the direct map has? */
     if (pa >= KERNBASE_MAX || !walk(PADDR(kern_pml4), KERNBASE + pa, &again, &ignored))
@@ -56,7 +56,7 @@ size_t gdb_mem_read(const struct GdbCpu *c, uint64_t va, void *buf, size_t n)
     struct Place p;
     size_t done = 0;
 
-    while (done < n && find(c, va + done, &p)) {
+    while (done < n && find_memory(c, va + done, &p)) {
         size_t part = MIN(p.left, n - done);
         memcpy((char *)buf + done, p.at, part);
         done += part;
@@ -70,7 +70,7 @@ static int may_write(const struct GdbCpu *c, uint64_t va, size_t n)
     struct Place p;
 
     for (size_t done = 0; done < n; done += p.left) {
-        if (!find(c, va + done, &p))
+        if (!find_memory(c, va + done, &p))
             return GDB_EFAULT;
         if ((p.rights & (PTE_U | PTE_W)) == PTE_U)
             return GDB_EACCES;
@@ -84,7 +84,7 @@ int gdb_mem_write(const struct GdbCpu *c, uint64_t va, const void *buf, size_t n
     int error = may_write(c, va, n);
 
     for (size_t done = 0; error == 0 && done < n; done += p.left) {
-        find(c, va + done, &p);
+        find_memory(c, va + done, &p);
         memcpy(p.at, (const char *)buf + done, MIN(p.left, n - done));
     }
     return error;

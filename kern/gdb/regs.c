@@ -118,7 +118,7 @@ static const struct Feature {
 };
 
 /* Register n in the order of the table; NULL: there is none. */
-static const struct Register *find(size_t n)
+static const struct Register *reg_at(size_t n)
 {
     for (size_t f = 0; f < ARRAY_SIZE(features); f++) {
         if (n < features[f].n)
@@ -133,7 +133,7 @@ static void *place(struct GdbCpu *c, const struct Register *r)
     return (char *)(r->where == FRAME ? (void *)c->tf : (void *)c) + r->offset;
 }
 
-static void put(struct GdbCpu *c, const struct Register *r)
+static void write_reg(struct GdbCpu *c, const struct Register *r)
 {
     if (r->where != NOWHERE)
         gdb_put_hex(place(c, r), r->size);
@@ -146,8 +146,8 @@ void gdb_read_all(struct GdbCpu *c)
     const struct Register *r;
 
     gdb_begin();
-    for (size_t n = 0; (r = find(n)) != NULL; n++)
-        put(c, r);
+    for (size_t n = 0; (r = reg_at(n)); n++)
+        write_reg(c, r);
     gdb_end();
 }
 
@@ -167,7 +167,7 @@ void gdb_write_all(struct GdbCpu *c, const char *hex)
     const struct Register *r;
     size_t left = strlen(hex) / 2;
 
-    for (size_t n = 0; (r = find(n)) != NULL && left >= r->size; n++) {
+    for (size_t n = 0; (r = reg_at(n)) && left >= r->size; n++) {
         set(c, r, hex);
         hex += 2 * r->size;
         left -= r->size;
@@ -177,20 +177,20 @@ void gdb_write_all(struct GdbCpu *c, const char *hex)
 
 void gdb_read_one(struct GdbCpu *c, const char *args)
 {
-    const struct Register *r = find(gdb_number(&args));
+    const struct Register *r = reg_at(gdb_number(&args));
 
     if (!r) {
         gdb_error(GDB_EINVAL);
         return;
     }
     gdb_begin();
-    put(c, r);
+    write_reg(c, r);
     gdb_end();
 }
 
 void gdb_write_one(struct GdbCpu *c, const char *args)
 {
-    const struct Register *r = find(gdb_number(&args));
+    const struct Register *r = reg_at(gdb_number(&args));
 
     if (r && *args == '=' && set(c, r, args + 1))
         gdb_reply("OK");

@@ -240,8 +240,8 @@ static void stand(struct GdbCpu *c, enum Cause cause)
 }
 
 /* dr7: as it was at the arrival; now nothing of gdb's is on. */
-static void stop(struct GdbCpu *c, struct Trapframe *tf, bool swapped, uint64_t dr7,
-                 enum Cause cause)
+static void stop_for_gdb(struct GdbCpu *c, struct Trapframe *tf, bool swapped, uint64_t dr7,
+                         enum Cause cause)
 {
     save_drs(c, dr7);
     gdb_regs_note(c, swapped);
@@ -261,11 +261,11 @@ void gdb_trap(struct Trapframe *tf, bool swapped)
     struct GdbCpu *c = &gdb_cpus[this_cpu()->cpu_num];
     enum Cause cause = CAUSE_NONE;
 
-    /* An NMI for a CPU that has come by itself meanwhile means nothing. */
+    /* The CPU has come by itself in the meantime: this NMI means nothing. */
     if (c->state == GDB_RUNS || tf->tf_trapno != T_NMI)
         cause = find_cause(c, tf);
     if (cause != CAUSE_NONE && cause != CAUSE_KERNEL) {
-        stop(c, tf, swapped, dr7, cause);
+        stop_for_gdb(c, tf, swapped, dr7, cause);
         return;
     }
     ldr7(dr7);
@@ -296,7 +296,7 @@ void gdb_panic(struct Trapframe *tf)
     ldr7(0);
     c->signal = GDB_SIGSEGV;
     c->watch_kind = NULL;
-    stop(c, tf, false, dr7, CAUSE_REPORT);
+    stop_for_gdb(c, tf, false, dr7, CAUSE_REPORT);
 }
 
 /* ---- When the boot CPU does not take COM2's interrupt ---- */

@@ -3,8 +3,8 @@
  * protocol (GDB manual, "Remote Protocol"). Without the word nothing of it is on any path: the
  * exceptions that it needs then have their usual gates.
  */
-#ifndef JOS_KERN_GDBSTUB_H
-#define JOS_KERN_GDBSTUB_H
+#ifndef JOS_KERN_GDB_STUB_H
+#define JOS_KERN_GDB_STUB_H
 
 #include <inc/trap.h>
 

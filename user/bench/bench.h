@@ -1,8 +1,8 @@
 /*
  * What the parts of bench share.
  */
-#ifndef JOS_USER_BENCH_H
-#define JOS_USER_BENCH_H
+#ifndef JOS_USER_BENCH_BENCH_H
+#define JOS_USER_BENCH_BENCH_H
 
 #include <inc/lib.h>
 #include <inc/x86.h>

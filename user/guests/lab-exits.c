@@ -48,7 +48,7 @@ static void mbmap(const struct MultibootInfo *info)
     uint64_t before[NREGS], regs[NREGS], wrong = 0;
     volatile unsigned steps = 0;
     fill(before, VMX_VMCALL_MBMAP);
-    memcpy(regs, before, sizeof regs);
+    memcpy(regs, before, sizeof(regs));
     vmcall_regs(regs);
     steps++;
     property(EXERCISE, "mbmap-result", "RAX of the hypercall MBMAP", 0, regs[REG_AX]);

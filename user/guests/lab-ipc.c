@@ -75,11 +75,11 @@ static void blocks(int64_t nblocks)
     for (unsigned i = 0; i < ROUNDS; i++)
         failed += request(GDISK_READ, last, page) != 0;
     property(EXERCISE, "read", "reads that failed", 0, failed);
-    memset(page, 0x5a, sizeof page);
+    memset(page, 0x5a, sizeof(page));
     property(EXERCISE, "write", "the result of a write", 0, request(GDISK_WRITE, last, page));
     request(GDISK_READ, last, again);
     property(EXERCISE, "page", "bytes that a read after it found changed", 0,
-             memcmp(page, again, sizeof page) != 0);
+             memcmp(page, again, sizeof(page)) != 0);
     property(EXERCISE, "answer-is-error", "whether a block beyond the end is an error", 1,
              request(GDISK_READ, nblocks, page) < 0);
 }

@@ -132,7 +132,7 @@ const char *cmdline(void)
 bool cmdline_has(const char *word)
 {
     size_t n = strlen(word);
-    for (const char *p = cmdline(); (p = strstr(p, word)) != NULL; p += n)
+    for (const char *p = cmdline(); (p = strstr(p, word)); p += n)
         if ((p == cmdline() || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
             return true;
     return false;

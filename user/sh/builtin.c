@@ -43,7 +43,7 @@ static int do_history(int argc, const char **argv)
     const char *line;
     (void)argc;
     (void)argv;
-    for (int i = 0; (line = readline_history(i)) != NULL; i++)
+    for (int i = 0; (line = readline_history(i)); i++)
         printf("%4d  %s\n", i + 1, line);
     return 0;
 }

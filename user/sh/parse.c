@@ -93,7 +93,7 @@ static bool put_parameter(struct Parser *ps)
 static bool put_single_quoted(struct Parser *ps)
 {
     const char *end = strchr(ps->p, '\'');
-    if (end == NULL) {
+    if (!end) {
         ps->why = "unterminated '";
         return false;
     }

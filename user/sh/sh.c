@@ -277,7 +277,7 @@ static void run_console(void)
     for (;;) {
         reap();
         line = readline(info.is_guest ? "gOS$ " : "hOS$ ");
-        if (line == NULL)
+        if (!line)
             exit(vars.status);
         run_line(line);
     }

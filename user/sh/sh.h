@@ -2,8 +2,8 @@
  * The shell's parts: user/sh/sh.c runs commands, user/sh/parse.c reads them, user/sh/builtin.c has
  * the ones that are part of the shell.
  */
-#ifndef JOS_USER_SH_H
-#define JOS_USER_SH_H
+#ifndef JOS_USER_SH_SH_H
+#define JOS_USER_SH_SH_H
 
 #include <inc/lib.h>
 

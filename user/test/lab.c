@@ -166,7 +166,7 @@ static void unaligned(envid_t guest, int fd)
     const size_t inner = 0x300, n = 2 * PGSIZE;
     gpa_t at = PLACE + 32 * PGSIZE;
     static uint8_t old[PGSIZE];
-    memset(old, NOTHING, sizeof old);
+    memset(old, NOTHING, sizeof(old));
     sys_guest_mem(guest, at, old, PGSIZE, true);
     int r = map_in_guest(guest, at + inner, n, fd, n, 0);
     property("map-middle", "bytes that differ from the file's", 0,
@@ -233,7 +233,7 @@ static uint8_t block[PGSIZE];
 
 static void fill_block(unsigned n)
 {
-    for (size_t i = 0; i < sizeof block; i++)
+    for (size_t i = 0; i < sizeof(block); i++)
         block[i] = n + i * 7 + nonce[(n + i) % 8];
 }
 
@@ -260,7 +260,7 @@ static void gos_writes(void)
     int64_t failed = fd < 0;
     for (unsigned n = 0; fd >= 0 && n < GOS_BLOCKS; n++) {
         fill_block(n);
-        failed += write(fd, block, sizeof block) != sizeof block;
+        failed += write(fd, block, sizeof(block)) != sizeof(block);
     }
     if (fd >= 0)
         close(fd);

@@ -120,7 +120,7 @@ static void exhaust(void)
     CHECK(child >= 0, "fork: %e", child);
     if (child == 0) {
         size_t n = 0;
-        for (; (c = malloc(1 << 20)) != NULL; n++) {
+        for (; (c = malloc(1 << 20)); n++) {
             c->next = list;
             list = c;
         }

@@ -250,7 +250,7 @@ static void arguments(void)
 static int check_arguments(int argc, char **argv)
 {
     bool ok = argc == 5 && strcmp(argv[0], "name") == 0 && strcmp(argv[2], "a") == 0 &&
-              strcmp(argv[3], "") == 0 && strcmp(argv[4], "b c") == 0 && argv[5] == NULL &&
+              strcmp(argv[3], "") == 0 && strcmp(argv[4], "b c") == 0 && !argv[5] &&
               (uintptr_t)__builtin_frame_address(0) % 16 == 0;
     return !ok;
 }

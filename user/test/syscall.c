@@ -77,7 +77,7 @@ static void partly_bad(void)
 static void wait_status(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(bad_pointers); i++) {
-        if (bad_pointers[i] == NULL)
+        if (!bad_pointers[i])
             continue;
         envid_t child = fork();
         if (child == 0)

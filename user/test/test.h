@@ -3,8 +3,8 @@
  * `NAME: ok` and ends with 0, or `NAME: FAILED: why` and 1. With arguments only the tests named
  * run.
  */
-#ifndef JOS_USER_TEST_H
-#define JOS_USER_TEST_H
+#ifndef JOS_USER_TEST_TEST_H
+#define JOS_USER_TEST_TEST_H
 
 #include <inc/lib.h>
 

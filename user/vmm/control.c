@@ -77,7 +77,7 @@ static bool gone(envid_t id)
 
 /* The monitor's death ends its guest; where that is, and its trace, if there is one, is shown
  * before, while it stands still. */
-static int end(const char *name, envid_t guest, envid_t monitor)
+static int end_guest(const char *name, envid_t guest, envid_t monitor)
 {
     struct GuestStats st;
     if (sys_guest_stats(guest, &st) == 0 && st.traced > 0 && sys_guest_pause(guest, true) == 0)
@@ -95,7 +95,7 @@ static const struct {
     { "attach", attach },
     { "pause", set_paused },
     { "resume", set_running },
-    { "kill", end },
+    { "kill", end_guest },
 };
 
 int control(int argc, char **argv)

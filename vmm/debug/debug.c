@@ -22,7 +22,6 @@
 
 #define FPU_MXCSR      24 /* offset in an FXSAVE image (SDM "FXSAVE Area") */
 #define FPU_MXCSR_MASK 0xffffu
-#define CANONICAL(va)  ((uint64_t)((int64_t)((va) << 16) >> 16) == (va))
 /* What a debugger may change in RFLAGS. */
 #define FL_DEBUGGER (FL_USER | FL_IF | FL_IOPL | FL_NT | FL_RF | FL_TF)
 
@@ -153,7 +152,7 @@ enum Verdict debug_stepped(struct Vcpu *v)
 }
 
 /* The monitor lets the guest go on. false: a step that is over already. */
-static bool go_on(struct Vcpu *v, uint32_t request)
+static bool resume_guest(struct Vcpu *v, uint32_t request)
 {
     struct GuestDebug *d = v->debug;
     load_registers(v);
@@ -163,7 +162,7 @@ static bool go_on(struct Vcpu *v, uint32_t request)
     }
     if (request & DEBUG_REQ_DETACH) {
         d->attached = false;
-        memset(d->hw, 0, sizeof d->hw);
+        memset(d->hw, 0, sizeof(d->hw));
     }
     debug_switch_drs(v);
     backend->set_exceptions(v, d->attached ? 1u << T_BRKPT : 0);
@@ -178,7 +177,7 @@ bool debug_attend(struct Vcpu *v)
     if (v->doomed)
         return false;
     if (request & DEBUG_REQ_RESUME)
-        done = !go_on(v, request);
+        done = !resume_guest(v, request);
     else if (d->mode == STEP_EVENT && !(v->event.info & EVENT_VALID))
         done = true; /* it has been delivered */
     else if (d->mode == STEP_CPU && backend->get(v, VREG_RIP) != d->step_rip)
@@ -213,7 +212,7 @@ static int64_t let_go(struct Vcpu *v, uint32_t request)
     return 0;
 }
 
-static int64_t stop(struct Vcpu *v)
+static int64_t request_stop(struct Vcpu *v)
 {
     debug_ask(v, DEBUG_REQ_STOP);
     env_lock(v->env);
@@ -231,10 +230,10 @@ static int64_t set_registers(struct GuestDebug *d, uintptr_t buf)
 {
     struct GuestDebugRegs r;
     struct GuestDebugRegs *now = &d->regs;
-    if (copyin(&r, buf, sizeof r) < 0)
+    if (copyin(&r, buf, sizeof(r)) < 0)
         return -E_FAULT;
-    if (!CANONICAL(r.gpr.rip) || !CANONICAL(r.fs_base) || !CANONICAL(r.gs_base) ||
-        !CANONICAL(r.kernel_gs_base) || !cr3_ok(&r))
+    if (!is_canonical(r.gpr.rip) || !is_canonical(r.fs_base) || !is_canonical(r.gs_base) ||
+        !is_canonical(r.kernel_gs_base) || !cr3_ok(&r))
         return -E_INVAL;
     r.gpr.rflags = (now->gpr.rflags & ~(uint64_t)FL_DEBUGGER) | (r.gpr.rflags & FL_DEBUGGER);
     *(uint32_t *)(r.fpu + FPU_MXCSR) &= FPU_MXCSR_MASK; /* FXRSTOR wants that */
@@ -244,11 +243,11 @@ static int64_t set_registers(struct GuestDebug *d, uintptr_t buf)
     now->kernel_gs_base = r.kernel_gs_base;
     now->cr2 = r.cr2;
     now->cr3 = d->paging.cr3 = r.cr3;
-    memcpy(now->fpu, r.fpu, sizeof now->fpu);
+    memcpy(now->fpu, r.fpu, sizeof(now->fpu));
     return 0;
 }
 
-static int64_t translate(struct Vcpu *v, uint64_t va)
+static int64_t translate_for_monitor(struct Vcpu *v, uint64_t va)
 {
     gpa_t gpa;
     enum WalkResult r = guest_walk(v, &v->debug->paging, va, 0, &gpa);
@@ -259,7 +258,7 @@ static int64_t translate(struct Vcpu *v, uint64_t va)
 static int64_t set_hw(struct GuestDebug *d, uint64_t n, uintptr_t buf)
 {
     struct GuestDebugHw hw;
-    if (copyin(&hw, buf, sizeof hw) < 0)
+    if (copyin(&hw, buf, sizeof(hw)) < 0)
         return -E_FAULT;
     return debug_set_hw(d, n, &hw);
 }
@@ -268,7 +267,7 @@ int64_t debug_command(struct Vcpu *v, int op, uint64_t arg, uintptr_t buf)
 {
     struct GuestDebug *d = v->debug;
     if (op == GUEST_DEBUG_STOP)
-        return stop(v);
+        return request_stop(v);
     if (v->state != GUEST_DELIVERED || !d->held)
         return -E_AGAIN;
     switch (op) {
@@ -281,11 +280,11 @@ int64_t debug_command(struct Vcpu *v, int op, uint64_t arg, uintptr_t buf)
     case GUEST_DEBUG_DETACH:
         return let_go(v, DEBUG_REQ_DETACH);
     case GUEST_DEBUG_GET_REGS:
-        return copyout(buf, &d->regs, sizeof d->regs) < 0 ? -E_FAULT : 0;
+        return copyout(buf, &d->regs, sizeof(d->regs)) < 0 ? -E_FAULT : 0;
     case GUEST_DEBUG_SET_REGS:
         return set_registers(d, buf);
     case GUEST_DEBUG_TRANSLATE:
-        return translate(v, arg);
+        return translate_for_monitor(v, arg);
     case GUEST_DEBUG_SET_HW:
         return set_hw(d, arg, buf);
     }

@@ -3,8 +3,8 @@
  * it is one page. The guest's CPU copies the registers there when it stops the guest, and back when
  * the guest goes on, so the monitor, on whatever CPU it runs, never needs the control block.
  */
-#ifndef JOS_VMM_DEBUG_H
-#define JOS_VMM_DEBUG_H
+#ifndef JOS_VMM_DEBUG_DEBUG_H
+#define JOS_VMM_DEBUG_DEBUG_H
 
 #include <vmm/exception.h>
 #include <vmm/vcpu.h>
@@ -80,7 +80,7 @@ static inline bool debug_steps(const struct Vcpu *v)
 {
     return v->debug && v->debug->mode != STEP_NONE;
 }
-/* Make the guest that runs here stop behind one instruction. false: that instruction has been
+/* Make the guest that runs here stop after one instruction. false: that instruction has been
  * executed here. */
 bool step_begin(struct Vcpu *v);
 /* Take all traces of the step away; done: the instruction has been executed. */

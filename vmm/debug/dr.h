@@ -1,8 +1,8 @@
 /*
  * Debug registers by name (SDM "Debug Registers"; APM 2 "Software-Debug Resources").
  */
-#ifndef JOS_VMM_DR_H
-#define JOS_VMM_DR_H
+#ifndef JOS_VMM_DEBUG_DR_H
+#define JOS_VMM_DEBUG_DR_H
 
 #define DR6_INIT         0xffff0ff0ul
 #define DR6_BREAKPOINTS  0xful

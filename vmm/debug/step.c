@@ -38,7 +38,7 @@ struct Insn {
     uint8_t opcode, operand;
 };
 
-static bool is_prefix(uint8_t byte, bool long_mode)
+static bool is_prefix_byte(uint8_t byte, bool long_mode)
 {
     static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65,
                                         0x66, 0x67, 0xf0, 0xf2, 0xf3 };
@@ -69,7 +69,7 @@ static enum StepInsn kind_of(uint8_t opcode, uint8_t next)
 }
 
 /* What the guest is about to execute. */
-static struct Insn decode(struct Vcpu *v)
+static struct Insn decode_insn(struct Vcpu *v)
 {
     struct PagingMode m;
     backend->paging_mode(v, &m);
@@ -82,7 +82,7 @@ static struct Insn decode(struct Vcpu *v)
         if (n == MAX_INSN || !guest_fetch(v, &m, va + n, &insn.opcode))
             return insn;
         n++;
-    } while (is_prefix(insn.opcode, long_mode));
+    } while (is_prefix_byte(insn.opcode, long_mode));
     bool two = insn.opcode == OP_TWO_BYTES || insn.opcode == OP_INT;
     if (two && !guest_fetch(v, &m, va + n, &insn.operand))
         return insn;
@@ -162,7 +162,7 @@ bool step_begin(struct Vcpu *v)
     struct GuestDebug *d = v->debug;
     v->halted = false; /* a debug exception ends HLT */
     if (!(v->event.info & EVENT_VALID)) {
-        struct Insn insn = decode(v);
+        struct Insn insn = decode_insn(v);
         bool syscall = insn.kind == INSN_SYSCALL && backend->in_64bit(v) &&
                        (backend->get(v, VREG_EFER) & EFER_SCE);
         if (insn.kind == INSN_INT) { /* INT3 exits while there is a debugger */

@@ -10,7 +10,7 @@
 #include <kern/pmap.h>
 #include <kern/trap.h>
 #include <vmm/backend.h>
-#include <vmm/page.h>
+#include <kern/frame.h>
 #include <vmm/svm/check/check.h>
 #include <vmm/svm/describe.h>
 #include <vmm/svm/exit_cr.h>

@@ -10,7 +10,7 @@
 #include <vmm/svm/exits.h>
 #include <vmm/svm/svm_vcpu.h>
 
-struct VmcbSnapshot vmcb_snapshot;
+struct VmcbDump vmcb_dump;
 
 static void describe_io(const struct Vmcb *b, struct GuestTraceEntry *e)
 {
@@ -68,9 +68,9 @@ void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e)
         e->detail = (uint16_t)b->exit_info1;
 }
 
-bool vmcb_take_snapshot(void)
+bool vmcb_take_dump(void)
 {
-    struct VmcbSnapshot *s = &vmcb_snapshot;
+    struct VmcbDump *s = &vmcb_dump;
     const struct Vcpu *v = this_cpu()->cpu_svm_vcpu;
     s->guest = 0;
     s->cpu = this_cpu()->cpu_num;
@@ -83,8 +83,8 @@ bool vmcb_take_snapshot(void)
 
 void svm_print(bool copy)
 {
-    const struct VmcbSnapshot *s = &vmcb_snapshot;
-    if (!vmcb_take_snapshot()) {
+    const struct VmcbDump *s = &vmcb_dump;
+    if (!vmcb_take_dump()) {
         cprintf("no VMCB was used on CPU %u: no guest has run here, or it has ended\n", s->cpu);
         return;
     }

@@ -11,19 +11,19 @@
 struct GuestTraceEntry;
 struct Vcpu;
 
-struct VmcbSnapshot {
+struct VmcbDump {
     envid_t guest; /* whose VMCB it was; 0: none */
     uint32_t cpu;  /* where */
     struct Vmcb vmcb;
 };
 
 /* The last one that was taken; not locked: everything is stopped when somebody looks. */
-extern struct VmcbSnapshot vmcb_snapshot;
+extern struct VmcbDump vmcb_dump;
 
 /* Copy the VMCB of the guest that ran last on this CPU. false: there is none. A debugger calls it,
  * too.
  */
-bool vmcb_take_snapshot(void) __attribute__((used));
+bool vmcb_take_dump(void) __attribute__((used));
 
 /* For struct Backend. */
 void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e);

@@ -30,7 +30,7 @@ static uint64_t linear_rip(const struct Vmcb *b)
 }
 
 /* Note a prefix. false: it is none. */
-static bool is_prefix(struct SvmInsn *insn, uint8_t byte, bool long_mode)
+static bool take_prefix(struct SvmInsn *insn, uint8_t byte, bool long_mode)
 {
     static const uint8_t overrides[] = { [VSEG_ES] = 0x26, [VSEG_CS] = 0x2e, [VSEG_SS] = 0x36,
                                          [VSEG_DS] = 0x3e, [VSEG_FS] = 0x64, [VSEG_GS] = 0x65 };
@@ -71,7 +71,7 @@ bool svm_decode(struct SvmVcpu *s, struct SvmInsn *insn)
     do
         if (n == GUEST_INSN_MAX || !guest_fetch(&s->v, &m, va + n++, &insn->opcode))
             return false;
-    while (is_prefix(insn, insn->opcode, long_mode));
+    while (take_prefix(insn, insn->opcode, long_mode));
     insn->two_bytes = insn->opcode == OP_TWO_BYTES;
     if (insn->two_bytes && !guest_fetch(&s->v, &m, va + n++, &insn->opcode))
         return false;

@@ -89,11 +89,10 @@ static int page_for(physaddr_t *pa)
 {
     if (*pa != 0)
         return 0;
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
+    void *page = page_new();
+    if (!page)
         return -E_NO_MEM;
-    page_incref(pp);
-    *pa = page2pa(pp);
+    *pa = PADDR(page);
     return 0;
 }
 

@@ -2,8 +2,8 @@
  * The words of SVM by name: MSRs, CPUID, bits of the VMCB (APM 2 "Secure Virtual Machine"). What
  * the CPU was found to offer is in svm_caps, written by svm_check.
  */
-#ifndef JOS_VMM_SVM_H
-#define JOS_VMM_SVM_H
+#ifndef JOS_VMM_SVM_SVM_H
+#define JOS_VMM_SVM_SVM_H
 
 #include <inc/types.h>
 

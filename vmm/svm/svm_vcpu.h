@@ -1,8 +1,8 @@
 /*
  * A vCPU as this back end has it.
  */
-#ifndef JOS_VMM_SVM_VCPU_H
-#define JOS_VMM_SVM_VCPU_H
+#ifndef JOS_VMM_SVM_SVM_VCPU_H
+#define JOS_VMM_SVM_SVM_VCPU_H
 
 #include <inc/mmu.h>
 #include <inc/x86.h>

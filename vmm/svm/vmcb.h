@@ -2,8 +2,8 @@
  * The virtual machine control block: one page that the CPU reads at VMRUN and writes at an exit
  * (APM 2 "VMCB Layout"). Memory like any other, so a guest's state can be read on any CPU.
  */
-#ifndef JOS_VMM_VMCB_H
-#define JOS_VMM_VMCB_H
+#ifndef JOS_VMM_SVM_VMCB_H
+#define JOS_VMM_SVM_VMCB_H
 
 #include <inc/types.h>
 

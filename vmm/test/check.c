@@ -99,12 +99,13 @@ static bool blames(const struct CheckView *v, enum VmcsField field)
         if (v->fields[i] == field)
             return true;
     uint64_t value;
-    return !check_read(field, &value); /* then the control that the CPU lacks, too, is to blame */
+    return !vmread_optional(field,
+                            &value); /* then the control that the CPU lacks, too, is to blame */
 }
 
 /* One word for a case, counted. */
-static const char *judge(const struct CheckCase *c, const struct CheckView *v, enum CheckClass cpu,
-                         struct Score *score)
+static const char *judge_case(const struct CheckCase *c, const struct CheckView *v,
+                              enum CheckClass cpu, struct Score *score)
 {
     bool right = v->class == c->expected && (v->class == CHECK_OK || blames(v, field_to_blame(c)));
     *(c->expected == CHECK_OK ? &score->valid : &score->broken) += 1;
@@ -112,7 +113,7 @@ static const char *judge(const struct CheckCase *c, const struct CheckView *v, e
         score->agree++;
         return "agree";
     }
-    if (right && c->differs != NULL) {
+    if (right && c->differs) {
         score->known++;
         return "known";
     }
@@ -132,7 +133,7 @@ static void try_case(struct Vcpu *vcpu, const struct CheckCase *c, struct Score 
         poke(vcpu, &c->pokes[i]);
     vmcs_check(&v, false);
     enum CheckClass cpu = ask_cpu(&detail);
-    const char *verdict = judge(c, &v, cpu, score);
+    const char *verdict = judge_case(c, &v, cpu, score);
     cprintf("vmxcheck: %lu %s: %s (%s): checker: %s", c - check_cases, verdict, c->name,
             check_base_words[c->base], check_class_words[v.class]);
     if (v.violations > 0)

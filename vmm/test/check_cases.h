@@ -1,8 +1,8 @@
 /*
  * What the test of the VM-entry checker breaks, one line a case.
  */
-#ifndef JOS_VMM_CHECK_CASES_H
-#define JOS_VMM_CHECK_CASES_H
+#ifndef JOS_VMM_TEST_CHECK_CASES_H
+#define JOS_VMM_TEST_CHECK_CASES_H
 
 #include <vmm/vmx/check/check.h>
 

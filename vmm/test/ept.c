@@ -31,7 +31,7 @@ bool ept_expect(struct EptTest *t, const char *what, uint64_t expected, uint64_t
     if (seen == expected)
         return true;
     if (!t->failed)
-        snprintf(t->words, sizeof t->words, "expected 0x%lx as %s; saw 0x%lx", expected, what,
+        snprintf(t->words, sizeof(t->words), "expected 0x%lx as %s; saw 0x%lx", expected, what,
                  seen);
     t->failed = true;
     return false;
@@ -47,7 +47,7 @@ bool ept_expect_result(struct EptTest *t, const char *what, int64_t expected, in
     if (seen == expected)
         return true;
     if (!t->failed)
-        snprintf(t->words, sizeof t->words, "expected %ld (%s) from %s; saw %ld (%s)", expected,
+        snprintf(t->words, sizeof(t->words), "expected %ld (%s) from %s; saw %ld (%s)", expected,
                  result_words(expected), what, seen, result_words(seen));
     t->failed = true;
     return false;
@@ -94,7 +94,7 @@ void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expe
     uint64_t all = 0;
     for (int level = EPT_LEVELS - 1; level >= 0; level--) {
         if (c.tables[level] != expected[level] && !t->failed)
-            snprintf(t->words, sizeof t->words, "expected %u tables of level %d %s; saw %u",
+            snprintf(t->words, sizeof(t->words), "expected %u tables of level %d %s; saw %u",
                      expected[level], level, what, c.tables[level]);
         t->failed |= c.tables[level] != expected[level];
         all += c.tables[level];
@@ -105,7 +105,7 @@ void ept_expect_tables(struct EptTest *t, const char *what, const uint32_t *expe
 struct PageInfo *ept_test_frame(void)
 {
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    if (!pp)
         panic("epttest: no memory");
     page_incref(pp);
     return pp;
@@ -114,7 +114,7 @@ struct PageInfo *ept_test_frame(void)
 void ept_hoard_all_but(size_t n)
 {
     struct PageInfo *pp;
-    while ((pp = page_alloc(0)) != NULL) {
+    while ((pp = page_alloc(0))) {
         pp->pp_link = hoard;
         hoard = pp;
     }
@@ -127,7 +127,7 @@ void ept_hoard_all_but(size_t n)
 
 void ept_hoard_release(void)
 {
-    while (hoard != NULL) {
+    while (hoard) {
         struct PageInfo *pp = hoard;
         hoard = pp->pp_link;
         page_free(pp);
@@ -177,7 +177,7 @@ struct Score {
 static void try_all(const struct EptProperty *p, struct Score *score)
 {
     static struct EptTest t;
-    for (; p->name != NULL; p++) {
+    for (; p->name; p++) {
         if (p->exercise != score->exercise)
             continue;
         try_property(&t, p);
@@ -203,11 +203,11 @@ static int try_exercise(const char *nonce, int exercise)
 void ept_self_test(void)
 {
     char nonce[64];
-    if (!cmdline_word(WORD_TEST, nonce, sizeof nonce))
+    if (!cmdline_word(WORD_TEST, nonce, sizeof(nonce)))
         return;
     const char *exercises = USUAL;
     char *colon = strchr(nonce, ':');
-    if (colon != NULL) {
+    if (colon) {
         *colon = '\0';
         exercises = colon + 1;
     }

@@ -13,8 +13,8 @@
  * FAIL expected 6 as memory type; saw 0 epttest NONCE 2 sum: 24 ok, 1 failed An exercise that is
  * not done yet stops the machine with its words.
  */
-#ifndef JOS_VMM_EPT_TEST_H
-#define JOS_VMM_EPT_TEST_H
+#ifndef JOS_VMM_TEST_EPT_H
+#define JOS_VMM_TEST_EPT_H
 
 #include <kern/frame.h>
 #include <kern/kaddr.h>

@@ -228,7 +228,7 @@ static void mkguest_makes(struct EptTest *t)
     ept_expect(t, "env_type (ENV_TYPE_GUEST)", ENV_TYPE_GUEST, e->env_type);
     ept_expect(t, "env_parent_id", t->monitor->env_id, e->env_parent_id);
     ept_expect(t, "env_status (ENV_NOT_RUNNABLE)", ENV_NOT_RUNNABLE, e->env_status);
-    if (e->env_guest == NULL) {
+    if (!e->env_guest) {
         ept_expect(t, "a machine in env_guest", 1, 0);
         return;
     }

@@ -14,7 +14,7 @@
 static struct PageInfo *new_run(struct EptTest *t)
 {
     char why[160];
-    int r = vmx_check_support(why, sizeof why);
+    int r = vmx_check_support(why, sizeof(why));
     if (!ept_expect_result(t, "vmx_check_support", 0, r))
         return NULL;
     struct PageInfo *run = page_run_alloc();
@@ -31,7 +31,7 @@ static int map(struct EptTest *t, struct PageInfo *run, gpa_t gpa, uint64_t righ
 static struct PageInfo *mapped_run(struct EptTest *t)
 {
     struct PageInfo *run = new_run(t);
-    if (run != NULL && !ept_expect_result(t, "ept_map_large", 0, map(t, run, LARGE_GPA, RIGHTS))) {
+    if (run && !ept_expect_result(t, "ept_map_large", 0, map(t, run, LARGE_GPA, RIGHTS))) {
         page_run_decref(run);
         return NULL;
     }
@@ -41,7 +41,7 @@ static struct PageInfo *mapped_run(struct EptTest *t)
 static void large_entry_made(struct EptTest *t)
 {
     struct PageInfo *run = mapped_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     struct EptCensus c = ept_census(t->v);
     ept_expect(t, "large pages", 1, c.large);
@@ -53,7 +53,7 @@ static void large_entry_made(struct EptTest *t)
 static void large_counts(struct EptTest *t)
 {
     struct PageInfo *run = mapped_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     ept_expect(t, "stats.pages", RUN_FRAMES, t->v->vm->stats.pages);
     ept_expect(t, "stats.large_pages", 1, t->v->vm->stats.large_pages);
@@ -65,7 +65,7 @@ static void large_found(struct EptTest *t)
 {
     const gpa_t offset = 5 * PGSIZE + 0xabc;
     struct PageInfo *run = mapped_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     uint32_t rights = 0;
     ept_expect(t, "the host address within a large page", (uint64_t)page2kva(run) + offset,
@@ -78,7 +78,7 @@ static void large_found(struct EptTest *t)
 static void large_refused(struct EptTest *t)
 {
     struct PageInfo *run = new_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     ept_expect_result(t, "ept_map_large at a gpa that is not aligned", -E_INVAL,
                       map(t, run, LARGE_GPA + PGSIZE, RIGHTS));
@@ -94,7 +94,7 @@ static void large_refused(struct EptTest *t)
 static void large_busy(struct EptTest *t)
 {
     struct PageInfo *run = new_run(t), *small = ept_test_frame();
-    if (run != NULL) {
+    if (run) {
         ept_page_insert(t->v->vm, small, LARGE_GPA + PGSIZE, EPTE_RWX);
         ept_expect_result(t, "ept_map_large where a page of 4 KiB is", -E_BUSY,
                           map(t, run, LARGE_GPA, RIGHTS));
@@ -108,7 +108,7 @@ static void large_busy(struct EptTest *t)
 static void large_split(struct EptTest *t)
 {
     struct PageInfo *run = mapped_run(t), *small = ept_test_frame();
-    if (run != NULL) {
+    if (run) {
         const gpa_t gpa = LARGE_GPA + 7 * PGSIZE;
         ept_expect_result(t, "ept_page_insert in a large page", 0,
                           ept_page_insert(t->v->vm, small, gpa, EPTE_RWX));
@@ -126,15 +126,15 @@ static void large_teardown(struct EptTest *t)
 {
     struct Vcpu *other;
     struct PageInfo *run = new_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     page_run_decref(run);
     size_t before = page_nfree();
     if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
     run = page_run_alloc();
-    int r = run != NULL ? ept_map_large(other->vm, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
-    if (!ept_expect_result(t, "ept_map_large", 0, r) && run != NULL)
+    int r = run ? ept_map_large(other->vm, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
+    if (!ept_expect_result(t, "ept_map_large", 0, r) && run)
         page_run_decref(run);
     vm_drop(other->vm);
     ept_expect(t, "number of free frames, as before the guest", before, page_nfree());
@@ -144,7 +144,7 @@ static void large_teardown(struct EptTest *t)
 static void large_no_memory(struct EptTest *t)
 {
     struct PageInfo *run = new_run(t);
-    if (run == NULL)
+    if (!run)
         return;
     for (size_t n = 0; n < LARGE_TABLES; n++) {
         ept_hoard_all_but(n);

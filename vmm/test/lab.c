@@ -1,6 +1,6 @@
 /*
  * The test of exercise 0 in the kernel: finding VT-x and turning it on. VMX operation is off again
- * behind it.
+ * afterwards.
  */
 #include <inc/mmu.h>
 #include <vmm/guest.h>
@@ -68,16 +68,15 @@ static void vmx_off(struct Cpu *c)
 /* In VMX operation a VMCS can be made current. */
 static int vmptrld_works(void)
 {
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    uint32_t *region = page_new();
+    if (!region)
         return -E_NO_MEM;
-    page_incref(pp);
-    *(uint32_t *)page2kva(pp) = vmx_caps.revision;
-    enum VmxResult r = vmclear(page2pa(pp));
+    *region = vmx_caps.revision;
+    enum VmxResult r = vmclear(PADDR(region));
     if (r == VMX_OK)
-        r = vmptrld(page2pa(pp));
-    vmclear(page2pa(pp));
-    page_decref(pp);
+        r = vmptrld(PADDR(region));
+    vmclear(PADDR(region));
+    page_drop(region);
     return r;
 }
 
@@ -133,9 +132,9 @@ static void exercise_0(struct LabScore *s)
 {
     struct Cpu *c = this_cpu();
     char why[160] = "";
-    lab_property(s, "check-ept", "the result of vmx_check_ept", 0, vmx_check_ept(why, sizeof why));
+    lab_property(s, "check-ept", "the result of vmx_check_ept", 0, vmx_check_ept(why, sizeof(why)));
     lab_property(s, "check-support", "the result of vmx_check_support", 0,
-                 vmx_check_support(why, sizeof why));
+                 vmx_check_support(why, sizeof(why)));
     turn_on(s, c);
     if (c->cpu_vmxon_region != 0)
         refused(s, c);
@@ -152,11 +151,11 @@ static void ask(struct LabScore *s, char letter)
         exercise_0(s);
         break;
     case 's':
-        r = vmx_check_support(why, sizeof why);
+        r = vmx_check_support(why, sizeof(why));
         answer(s, "vmx_check_support", r, why);
         break;
     case 'e':
-        r = vmx_check_ept(why, sizeof why);
+        r = vmx_check_ept(why, sizeof(why));
         answer(s, "vmx_check_ept", r, why);
         break;
     case 'y':
@@ -169,12 +168,12 @@ void lab_self_test(void)
 {
     char word[64];
     struct LabScore s = { .word = WORD_TEST, .nonce = word };
-    if (!cmdline_word(WORD_TEST, word, sizeof word))
+    if (!cmdline_word(WORD_TEST, word, sizeof(word)))
         return;
     char *colon = strchr(word, ':');
-    if (colon != NULL)
+    if (colon)
         *colon++ = '\0';
-    for (; colon != NULL && *colon != '\0'; colon++)
+    for (; colon && *colon != '\0'; colon++)
         ask(&s, *colon);
     lab_sum(&s);
     if (cmdline_word(WORD_OFF, NULL, 0))

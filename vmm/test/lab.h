@@ -6,7 +6,7 @@
  *                              s  what vmx_check_support answers    e  likewise vmx_check_ept
  *                              y  what sched_yield's vmx_on answers
  *     vmruntest=NONCE          asm_vmrun, with a handler of the test's own in the place of vmexit
- *     labtest-off              power off behind them
+ *     labtest-off              power off after them
  *
  * A property is a line; the nonce shows that the test has printed it:
  *     labtest NONCE 0 vmxon-result: ok
@@ -14,8 +14,8 @@
  *     labtest NONCE 0 answer of vmx_check_support: not supported: this CPU has no VT-x ...
  *     labtest NONCE 0 sum: 7 ok, 1 failed
  */
-#ifndef JOS_VMM_LAB_TEST_H
-#define JOS_VMM_LAB_TEST_H
+#ifndef JOS_VMM_TEST_LAB_H
+#define JOS_VMM_TEST_LAB_H
 
 #include <inc/types.h>
 

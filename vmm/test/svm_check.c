@@ -118,8 +118,8 @@ static void poke(struct Vmcb *b, const struct Poke *p)
 }
 
 /* One word for a case, counted. */
-static const char *judge(const struct Case *c, const struct SvmCheckView *v, bool cpu_valid,
-                         struct Score *score)
+static const char *judge_case(const struct Case *c, const struct SvmCheckView *v, bool cpu_valid,
+                              struct Score *score)
 {
     bool valid = v->violations == 0;
     bool right = valid == c->valid && (valid || v->fields[0] == c->poke.field);
@@ -146,7 +146,7 @@ static void try_case(struct SvmVcpu *s, const struct Case *c, struct Score *scor
         asm_svmtry(s->vmcb_pa);
     uint64_t code = s->vmcb->exit_code;
     bool cpu_valid = (uint32_t)code != SVM_EXIT_INVALID;
-    const char *verdict = judge(c, &v, cpu_valid, score);
+    const char *verdict = judge_case(c, &v, cpu_valid, score);
     cprintf("vmxcheck: %lu %s: %s (%s): checker: %s%s; CPU: ", c - cases, verdict, c->name,
             c->base == BASE_64 ? "64-bit" : "32-bit", v.violations ? "invalid, " : "valid",
             v.violations ? vmcb_field_name(v.fields[0]) : "");

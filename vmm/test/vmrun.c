@@ -58,7 +58,7 @@ static struct {
 static void fill(struct Trapframe *tf, uint64_t seed)
 {
     uint64_t *reg = (uint64_t *)tf;
-    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof *reg; i++)
+    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof(*reg); i++)
         reg[i] = (seed + i) * 0x0101010101010101ul;
     tf->tf_rbx &= UINT32_MAX; /* the guest's code is 32-bit, and adds to EBX */
 }
@@ -106,7 +106,7 @@ static uint64_t wrong_registers(const struct Trapframe *tf)
     fill(&want, 0);
     const uint64_t *seen = (const uint64_t *)tf, *wanted = (const uint64_t *)&want;
     uint64_t mask = 0;
-    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof *seen; i++)
+    for (size_t i = 0; i < offsetof(struct Trapframe, tf_trapno) / sizeof(*seen); i++)
         mask |= (uint64_t)(seen[i] != wanted[i]) << i;
     return mask;
 }
@@ -164,15 +164,14 @@ static void failures(struct LabScore *s, struct Vcpu *v)
 static void put_code(struct Vcpu *v)
 {
     static const uint8_t step[STEP_BYTES] = { 0x0f, 0x01, 0xc1, 0xff, 0xc3 }; /* vmcall; inc ebx */
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (pp == NULL)
+    char *page = page_new();
+    if (!page)
         panic("vmruntest: no memory");
     for (size_t i = 0; i + STEP_BYTES <= PGSIZE; i += STEP_BYTES)
-        memcpy((char *)page2kva(pp) + i, step, STEP_BYTES);
-    page_incref(pp);
-    if (ept_page_insert(v->vm, pp, CODE_GPA, EPTE_RWX) < 0)
+        memcpy(page + i, step, STEP_BYTES);
+    if (ept_map_hva2gpa(v->vm, page, CODE_GPA, EPTE_RWX, true) < 0)
         panic("vmruntest: no page for the guest");
-    page_decref(pp);
+    page_drop(page);
 }
 
 static void try_all(struct LabScore *s, struct Vcpu *v)
@@ -197,7 +196,7 @@ void vmrun_self_test(void)
     struct LabScore s = { .word = WORD_TEST, .nonce = word, .exercise = EXERCISE };
     struct Vcpu *v;
     struct Env *e;
-    if (!cmdline_word(WORD_TEST, word, sizeof word))
+    if (!cmdline_word(WORD_TEST, word, sizeof(word)))
         return;
     if (vmx_init_vmxon() < 0 || vm_alloc(&v, MEMORY, CODE_GPA, 0) < 0 ||
         env_alloc(&e, NULL, ENV_TYPE_GUEST) < 0)

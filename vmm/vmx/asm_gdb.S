@@ -34,5 +34,5 @@ gdb_vmexit_entry:
     pushfq
     orl $FL_TF, (%rsp)
     popfq
-1:  jmp asm_vmexit_entry            /* the debug exception comes behind this jump */
+1:  jmp asm_vmexit_entry            /* the debug exception comes after this jump */
 .section .note.GNU-stack, "", @progbits

@@ -4,7 +4,6 @@
 #include <inc/error.h>
 #include <inc/trap.h>
 #include <kern/pmap.h>
-#include <vmm/page.h>
 #include <vmm/test/check.h>
 #include <vmm/vmx/check/check.h>
 #include <vmm/vmx/dump.h>
@@ -85,7 +84,7 @@ static uint32_t injected(const struct Vcpu *v)
 static void print(bool copy)
 {
     if (copy)
-        vmcs_take_snapshot();
+        vmcs_take_dump();
     else
         vmcs_print();
 }

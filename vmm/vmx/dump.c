@@ -6,30 +6,16 @@
 #include <vmm/vmx/dump.h>
 #include <vmm/vmx/vmcs_load.h>
 
-struct VmcsSnapshot vmcs_snapshot;
-
-static const struct {
-    uint32_t encoding;
-    const char *name;
-} fields[] = {
-#define SNAPSHOT_FIELD(name, encoding) { encoding, #name },
-    VMCS_FIELD_LIST(SNAPSHOT_FIELD)
-#undef SNAPSHOT_FIELD
-};
-_Static_assert(ARRAY_SIZE(fields) == VMCS_NFIELDS, "one place a field");
+struct VmcsDump vmcs_dump;
 
 static void copy_field(size_t i)
 {
-    bool failed;
-    asm volatile("vmread %2, %0"
-                 : "=r"(vmcs_snapshot.values[i]), "=@ccbe"(failed)
-                 : "r"((uint64_t)fields[i].encoding));
-    vmcs_snapshot.valid[i] = !failed;
+    vmcs_dump.valid[i] = vmread_optional(vmcs_fields[i].encoding, &vmcs_dump.values[i]);
 }
 
-bool vmcs_take_snapshot(void)
+bool vmcs_take_dump(void)
 {
-    struct VmcsSnapshot *s = &vmcs_snapshot;
+    struct VmcsDump *s = &vmcs_dump;
     const struct Vcpu *v = vmcs_owner();
 
     s->guest = 0;
@@ -47,10 +33,10 @@ bool vmcs_take_snapshot(void)
 
 void vmcs_print(void)
 {
-    const struct VmcsSnapshot *s = &vmcs_snapshot;
+    const struct VmcsDump *s = &vmcs_dump;
     int column = 0;
 
-    if (!vmcs_take_snapshot()) {
+    if (!vmcs_take_dump()) {
         cprintf("no VMCS is current on CPU %u: no guest has run here, or it has left the CPU\n",
                 s->cpu);
         return;
@@ -58,10 +44,11 @@ void vmcs_print(void)
     cprintf("VMCS of guest %08x on CPU %u\n", s->guest, s->cpu);
     for (size_t i = 0; i < VMCS_NFIELDS; i++)
         if (s->valid[i])
-            cprintf("%-22s %016lx%s", fields[i].name, s->values[i], ++column % 2 ? "  " : "\n");
+            cprintf("%-22s %016lx%s", vmcs_fields[i].name, s->values[i],
+                    ++column % 2 ? "  " : "\n");
     if (column % 2)
         cprintf("\n");
     for (size_t i = 0; i < VMCS_NFIELDS; i++)
         if (!s->valid[i])
-            cprintf("%-22s this CPU does not have it\n", fields[i].name);
+            cprintf("%-22s this CPU does not have it\n", vmcs_fields[i].name);
 }

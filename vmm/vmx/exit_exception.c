@@ -72,7 +72,7 @@ void vmx_pass_exception(struct Vcpu *v, const struct VcpuException *x)
 }
 
 /* What the VMCS says of the exception. */
-static struct VcpuException decode(uint32_t info)
+static struct VcpuException decode_exception(uint32_t info)
 {
     struct VcpuException x = { .vector = info & EVENT_VECTOR, .info = info & INTR_REINJECT_MASK };
     uint32_t type = info & EVENT_TYPE;
@@ -94,7 +94,7 @@ bool handle_exception(struct Vcpu *v, uint32_t info)
         pass_pagefault(v);
         return vmx_resume(v);
     }
-    struct VcpuException x = decode(info);
+    struct VcpuException x = decode_exception(info);
     if (v->debug)
         return vmx_end(v, debug_exception(v, &x));
     vmx_pass_exception(v, &x);

@@ -128,7 +128,7 @@ static inline void take_interrupt(struct Vcpu *v, bool busy)
     set_window(v, vector >= 0);
 }
 
-static void flush(struct Vcpu *v, uint32_t attn)
+static void flush_translations(struct Vcpu *v, uint32_t attn)
 {
     if (attn & ATTN_STAGE2_FLUSH) {
         bool single = vmx_caps.ept_vpid & EPT_CAP_INVEPT_SINGLE;
@@ -175,7 +175,7 @@ static bool __attribute__((noinline)) attend_rare(struct Vcpu *v, uint32_t *attn
      * has changed the tables, that this one uses no old translation any more. */
     *attn |= __atomic_fetch_and(&v->attn, ~ATTN_FLUSH, __ATOMIC_RELAXED) & ATTN_FLUSH;
     if (*attn & ATTN_FLUSH)
-        flush(v, *attn);
+        flush_translations(v, *attn);
     return true;
 }
 

@@ -39,11 +39,11 @@ static bool is_advertised(void)
 static bool prepare(struct Vcpu *v)
 {
     static const uint8_t code[] = { OP_NOP, OP_NOP, OP_HLT };
-    size_t len = sizeof code;
+    size_t len = sizeof(code);
     void *hva;
     if (gmem_host(v->vm, TEST_ENTRY, &len, GMEM_WRITE, &hva) < 0 || !vmcs_load(v))
         return false;
-    memcpy(hva, code, sizeof code);
+    memcpy(hva, code, sizeof(code));
     vmwrite(VMCS_HOST_RIP, (uint64_t)asm_vmtry_exit);
     vmwrite(VMCS_HOST_CR3, rcr3()); /* the monitor's system call goes on after the test */
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin & ~PIN_EXTINT); /* they wait until the test is over */

@@ -11,10 +11,7 @@
 #define FIELD_TYPE(encoding) (((encoding) >> 10) & 3)
 #define FIELD_GUEST          2
 
-static const struct {
-    uint32_t encoding;
-    const char *name;
-} fields[] = {
+const struct VmcsFieldName vmcs_fields[VMCS_NFIELDS] = {
 #define FIELD_NAME(name, encoding) { encoding, #name },
     VMCS_FIELD_LIST(FIELD_NAME)
 #undef FIELD_NAME
@@ -22,25 +19,20 @@ static const struct {
 
 const char *vmcs_field_name(enum VmcsField field)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-        if (fields[i].encoding == (uint32_t)field)
-            return fields[i].name;
+    for (size_t i = 0; i < VMCS_NFIELDS; i++)
+        if (vmcs_fields[i].encoding == field)
+            return vmcs_fields[i].name;
     return "unknown field";
 }
 
 void vmcs_dump_guest(void)
 {
     int column = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+    for (size_t i = 0; i < VMCS_NFIELDS; i++) {
         uint64_t value;
-        bool failed;
-        if (FIELD_TYPE(fields[i].encoding) != FIELD_GUEST)
-            continue;
-        asm volatile("vmread %2, %0"
-                     : "=r"(value), "=@ccbe"(failed)
-                     : "r"((uint64_t)fields[i].encoding));
-        if (!failed) /* a CPU may lack optional fields */
-            cprintf("%-22s %016lx%s", fields[i].name, value, ++column % 2 ? "  " : "\n");
+        if (FIELD_TYPE(vmcs_fields[i].encoding) == FIELD_GUEST &&
+            vmread_optional(vmcs_fields[i].encoding, &value))
+            cprintf("%-22s %016lx%s", vmcs_fields[i].name, value, ++column % 2 ? "  " : "\n");
     }
     if (column % 2)
         cprintf("\n");

@@ -3,8 +3,8 @@
  * exit needs several; a failure goes to vmcs_access_failed, which says in words which field it was
  * and ends the guest.
  */
-#ifndef JOS_VMM_VMCS_H
-#define JOS_VMM_VMCS_H
+#ifndef JOS_VMM_VMX_VMCS_H
+#define JOS_VMM_VMX_VMCS_H
 
 #include <vmm/vmx/vmcs_fields.h>
 #include <kern/cpu.h>
@@ -40,9 +40,20 @@ static inline void vmwrite(enum VmcsField field, uint64_t v)
         vmcs_access_failed("VMWRITE", field);
 }
 
+/* Read a field that this CPU may lack. false: it does, and the VM-instruction error has changed. */
+static inline bool vmread_optional(enum VmcsField field, uint64_t *value)
+{
+    bool failed;
+    asm volatile("vmread %2, %0"
+                 : "=r"(*value), "=@ccbe"(failed)
+                 : "r"((uint64_t)field)
+                 : "memory");
+    return !failed;
+}
+
 /*
- * The same for the exit path itself: each exit reads half a dozen fields. These accesses cannot
- * fail: the exit has just come by the current VMCS, so there is one, and every CPU on which
+ * vmread and vmwrite for the exit path itself: each exit reads half a dozen fields. These accesses
+ * cannot fail: the exit has just come by the current VMCS, so there is one, and every CPU on which
  * vmx_init_vmxon succeeds has these fields and lets this kind of access through (SDM "VMREAD",
  * "VMWRITE"). Fields that a CPU may lack need vmread and vmwrite.
  */
@@ -85,6 +96,12 @@ static inline void invvpid(enum InvvpidType type, uint16_t vpid)
     asm volatile("invvpid %0, %1" : : "m"(desc), "r"((uint64_t)type) : "memory", "cc");
 }
 
+/* All fields, in the order of VMCS_FIELD_LIST. */
+struct VmcsFieldName {
+    enum VmcsField encoding;
+    const char *name;
+};
+extern const struct VmcsFieldName vmcs_fields[VMCS_NFIELDS];
 /* Name of a field. */
 const char *vmcs_field_name(enum VmcsField field);
 /* Print the guest-state area of the current VMCS: after an entry that was refused because of it. */

@@ -1,9 +1,9 @@
 /*
- * The fields of the VMCS in the order of their encodings (SDM "Field Encoding in VMCS"). The enum,
+ * The fields of the VMCS in the order of their encodings (SDM "Field Encoding in VMCS"). The enums,
  * the names in messages and the dump come from this one list.
  */
-#ifndef JOS_VMM_VMCS_FIELDS_H
-#define JOS_VMM_VMCS_FIELDS_H
+#ifndef JOS_VMM_VMX_VMCS_FIELDS_H
+#define JOS_VMM_VMX_VMCS_FIELDS_H
 
 #define VMCS_FIELD_LIST(X)                               \
     /* 16 bits: control, guest, host */                  \
@@ -149,6 +149,14 @@ enum VmcsField {
 #define VMCS_FIELD_ENUM(name, encoding) VMCS_##name = encoding,
     VMCS_FIELD_LIST(VMCS_FIELD_ENUM)
 #undef VMCS_FIELD_ENUM
+};
+
+/* Places in that list. */
+enum VmcsIndex {
+#define VMCS_FIELD_INDEX(name, encoding) VMCS_INDEX_##name,
+    VMCS_FIELD_LIST(VMCS_FIELD_INDEX)
+#undef VMCS_FIELD_INDEX
+    VMCS_NFIELDS
 };
 
 #endif

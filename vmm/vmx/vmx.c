@@ -131,12 +131,11 @@ static int vmxon_region(struct Cpu *cpu)
 {
     if (cpu->cpu_vmxon_region != 0)
         return 0;
-    struct PageInfo *pp = page_alloc(ALLOC_ZERO);
-    if (!pp)
+    uint32_t *region = page_new();
+    if (!region)
         return -E_NO_MEM;
-    page_incref(pp);
-    *(uint32_t *)page2kva(pp) = vmx_caps.revision;
-    cpu->cpu_vmxon_region = page2pa(pp);
+    *region = vmx_caps.revision;
+    cpu->cpu_vmxon_region = PADDR(region);
     return 0;
 }
 

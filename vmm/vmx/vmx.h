@@ -3,8 +3,8 @@
  * rights, exit qualifications (SDM vol. 3, "Virtual Machine Control Structures" and "VM Exits").
  * What the CPU was found to offer is in vmx_caps, written once by vmx_check_support.
  */
-#ifndef JOS_VMM_VMX_H
-#define JOS_VMM_VMX_H
+#ifndef JOS_VMM_VMX_VMX_H
+#define JOS_VMM_VMX_VMX_H
 
 #include <inc/types.h>
 #include <vmm/backend.h>

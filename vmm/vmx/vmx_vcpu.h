@@ -1,8 +1,8 @@
 /*
  * The VT-x side of a vCPU, and what the files of the back end offer to each other.
  */
-#ifndef JOS_VMM_VMX_VCPU_H
-#define JOS_VMM_VMX_VCPU_H
+#ifndef JOS_VMM_VMX_VMX_VCPU_H
+#define JOS_VMM_VMX_VMX_VCPU_H
 
 #include <kern/pmap.h>
 #include <vmm/backend.h>

@@ -2,8 +2,8 @@
  * The parts of test-hostile: programs that mean harm. Each part starts its envs, counts what it
  * does (struct Tally), and leaves the system as it was, which the main program checks.
  */
-#ifndef JOS_USER_HOSTILE_H
-#define JOS_USER_HOSTILE_H
+#ifndef JOS_USER_TEST_HOSTILE_HOSTILE_H
+#define JOS_USER_TEST_HOSTILE_HOSTILE_H
 
 #include <user/test/test.h>
 

@@ -3,8 +3,8 @@
  * guest-physical address. A device is an instance: a struct of its own that begins with struct
  * Device, with all its state; nothing of it is static.
  */
-#ifndef JOS_USER_VMM_BUS_H
-#define JOS_USER_VMM_BUS_H
+#ifndef JOS_USER_VMM_DEV_BUS_H
+#define JOS_USER_VMM_DEV_BUS_H
 
 #include <inc/types.h>
 

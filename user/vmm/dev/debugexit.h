@@ -1,8 +1,8 @@
 /*
  * The debug exit: a port that ends the guest with the status that is written to it.
  */
-#ifndef JOS_USER_VMM_DEBUGEXIT_H
-#define JOS_USER_VMM_DEBUGEXIT_H
+#ifndef JOS_USER_VMM_DEV_DEBUGEXIT_H
+#define JOS_USER_VMM_DEV_DEBUGEXIT_H
 
 #include <user/vmm/dev/power.h>
 

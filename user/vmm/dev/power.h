@@ -2,8 +2,8 @@
  * The registers by which kernels end or restart a machine: ACPI's PM1 control, and the three ways
  * to reset a PC.
  */
-#ifndef JOS_USER_VMM_POWER_H
-#define JOS_USER_VMM_POWER_H
+#ifndef JOS_USER_VMM_DEV_POWER_H
+#define JOS_USER_VMM_DEV_POWER_H
 
 #include <user/vmm/dev/bus.h>
 

@@ -1,8 +1,8 @@
 /*
  * A 16550, all registers.
  */
-#ifndef JOS_USER_VMM_UART_H
-#define JOS_USER_VMM_UART_H
+#ifndef JOS_USER_VMM_DEV_UART_H
+#define JOS_USER_VMM_DEV_UART_H
 
 #include <inc/uart.h>
 #include <user/vmm/dev/bus.h>

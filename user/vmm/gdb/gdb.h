@@ -3,8 +3,8 @@
  * (regs.c), memory and breakpoints (mem.c), and the session itself (session.c). The
  * protocol is described in the manual of gdb, "gdb Remote Serial Protocol".
  */
-#ifndef JOS_USER_VMM_GDB_H
-#define JOS_USER_VMM_GDB_H
+#ifndef JOS_USER_VMM_GDB_GDB_H
+#define JOS_USER_VMM_GDB_GDB_H
 
 #include <inc/gdbpacket.h>
 #include <user/vmm/common.h>

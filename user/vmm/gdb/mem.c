@@ -60,7 +60,7 @@ size_t mem_read(uint64_t va, void *buf, size_t n)
         if (!locate(va + done, &piece, &gpa) ||
             sys_guest_mem(guest, gpa, (char *)buf + done, piece, false) < 0)
             break;
-        for (struct Soft *b = NULL; (b = next_in(b, gpa, piece)) != NULL;)
+        for (struct Soft *b = NULL; (b = next_in(b, gpa, piece));)
             ((uint8_t *)buf)[done + (b->gpa - gpa)] = b->saved;
     }
     return done;
@@ -82,7 +82,7 @@ size_t mem_write(uint64_t va, const void *buf, size_t n)
         if (!locate(va + done, &piece, &gpa) ||
             sys_guest_mem(guest, gpa, (void *)from, piece, true) < 0)
             break;
-        for (struct Soft *b = NULL; (b = next_in(b, gpa, piece)) != NULL;) {
+        for (struct Soft *b = NULL; (b = next_in(b, gpa, piece));) {
             b->saved = from[b->gpa - gpa];
             if (!b->lifted)
                 plant(b);

@@ -1,8 +1,8 @@
 /*
  * Arithmetic as the CPU does it, with its flags.
  */
-#ifndef JOS_USER_VMM_ALU_H
-#define JOS_USER_VMM_ALU_H
+#ifndef JOS_USER_VMM_INSN_ALU_H
+#define JOS_USER_VMM_INSN_ALU_H
 
 #include <user/vmm/insn/insn.h>
 

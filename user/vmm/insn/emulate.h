@@ -1,8 +1,8 @@
 /*
  * Instructions that touch a device's memory: carried out.
  */
-#ifndef JOS_USER_VMM_EMULATE_H
-#define JOS_USER_VMM_EMULATE_H
+#ifndef JOS_USER_VMM_INSN_EMULATE_H
+#define JOS_USER_VMM_INSN_EMULATE_H
 
 #include <user/vmm/insn/insn.h>
 

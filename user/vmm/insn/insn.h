@@ -4,8 +4,8 @@
  * known, and of these only what works on general registers: XMM and x87 registers are out of a
  * monitor's reach.
  */
-#ifndef JOS_USER_VMM_INSN_H
-#define JOS_USER_VMM_INSN_H
+#ifndef JOS_USER_VMM_INSN_INSN_H
+#define JOS_USER_VMM_INSN_INSN_H
 
 #include <inc/vmm.h>
 

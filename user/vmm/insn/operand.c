@@ -1,6 +1,7 @@
 /*
  * Operands: the registers by number, and addresses as the guest's mode makes them.
  */
+#include <inc/mmu.h>
 #include <inc/string.h>
 #include <inc/trap.h>
 #include <user/vmm/insn/alu.h>
@@ -88,12 +89,9 @@ static uint64_t address(const struct Emulation *e)
 
 /* ---- Memory ---- */
 
-#define CANONICAL_BITS 48
-
 bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment)
 {
-    int64_t top = (int64_t)va >> (CANONICAL_BITS - 1);
-    if (e->code->bits != 64 || top == 0 || top == -1)
+    if (e->code->bits != 64 || is_canonical(va))
         return true;
     e->fault = (struct Fault){ .vector = segment == INSN_SS ? T_STACK : T_GPFLT };
     return false;

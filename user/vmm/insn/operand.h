@@ -1,8 +1,8 @@
 /*
  * Operands of an instruction: registers, addresses, memory.
  */
-#ifndef JOS_USER_VMM_OPERAND_H
-#define JOS_USER_VMM_OPERAND_H
+#ifndef JOS_USER_VMM_INSN_OPERAND_H
+#define JOS_USER_VMM_INSN_OPERAND_H
 
 #include <user/vmm/insn/emulate.h>
 

@@ -3,8 +3,8 @@
  * a VMCB before the CPU does it, so that a refused VMRUN can be explained field by field. A rule is
  * a line of a table: field, when it applies, predicate, words.
  */
-#ifndef JOS_VMM_SVM_CHECK_H
-#define JOS_VMM_SVM_CHECK_H
+#ifndef JOS_VMM_SVM_CHECK_CHECK_H
+#define JOS_VMM_SVM_CHECK_CHECK_H
 
 #include <vmm/svm/svm_vcpu.h>
 

@@ -18,16 +18,6 @@ const char *const check_class_words[] = {
     [CHECK_MSR] = "MSR loading", [CHECK_OTHER] = "something else",
 };
 
-bool check_read(enum VmcsField field, uint64_t *value)
-{
-    bool failed;
-    asm volatile("vmread %2, %0"
-                 : "=r"(*value), "=@ccbe"(failed)
-                 : "r"((uint64_t)field)
-                 : "memory");
-    return !failed;
-}
-
 bool check_read_physical(physaddr_t pa, void *buf, size_t len)
 {
     if (PGNUM(pa) >= npages || PGOFF(pa) + len > PGSIZE)
@@ -61,6 +51,13 @@ bool check_one_bits(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)v;
     return (value & arg) == arg;
+}
+
+bool check_fixed_cr4(const struct CheckView *v, uint64_t value, uint64_t arg)
+{
+    (void)v, (void)arg;
+    return (value & vmx_caps.cr4_fixed0) == vmx_caps.cr4_fixed0 &&
+           (value & ~vmx_caps.cr4_fixed1) == 0;
 }
 
 bool check_canonical(const struct CheckView *v, uint64_t value, uint64_t arg)
@@ -142,7 +139,7 @@ static void check_section(struct CheckView *v, const struct CheckSection *s)
 {
     for (const struct CheckRule *r = s->rules; r < s->rules + s->nrules; r++) {
         uint64_t value;
-        if (check_applies(v, r->word, r->bits) && check_read(r->field, &value) &&
+        if (check_applies(v, r->word, r->bits) && vmread_optional(r->field, &value) &&
             !r->holds(v, value, r->arg))
             check_violation(v, s, r->field, value, r->words);
     }

@@ -7,8 +7,8 @@
  * capability MSRs keep at 0 unless somebody adds them: CET, Processor Trace, LBR, user interrupts,
  * protection keys for supervisor pages, SMM.
  */
-#ifndef JOS_VMM_VMX_CHECK_H
-#define JOS_VMM_VMX_CHECK_H
+#ifndef JOS_VMM_VMX_CHECK_CHECK_H
+#define JOS_VMM_VMX_CHECK_CHECK_H
 
 #include <vmm/vmx/ctls.h>
 #include <vmm/vmx/vmx_vcpu.h>
@@ -88,8 +88,6 @@ extern const struct CheckSection check_controls[], check_host[], check_guest[], 
 void vmcs_check(struct CheckView *v, bool print);
 
 /* ---- for the tables ---- */
-/* Read a field quietly. false: this CPU does not have it. */
-bool check_read(enum VmcsField field, uint64_t *value);
 void check_violation(struct CheckView *v, const struct CheckSection *s, enum VmcsField field,
                      uint64_t value, const char *words);
 /* A word of physical memory, or false: it is not in RAM. */
@@ -101,6 +99,7 @@ static inline bool check_applies(const struct CheckView *v, enum CheckWord word,
 
 CheckPredicate check_zero_bits; /* arg: bits that must be 0 */
 CheckPredicate check_one_bits;  /* arg: bits that must be 1 */
+CheckPredicate check_fixed_cr4; /* the bits that VMX operation wants */
 CheckPredicate check_canonical;
 CheckPredicate check_physical; /* within the physical-address width; arg: low bits that must be 0 */
 CheckPredicate check_pat;      /* eight memory types */

@@ -36,8 +36,8 @@ static bool threshold_reached(const struct CheckView *v, uint64_t value, uint64_
     const uint64_t tpr_offset = 0x80; /* SDM "Virtual APIC State" */
     (void)arg;
     if ((v->word[IN_PROC2] & (PROC2_VIRTUAL_INTR | PROC2_APIC_ACCESS)) ||
-        !check_read(VMCS_VIRTUAL_APIC_ADDR, &page) ||
-        !check_read_physical(page + tpr_offset, &tpr, sizeof tpr))
+        !vmread_optional(VMCS_VIRTUAL_APIC_ADDR, &page) ||
+        !check_read_physical(page + tpr_offset, &tpr, sizeof(tpr)))
         return true;
     return (value & 0xf) <= (tpr >> 4 & 0xf);
 }
@@ -110,8 +110,8 @@ static bool vm_functions(const struct CheckView *v, uint64_t value, uint64_t arg
 static bool eptp_list(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     uint64_t functions;
-    return !check_read(VMCS_VMFUNC_CONTROLS, &functions) || !(functions & VMFUNC_EPTP_SWITCH) ||
-           check_physical(v, value, arg);
+    return !vmread_optional(VMCS_VMFUNC_CONTROLS, &functions) ||
+           !(functions & VMFUNC_EPTP_SWITCH) || check_physical(v, value, arg);
 }
 
 #define ADDRESS_WORDS "must be aligned to a page, within the physical-address width"

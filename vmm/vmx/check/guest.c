@@ -12,7 +12,7 @@
 
 /* ---- control registers, debug registers, MSRs ---- */
 
-static bool fixed_cr0(const struct CheckView *v, uint64_t value, uint64_t arg)
+static bool guest_cr0(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)arg;
     const uint64_t unchecked = CR0_NW | CR0_CD; /* VM entry does not load them */
@@ -29,13 +29,6 @@ static bool paging_protected(const struct CheckView *v, uint64_t value, uint64_t
     return !(value & CR0_PG) || (value & CR0_PE);
 }
 
-static bool fixed_cr4(const struct CheckView *v, uint64_t value, uint64_t arg)
-{
-    (void)v, (void)arg;
-    return (value & vmx_caps.cr4_fixed0) == vmx_caps.cr4_fixed0 &&
-           (value & ~vmx_caps.cr4_fixed1) == 0;
-}
-
 static bool efer_lma(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)arg;
@@ -49,10 +42,11 @@ static bool efer_lme(const struct CheckView *v, uint64_t value, uint64_t arg)
 }
 
 static const struct CheckRule register_rules[] = {
-    { VMCS_GUEST_CR0, ALWAYS, fixed_cr0, 0,
+    { VMCS_GUEST_CR0, ALWAYS, guest_cr0, 0,
       "bits must be as IA32_VMX_CR0_FIXED0 and FIXED1 say (PE and PG only in a restricted guest)" },
     { VMCS_GUEST_CR0, ALWAYS, paging_protected, 0, "PG needs PE" },
-    { VMCS_GUEST_CR4, ALWAYS, fixed_cr4, 0, "bits must be as IA32_VMX_CR4_FIXED0 and FIXED1 say" },
+    { VMCS_GUEST_CR4, ALWAYS, check_fixed_cr4, 0,
+      "bits must be as IA32_VMX_CR4_FIXED0 and FIXED1 say" },
     { VMCS_GUEST_DEBUGCTL, IN_ENTRY, ENTRYC_LOAD_DEBUG, check_zero_bits, ~DEBUGCTL_BITS,
       "reserved bits must be 0" },
     { VMCS_GUEST_CR0, IN_MODE, MODE_IA32E, check_one_bits, CR0_PG, "PG must be 1 in IA-32e mode" },
@@ -218,7 +212,7 @@ static bool link_elsewhere(const struct CheckView *v, uint64_t value, uint64_t a
 static bool link_revision(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     uint32_t word, shadow = v->word[IN_PROC2] & PROC2_SHADOW_VMCS ? 1u << 31 : 0;
-    if (!check_physical(v, value, arg) || !check_read_physical(value, &word, sizeof word))
+    if (!check_physical(v, value, arg) || !check_read_physical(value, &word, sizeof(word)))
         return true; /* the rule above, or a VMCS outside of RAM */
     return word == ((uint32_t)(v->basic & VMX_BASIC_REVISION) | shadow);
 }

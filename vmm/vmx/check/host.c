@@ -7,18 +7,11 @@
 #define SELECTOR_RPL_TI 7ul
 #define EFER_BITS       ((uint64_t)(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE))
 
-static bool fixed_cr0(const struct CheckView *v, uint64_t value, uint64_t arg)
+static bool host_cr0(const struct CheckView *v, uint64_t value, uint64_t arg)
 {
     (void)v, (void)arg;
     return (value & vmx_caps.cr0_fixed0) == vmx_caps.cr0_fixed0 &&
            (value & ~vmx_caps.cr0_fixed1) == 0;
-}
-
-static bool fixed_cr4(const struct CheckView *v, uint64_t value, uint64_t arg)
-{
-    (void)v, (void)arg;
-    return (value & vmx_caps.cr4_fixed0) == vmx_caps.cr4_fixed0 &&
-           (value & ~vmx_caps.cr4_fixed1) == 0;
 }
 
 static bool efer_mode(const struct CheckView *v, uint64_t value, uint64_t arg)
@@ -29,8 +22,9 @@ static bool efer_mode(const struct CheckView *v, uint64_t value, uint64_t arg)
 }
 
 static const struct CheckRule register_rules[] = {
-    { VMCS_HOST_CR0, ALWAYS, fixed_cr0, 0, "bits must be as IA32_VMX_CR0_FIXED0 and FIXED1 say" },
-    { VMCS_HOST_CR4, ALWAYS, fixed_cr4, 0, "bits must be as IA32_VMX_CR4_FIXED0 and FIXED1 say" },
+    { VMCS_HOST_CR0, ALWAYS, host_cr0, 0, "bits must be as IA32_VMX_CR0_FIXED0 and FIXED1 say" },
+    { VMCS_HOST_CR4, ALWAYS, check_fixed_cr4, 0,
+      "bits must be as IA32_VMX_CR4_FIXED0 and FIXED1 say" },
     { VMCS_HOST_CR3, ALWAYS, check_physical, 0, "must be within the physical-address width" },
     { VMCS_HOST_SYSENTER_ESP, ALWAYS, check_canonical, 0, "must be canonical" },
     { VMCS_HOST_SYSENTER_EIP, ALWAYS, check_canonical, 0, "must be canonical" },

@@ -67,8 +67,8 @@ static void check_area(struct CheckView *v, const struct CheckSection *s)
     uint64_t area = vmread(VMCS_ENTRY_MSR_LOAD_ADDR), count = vmread(VMCS_ENTRY_MSR_LOAD_COUNT);
     struct MsrEntry e;
     for (uint64_t i = 0; i < count; i++) {
-        physaddr_t pa = area + i * sizeof e;
-        if (pa % sizeof e != 0 || !check_read_physical(pa, &e, sizeof e))
+        physaddr_t pa = area + i * sizeof(e);
+        if (pa % sizeof(e) != 0 || !check_read_physical(pa, &e, sizeof(e)))
             return; /* another rule's matter, or not in RAM */
         for (const struct MsrRule *r = rules; r < rules + ARRAY_SIZE(rules); r++)
             if (!r->holds(v, &e)) {

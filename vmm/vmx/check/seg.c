@@ -242,7 +242,7 @@ static const struct SegRule rules[] = {
     { R(LDTR) | R(TR), AR, USABLE, ANY_MODE, ar_zero, 0xfffe0000, "bits 31:17 must be 0" },
 };
 
-/* The fields of one register lie 2 encodings behind those of the one before. */
+/* The fields of one register lie 2 encodings after those of the register before. */
 static enum VmcsField field_of(enum VmcsField part, enum SegReg reg)
 {
     return part + reg * (VMCS_GUEST_CS_SEL - VMCS_GUEST_ES_SEL);
