@@ -1,7 +1,7 @@
 /*
  * Packets of gdb's remote serial protocol (GDB manual, "Overview" of the remote protocol), for the
- * kernel's stub and the monitor's: $ contents # checksum, acknowledged by + or asked for again by -.
- * Each has one line to one gdb.
+ * kernel's stub and the monitor's: $ contents # checksum, acknowledged by + or asked for again by
+ * -. Each has one line to one gdb.
  */
 #ifndef JOS_INC_GDBPACKET_H
 #define JOS_INC_GDBPACKET_H
@@ -27,14 +27,16 @@ enum GdbInput {
     GDB_BEGINS,    /* a packet begins */
     GDB_PACKET,    /* gdb_packet has it */
 };
-/* Take the next byte that has come on the line. A packet whose checksum is right is acknowledged. */
+/* Take the next byte that has come on the line. A packet whose checksum is right is acknowledged.
+ */
 enum GdbInput gdb_take(char c);
 /* The last packet, terminated, and its length; escapes are undone. Valid until the next byte. */
 char *gdb_packet(size_t *len);
 /* Whether packets are acknowledged. They are at first, and gdb's first packet turns it on again. */
 void gdb_set_acks(bool on);
 
-/* An answer: begun, put together, and sent. What is beyond a bound that no answer reaches is cut. */
+/* An answer: begun, put together, and sent. What is beyond a bound that no answer reaches is cut.
+ */
 void gdb_begin(void);
 void gdb_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void gdb_put_hex(const void *bytes, size_t n);

@@ -18,8 +18,9 @@
     5 /* rbx: gpa of a buffer, rcx: its size -> rax: bytes put there, maybe 0 */
 #define VMX_VMCALL_POWEROFF 6 /* rbx: status 0 to 255; ends this guest */
 #define VMX_VMCALL_NULL     7 /* nothing */
-#define VMX_VMCALL_EXITS \
-    8 /* rbx: enum GuestExitReason, or ~0: all -> rcx: exits of this guest, this call's included */
+#define VMX_VMCALL_EXITS                                                                         \
+    8 /* rbx: enum GuestExitReason, or ~0: all -> rcx: exits of this guest, this call's included \
+       */
 
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1
@@ -82,11 +83,11 @@ struct GuestIo {
 };
 
 /* Kinds of access to memory; sets of them are rights, too. */
-#define GUEST_READ  1
-#define GUEST_WRITE 2
-#define GUEST_FETCH 4
-#define GUEST_RWX   7
-#define GUEST_USER  8 /* sys_guest_walk: by user code */
+#define GUEST_READ      1
+#define GUEST_WRITE     2
+#define GUEST_FETCH     4
+#define GUEST_RWX       7
+#define GUEST_USER      8 /* sys_guest_walk: by user code */
 #define GUEST_NSEGMENTS 6
 
 #define GUEST_INSN_MAX 15 /* bytes of the longest instruction */
@@ -105,15 +106,15 @@ struct GuestInsn {
  * The page that kernel and monitor share (sys_guest_share). The kernel writes what belongs to a
  * stop; for GUEST_EV_IO that is io and the register rax. The monitor's answer is in skip and in
  * registers: rax for GUEST_EV_IO; rax, rbx, rcx, rdx and rsi for GUEST_EV_VMCALL; for GUEST_EV_MMIO
- * all of them but the flags of rflags that are not arithmetic ones or DF. (rip is where the instruction
- * that is skipped is taken to be.)
+ * all of them but the flags of rflags that are not arithmetic ones or DF. (rip is where the
+ * instruction that is skipped is taken to be.)
  */
 struct GuestExit {
     struct GuestIo io; /* the instruction, decoded */
     uint8_t skip;      /* answer: bytes of the instruction, after which the guest goes on (for
                         * GUEST_EV_IO and GUEST_EV_VMCALL, 1 stands for its length); 0: again */
-    uint8_t fault;     /* answer to GUEST_EV_MMIO: this exception instead, #UD, #SS, #GP, #PF or #AC;
-                        * 0: none */
+    uint8_t fault; /* answer to GUEST_EV_MMIO: this exception instead, #UD, #SS, #GP, #PF or #AC;
+                    * 0: none */
     uint8_t pad[2];
     uint32_t fault_error;   /* its error code */
     uint32_t event;         /* enum GuestEvent */
@@ -148,8 +149,8 @@ enum GuestDebugOp {
     GUEST_DEBUG_STOP,      /* stop it soon, wherever it is */
     GUEST_DEBUG_GET_REGS,  /* buf: struct GuestDebugRegs */
     GUEST_DEBUG_SET_REGS,  /* the same; its segments and cr0, cr4, cr8 and efer are ignored.
-                            * -E_INVAL:  a base or rip is no canonical address, or cr3 has reserved
-                            * bits */
+                            * -E_INVAL:  a base or rip is not a canonical address, or cr3 has
+                            * reserved  bits */
     GUEST_DEBUG_TRANSLATE, /* arg: linear address. Returns its gpa; -E_NOT_FOUND: not mapped */
     GUEST_DEBUG_SET_HW,    /* arg: debug register 0 to 3, buf: struct GuestDebugHw. -E_INVAL. While
                             * any is set, the guest's own debug registers have no effect. */
@@ -225,21 +226,22 @@ enum GuestRegAccess {
 
 /* One exit in a trace: sys_guest_trace. What does not belong to its reason is 0. */
 struct GuestTraceEntry {
-    uint64_t tsc;           /* host TSC at the exit */
-    uint64_t rip;           /* of the guest, at the exit */
-    uint64_t info;          /* the CPU's own words: exit qualification, or EXITINFO1 */
-    uint64_t address;       /* EXIT_MEMORY, EXIT_MISCONFIG: gpa; page fault: linear address */
-    uint64_t detail;        /* MSR number, CPUID leaf, hypercall number, task's selector */
-    uint64_t value;         /* what OUT or WRMSR writes, rbx of a hypercall, ecx of CPUID */
-    uint32_t code;          /* the CPU's own number of the reason */
-    uint32_t reason;        /* enum GuestExitReason */
-    uint32_t ticks;         /* in its handler */
-    uint8_t action;         /* enum GuestAction */
-    uint8_t is_nmi;         /* EXIT_EXCEPTION: an NMI */
-    uint16_t injected;      /* ACTION_INJECT: the event's vector */
-    uint16_t vector;        /* EXIT_EXCEPTION, EXIT_INTERRUPT; GUEST_NO_VECTOR: not known */
-    uint8_t access, rights; /* EXIT_MEMORY: sets of GUEST_READ ...: wanted, and given by the entry */
-    struct GuestIo io;      /* EXIT_IO */
+    uint64_t tsc;      /* host TSC at the exit */
+    uint64_t rip;      /* of the guest, at the exit */
+    uint64_t info;     /* the CPU's own words: exit qualification, or EXITINFO1 */
+    uint64_t address;  /* EXIT_MEMORY, EXIT_MISCONFIG: gpa; page fault: linear address */
+    uint64_t detail;   /* MSR number, CPUID leaf, hypercall number, task's selector */
+    uint64_t value;    /* what OUT or WRMSR writes, rbx of a hypercall, ecx of CPUID */
+    uint32_t code;     /* the CPU's own number of the reason */
+    uint32_t reason;   /* enum GuestExitReason */
+    uint32_t ticks;    /* in its handler */
+    uint8_t action;    /* enum GuestAction */
+    uint8_t is_nmi;    /* EXIT_EXCEPTION: an NMI */
+    uint16_t injected; /* ACTION_INJECT: the event's vector */
+    uint16_t vector;   /* EXIT_EXCEPTION, EXIT_INTERRUPT; GUEST_NO_VECTOR: not known */
+    uint8_t access,
+        rights;        /* EXIT_MEMORY: sets of GUEST_READ ...: wanted, and given by the entry */
+    struct GuestIo io; /* EXIT_IO */
     uint8_t string, rep;
     uint8_t reg, gpr; /* EXIT_CR_ACCESS, EXIT_DR_ACCESS: number, and that of the general register */
     uint8_t reg_access; /* enum GuestRegAccess */

@@ -37,17 +37,17 @@ struct Cpu {
     uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; ~0: not */
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
     bool cpu_slice_over;         /* that time has come while somebody waited; or cpu_preempt */
-    bool cpu_preempt;            /* somebody became runnable who is to run at once */
+    bool cpu_preempt;            /* somebody became runnable who must run at once */
     uint64_t cpu_share_at; /* TSC from which on the next env is who has waited longest anywhere */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */
     bool cpu_vmx_on;     /* vmm/: in VMX root operation, or EFER.SVME is set */
-    physaddr_t cpu_vmxon_region;   /* vmm/: 0: not allocated yet */
+    physaddr_t cpu_vmxon_region;  /* vmm/: 0: not allocated yet */
     struct Vcpu *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
     struct Vcpu *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
-    physaddr_t cpu_svm_save;    /* vmm/svm/: page for the CPU's use at VMRUN; 0: not allocated yet */
-    physaddr_t cpu_svm_host;    /* vmm/svm/: page with what VMLOAD gives back to the host */
-    struct Vcpu *cpu_svm_vcpu;  /* vmm/svm/: who has run here last; NULL: none, or it has ended */
+    physaddr_t cpu_svm_save;   /* vmm/svm/: page for the CPU's use at VMRUN; 0: not allocated yet */
+    physaddr_t cpu_svm_host;   /* vmm/svm/: page with what VMLOAD gives back to the host */
+    struct Vcpu *cpu_svm_vcpu; /* vmm/svm/: who has run here last; NULL: none, or it has ended */
     uint32_t cpu_asid_generation, cpu_asid_next; /* vmm/svm/: ASIDs that are given out here */
     bool cpu_sched_wanted; /* an interrupt of the kernel's has found work for the scheduler */
     union {

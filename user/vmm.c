@@ -19,8 +19,9 @@
 #include <user/vmm/run.h>
 #include <user/vmm/stats.h>
 
-#define STATUS_FAILED 1 /* exit status of failures here; a guest that powers off chooses its own \
-                         */
+#define STATUS_FAILED                                                          \
+    1 /* exit status of failures here; a guest that powers off chooses its own \
+       */
 
 #define SCRATCH ((void *)UTEMP)
 

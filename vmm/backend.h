@@ -1,7 +1,7 @@
 /*
- * What a back end (vmx/ for Intel, svm/ for AMD) offers to the shared parts of the VMM. They call it
- * where speed does not matter: the roads of frequent exits lie inside the back end, which calls the
- * shared decisions.
+ * What a back end (vmx/ for Intel, svm/ for AMD) offers to the shared parts of the VMM. They call
+ * it where speed does not matter: the roads of frequent exits lie inside the back end, which calls
+ * the shared decisions.
  */
 #ifndef JOS_VMM_BACKEND_H
 #define JOS_VMM_BACKEND_H
@@ -42,7 +42,9 @@ enum VcpuReg {
 #define VBLOCK_MOV_SS (1u << 1)
 #define VBLOCK_NMI    (1u << 3)
 
-#define PENDING_DEBUG_ENABLED (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met */
+#define PENDING_DEBUG_ENABLED                                           \
+    (1ul << 12) /* of VREG_PENDING_DEBUG: an enabled breakpoint was met \
+                 */
 
 /* In the order of instruction encodings. */
 enum VcpuSegment {
@@ -74,7 +76,8 @@ struct Segment {
     uint64_t base;
 };
 
-/* Entries of the second stage's tables, which allow a set of GUEST_READ, GUEST_WRITE, GUEST_FETCH. */
+/* Entries of the second stage's tables, which allow a set of GUEST_READ, GUEST_WRITE, GUEST_FETCH.
+ */
 struct Stage2Format {
     uint64_t table;             /* bits of an entry that refers to a table */
     uint64_t rights[8];         /* bits of an entry that maps a page, by what it allows */
@@ -93,8 +96,8 @@ struct GuestFeatures {
 };
 extern struct GuestFeatures guest_features;
 
-/* Functions about a vCPU run on the CPU that has it, between an exit and the next entry, unless they
- * say otherwise. */
+/* Functions about a vCPU run on the CPU that has it, between an exit and the next entry, unless
+ * they say otherwise. */
 struct Backend {
     const char *name;          /* of the technique, for messages: "VT-x" */
     const char *control_block; /* what it calls a vCPU's: "VMCS" */
@@ -110,15 +113,16 @@ struct Backend {
     int (*vcpu_alloc)(struct Vcpu **store);
     /* Take it off whatever CPU has it, and give its pages back. */
     void (*vcpu_free)(struct Vcpu *v);
-    /* Enter guest e (it is curenv, its FPU state loaded) and handle its exits until the scheduler is
-     * to be asked. When it returns, the caller calls sched_yield; e may be blocked. */
+    /* Enter guest e (it is curenv, its FPU state loaded) and handle its exits until the scheduler
+     * is to be asked. When it returns, the caller calls sched_yield; e may be blocked. */
     void (*run)(struct Env *e);
-    /* Out of the middle of an exit's handler: the guest leaves this CPU, which goes to its monitor. */
+    /* Out of the middle of an exit's handler: the guest leaves this CPU, which goes to its monitor.
+     */
     void (*hand_over)(struct Vcpu *v);
     /* From an interrupt: another CPU wants a vCPU's state that this one still holds. */
     void (*put_down)(void);
-    /* On the monitor's CPU, which has answered: the guest goes on after its instruction, if that can
-     * be done here and now. false: not done. */
+    /* On the monitor's CPU, which has answered: the guest goes on after its instruction, if that
+     * can be done here and now. false: not done. */
     bool (*skip_here)(struct Vcpu *v);
     /* Make the registers of a vCPU that has no CPU readable on this one, for a moment. Its env is
      * locked. false: not possible. */
@@ -141,7 +145,8 @@ struct Backend {
     void (*inject_fault)(struct Vcpu *v, int vector, uint32_t error);
     /* Give the guest an exception that it would have had without the intercept. */
     void (*pass_exception)(struct Vcpu *v, const struct VcpuException *x);
-    /* Intercept the exceptions that vcpu_exceptions names, and those in `more` (one bit a vector). */
+    /* Intercept the exceptions that vcpu_exceptions names, and those in `more` (one bit a vector).
+     */
     void (*set_exceptions)(struct Vcpu *v, uint32_t more);
     /* Accesses to debug registers exit, or do not. */
     void (*set_dr_exits)(struct Vcpu *v, bool exits);
@@ -167,7 +172,10 @@ struct Backend {
     void (*print)(bool copy);
 };
 
-extern const struct Backend vmx_backend, svm_backend;
+extern const struct Backend vmx_backend;
+/* LAB project cut */
+extern const struct Backend svm_backend;
+/* LAB project end */
 /* The one that this machine has; vmx_backend if it has none, and its check says why. */
 extern const struct Backend *backend;
 /* At boot: find out which. */

@@ -12,6 +12,8 @@
 #include <vmm/backtrace.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/vcpu.h>
 
 extern const char text_start[], text_end[];

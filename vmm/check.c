@@ -1,6 +1,6 @@
 /*
- * When entries are checked. The word vmxcheck checks each; vmxcheck-break breaks the control block of
- * a guest named break-N first as case N of the self test does, to see what a refused entry looks
+ * When entries are checked. The word vmxcheck checks each; vmxcheck-break breaks the control block
+ * of a guest named break-N first as case N of the self test does, to see what a refused entry looks
  * like.
  */
 #include <kern/cmdline.h>

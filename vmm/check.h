@@ -1,6 +1,6 @@
 /*
- * The checker of VM entries: before an entry, with the word vmxcheck, and after one that has failed.
- * The rules are the back end's.
+ * The checker of VM entries: before an entry, with the word vmxcheck, and after one that has
+ * failed. The rules are the back end's.
  */
 #ifndef JOS_VMM_CHECK_H
 #define JOS_VMM_CHECK_H

@@ -1,6 +1,6 @@
 /*
- * Control registers: what a guest's MOV to CR0, CR3 and CR4, and WRMSR of EFER, may change, and what
- * follows from it (SDM "MOV-Move to/from Control Registers"; APM 2 "Control Registers").
+ * Control registers: what a guest's MOV to CR0, CR3 and CR4, and WRMSR of EFER, may change, and
+ * what follows from it (SDM "MOV-Move to/from Control Registers"; APM 2 "Control Registers").
  */
 #ifndef JOS_VMM_CR_H
 #define JOS_VMM_CR_H
@@ -9,7 +9,7 @@
 #include <inc/x86.h>
 #include <kern/cpu.h>
 
-#define EFER_GUEST (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define EFER_GUEST      (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define CR0_GUEST_OWNED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG)
 
 /* The guest's view before a change, and after it. */

@@ -3,6 +3,8 @@
  * 8-Double Fault Exception (#DF)"; APM 2 "#DF-Double-Fault Exception").
  */
 #include <vmm/backend.h>
+#include <vmm/kill.h>
+#include <vmm/vapic.h>
 #include <vmm/exception.h>
 
 /* Exceptions by class for the double-fault rules; one bit a vector. */

@@ -7,6 +7,7 @@
 #include <inc/types.h>
 #include <inc/mmu.h>
 #include <kern/pmap.h>
+#include <vmm/leaf.h>
 #include <vmm/verdict.h>
 
 struct PageInfo;
@@ -18,17 +19,6 @@ enum GmemAccess {
     GMEM_READ,  /* populate the page if it is untouched */
     GMEM_WRITE, /* likewise; -E_INVAL if the guest itself may not write there */
 };
-
-/* What maps 2 MiB of guest memory: a table of level 0, or the one entry of a large page. Such
- * tables stay to the guest's end, and a large page is split at most once, which empties the caches. */
-struct LeafCache {
-    uint64_t region;   /* LEAF_REGION of its gpas; NO_REGION: none */
-    uint64_t *entries; /* of 4 KiB; or the large page's */
-    uint64_t index;    /* bits of a gpa's page number that select the entry */
-    uint64_t offset;   /* bits of a gpa that are below what an entry maps */
-};
-#define NO_REGION        (~0ul)
-#define LEAF_REGION(gpa) ((gpa) / PGSIZE_2M)
 
 /* Is all of [gpa, gpa + len) RAM? Safe against overflow; an empty range is judged as one byte. */
 bool gmem_is_ram(const struct Vm *vm, gpa_t gpa, size_t len);
@@ -45,9 +35,9 @@ int gmem_populate(struct Vm *vm, gpa_t gpa);
  * rule): 0; else nothing is done and gmem_populate is to be called. -E_INVAL, -E_BUSY, -E_NOT_SUPP,
  * -E_NO_MEM. Takes long and lets interrupts in, so no lock may be held. */
 int gmem_populate_large(struct Vm *vm, gpa_t gpa);
-/* The frame at gpa, with a reference for the caller, and its rights (GUEST_*). NULL: GMEM_PEEK at an
- * untouched page. Who is not on the guest's CPU needs this, since the guest may at any time put
- * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
+/* The frame at gpa, with a reference for the caller, and its rights (GUEST_*). NULL: GMEM_PEEK at
+ * an untouched page. Whoever is not on the guest's CPU needs this, since the guest may at any time
+ * put another frame there and free this one. -E_INVAL, -E_NO_MEM. */
 int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
               uint32_t *rights);
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes.
@@ -67,9 +57,9 @@ static inline uint64_t gmem_entry(struct Vm *vm, struct LeafCache *leaf, gpa_t g
     return e;
 }
 
-/* A guest's access (GUEST_READ ...) to gpa, which is RAM, has faulted in the second stage. The first
- * touch gets memory; what the entry forbids ends the guest, since no device is there that could
- * answer. DO_AGAIN; DO_LEAVE. */
+/* A guest's access (GUEST_READ ...) to gpa, which is RAM, has faulted in the second stage. The
+ * first touch gets memory; what the entry forbids ends the guest, since no device is there that
+ * could answer. DO_AGAIN; DO_LEAVE. */
 enum Verdict gmem_fault(struct Vcpu *v, gpa_t gpa, uint32_t access);
 
 #endif

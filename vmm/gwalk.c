@@ -1,10 +1,12 @@
 /*
- * The guest's own page tables, read through the second stage: what the CPU's page walk would say about an
- * access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
+ * The guest's own page tables, read through the second stage: what the CPU's page walk would say
+ * about an access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
  */
 #include <inc/mmu.h>
 #include <kern/cpu.h>
 #include <vmm/backend.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/vcpu.h>
 
 #define PDPTE_RESERVED 0x1e6ul         /* bits 1-2 and 5-8 of a PAE PDPTE */

@@ -5,16 +5,9 @@
 #define JOS_VMM_GWALK_H
 
 #include <inc/types.h>
+#include <vmm/paging.h>
 
 struct Vcpu;
-
-#define PAE_PDPTES 4
-
-/* What decides about an access besides the tables. The back end fills it in. */
-struct PagingMode {
-    uint64_t cr0, cr3, cr4, efer, rflags;
-    uint64_t pdpte[PAE_PDPTES]; /* of PAE paging */
-};
 
 enum WalkResult {
     WALK_OK,
@@ -27,8 +20,8 @@ enum WalkResult {
 };
 
 /* Would this access (FEC_WR, FEC_U, FEC_ID) to linear address va succeed by the tables in memory?
- * *gpa is what it reaches; it is valid after WALK_FORBIDDEN, too. On the vCPU's own CPU, or while it
- * has none. */
+ * *gpa is what it reaches; it is valid after WALK_FORBIDDEN, too. On the vCPU's own CPU, or while
+ * it has none. */
 enum WalkResult guest_walk(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint32_t access,
                            gpa_t *gpa);
 /* The byte at a linear address, as the VMM reads code. false: it is not there. */
@@ -39,7 +32,8 @@ enum WalkResult guest_mark_access(struct Vcpu *v, const struct PagingMode *m, ui
                                   uint32_t access);
 /* The error code of the page fault that this access raises; r is not WALK_OK. */
 uint32_t guest_fault_error(enum WalkResult r, uint32_t access);
-/* The four PDPTEs of PAE paging at cr3. false: reserved bits are set (#GP), or they are not in RAM. */
+/* The four PDPTEs of PAE paging at cr3. false: reserved bits are set (#GP), or they are not in RAM.
+ */
 bool guest_read_pdptes(struct Vcpu *v, uint64_t cr3, uint64_t pdpte[PAE_PDPTES]);
 
 #endif

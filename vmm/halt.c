@@ -1,10 +1,11 @@
 /*
- * A guest that has executed HLT sleeps like an env that waits, until an interrupt of its virtual APIC
- * comes that it can take, an NMI, or its debugger.
+ * A guest that has executed HLT sleeps like an env that waits, until an interrupt of its virtual
+ * APIC comes that it can take, an NMI, or its debugger.
  */
 #include <kern/sched.h>
 #include <vmm/backend.h>
 #include <vmm/halt.h>
+#include <vmm/vapic.h>
 #include <vmm/vcpu.h>
 
 bool vcpu_halt_is_over(struct Vcpu *v)

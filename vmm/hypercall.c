@@ -1,6 +1,7 @@
 /*
- * Hypercalls: one list by number (vmm/hypercall.h). They are taken from CPL 0 only, and every address in them is
- * checked by gmem.c before it means anything. Console calls are the monitor's, after that check.
+ * Hypercalls: one list by number (vmm/hypercall.h). They are taken from CPL 0 only, and every
+ * address in them is checked by gmem.c before it means anything. Console calls are the monitor's,
+ * after that check.
  */
 #include <kern/ipc.h>
 #include <inc/error.h>
@@ -8,6 +9,8 @@
 #include <vmm/backend.h>
 #include <vmm/ept.h>
 #include <vmm/hypercall.h>
+#include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/stop.h>
 
 /* Number and arguments as the caller's mode has them. */

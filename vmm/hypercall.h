@@ -37,18 +37,18 @@ enum Verdict hv_console(struct Vcpu *v);
 enum Verdict hv_poweroff(struct Vcpu *v);
 enum Verdict hv_exits(struct Vcpu *v);
 
-/* Number and function of each call. A back end makes its table of them, whose functions end the exit
- * as the verdict says; so what a call has to do meets what ends it without a detour. Calls are taken
- * from CPL 0 only; from another level the back end answers -E_PERM. */
-#define HYPERCALL_LIST(X)                 \
-    X(0, hv_unknown)                      \
-    X(VMX_VMCALL_MBMAP, hv_mbmap)         \
-    X(VMX_VMCALL_IPCSEND, hv_ipcsend)     \
-    X(VMX_VMCALL_IPCRECV, hv_ipcrecv)     \
-    X(VMX_VMCALL_CONS_WRITE, hv_console)  \
-    X(VMX_VMCALL_CONS_READ, hv_console)   \
-    X(VMX_VMCALL_POWEROFF, hv_poweroff)   \
-    X(VMX_VMCALL_NULL, hv_null)           \
+/* Number and function of each call. A back end makes its table of them, whose functions end the
+ * exit as the verdict says; so what a call has to do meets what ends it without a detour. Calls are
+ * taken from CPL 0 only; from another level the back end answers -E_PERM. */
+#define HYPERCALL_LIST(X)                \
+    X(0, hv_unknown)                     \
+    X(VMX_VMCALL_MBMAP, hv_mbmap)        \
+    X(VMX_VMCALL_IPCSEND, hv_ipcsend)    \
+    X(VMX_VMCALL_IPCRECV, hv_ipcrecv)    \
+    X(VMX_VMCALL_CONS_WRITE, hv_console) \
+    X(VMX_VMCALL_CONS_READ, hv_console)  \
+    X(VMX_VMCALL_POWEROFF, hv_poweroff)  \
+    X(VMX_VMCALL_NULL, hv_null)          \
     X(VMX_VMCALL_EXITS, hv_exits)
 /* RAX is beyond the list: outside of 64-bit mode only its lower half is the number. */
 enum Verdict hypercall_odd(struct Vcpu *v, uint64_t nr) __attribute__((cold));

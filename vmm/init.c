@@ -15,6 +15,7 @@
 #include <vmm/test/lab.h>
 #include <vmm/test/vmrun.h>
 #include <vmm/trace.h>
+#include <vmm/vmlife.h>
 #include <vmm/vcpu.h>
 
 #define CALL(name) [SYS_##name] = (const void *)sys_##name,

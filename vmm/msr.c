@@ -6,6 +6,8 @@
 #include <kern/cpu.h>
 #include <vmm/backend.h>
 #include <vmm/msr.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
 #define APIC_BASE_VALUE          (0xfee00000ul | 1 << 8 | 1 << 10 | 1 << 11) /* BSP, x2APIC, enabled */

@@ -18,8 +18,8 @@ struct StringInsn {
     bool wide; /* in 64-bit mode */
 };
 
-/* Carry out one element as far as the kernel does. *stop: stop for the monitor with GUEST_EV_IO, and
- * with DO_AGAIN the instruction has more elements, so that RFLAGS.RF is to be set before. Else,
+/* Carry out one element as far as the kernel does. *stop: stop for the monitor with GUEST_EV_IO,
+ * and with DO_AGAIN the instruction has more elements, so that RFLAGS.RF is to be set before. Else,
  * DO_AGAIN: a fault waits in v->event; DO_LEAVE: the guest has ended; DO_NEXT: RCX is 0. */
 enum Verdict string_io(struct Vcpu *v, const struct StringInsn *insn, const struct PagingMode *m,
                        bool *stop);

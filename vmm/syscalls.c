@@ -16,6 +16,9 @@
 #include <vmm/guest.h>
 #include <vmm/trace.h>
 #include <vmm/vapic_regs.h>
+#include <vmm/vmlife.h>
+#include <vmm/gmem.h>
+#include <vmm/vapic.h>
 #include <vmm/vcpu.h>
 #include <inc/multiboot.h>
 #include <kern/dev/console.h>

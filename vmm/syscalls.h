@@ -7,8 +7,8 @@
 #include <inc/env.h>
 #include <inc/vmm.h>
 
-/* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env. Others are in
- * stop.h, trace.h and backtrace.h. */
+/* System calls (inc/lib.h has the contracts). Pointers are user addresses of the current env.
+ * Others are in stop.h, trace.h and backtrace.h. */
 int64_t sys_guest_check(uintptr_t why, size_t whysize);
 int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why, size_t whysize);
 int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, uint64_t perm);

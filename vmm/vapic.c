@@ -4,6 +4,8 @@
  */
 #include <inc/string.h>
 #include <inc/x86.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vapic_regs.h>
 
 #define SVR_VALID        0x3ffu /* vector, enable, focus */

@@ -7,6 +7,7 @@
 
 #include <inc/x86.h>
 #include <vmm/vcpu.h>
+#include <vmm/vapic.h>
 #include <vmm/verdict.h>
 
 /* Registers by MSR number - MSR_X2APIC: SDM "x2APIC Register Address Space" */
@@ -30,9 +31,9 @@ enum {
     X2_SELF_IPI = 0x3f,
 };
 
-#define VERSION_VALUE    (0x15u | (NLVT - 1) << 16)
-#define LDR_VALUE        1u /* cluster 0, bit 0 */
-#define SVR_ENABLE       (1u << 8)
+#define VERSION_VALUE     (0x15u | (NLVT - 1) << 16)
+#define LDR_VALUE         1u /* cluster 0, bit 0 */
+#define SVR_ENABLE        (1u << 8)
 #define PRIORITY_CLASS(v) ((v) >> 4)
 
 /* Request an interrupt. Any CPU may do that. */

@@ -4,6 +4,7 @@
  * when one has come.
  */
 #include <vmm/vapic_regs.h>
+#include <vmm/vapic.h>
 #include <vmm/vcpu.h>
 #include <kern/platform.h>
 #include <kern/dev/clock.h>

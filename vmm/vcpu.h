@@ -12,9 +12,9 @@
 #include <inc/x86.h>
 #include <kern/env.h>
 #include <vmm/event.h>
-#include <vmm/gmem.h>
-#include <vmm/gwalk.h>
-#include <vmm/vapic.h>
+#include <vmm/leaf.h>
+#include <vmm/paging.h>
+#include <vmm/vapic_state.h>
 #include <vmm/vm.h>
 
 /* Where a guest stands towards its monitor. */

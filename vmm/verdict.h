@@ -16,8 +16,8 @@ enum Verdict {
     DO_NEXT_AND_LEAVE, /* after the instruction, ask the scheduler */
 };
 
-/* What RDMSR of a register says; the value means something with DO_NEXT. In registers, since it is on
- * the way of exits. */
+/* What RDMSR of a register says; the value means something with DO_NEXT. In registers, since it is
+ * on the way of exits. */
 struct MsrValue {
     uint64_t value;
     enum Verdict verdict;

@@ -23,10 +23,10 @@ struct VmStats {
 
 struct Vm {
     struct Vcpu *vcpus[VM_NVCPUS];
-    int flags;         /* GUEST_* */
-    gpa_t entry, mbi;  /* entry point, multiboot information */
-    uint64_t memsize;  /* bytes of RAM */
-    bool checks;       /* entries are checked: the word vmxcheck */
+    int flags;        /* GUEST_* */
+    gpa_t entry, mbi; /* entry point, multiboot information */
+    uint64_t memsize; /* bytes of RAM */
+    bool checks;      /* entries are checked: the word vmxcheck */
 
     /* The second stage. mem_lock protects its tables. */
     struct spinlock mem_lock;
@@ -40,19 +40,5 @@ struct Vm {
 
     struct VmStats stats;
 };
-
-/* A machine with one vCPU that has no env yet, in *store. -E_NO_MEM. vm_drop gives everything back. */
-int vm_alloc(struct Vcpu **store, uint64_t memsize, gpa_t entry, int flags);
-void vm_drop(struct Vm *vm);
-/* End the guest: it never runs again, and its monitor hears the reason. Safe at any time and twice:
- * the first reason stays. */
-void guest_kill(struct Vcpu *v, const char *fmt, ...) __attribute__((format(printf, 2, 3), cold));
-/* The same for the monitor, which is the current env and has locked the guest's env. */
-void guest_doom(struct Vcpu *v, const char *why);
-
-/* Give back everything a guest holds: its env has ended. */
-void guest_free(struct Env *e);
-/* sys_env_set_trapframe on a guest. */
-int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf);
 
 #endif

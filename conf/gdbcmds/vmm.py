@@ -15,6 +15,8 @@ from .place import hos_tables
 MAX_FRAMES = 32
 SHOWN_EXITS = 20
 CODES = {VT_X: VMX_CODES, SVM: SVM_CODES}
+# Where exits come to, with the vCPU in RDI.
+ENDS = {VT_X: "vmexit", SVM: "asm_svmrun_exit"}
 HANDLERS = "'vmm/vmx/exit.c'::handlers"
 
 
@@ -164,17 +166,12 @@ def print_ring(trace: gdb.Value) -> None:
         )
 
 
-def exit_function() -> str:
-    """Where all exits come to, with the vCPU in RDI."""
-    return "svm_vmexit" if technique() == SVM else "vmexit"
-
-
 class VmcbBreakpoint(gdb.Breakpoint):
     """Stops where SVM's exits arrive, at those that are wanted."""
 
     def __init__(self, wanted: str, one: Optional[Code]) -> None:
         self.wanted, self.one = wanted, one
-        super().__init__("svm_vmexit")
+        super().__init__(f"*&{ENDS[SVM]}")
 
     def stop(self) -> bool:
         block = evaluate(f"*((struct SvmVcpu *){register('rdi'):#x})->vmcb")
@@ -269,14 +266,14 @@ class StepExit(Command):
         with hos_tables():
             if not guests():
                 raise Complaint("there is no guest; `vmm` in hOS's shell starts one")
-            where = exit_function()
-            point = gdb.Breakpoint(where, internal=True, temporary=True)
+            address = int(evaluate(f"(unsigned long)&{ENDS[technique()]}"))
+            point = gdb.Breakpoint(f"*{address:#x}", internal=True, temporary=True)
             point.silent = True
         gdb.execute("continue")
         if point.is_valid():
             point.delete()
         envs.cache_clear()
-        if gdb.selected_thread() is None or gdb.newest_frame().name() != where:
+        if gdb.selected_thread() is None or register("pc") != address:
             return  # something else came first; gdb has said what
         env = guest()
         if technique() == SVM:

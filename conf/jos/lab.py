@@ -127,7 +127,7 @@ class LabRun:
 
     def take(self, probes: List[Probe], text: str, ended: str) -> None:
         """Share what a boot printed among its probes. The first without its sum is the one that
-        ended it; those behind it have not run."""
+        ended it; those after it have not run."""
         for probe in probes:
             complete = self.complete(probe, text)
             self.store(probe, text, "" if complete else ended or "no end of it on the console")

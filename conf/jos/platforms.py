@@ -22,12 +22,16 @@ class Platform:
 
 
 VTX = Platform("VT-x in Bochs", "bochs", VT_X, Bochs, "bochs")
+# LAB project cut
 SVM = Platform("SVM in QEMU", "svm", AMD_V, Tcg, "qemu")
 SVM_2 = Platform("SVM in QEMU, 2 CPUs", "svm-2", AMD_V, Tcg, "qemu", {"cpus": 2})
 RYZEN = Platform("SVM in Bochs", "ryzen", AMD_V, Bochs, "bochs", {"cpu": SVM_CPU})
 
+# By the names that options have.
+BACKENDS = {"vtx": VTX, "svm": SVM}
 BOTH = (VTX, SVM)
 PARALLEL = (VTX, SVM, SVM_2)
 # Not for tests of what SVM in Bochs lacks: it cannot interrupt a guest that has entered with RFLAGS.IF clear, opens
 # no interrupt window for one that has it set, does not load CR2, and panics at a triple fault.
 ALL = (VTX, SVM, SVM_2, RYZEN)
+# LAB project end

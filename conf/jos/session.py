@@ -20,7 +20,7 @@ AFTER_PANIC = r"[^\n]*\n(?:.*\n)*?.*(?:K> |Powered off)"  # message, backtrace, 
 
 
 def prompt_regex(prompt: str) -> "re.Pattern[str]":
-    """The prompt at the start of a line, with nothing behind it; or a panic."""
+    """The prompt at the start of a line, with nothing after it; or a panic."""
     return re.compile(rf"(?:\A|(?<=\n))(?:{re.escape(prompt)}\Z|{PANIC}{AFTER_PANIC})")
 
 

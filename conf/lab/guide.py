@@ -10,7 +10,7 @@ Every fenced block says in its first line what it is, so that all of them can be
     ```c file=vmm/internal.h           lines of that file
     ```diagram                         a drawing
 
-What stands behind a prompt is typed; the other lines are what is answered. In them, `...` is any
+What follows a prompt is typed; the other lines are what is answered. In them, `...` is any
 text, and on a line of its own any number of lines.
 """
 

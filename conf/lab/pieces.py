@@ -34,7 +34,7 @@ EXERCISE_0 = (
         (
             SDM("Discovering Support for VMX"),
             SDM("Enabling and Entering VMX Operation"),
-            "kern/desc.c and inc/x86.h for cpuid and rdmsr",
+            "kern/cpu.c and inc/x86.h for cpuid and rdmsr",
         ),
         (
             "A CPU without VT-x has no MSR IA32_FEATURE_CONTROL: reading it there is a #GP. Ask "
@@ -110,16 +110,16 @@ EXERCISE_1 = (
         "sys_env_mkguest",
         (
             "Make a guest. The arguments are sound and the machine can run guests (both were "
-            "checked above). A guest is a machine (struct Guest, from guest_alloc) and an env of "
-            "type ENV_TYPE_GUEST, child of the caller; guest_adopt joins the two. Return the "
+            "checked above). A guest is a machine with a CPU (struct Vm and struct Vcpu, both from "
+            "vm_alloc) and an env of type ENV_TYPE_GUEST, child of the caller; guest_adopt joins them. Return the "
             "env's id, or the error; on an error nothing may be left over.",
         ),
         (
-            "vmm/internal.h: struct Guest, guest_alloc, guest_drop",
+            "vmm/vm.h: struct Vm, vm_alloc, vm_drop; vmm/vcpu.h: struct Vcpu",
             "kern/envlife.h: env_alloc, and how sys_exofork uses it",
         ),
         (
-            "Both allocations can fail. guest_drop gives back a machine without an env.",
+            "Both allocations can fail. vm_drop gives back a machine without an env.",
             "The env may be destroyed by somebody else as soon as it exists; guest_adopt knows.",
         ),
         ("guest_adopt", "memsize", "entry", "flags"),
@@ -147,12 +147,12 @@ EXERCISE_2 = (
         "ept_lookup_gpa",
         (
             "Walk the guest's EPT from the root table (level 3) down to the table of level 0 "
-            "that maps gpa, and leave that table in `table`; the lines below take the entry out "
-            "of it. Where the next table is missing, return -E_NOT_FOUND, or with create make it "
-            "(new_table) and refer to it with all rights; -E_NO_MEM when there is no memory. A gpa "
+            "that maps gpa, and return its entry in *entry. "
+            "Where the next table is missing, return -E_NOT_FOUND, or with create make it "
+            "(new_table) and refer to it with the bits of stage2.table, which are all rights; -E_NO_MEM when there is no memory. A gpa "
             "with more bits than four levels translate (EPT_GPA_BITS) is -E_INVAL.",
             "An entry of level 1 with EPTE_LARGE refers to no table: it maps 2 MiB itself. Then it is "
-            "what was looked for: remember it (remember, with `large`) and return it.",
+            "what was looked for.",
         ),
         (
             'Intel SDM volume 3, "The Extended Page Table Mechanism (EPT)": the tables with the '
@@ -165,28 +165,28 @@ EXERCISE_2 = (
             "PTX(gpa, level) is the index in the table of that level, for EPT as for page tables.",
             "An EPT entry has no present bit: one whose rights are all 0 is not there.",
         ),
-        ("gpa", "create"),
+        ("vm", "gpa", "create", "entry"),
     ),
     Piece(
         2,
         "ept_map_hva2gpa",
         (
             "Put frame pp at gpa: find the entry (making tables), and write into it the frame's "
-            "address, the rights, memory type write-back, and that the guest's PAT is ignored. "
+            "address and the bits of stage2.rights for these rights (write-back memory, whatever the guest's PAT says). "
             "A gpa in the midst of a page, and rights that the CPU calls a misconfiguration since "
-            "EPTE_R is not among them, are -E_INVAL. "
+            "GUEST_READ is not among them, are -E_INVAL. "
             "If something is mapped there, that is -E_BUSY unless overwrite says otherwise. The "
             "entry holds a reference on its frame, and gives back the one on the frame that it "
-            "replaces. A page that was not mapped before counts in g->stats.pages. If a large page "
+            "replaces. A page that was not mapped before counts in vm->stats.pages. If a large page "
             "is in the way, split_large makes 4 KiB pages of it first.",
             "When what the guest could do there shrinks (another frame, or rights taken away), "
-            "the CPU may still hold the old translation: flush(g) sees to it.",
+            "the CPU may still hold the old translation: flush(vm) sees to it.",
         ),
         (
             SDM("The Extended Page Table Mechanism (EPT)"),
             SDM("EPT and Memory Typing"),
             SDM("Guidelines for Use of the INVEPT Instruction"),
-            "the contract of ept_map_hva2gpa in vmm/memory.h",
+            "the contract of ept_map_hva2gpa in vmm/ept.h",
         ),
         (
             "Take the new reference before the old one is dropped: the two frames may be the same.",
@@ -194,7 +194,7 @@ EXERCISE_2 = (
             "vmm/test/ept.h: the command-line word epttest=NONCE tests every property at boot, in any "
             "emulator.",
         ),
-        ("pp", "gpa", "rights", "overwrite", "flush", "split_large", "g"),
+        ("pp", "gpa", "rights", "overwrite", "flush", "split_large", "vm"),
     ),
 )
 
@@ -212,7 +212,7 @@ EXERCISE_3 = (
         (
             "inc/lib.h: sys_ept_map",
             "kern/sysmem.h: env_page_take",
-            "vmm/memory.h: gmem_is_ram, ept_page_insert, ept_rights",
+            "vmm/gmem.h: gmem_is_ram; vmm/ept.h: ept_page_insert, ept_rights",
         ),
         (
             "guest_open has returned with a lock held; every way out goes through guest_close.",
@@ -274,7 +274,7 @@ EXERCISE_4 = (
         (
             "LOAD_GUEST overwrites every register, rdx too; it leaves the flags alone.",
             "After a success the CPU is in the guest, and comes back at asm_vmexit_entry, not "
-            "behind the instruction.",
+            "after the instruction.",
         ),
     ),
     Piece(
@@ -283,7 +283,7 @@ EXERCISE_4 = (
         (
             "Every VM exit comes here, with rsp as it was at the entry (the stack is drawn "
             "above) and the guest in all other general registers. Save them into tf, every one "
-            "where LOAD_GUEST finds it. Call vmexit(g). If it returns true, load the guest's "
+            "where LOAD_GUEST finds it. Call vmexit(v). If it returns true, load the guest's "
             "registers again and enter it; it was launched by now. If false, go to leave_ok.",
         ),
         (SDM("VM Exits") + ', "Loading Host State"',),
@@ -302,15 +302,15 @@ EXERCISE_5 = (
         "vmexit",
         (
             "An exit has just happened. Read its basic reason out of the VMCS, count it "
-            "(count_exit), and let the handler from the table finish the exit; what it returns "
+            "(count_exit, by the neutral reason that `known` has for it), and let the handler from the table finish the exit; what it returns "
             "is the answer. A reason that the table does not have is handle_unexpected's.",
         ),
         (
             SDM("Basic VM-Exit Information") + ": exit reason; bits 15:0 are the basic reason",
-            'Intel SDM volume 3, appendix "VMX Basic Exit Reasons", and inc/vmexits.h',
+            'Intel SDM volume 3, appendix "VMX Basic Exit Reasons", and vmm/vmx/exits.h',
         ),
         ("The reason comes from the CPU, but the table has an end: compare first.",),
-        ("g", "handlers"),
+        ("v", "handlers", "known"),
     ),
     Piece(
         5,
@@ -321,10 +321,10 @@ EXERCISE_5 = (
         ),
         (
             "inc/vmm.h: the hypercalls with their registers",
-            "struct Guest in vmm/internal.h",
+            "struct Vm in vmm/vm.h",
         ),
-        ("result() sets rax and goes on behind the instruction.",),
-        ("g",),
+        ("hv_result() sets rax, and says that the guest goes on after the instruction.",),
+        ("v",),
     ),
 )
 
@@ -352,20 +352,20 @@ EXERCISE_6 = (
         "handle_cpuid",
         (
             "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its "
-            "eax, ebx, ecx and edx, and go on behind the instruction. Leaves up to PLAIN_MAX are "
-            "rows of basic_leaves as they are; the others come from computed_leaf. The table "
+            "eax, ebx, ecx and edx, and go on after the instruction. Leaves up to CPUID_PLAIN_MAX are "
+            "rows of cpuid_basic as they are; the others come from cpuid_answer. The table (vmm/cpuid.c) "
             "needs its row of leaf 1, which is yours, too.",
         ),
         (
             SDM("Instructions That Cause VM Exits Unconditionally"),
             'Intel SDM volume 2, "CPUID - CPU Identification": the upper halves of the registers',
-            "vmm/internal.h: the ways to end an exit (skip)",
+            "vmm/vmx/run.h: the ways to end an exit (vmx_skip)",
         ),
         (
-            "The guest's registers are in g->env->env_tf.",
+            "The guest's registers are in v->env->env_tf.",
             "Only the lower 32 bits of rax are the leaf.",
         ),
-        ("g", "computed_leaf"),
+        ("v",),
     ),
 )
 
@@ -405,7 +405,7 @@ EXERCISE_7 = (
             "or when there is none, -E_BAD_ENV. message_page finds the page and checks the "
             "permission; ipc_guest_send sends. Add PTE_NX to the permission: a guest's bytes are "
             "no code of the host's. If ipc_guest_send answers 1, the message waits for its "
-            "receiver: the guest leaves the CPU with RIP past the instruction, and guest_ipc_sent brings "
+            "receiver: the guest goes on after the instruction when it gets the CPU back (DO_NEXT_AND_LEAVE), and guest_ipc_sent brings "
             "the result later. Otherwise the result is known now.",
         ),
         (
@@ -421,7 +421,7 @@ EXERCISE_7 = (
             "before the next entry.",
             "arguments() has the registers as the guest's mode means them.",
         ),
-        ("g", "message_page"),
+        ("v", "message_page"),
     ),
     Piece(
         7,
@@ -429,10 +429,10 @@ EXERCISE_7 = (
         (
             "VMX_VMCALL_IPCRECV: take the message that has come for this guest, or wait for one. "
             "The place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is "
-            "-E_INVAL. A message that is there (g->msg_full) is put in its place by "
+            "-E_INVAL. A message that is there (v->vm->msg_full) is put in its place by "
             "take_message; the page that it came with is given back, and there is room for the "
-            "next one. If there is none: note the place in g->recv_gpa, and let the guest wait for "
-            "the file server with ipc_guest_wait; the guest leaves the CPU with RIP past the instruction. "
+            "next one. If there is none: note the place in v->recv_gpa, and let the guest wait for "
+            "the file server with ipc_guest_wait; the guest leaves the CPU (DO_NEXT_AND_LEAVE). "
             "Without a file server it is -E_BAD_ENV.",
         ),
         (
@@ -446,7 +446,7 @@ EXERCISE_7 = (
             "While the guest waits, guest_ipc_deliver sets its registers; nothing is left for "
             "you to do then.",
         ),
-        ("g",),
+        ("v",),
     ),
 )
 
@@ -466,22 +466,22 @@ CHALLENGES = (
             SDM("Exception Bitmap") + " (bitmap and page-fault error-code mask)",
             SDM("Information for VM Exits Due to Vectored Events"),
             SDM("Event Injection"),
-            "vmm/memory.h: guest_walk; vmm/internal.h: inject_fault, ATTN_TLB_FLUSH",
+            "vmm/gwalk.h: guest_walk; vmm/vmx/inject.h: inject_page_fault; vmm/vcpu.h: ATTN_TLB_FLUSH",
         ),
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "
             "and an exit does not put it there.",
-            "An IRET that faults may have ended the blocking of NMIs already (INTR_NMI_UNBLOCKED). "
+            "An IRET that faults may have ended the blocking of NMIs already (EVENT_NMI_UNBLOCKED). "
             "If the guest is to try it again, block_nmis_again.",
         ),
-        ("g",),
+        ("v",),
     ),
     Piece(
         CHALLENGE,
         "ept_map_large",
         (
-            "Map 2 MiB by one entry of level 1 (EPTE_LARGE), as the contract in vmm/memory.h says. "
-            "First make sure that the CPU has such pages (EPT_CAP_2M in vmx_caps.ept_vpid). As it "
+            "Map 2 MiB by one entry of level 1 (EPTE_LARGE), as the contract in vmm/ept.h says. "
+            "First make sure that the CPU has such pages (stage2.has_large). As it "
             "stands, every CPU counts as one without, and guests get their memory by 4 KiB pages.",
             "The rest is there: gmem_populate_large decides when a large page is due and finds 512 "
             "frames in a row, ept_lookup_gpa and ept_map_hva2gpa (exercise 2) know what to do with "
@@ -496,24 +496,24 @@ CHALLENGES = (
         (
             "Bits 20:12 of such an entry are reserved: both addresses have to be aligned to 2 MiB.",
             "A table of level 0 in the place of the entry, also one without a mapping, is -E_BUSY: "
-            "its address may be in g->ept_leaf.",
-            "Two counts: g->stats.pages counts frames of 4 KiB, g->stats.large_pages large pages.",
+            "its address may be in a vCPU's leaf (vmm/gmem.h).",
+            "Two counts: vm->stats.pages counts frames of 4 KiB, vm->stats.large_pages large pages.",
         ),
-        ("g", "hva", "gpa", "rights"),
+        ("vm", "hva", "gpa", "rights"),
         instead=("return -E_NOT_SUPP;",),
     ),
     Piece(
         CHALLENGE,
         "vmcs_switch",
         (
-            "A second guest. This CPU's current VMCS is another guest's; now g is to run here. Make "
+            "A second guest. This CPU's current VMCS is another guest's; now v is to run here. Make "
             "its VMCS current, so that both guests go on as if each were alone. As it stands, a "
             "second guest ends at once while the first one is there.",
         ),
         (
             SDM("Software Use of Virtual-Machine Control Structures"),
             SDM("VMCLEAR, VMPTRLD") + ': the states of a VMCS: active, current, launched',
-            "vmcs_load below, and Guest.launched and Guest.vmcs_cpu in vmm/internal.h",
+            "vmcs_load below, and VmxVcpu.launched and VmxVcpu.vmcs_cpu in vmm/vmx/vmx_vcpu.h",
         ),
         (
             "More than one VMCS can be active on a CPU; only one is current.",
@@ -523,7 +523,7 @@ CHALLENGES = (
         ),
         (),
         instead=(
-            'guest_kill(g, "this CPU has another guest; vmcs_switch is not implemented yet");',
+            'guest_kill(v, "this CPU has another guest; vmcs_switch is not implemented yet");',
             "return false;",
         ),
     ),
@@ -532,7 +532,7 @@ CHALLENGES = (
         "hv_exits",
         (
             "An exit of your own: VMX_VMCALL_EXITS tells a guest how many exits it has made. rbx is a "
-            "basic exit reason, or ~0 for all reasons together; the count comes back in rcx, this "
+            "reason of inc/vmexits.h, or ~0 for all reasons together; the count comes back in rcx, this "
             "exit included, and the result is 0. A reason that the table of counts does not have "
             "(GUEST_NREASONS) is -E_INVAL. As it stands, the call is one that nobody knows.",
             "user/guests/lab-own-exit.c is a guest that tries it. When it works, add a call of a "
@@ -548,7 +548,7 @@ CHALLENGES = (
             "count_exit counts an exit before its handler is called.",
         ),
         (),
-        instead=("return result(g, -E_NO_SYS);",),
+        instead=("return hv_unknown(v);",),
     ),
 )
 

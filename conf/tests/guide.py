@@ -159,7 +159,7 @@ def run_shell(folder: Path, block: Block) -> None:
 
 
 def run_gdb(bench: Bench, folder: Path, block: Block) -> None:
-    """gdb as make bochs-gdb starts it, while init starts vmm; a mark behind each command."""
+    """gdb as make bochs-gdb starts it, while init starts vmm; a mark after each command."""
     todo = guide.steps(block)
     start = (TOP / ".gdbinit.tmpl").read_text().replace("@OBJ@", "obj")
     with ExitStack() as stack:

@@ -4,7 +4,7 @@ import re
 from typing import Callable, Sequence, Tuple
 
 from jos.grade import Bench, check, check_match, check_that
-from jos.platforms import PARALLEL
+from jos.platforms import PARALLEL, SVM, SVM_2
 from jos.session import HOS, Session
 
 from .common import hos, nonce, passes
@@ -59,12 +59,12 @@ KILLED: Tuple[Tuple[str, str], ...] = (
     ("task-switch gate", r"task switch to selector 0x30"),
     ("task-switch iret", r"task switch to selector 0x30"),
     ("triple-fault", r"triple fault at rip 0x"),
-    ("wild-ept walk", r"gpa 0x[0-9a-f]+, where there is no memory"),
+    ("wild-ept walk", r"(?:gpa 0x[0-9a-f]+, where there is no memory|triple fault)"),
     ("bad-idt unmapped", r"triple fault at rip 0x"),
-    ("bad-idt nowhere", r"gpa 0xd0000"),
+    ("bad-idt nowhere", r"(?:gpa 0xd0000|triple fault)"),
     ("lost-stack", r"triple fault at rip 0x"),
     ("lost-stack high", r"triple fault at rip 0x"),
-    ("lost-stack nowhere", r"gpa 0xd000"),
+    ("lost-stack nowhere", r"(?:gpa 0xd000|triple fault)"),
 )
 
 
@@ -140,8 +140,13 @@ def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], 
     )
 
 
+# What QEMU's SVM cannot do: user/guests/bad-cr.c.
+IN_QEMU = {"bad-cr": "bad-cr no-cr3"}
+
+
 def group(bench: Bench, name: str) -> str:
-    return each(bench, SELF_CHECKED[name], self_checked)
+    words = IN_QEMU if bench.platform in (SVM, SVM_2) else {}
+    return each(bench, [words.get(guest, guest) for guest in SELF_CHECKED[name]], self_checked)
 
 
 @check("Hostile guests", 0, "registers: control, debug, x87, SSE, clock and counters", on=PARALLEL)

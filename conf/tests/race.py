@@ -60,7 +60,7 @@ def programs(line: str) -> List[str]:
 
 
 def run_line(machine: Machine, line: str) -> None:
-    """Run a line of programs; a report may come anywhere, also behind a prompt. Raises MachineError."""
+    """Run a line of programs; a report may come anywhere, also after a prompt. Raises MachineError."""
     word = nonce()
     start = machine.console.pos
     machine.sendline(f"{line}; echo {word} done")

@@ -12,8 +12,9 @@
 #include <fs/core/super.h>
 #include <fs/core/sync.h>
 
-#define DIRTY_LIMIT 1024u /* blocks that may wait to be written: nobody is served while they are \
-                           */
+#define DIRTY_LIMIT                                                              \
+    1024u /* blocks that may wait to be written: nobody is served while they are \
+           */
 /* On a disk that may have less space than blocks: what one request makes dirty, at most, beside the
  * bitmap; and what is left for requests that remove something, and so make space. */
 #define STEP_BLOCKS   16

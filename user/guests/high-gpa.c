@@ -1,8 +1,8 @@
 /*
  * high-gpa: a guest-physical address far above the guest's memory, with the bit that the command
- * line says (`bit=N`). If the CPU has that many address bits, it reads ones there; if not, the bit is
- * reserved in page tables and it is #PF, which says so. Without a bit,
- * all reserved ones are tried, up to bit 51, in each level of the tables.
+ * line says (`bit=N`). If the CPU has that many address bits, it reads ones there; if not, the bit
+ * is reserved in page tables and it is #PF, which says so. Without a bit, all reserved ones are
+ * tried, up to bit 51, in each level of the tables.
  */
 #include "rt.h"
 

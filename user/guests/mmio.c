@@ -1,7 +1,7 @@
 /*
- * mmio: accesses to guest-physical memory that no device has read ones, and what is written there is
- * lost; the instructions that make them do all the rest of what they do: registers, flags, string
- * registers, the other operand, and its faults.
+ * mmio: accesses to guest-physical memory that no device has read ones, and what is written there
+ * is lost; the instructions that make them do all the rest of what they do: registers, flags,
+ * string registers, the other operand, and its faults.
  */
 #include "rt.h"
 
@@ -24,11 +24,11 @@ static struct {
 } r;
 
 /* Execute it with the registers and flags in r, which then has them as they are afterwards. */
-#define EXEC(text)                                                                          \
-    asm volatile("pushq %[f]\n\tpopfq\n\t" text "\n\tpushfq\n\tpopq %[f]\n\tcld"            \
-                 : "+a"(r.a), "+b"(r.b), "+c"(r.c), "+d"(r.d), "+S"(r.s), "+D"(r.di),       \
-                   [f] "+m"(r.flags)                                                        \
-                 :                                                                          \
+#define EXEC(text)                                                               \
+    asm volatile("pushq %[f]\n\tpopfq\n\t" text "\n\tpushfq\n\tpopq %[f]\n\tcld" \
+                 : "+a"(r.a), "+b"(r.b), "+c"(r.c), "+d"(r.d), "+S"(r.s),        \
+                   "+D"(r.di), [f] "+m"(r.flags)                                 \
+                 :                                                               \
                  : "memory", "cc")
 
 static void set(uint64_t a, uint64_t d, uint64_t flags)
@@ -45,11 +45,11 @@ static void expect(const char *what, const char *part, uint64_t want, uint64_t g
 }
 
 /* An instruction, and rax and the flags of `defined` after it. */
-#define TRY(text, rax, defined, want)                                  \
-    do {                                                               \
-        EXEC(text);                                                    \
-        expect(text, "rax", rax, r.a);                                 \
-        expect(text, "flags", want, r.flags & (uint64_t)(defined));    \
+#define TRY(text, rax, defined, want)                              \
+    do {                                                           \
+        EXEC(text);                                                \
+        expect(text, "rax", rax, r.a);                             \
+        expect(text, "flags", want, r.flags &(uint64_t)(defined)); \
     } while (0)
 
 static void try_moves(void)
@@ -173,7 +173,8 @@ static void try_stack(void)
     set(0, 0, 0);
     TRY("pushq (%%rbx); popq %%rax", ONES, 0, 0);
     TRY("pushq $5; popq (%%rbx); movq (%%rbx), %%rax", ONES, 0, 0);
-    TRY("movq %%rsp, %%rdx; movq %%rbx, %%rsp; pushq $7; popq %%rax; subq %%rsp, %%rbx; movq %%rdx, "
+    TRY("movq %%rsp, %%rdx; movq %%rbx, %%rsp; pushq $7; popq %%rax; subq %%rsp, %%rbx; movq "
+        "%%rdx, "
         "%%rsp",
         ONES, 0, 0);
     expect("push and pop there", "what is left", 0, r.b);
@@ -189,7 +190,8 @@ static void try_crossing(void)
         set(0, 0, 0);
         r.b = end - i;
         EXEC("movq (%%rbx), %%rax");
-        expect("mov from both", "rax", (ONES << 8 * i) | (0x1111111111111111 & ~(ONES << 8 * i)), r.a);
+        expect("mov from both", "rax", (ONES << 8 * i) | (0x1111111111111111 & ~(ONES << 8 * i)),
+               r.a);
         r.a = 0x8877665544332211 + i;
         EXEC("movq %%rax, (%%rbx)");
         for (unsigned k = 0; k < i; k++)
@@ -234,8 +236,10 @@ static void try_invalid(void)
     trying("instructions that are not carried out there");
     check(CATCH("jmp *%%rax", VA, 0, 0) == T_ILLOP, "code of ones: trap %d", caught.vector);
     check(caught.rip == VA, "code of ones: rip 0x%lx", caught.rip);
-    check(CATCH("lock cmpxchg16b (%%rax)", VA, 0, 0) == T_ILLOP, "cmpxchg16b: trap %d", caught.vector);
-    check(CATCH("lock cmpxchg16b (%%rax)", VA, 0, 0) == T_ILLOP, "cmpxchg16b: trap %d", caught.vector);
+    check(CATCH("lock cmpxchg16b (%%rax)", VA, 0, 0) == T_ILLOP, "cmpxchg16b: trap %d",
+          caught.vector);
+    check(CATCH("lock cmpxchg16b (%%rax)", VA, 0, 0) == T_ILLOP, "cmpxchg16b: trap %d",
+          caught.vector);
 }
 
 int guest_main(const struct MultibootInfo *info)

@@ -90,7 +90,10 @@ static void on_interrupt(struct Trapframe *tf)
 static void exits_keep_registers(void)
 {
     ACROSS("an I/O instruction", "outb %%al, $0x80", 0);
-    ACROSS("a hypercall", "vmcall", VMX_VMCALL_NULL);
+    if (hypercall_is_vmmcall)
+        ACROSS("a hypercall", "vmmcall", VMX_VMCALL_NULL);
+    else
+        ACROSS("a hypercall", "vmcall", VMX_VMCALL_NULL);
     ACROSS("an EPT violation", "movb $1, (%%rax)", FRESH);
     ACROSS("another EPT violation", "lock incq (%%rax)", FRESH + FRESH_STEP);
     ACROSS("a write to CR4", "movq %%rax, %%cr4", rcr4());

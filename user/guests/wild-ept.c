@@ -1,7 +1,8 @@
 /*
  * wild-ept: guest-physical memory that is not there, in the hole below 4 GiB and beyond the end of
- * RAM, reads ones and takes what is written without a trace. Code of ones is an invalid instruction.
- * With `walk`, page tables are there: the page fault for it cannot be delivered, and this guest ends.
+ * RAM, reads ones and takes what is written without a trace. Code of ones is an invalid
+ * instruction. With `walk`, page tables are there: the page fault cannot be delivered, and this
+ * guest ends.
  */
 #include "rt.h"
 

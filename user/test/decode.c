@@ -1,7 +1,7 @@
 /*
- * The monitor's decoder and what it does with instructions (user/vmm/insn/). Those of the list below
- * are executed twice on the same memory with the same registers: by this CPU, and by the monitor's
- * code. Whatever the manual defines has to be the same afterwards.
+ * The monitor's decoder and what it does with instructions (user/vmm/insn/). Those of the list
+ * below are executed twice on the same memory with the same registers: by this CPU, and by the
+ * monitor's code. Whatever the manual defines has to be the same afterwards.
  */
 #include <inc/mmu.h>
 #include <inc/trap.h>
@@ -16,26 +16,33 @@
 
 /* ---- Instructions for both ---- */
 
-#define CASE(text)                                                                           \
-    ".text\n1: " text "\n2: jmp native_return\n"                                             \
-    ".section .rodata.names,\"a\"\n3: .asciz \"" text "\"\n"                                 \
+#define CASE(text)                                           \
+    ".text\n1: " text "\n2: jmp native_return\n"             \
+    ".section .rodata.names,\"a\"\n3: .asciz \"" text "\"\n" \
     ".section .rodata.cases,\"a\"\n.quad 1b, 2b, 3b\n"
-#define CASES_ALU(name)                                                                  \
-    CASE(name "b %al, (%rbx)") CASE(name "w %dx, 2(%rbx)") CASE(name "l %r9d, 0x200(%rbx)") \
-    CASE(name "q %rdx, -8(%rbx)") CASE(name "b (%rbx), %dh") CASE(name "l (%rbx), %eax")    \
-    CASE(name "q (%rbx,%rcx,8), %r10") CASE(name "b $0x81, (%rbx)")                        \
-    CASE(name "l $-3, (%rbx)") CASE(name "q $0x7fffffff, (%rbx)") CASE(name "w $0x1234, (%rbx)")
-#define CASES_SHIFT(name)                                                                \
-    CASE(name "b (%rbx)") CASE(name "w %cl, (%rbx)") CASE(name "l $5, (%rbx)")              \
+#define CASES_ALU(name)                                                                            \
+    CASE(name "b %al, (%rbx)")                                                                     \
+    CASE(name "w %dx, 2(%rbx)")                                                                    \
+    CASE(name "l %r9d, 0x200(%rbx)")                                                               \
+    CASE(name "q %rdx, -8(%rbx)") CASE(name "b (%rbx), %dh") CASE(name "l (%rbx), %eax")           \
+        CASE(name "q (%rbx,%rcx,8), %r10") CASE(name "b $0x81, (%rbx)") CASE(name "l $-3, (%rbx)") \
+            CASE(name "q $0x7fffffff, (%rbx)") CASE(name "w $0x1234, (%rbx)")
+#define CASES_SHIFT(name)      \
+    CASE(name "b (%rbx)")      \
+    CASE(name "w %cl, (%rbx)") \
+    CASE(name "l $5, (%rbx)")  \
     CASE(name "q %cl, (%rbx)") CASE(name "b %cl, (%rbx)") CASE(name "l (%rbx)")
-#define CASES_BIT(name)                                                                  \
-    CASE(name "w %cx, (%rbx)") CASE(name "l %ecx, (%rbx)") CASE(name "q $63, (%rbx)")       \
-    CASE(name "q %rcx, (%rbx)") CASE(name "l %r11d, (%rbx)")
-#define CASES_UNARY(name)                                                                \
-    CASE(name "b (%rbx)") CASE(name "w (%rbx)") CASE(name "l (%rbx)") CASE("lock " name "q (%rbx)")
-#define CASES_STRING(name)                                                               \
-    CASE(name "b") CASE(name "w") CASE(name "l") CASE(name "q")
-#define CASES_COND(cc)                                                                   \
+#define CASES_BIT(name)         \
+    CASE(name "w %cx, (%rbx)")  \
+    CASE(name "l %ecx, (%rbx)") \
+    CASE(name "q $63, (%rbx)") CASE(name "q %rcx, (%rbx)") CASE(name "l %r11d, (%rbx)")
+#define CASES_UNARY(name)                        \
+    CASE(name "b (%rbx)")                        \
+    CASE(name "w (%rbx)")                        \
+    CASE(name "l (%rbx)") CASE("lock " name "q " \
+                               "(%rbx)")
+#define CASES_STRING(name) CASE(name "b") CASE(name "w") CASE(name "l") CASE(name "q")
+#define CASES_COND(cc) \
     CASE("set" cc " (%rbx)") CASE("cmov" cc "l (%rbx), %eax") CASE("cmov" cc "q (%rbx), %r8")
 
 struct Case {
@@ -44,51 +51,202 @@ struct Case {
 };
 extern const struct Case cases[], cases_end[];
 
-asm(".section .rodata.cases,\"a\"\n.balign 8\ncases:\n"
-    CASES_ALU("add") CASES_ALU("or") CASES_ALU("adc") CASES_ALU("sbb") CASES_ALU("and")
-    CASES_ALU("sub") CASES_ALU("xor") CASES_ALU("cmp")
-    CASES_SHIFT("rol") CASES_SHIFT("ror") CASES_SHIFT("rcl") CASES_SHIFT("rcr")
-    CASES_SHIFT("shl") CASES_SHIFT("shr") CASES_SHIFT("sar")
-    CASES_BIT("bt") CASES_BIT("bts") CASES_BIT("btr") CASES_BIT("btc")
-    CASES_UNARY("inc") CASES_UNARY("dec") CASES_UNARY("not") CASES_UNARY("neg")
-    CASE("testb %al, (%rbx)") CASE("testq %rdx, (%rbx)") CASE("testb $0x40, (%rbx)")
-    CASE("testl $0x12345678, (%rbx)") CASE("testw $0x8001, (%rbx)")
-    CASE("movb %ah, (%rbx)") CASE("movb %sil, (%rbx)") CASE("movb (%rbx), %ch")
-    CASE("movb (%rbx), %r12b") CASE("movw (%rbx), %ax") CASE("movl (%rbx), %eax")
-    CASE("movq (%rbx), %r15") CASE("movl %r15d, (%rbx)") CASE("movq %rax, (%r13)")
-    CASE("movb $0x55, (%rbx)") CASE("movw $0x5566, (%rbx)") CASE("movl $0x55667788, (%rbx)")
-    CASE("movq $-2, 0x40(%rbx)") CASE("movq $-2, 0x400(%rbx,%rcx,2)")
-    CASE("movl 8(%rsp), %edx") CASE("movl %edx, 4(%rbp,%rcx)") CASE("movl (%rbp), %edx")
-    CASE("movl arena+16(%rip), %eax") CASE("movb $7, arena+16(%rip)")
-    CASE("movl %eax, arena(,%rcx,4)") CASE("movl (%ebx), %eax") CASE("movl %eax, 4(%ebx,%ecx)")
-    CASE("movabs %al, arena+24") CASE("movabs arena+24, %rax") CASE("movabs arena+24, %eax")
-    CASE("movabs arena+24, %ax") CASE("movnti %rax, (%rbx)") CASE("clflush (%rbx)")
-    CASE("movzbl (%rbx), %eax") CASE("movzbw (%rbx), %ax") CASE("movzwq (%rbx), %rax")
-    CASE("movsbl (%rbx), %eax") CASE("movsbq (%rbx), %r9") CASE("movswl (%rbx), %edx")
-    CASE("movslq (%rbx), %rdx") CASE("movsbw (%rbx), %dx")
-    CASE("xchgb %al, (%rbx)") CASE("xchgb %dh, (%rbx)") CASE("xchgl %eax, (%rbx)")
-    CASE("xchgq %r8, (%rbx)") CASE("lock xaddb %al, (%rbx)") CASE("xaddl %edx, (%rbx)")
-    CASE("lock xaddq %r9, (%rbx)") CASE("cmpxchgb %dl, (%rbx)") CASE("cmpxchgl %edx, (%rbx)")
-    CASE("lock cmpxchgq %rdx, (%rbx)") CASE("movl (%rbx), %eax; lock cmpxchgl %edx, (%rbx)")
-    CASE("lock cmpxchg8b (%rbx)")
-    CASE("mulb (%rbx)") CASE("mulw (%rbx)") CASE("mull (%rbx)") CASE("mulq (%rbx)")
-    CASE("imulb (%rbx)") CASE("imulw (%rbx)") CASE("imull (%rbx)") CASE("imulq (%rbx)")
-    CASE("imulw (%rbx), %dx") CASE("imull (%rbx), %eax") CASE("imulq (%rbx), %r9")
-    CASE("imulq $-3, (%rbx), %rax") CASE("imull $0x12345, (%rbx), %edx")
-    CASE("imulw $0x1234, (%rbx), %dx")
-    CASES_COND("o") CASES_COND("no") CASES_COND("c") CASES_COND("nc") CASES_COND("z")
-    CASES_COND("nz") CASES_COND("be") CASES_COND("a") CASES_COND("s") CASES_COND("ns")
-    CASES_COND("p") CASES_COND("np") CASES_COND("l") CASES_COND("ge") CASES_COND("le")
-    CASES_COND("g")
-    CASE("pushq (%rbx)") CASE("pushw (%rbx)") CASE("pushq 8(%rsp)") CASE("pushq $-5")
-    CASE("pushq $0x12345") CASE("pushq %r9") CASE("pushq %rsp") CASE("popq (%rbx)")
-    CASE("popw (%rbx)") CASE("popq 8(%rsp)") CASE("popq %rax") CASE("popq %r14")
-    CASE("popw %dx") CASE("popq %rsp")
-    CASES_STRING("movs") CASES_STRING("cmps") CASES_STRING("stos") CASES_STRING("lods")
-    CASES_STRING("scas") CASES_STRING("rep movs") CASES_STRING("rep stos")
-    CASES_STRING("rep lods") CASES_STRING("repe cmps") CASES_STRING("repne cmps")
-    CASES_STRING("repe scas") CASES_STRING("repne scas")
-    ".section .rodata.cases,\"a\"\ncases_end:\n.text\n");
+asm(".section .rodata.cases,\"a\"\n.balign 8\ncases:\n" CASES_ALU("add") CASES_ALU("or") CASES_ALU(
+    "adc") CASES_ALU("sbb") CASES_ALU("and") CASES_ALU("sub") CASES_ALU("xor") CASES_ALU("cmp")
+        CASES_SHIFT("rol") CASES_SHIFT("ror") CASES_SHIFT("rcl") CASES_SHIFT("rcr") CASES_SHIFT(
+            "shl") CASES_SHIFT("shr") CASES_SHIFT("sar") CASES_BIT("bt") CASES_BIT("bts") CASES_BIT("btr") CASES_BIT("btc") CASES_UNARY("inc") CASES_UNARY("dec") CASES_UNARY("not") CASES_UNARY("neg") CASE("testb %al, (%rbx)") CASE("testq %rdx, (%rbx)") CASE("testb $0x40, (%rbx)") CASE("testl $0x12345678, (%rbx)") CASE("testw $0x8001, "
+                                                                                                                                                                                                                                                                                                                                "(%rbx)") CASE("movb %ah, (%rbx)") CASE("movb %sil, (%rbx)") CASE("movb (%rbx), %ch") CASE("movb (%rbx), %r12b") CASE("movw (%rbx), %ax") CASE("movl (%rbx), %eax") CASE("movq (%rbx), %r15") CASE("movl %r15d, (%rbx)") CASE("movq %rax, (%r13)") CASE("movb $0x55, (%rbx)") CASE("movw $0x5566, "
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "(%rbx)")
+            CASE("movl $0x55667788, (%rbx)") CASE("movq $-2, 0x40(%rbx)") CASE(
+                "movq "
+                "$-2, "
+                "0x400(%"
+                "rbx,%"
+                "rcx,2)") CASE("movl 8(%rsp), %edx") CASE("movl %edx, 4(%rbp,%rcx)") CASE("movl "
+                                                                                          "(%rbp), "
+                                                                                          "%edx")
+                CASE("movl arena+16(%rip), %eax") CASE(
+                    "movb "
+                    "$7, "
+                    "arena+"
+                    "16(%"
+                    "rip)") CASE("movl %eax, arena(,%rcx,4)")
+                    CASE("movl (%ebx), %eax") CASE("movl %eax, 4(%ebx,%ecx)") CASE("movabs %al, "
+                                                                                   "arena+24") CASE(
+                        "m"
+                        "o"
+                        "v"
+                        "a"
+                        "b"
+                        "s"
+                        " "
+                        "a"
+                        "r"
+                        "e"
+                        "n"
+                        "a"
+                        "+"
+                        "2"
+                        "4"
+                        ","
+                        " "
+                        "%"
+                        "r"
+                        "a"
+                        "x") CASE("movabs arena+24, "
+                                  "%eax") CASE("movabs"
+                                               " arena"
+                                               "+24, "
+                                               "%ax") CASE("movnti %rax, (%rbx)") CASE("clflush "
+                                                                                       "(%rbx)") CASE("movzbl "
+                                                                                                      "(%rbx),"
+                                                                                                      " %eax")
+                        CASE("movzbw (%rbx), %ax") CASE(
+                            "movzwq "
+                            "(%rbx), %rax") CASE("movsbl (%rbx), %eax")
+                            CASE("movsbq (%rbx), %r9") CASE("movswl (%rbx), %edx") CASE(
+                                "movslq (%rbx), %rdx") CASE("movsbw (%rbx), %dx")
+                                CASE("xchgb %al, (%rbx)") CASE(
+                                    "xchgb %dh, (%rbx)") CASE("xchgl %eax, (%rbx)")
+                                    CASE("xchgq %r8, (%rbx)") CASE("lock xaddb %al, (%rbx)") CASE(
+                                        "xaddl %edx, "
+                                        "(%rbx)") CASE("lock xaddq %r9, "
+                                                       "(%rbx)")
+                                        CASE("cmpxchgb %dl, (%rbx)") CASE("cmpxchgl %edx, "
+                                                                          "(%rbx)")
+                                            CASE("lo"
+                                                 "ck"
+                                                 " c"
+                                                 "mp"
+                                                 "xc"
+                                                 "hg"
+                                                 "q "
+                                                 "%r"
+                                                 "dx"
+                                                 ", "
+                                                 "(%"
+                                                 "rb"
+                                                 "x"
+                                                 ")") CASE("movl (%rbx), %eax; lock "
+                                                           "cmpxchgl %edx, "
+                                                           "(%rbx)")
+                                                CASE(
+                                                    "lock cmpxchg8b "
+                                                    "(%rbx)") CASE("m"
+                                                                   "u"
+                                                                   "l"
+                                                                   "b"
+                                                                   " "
+                                                                   "("
+                                                                   "%"
+                                                                   "r"
+                                                                   "b"
+                                                                   "x"
+                                                                   ")") CASE("mulw (%rbx)") CASE("m"
+                                                                                                 "u"
+                                                                                                 "l"
+                                                                                                 "l"
+                                                                                                 " "
+                                                                                                 "("
+                                                                                                 "%"
+                                                                                                 "r"
+                                                                                                 "b"
+                                                                                                 "x"
+                                                                                                 ")") CASE("mulq (%rbx)") CASE("imulb (%rbx)") CASE("imulw (%rbx)")
+                                                    CASE("imull (%rbx)") CASE("imulq (%rbx)") CASE("imulw "
+                                                                                                   "(%rbx), "
+                                                                                                   "%dx") CASE("imull"
+                                                                                                               " (%"
+                                                                                                               "rbx),"
+                                                                                                               " %"
+                                                                                                               "eax")
+                                                        CASE("imulq (%rbx), %r9") CASE("imulq $-3, "
+                                                                                       "(%rbx), "
+                                                                                       "%rax") CASE(
+                                                            "im"
+                                                            "ul"
+                                                            "l "
+                                                            "$0"
+                                                            "x1"
+                                                            "23"
+                                                            "45"
+                                                            ", "
+                                                            "(%"
+                                                            "rb"
+                                                            "x)"
+                                                            ", "
+                                                            "%e"
+                                                            "d"
+                                                            "x") CASE("imulw $0x1234, "
+                                                                      "(%rbx), %dx") CASES_COND("o")
+                                                            CASES_COND("no") CASES_COND("c") CASES_COND("nc") CASES_COND("z") CASES_COND(
+                                                                "nz") CASES_COND("be") CASES_COND("a") CASES_COND("s")
+                                                                CASES_COND("ns") CASES_COND("p") CASES_COND("np") CASES_COND("l") CASES_COND(
+                                                                    "ge") CASES_COND("le") CASES_COND("g") CASE("pushq (%rbx)")
+                                                                    CASE("pushw (%rbx)") CASE("push"
+                                                                                              "q "
+                                                                                              "8(%"
+                                                                                              "rsp"
+                                                                                              ")") CASE(
+                                                                        "pushq $-5") CASE("pushq "
+                                                                                          "$0x1234"
+                                                                                          "5") CASE("pushq %r9")
+                                                                        CASE("pushq "
+                                                                             "%rsp") CASE("popq "
+                                                                                          "(%"
+                                                                                          "rbx)")
+                                                                            CASE("popw "
+                                                                                 "(%"
+                                                                                 "rbx)") CASE("p"
+                                                                                              "o"
+                                                                                              "p"
+                                                                                              "q"
+                                                                                              " "
+                                                                                              "8"
+                                                                                              "("
+                                                                                              "%"
+                                                                                              "r"
+                                                                                              "s"
+                                                                                              "p"
+                                                                                              ")")
+                                                                                CASE(
+                                                                                    "po"
+                                                                                    "pq"
+                                                                                    " "
+                                                                                    "%r"
+                                                                                    "a"
+                                                                                    "x") CASE("popq"
+                                                                                              " "
+                                                                                              "%r1"
+                                                                                              "4")
+                                                                                    CASE("popw %dx") CASE(
+                                                                                        "p"
+                                                                                        "o"
+                                                                                        "p"
+                                                                                        "q"
+                                                                                        " "
+                                                                                        "%"
+                                                                                        "r"
+                                                                                        "s"
+                                                                                        "p") CASES_STRING("movs")
+                                                                                        CASES_STRING(
+                                                                                            "cm"
+                                                                                            "p"
+                                                                                            "s") CASES_STRING("stos")
+                                                                                            CASES_STRING("lods") CASES_STRING(
+                                                                                                "sc"
+                                                                                                "a"
+                                                                                                "s") CASES_STRING("rep movs")
+                                                                                                CASES_STRING("rep stos") CASES_STRING(
+                                                                                                    "rep lods")
+                                                                                                    CASES_STRING(
+                                                                                                        "repe cmps")
+                                                                                                        CASES_STRING(
+                                                                                                            "repne cmps")
+                                                                                                            CASES_STRING(
+                                                                                                                "repe scas")
+                                                                                                                CASES_STRING(
+                                                                                                                    "repne scas") ".section .rodata.cases,\"a\"\ncases_end:\n.text\n");
 
 uint8_t arena[ARENA] __attribute__((aligned(PGSIZE)));
 
@@ -147,7 +305,8 @@ static bool in_arena(uint64_t va, unsigned size)
     return va >= (uintptr_t)arena && va + size <= (uintptr_t)arena + ARENA;
 }
 
-static bool read_arena(struct Emulation *e, uint64_t va, unsigned size, bool writes, uint64_t *value)
+static bool read_arena(struct Emulation *e, uint64_t va, unsigned size, bool writes,
+                       uint64_t *value)
 {
     (void)writes;
     *value = 0;
@@ -315,8 +474,8 @@ static void test_like_cpu(void)
 
 /* ---- Faults ---- */
 
-/* An instruction whose n-th access faults has changed no register. Elements that a REP has done stay
- * done, so these have a count of 1. */
+/* An instruction whose n-th access faults has changed no register. Elements that a REP has done
+ * stay done, so these have a count of 1. */
 static void fail(const struct Case *c, unsigned n)
 {
     struct GuestRegs start = random_regs(), r;
@@ -345,13 +504,10 @@ static void test_faults(void)
 
 /* ---- Other modes, addresses, and what is refused ---- */
 
-#define BYTES(...)                       \
-    {                                    \
-        __VA_ARGS__                      \
-    }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+#define BYTES(...) { __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
 
-/* Registers there: rax 0x1000, rbx 0x20000, rsi 0x300, rdi 0x30, rbp 0x500, rip 0x7000; segments 1 to
- * 6 times 0x100000. */
+/* Registers there: rax 0x1000, rbx 0x20000, rsi 0x300, rdi 0x30, rbp 0x500, rip 0x7000; segments 1
+ * to 6 times 0x100000. */
 static const struct Address {
     unsigned bits;
     uint8_t bytes[GUEST_INSN_MAX];
@@ -413,8 +569,14 @@ static enum EmulateResult emulate_one(const uint8_t *bytes, size_t n, unsigned b
 {
     static struct GuestRegs r;
     static struct GuestInsn code;
-    r = (struct GuestRegs){ .rax = 0x1000, .rbx = 0x20000, .rsi = 0x300,  .rdi = 0x30,
-                            .rbp = 0x500,  .rip = 0x7000,  .rsp = 0x8000, .rflags = FL_ONE };
+    r = (struct GuestRegs){ .rax = 0x1000,
+                            .rbx = 0x20000,
+                            .rsi = 0x300,
+                            .rdi = 0x30,
+                            .rbp = 0x500,
+                            .rip = 0x7000,
+                            .rsp = 0x8000,
+                            .rflags = FL_ONE };
     code = code_of(bytes, n, bits);
     for (unsigned i = 0; i < 6; i++)
         code.segment_base[i] = (i + 1) * 0x100000;
@@ -441,20 +603,21 @@ static const struct Refusal {
     enum EmulateResult result;
     uint8_t vector;
 } refusals[] = {
-    { 64, BYTES(0x0f, 0x28, 0x03), EMULATE_UNKNOWN, 0 },             /* movaps */
-    { 64, BYTES(0x48, 0x0f, 0xc7, 0x0b), EMULATE_UNKNOWN, 0 },       /* cmpxchg16b */
-    { 64, BYTES(0xdf, 0x3b), EMULATE_UNKNOWN, 0 },                   /* fistpll */
-    { 64, BYTES(0xf0, 0x8b, 0x03), EMULATE_UNKNOWN, 0 },             /* lock mov */
-    { 64, BYTES(0xf0, 0x39, 0x03), EMULATE_UNKNOWN, 0 },             /* lock cmp */
-    { 64, BYTES(0x82, 0x03, 0x01), EMULATE_UNKNOWN, 0 },             /* not in 64-bit mode */
-    { 32, BYTES(0x63, 0x03), EMULATE_UNKNOWN, 0 },                   /* arpl */
-    { 64, BYTES(0xc7, 0x4b, 0x00, 0x00), EMULATE_UNKNOWN, 0 },       /* group 11, member 1 */
-    { 64, BYTES(0x8b, 0xc3), EMULATE_AT_RIP, 0 },                     /* mov %ebx, %eax */
-    { 64, BYTES(0x8b), EMULATE_FAULT, T_ILLOP },                     /* the rest is in no memory */
+    { 64, BYTES(0x0f, 0x28, 0x03), EMULATE_UNKNOWN, 0 },       /* movaps */
+    { 64, BYTES(0x48, 0x0f, 0xc7, 0x0b), EMULATE_UNKNOWN, 0 }, /* cmpxchg16b */
+    { 64, BYTES(0xdf, 0x3b), EMULATE_UNKNOWN, 0 },             /* fistpll */
+    { 64, BYTES(0xf0, 0x8b, 0x03), EMULATE_UNKNOWN, 0 },       /* lock mov */
+    { 64, BYTES(0xf0, 0x39, 0x03), EMULATE_UNKNOWN, 0 },       /* lock cmp */
+    { 64, BYTES(0x82, 0x03, 0x01), EMULATE_UNKNOWN, 0 },       /* not in 64-bit mode */
+    { 32, BYTES(0x63, 0x03), EMULATE_UNKNOWN, 0 },             /* arpl */
+    { 64, BYTES(0xc7, 0x4b, 0x00, 0x00), EMULATE_UNKNOWN, 0 }, /* group 11, member 1 */
+    { 64, BYTES(0x8b, 0xc3), EMULATE_AT_RIP, 0 },              /* mov %ebx, %eax */
+    { 64, BYTES(0x8b), EMULATE_FAULT, T_ILLOP },               /* the rest is in no memory */
     { 64, BYTES(0xc7, 0x03, 1, 2, 3), EMULATE_FAULT, T_ILLOP },
     { 64, { 0 }, 0, EMULATE_FAULT, T_ILLOP },
-    { 64, BYTES(0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x8b,
-                0x43),
+    { 64,
+      BYTES(0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x8b,
+            0x43),
       EMULATE_FAULT, T_GPFLT },
     /* movabs 0x800000000000, %rax: not canonical */
     { 64, BYTES(0x48, 0xa1, 0, 0, 0, 0, 0, 0x80, 0, 0), EMULATE_FAULT, T_GPFLT },
@@ -525,9 +688,8 @@ static void test_any_bytes(void)
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "like-cpu", test_like_cpu },   { "faults", test_faults },
-        { "addresses", test_addresses }, { "refusals", test_refusals },
-        { "jumps", test_jumps },         { "fetch", test_fetch_fault },
+        { "like-cpu", test_like_cpu },   { "faults", test_faults }, { "addresses", test_addresses },
+        { "refusals", test_refusals },   { "jumps", test_jumps },   { "fetch", test_fetch_fault },
         { "any-bytes", test_any_bytes },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);

@@ -235,8 +235,8 @@ static void test_any_state(void)
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "ranges", test_ranges },   { "widths", test_widths },   { "power", test_power },
-        { "saved", test_saved },     { "refused", test_refused }, { "any-state", test_any_state },
+        { "ranges", test_ranges }, { "widths", test_widths },   { "power", test_power },
+        { "saved", test_saved },   { "refused", test_refused }, { "any-state", test_any_state },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);
 }

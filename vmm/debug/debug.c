@@ -14,6 +14,10 @@
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/halt.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/stop.h>
 
 #define FPU_MXCSR      24 /* offset in an FXSAVE image (SDM "FXSAVE Area") */

@@ -7,6 +7,7 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
+#include <vmm/verdict.h>
 #include <vmm/debug/drs.h>
 
 #define DR6_WRITABLE 0xe00ful
@@ -44,7 +45,7 @@ static uint64_t dr7_value(const struct GuestDebug *d)
     for (int n = 0; n < NDRS; n++)
         if (d->hw[n].size != 0)
             value |= DR7_EXACT | DR7_ENABLE(n) | (uint64_t)d->hw[n].kind << DR7_RW_SHIFT(n) |
-                 len_field(d->hw[n].size) << DR7_LEN_SHIFT(n);
+                     len_field(d->hw[n].size) << DR7_LEN_SHIFT(n);
     return value;
 }
 

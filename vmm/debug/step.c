@@ -10,6 +10,8 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/debug/drs.h>
 
 #define MAX_INSN 15

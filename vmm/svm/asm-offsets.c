@@ -2,6 +2,8 @@
  * Offsets for asm_svmrun.S. Compiled to assembly only; the build turns the marked lines into
  * vmm/svm/asm-offsets.h.
  */
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exits.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define DEFINE(name, value) asm volatile("\n#->" #name " %c0" : : "i"(value))

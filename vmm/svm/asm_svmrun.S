@@ -103,6 +103,8 @@ saved:
     movq VMCB_RAX(%rcx), %rdx
     movq %rdx, STF_RAX(%rax)
     movq STACK_RBP(%rsp), %rbp  /* the caller's, for backtraces */
+.globl asm_svmrun_exit
+asm_svmrun_exit:                    /* gdb stops here at exits */
     call *SVM_VMEXIT(%rdi)
     testb %al, %al
     jnz again

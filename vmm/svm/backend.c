@@ -2,11 +2,22 @@
  * What this back end offers to the shared parts: struct Backend. The state of a vCPU is in memory,
  * so whoever has locked its env can read it on any CPU, and nothing has to be fetched or put down.
  */
+#include <inc/error.h>
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/dev/lapic.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
 #include <vmm/backend.h>
 #include <kern/frame.h>
 #include <vmm/svm/check/check.h>
+#include <vmm/svm/describe.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
 
 static void vcpu_free(struct Vcpu *v)

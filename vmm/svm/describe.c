@@ -2,8 +2,13 @@
  * An exit for the trace, and the VMCB for people.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
+#include <kern/trap.h>
+#include <vmm/svm/describe.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exits.h>
 #include <vmm/svm/svm_vcpu.h>
-#include <vmm/svm/dump.h>
 
 struct VmcbDump vmcb_dump;
 

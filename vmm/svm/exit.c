@@ -1,23 +1,38 @@
 /*
- * The exit path: one table of handlers by exit code, and the handlers that are too short for a file of
- * their own. What no handler expects ends the guest with the exit's name.
+ * The exit path: one table of handlers by exit code, and the handlers that are too short for a file
+ * of their own. What no handler expects ends the guest with the exit's name.
  */
+#include <inc/string.h>
+#include <kern/cpu.h>
+#include <kern/sched.h>
 #include <kern/trap.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/halt.h>
-#include <vmm/hypercall.h>
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/exit_io.h>
+#include <vmm/svm/exit_msr.h>
+#include <vmm/svm/exit_vmmcall.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
 #include <vmm/trace.h>
+#include <vmm/kill.h>
+#include <vmm/verdict.h>
+#include <vmm/vm.h>
 
 static const char *const exit_words[SVM_NEXITS] = {
-#define EXIT_WORDS(first, last, name, reason, words) [first ... last] = words,
+#define EXIT_WORDS(first, last, name, reason, words) [first... last] = words,
     SVM_EXIT_LIST(EXIT_WORDS)
 #undef EXIT_WORDS
 };
 
 static const uint8_t exit_reasons[SVM_NEXITS] = {
-#define EXIT_REASONS(first, last, name, reason, words) [first ... last] = EXIT_##reason,
+#define EXIT_REASONS(first, last, name, reason, words) [first... last] = EXIT_##reason,
     SVM_EXIT_LIST(EXIT_REASONS)
 #undef EXIT_REASONS
 };
@@ -93,41 +108,6 @@ static bool handle_hlt(struct SvmVcpu *s)
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);
 }
 
-/* A hypercall, and the end of its exit. */
-#define CALL(number, fn)                         \
-    static bool call_##number(struct SvmVcpu *s) \
-    {                                            \
-        return svm_finish(s, fn(&s->v));         \
-    }
-HYPERCALL_LIST(CALL)
-#undef CALL
-
-static bool (*const calls[])(struct SvmVcpu *s) = {
-#define CALL(number, fn) [number] = call_##number,
-    HYPERCALL_LIST(CALL)
-#undef CALL
-};
-
-static bool __attribute__((noinline, cold)) refuse_call(struct SvmVcpu *s)
-{
-    return svm_finish(s, hv_result(&s->v, -E_PERM));
-}
-
-static bool __attribute__((noinline, cold)) odd_call(struct SvmVcpu *s, uint64_t nr)
-{
-    return svm_finish(s, hypercall_odd(&s->v, nr));
-}
-
-static bool handle_vmmcall(struct SvmVcpu *s)
-{
-    uint64_t nr = s->v.env->env_tf.tf_rax;
-    if (__builtin_expect(s->vmcb->cpl != 0, 0))
-        return refuse_call(s);
-    if (__builtin_expect(nr >= ARRAY_SIZE(calls), 0))
-        return odd_call(s, nr);
-    return calls[nr](s);
-}
-
 /* Memory is write-back and nothing else writes to it, so there is nothing to write back. */
 static bool handle_cache_flush(struct SvmVcpu *s)
 {
@@ -146,13 +126,13 @@ static bool handle_gp(struct SvmVcpu *s)
 
 static bool handle_task_switch(struct SvmVcpu *s)
 {
-    guest_kill(&s->v,
-               "task switch to selector 0x%x at rip 0x%lx: hardware tasks are not supported",
+    guest_kill(&s->v, "task switch to selector 0x%x at rip 0x%lx: hardware tasks are not supported",
                (uint16_t)s->vmcb->exit_info1, s->vmcb->rip);
     return svm_leave(s);
 }
 
-/* The VMCB is void after it (APM 2 "Shutdown"): QEMU's and the manual's, whatever is in its fields. */
+/* The VMCB is void after it (APM 2 "Shutdown"): QEMU's and the manual's, whatever is in its fields.
+ */
 static bool handle_shutdown(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
@@ -163,13 +143,15 @@ static bool handle_shutdown(struct SvmVcpu *s)
 
 /* ---- What nobody expects ---- */
 
-/* A VMRUN that the CPU has refused, or in QEMU, a guest's MOV of reserved bits to CR3. Where VMRUN has
- * read the guest's state already, most fields are the host's now. */
+/* A VMRUN that the CPU has refused, or in QEMU, a guest's MOV of reserved bits to CR3. Where VMRUN
+ * has read the guest's state already, most fields are the host's now. */
 static bool handle_invalid(struct SvmVcpu *s)
 {
     const struct Vmcb *b = s->vmcb;
-    guest_kill(&s->v, "VM entry refused: invalid guest state (cr0 0x%lx, cr3 0x%lx, cr4 0x%lx, efer "
-               "0x%lx)", b->cr0, b->cr3, b->cr4, b->efer);
+    guest_kill(&s->v,
+               "VM entry refused: invalid guest state (cr0 0x%lx, cr3 0x%lx, cr4 0x%lx, efer "
+               "0x%lx)",
+               b->cr0, b->cr3, b->cr4, b->efer);
     check_failed_entry(&s->v);
     return svm_leave(s);
 }
@@ -217,7 +199,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 #define HANDLER_FERR_FREEZE       handle_unexpected
 #define HANDLER_SHUTDOWN          handle_shutdown
 #define HANDLER_VMRUN             handle_ud
-#define HANDLER_VMMCALL           handle_vmmcall
+#define HANDLER_VMMCALL           svm_handle_vmmcall
 #define HANDLER_VMLOAD            handle_ud
 #define HANDLER_VMSAVE            handle_ud
 #define HANDLER_STGI              handle_ud
@@ -242,7 +224,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 typedef bool ExitHandler(struct SvmVcpu *s);
 
 static ExitHandler *const handlers[SVM_NEXITS] = {
-#define EXIT_HANDLERS(first, last, name, reason, words) [first ... last] = HANDLER_##name,
+#define EXIT_HANDLERS(first, last, name, reason, words) [first... last] = HANDLER_##name,
     SVM_EXIT_LIST(EXIT_HANDLERS)
 #undef EXIT_HANDLERS
 };
@@ -259,15 +241,21 @@ static ExitHandler *handler_of(uint64_t code)
 /* The way of exits that are traced, or that no table knows. */
 bool svm_vmexit_slow(struct SvmVcpu *s)
 {
-    count_exit(&s->v, svm_exit_reason(s->vmcb));
-    trace_exit(&s->v);
+    struct Vcpu *v = &s->v;
+    enum GuestExitReason reason = svm_exit_reason(s->vmcb);
+    count_exit(v, reason);
+    trace_exit(v);
+    if (reason == EXIT_WRMSR) { /* counted like by svm_vmexit, for its handler */
+        v->stats.count[EXIT_WRMSR]--;
+        v->stats.count[EXIT_RDMSR]++;
+    }
     bool again = handler_of(s->vmcb->exit_code)(s);
-    trace_action(&s->v, again);
+    trace_action(v, again);
     return again;
 }
 
-/* The handler is called last, as each of them calls its end, so that all of them return to asm_svmrun
- * at once. */
+/* The handler is called last, as each of them calls its end, so that all of them return to
+ * asm_svmrun at once. */
 bool svm_vmexit(struct SvmVcpu *s)
 {
     uint64_t code = s->vmcb->exit_code;

@@ -1,22 +1,31 @@
 /*
- * Control and debug registers. CR0 and CR4 in the VMCB are the guest's own, but for CR4.MCE; its writes
- * exit where they change more than TS and MP, and are carried out here by the rules of vmm/cr.h. Without
- * decode assists the CPU does not say which general register an instruction names, so it is read.
+ * Control and debug registers. CR0 and CR4 in the VMCB are the guest's own, but for CR4.MCE; its
+ * writes exit where they change more than TS and MP, and are carried out here by the rules of
+ * vmm/cr.h. Without decode assists the CPU does not say which general register an instruction
+ * names, so it is read.
  */
 #include <inc/mmu.h>
 #include <vmm/cr.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/gwalk.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
-#define CR_OF(code)  ((int)((code)&0xf)) /* of DRn, too */
-#define CR8_CLASS    0xful
-#define OP2_GROUP7   0x01
-#define OP2_CLTS     0x06
-#define GROUP7_LMSW  6
-#define LMSW_BITS    (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
-#define MODRM_REG(m) ((m) >> 3 & 7)
+#define CR_OF(code)     ((int)((code)&0xf)) /* of DRn, too */
+#define CR8_CLASS       0xful
+#define OP2_GROUP7      0x01
+#define OP2_CLTS        0x06
+#define GROUP7_LMSW     6
+#define LMSW_BITS       (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
+#define MODRM_REG(m)    ((m) >> 3 & 7)
 #define MODRM_REGISTERS 3 /* of the mode: no memory operand */
 
 static struct ControlRegs control_regs(const struct Vmcb *b)
@@ -58,8 +67,8 @@ static enum Verdict write_cr4(struct SvmVcpu *s, uint64_t value)
     return cr4_write(&r, value) ? take_over(s, &r) : DO_GP;
 }
 
-/* LMSW sets PE, and does not clear it. From memory it is left to the CPU, since all that it can do is
- * the guest's own: the intercept is back before long. */
+/* LMSW sets PE, and does not clear it. From memory it is left to the CPU, since all that it can do
+ * is the guest's own: the intercept is back before long. */
 static enum Verdict do_lmsw(struct SvmVcpu *s, const struct SvmInsn *insn)
 {
     struct Vmcb *b = s->vmcb;
@@ -111,9 +120,9 @@ bool svm_handle_cr_read(struct SvmVcpu *s)
 
 /* ---- Debug registers ---- */
 
-/* Writes of DR7, also by its old name DR5, always exit: QEMU arms the breakpoints of a MOV to DR7, but
- * not those of a VMRUN, and forgets at an exit what the guest has armed. All accesses exit while
- * general detect is on, which QEMU does not know. */
+/* Writes of DR7, also by its old name DR5, always exit: QEMU arms the breakpoints of a MOV to DR7,
+ * but not those of a VMRUN, and forgets at an exit what the guest has armed. All accesses exit
+ * while general detect is on, which QEMU does not know. */
 static void note_dr_exits(struct SvmVcpu *s)
 {
     bool all = s->dr_exits || (s->vmcb->dr7 & DR7_GD);

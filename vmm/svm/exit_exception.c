@@ -1,19 +1,24 @@
 /*
  * Intercepted exceptions: those that vcpu_exceptions names, which are passed on, page faults if the
- * monitor asked for them, which are verified by a walk of the guest's own page tables before they are
- * injected, and what a debugger wants.
+ * monitor asked for them, which are verified by a walk of the guest's own page tables before they
+ * are injected, and what a debugger wants.
  */
 #include <inc/mmu.h>
+#include <kern/trap.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
+#include <vmm/exception.h>
+#include <vmm/svm/exit_exception.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_INT3 0xcc
-#define HAS_ERROR                                                                   \
-    (1u << T_DBLFLT | 1u << T_TSS | 1u << T_SEGNP | 1u << T_STACK | 1u << T_GPFLT | \
-     1u << T_PGFLT | 1u << T_ALIGN)
-
 /* A fault that the tables in memory do not explain came from a stale translation: drop that and let
  * the guest try again. When it comes again at once, it is the guest's to judge. */
 static bool is_spurious(struct SvmVcpu *s, uint64_t va, uint32_t error)
@@ -64,8 +69,8 @@ void svm_pass_exception(struct Vcpu *v, const struct VcpuException *x)
         svm_inject_fault(v, x->vector, x->error);
 }
 
-/* The CPU has updated DR6 by now, unlike Intel's: the causes are taken out of it, and come back with
- * the exception if that is the guest's. (Bochs does not; a step shows in TF.) */
+/* The CPU has updated DR6 by now, unlike Intel's: the causes are taken out of it, and come back
+ * with the exception if that is the guest's. (Bochs does not; a step shows in TF.) */
 static uint64_t take_causes(struct Vmcb *b)
 {
     uint64_t causes = b->dr6 & DR6_CAUSES;

@@ -1,12 +1,23 @@
 /*
  * Port I/O, and nested page faults. Every port exits. A few are answered here; all others belong to
- * the monitor, and so does a gpa that is no RAM.
+ * the monitor, and so does a gpa that is not RAM.
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <vmm/backend.h>
 #include <vmm/gmem.h>
 #include <vmm/ports.h>
+#include <vmm/stop.h>
 #include <vmm/string_io.h>
+#include <vmm/svm/exit_io.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/svm/state.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/kill.h>
+#include <vmm/verdict.h>
+#include <vmm/vm.h>
 
 /* The CPUs here report neither segment nor address size, so both are read from the instruction. */
 static struct StringInsn string_insn(struct SvmVcpu *s, const struct SvmInsn *insn)
@@ -40,8 +51,7 @@ static bool __attribute__((noinline)) handle_string(struct SvmVcpu *s)
         return svm_finish(s, verdict);
     if (verdict == DO_AGAIN)
         s->vmcb->rflags |= FL_RF;
-    guest_stop(v, GUEST_EV_IO);
-    return svm_leave(s);
+    return guest_stop(v, GUEST_EV_IO);
 }
 
 bool svm_handle_io(struct SvmVcpu *s)
@@ -62,8 +72,7 @@ bool svm_handle_io(struct SvmVcpu *s)
     };
     if (info & IOIO_STRING)
         return handle_string(s);
-    guest_stop(v, GUEST_EV_IO);
-    return svm_leave(s);
+    return guest_stop(v, GUEST_EV_IO);
 }
 
 static uint32_t npf_access(uint64_t info)
@@ -80,6 +89,10 @@ bool svm_handle_npf(struct SvmVcpu *s)
     svm_keep_exit_event(s);
     if (gmem_is_ram(v->vm, gpa, 1))
         return svm_finish(s, gmem_fault(v, gpa, access));
-    guest_stop_mmio(v, gpa, access);
+    if (!v->event.info)
+        return guest_stop_mmio(v, gpa, access);
+    guest_kill(
+        v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is no memory",
+        gpa);
     return svm_leave(s);
 }

@@ -4,8 +4,13 @@
 #include <vmm/cpuid.h>
 #include <vmm/cr.h>
 #include <vmm/msr.h>
-#include <vmm/vapic_regs.h>
+#include <vmm/svm/exit_msr.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/run.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
+#include <vmm/vapic_regs.h>
 
 static inline void answer_cpuid(struct Trapframe *tf, const struct CpuidRegs *r)
 {
@@ -56,46 +61,74 @@ static enum Verdict write_tsc_aux(struct SvmVcpu *s, uint64_t value)
     return DO_NEXT;
 }
 
-static bool handle_write(struct SvmVcpu *s)
+/* Those that are written here have high numbers. */
+static bool __attribute__((noinline)) write_high(struct SvmVcpu *s, uint32_t msr, uint64_t value)
 {
-    struct Vcpu *v = &s->v;
-    const struct Trapframe *tf = &v->env->env_tf;
-    uint32_t msr = tf->tf_rcx;
-    uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    if (v->clock_reason == EXIT_RDMSR) { /* counted by its code */
-        v->stats.count[EXIT_RDMSR]--;
-        v->stats.count[EXIT_WRMSR]++;
-        v->clock_reason = EXIT_WRMSR;
-    }
-    if (msr_is_x2apic(msr))
-        return svm_finish(s, vapic_write(v, msr, value));
     if (msr == MSR_EFER)
         return svm_finish(s, write_efer(s, value));
     if (msr == MSR_TSC_AUX)
         return svm_finish(s, write_tsc_aux(s, value));
-    return svm_finish(s, msr_write(v, msr, value));
+    return svm_finish(s, msr_write(&s->v, msr, value));
 }
 
-static struct MsrValue read_msr(struct SvmVcpu *s, uint32_t msr)
+static bool __attribute__((noinline)) write_other(struct SvmVcpu *s, uint32_t msr, uint64_t value)
 {
-    if (msr_is_x2apic(msr))
-        return vapic_read(&s->v, msr);
+    if (msr >= MSR_EFER)
+        return write_high(s, msr, value);
+    return svm_finish(s, msr_write(&s->v, msr, value));
+}
+
+static inline bool write_apic(struct SvmVcpu *s, uint32_t msr, uint64_t value)
+{
+    return svm_finish(s, vapic_write(&s->v, msr, value));
+}
+
+/* RDMSR and WRMSR have one exit code, by which the exit was counted as the former. */
+static inline void count_as_write(struct Vcpu *v)
+{
+    v->stats.count[EXIT_RDMSR]--;
+    v->stats.count[EXIT_WRMSR]++;
+    v->clock_reason = EXIT_WRMSR;
+}
+
+static inline bool handle_write(struct SvmVcpu *s)
+{
+    const struct Trapframe *tf = &s->v.env->env_tf;
+    uint32_t msr = tf->tf_rcx;
+    uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
+    count_as_write(&s->v);
+    return msr_is_x2apic(msr) ? write_apic(s, msr, value) : write_other(s, msr, value);
+}
+
+static inline bool end_read(struct SvmVcpu *s, struct MsrValue r)
+{
+    struct Trapframe *tf = &s->v.env->env_tf;
+    if (__builtin_expect(r.verdict != DO_NEXT, 0))
+        return svm_finish_rare(s, r.verdict);
+    tf->tf_rax = (uint32_t)r.value;
+    tf->tf_rdx = r.value >> 32;
+    return svm_skip(s);
+}
+
+static bool __attribute__((noinline)) read_other(struct SvmVcpu *s, uint32_t msr)
+{
+    struct MsrValue r;
     if (msr == MSR_EFER)
-        return (struct MsrValue){ .value = s->vmcb->efer & ~EFER_SVME };
-    if (msr == MSR_TSC) /* RDTSC needs no exit, but QEMU's RDMSR reads 0 */
-        return (struct MsrValue){ .value = read_tsc() + s->v.tsc_offset };
-    return msr_read(&s->v, msr);
+        r = (struct MsrValue){ .value = s->vmcb->efer & ~EFER_SVME };
+    else if (msr == MSR_TSC) /* RDTSC needs no exit, but QEMU's RDMSR reads 0 */
+        r = (struct MsrValue){ .value = read_tsc() + s->v.tsc_offset };
+    else
+        r = msr_read(&s->v, msr);
+    return end_read(s, r);
+}
+
+static bool handle_read(struct SvmVcpu *s)
+{
+    uint32_t msr = s->v.env->env_tf.tf_rcx;
+    return msr_is_x2apic(msr) ? end_read(s, vapic_read(&s->v, msr)) : read_other(s, msr);
 }
 
 bool svm_handle_msr(struct SvmVcpu *s)
 {
-    struct Trapframe *tf = &s->v.env->env_tf;
-    if (s->vmcb->exit_info1 & MSR_INFO_WRITE)
-        return handle_write(s);
-    struct MsrValue r = read_msr(s, tf->tf_rcx);
-    if (__builtin_expect(r.verdict != DO_NEXT, 0))
-        return svm_finish(s, r.verdict);
-    tf->tf_rax = (uint32_t)r.value;
-    tf->tf_rdx = r.value >> 32;
-    return svm_skip(s);
+    return s->vmcb->exit_info1 & MSR_INFO_WRITE ? handle_write(s) : handle_read(s);
 }

@@ -1,17 +1,28 @@
 /*
- * Events that enter a guest: those that wait in Vcpu.event, interrupts of its virtual APIC, and those
- * whose delivery an exit interrupted (APM 2 "Event Injection", "EXITINTINFO Pseudo-Code").
+ * Events that enter a guest: those that wait in Vcpu.event, interrupts of its virtual APIC, and
+ * those whose delivery an exit interrupted (APM 2 "Event Injection", "EXITINTINFO Pseudo-Code").
  *
- * An interrupt is injected where the guest can take it. Where it cannot, a virtual interrupt (V_IRQ)
- * is pending, only as a window: it exits when RFLAGS.IF is set, and is never delivered, since
- * emulators disagree about how (QEMU 7.2 and Bochs 2.7 report its interrupted delivery wrongly, and
- * QEMU aborts when a MOV to CR8 meets it, which therefore exits). In an interrupt shadow QEMU opens
- * the window one instruction early, and Bochs never: there the host's timer ends the entry soon.
+ * An interrupt is injected where the guest can take it. Where it cannot, a virtual interrupt
+ * (V_IRQ) is pending, only as a window: it exits when RFLAGS.IF is set, and is never delivered,
+ * since emulators disagree about how (QEMU 7.2 and Bochs 2.7 report its interrupted delivery
+ * wrongly, and QEMU aborts when a MOV to CR8 meets it, which therefore exits). In an interrupt
+ * shadow QEMU opens the window one instruction early, and Bochs never: there the host's timer ends
+ * the entry soon.
  */
+#include <inc/string.h>
+#include <kern/sched.h>
+#include <kern/trap.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
+#include <vmm/stop.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define SOON_TICKS 2000
@@ -141,9 +152,9 @@ static inline void take_interrupt(struct SvmVcpu *s, bool busy)
         set_window(s, false);
 }
 
-/* The blocking ends when the IRET is done, not at its exit, which comes before. If another NMI waits,
- * it has to come right then: RFLAGS.TF ends the step, and no exception of the IRET's own may show TF.
- * A debugger has its own use of that, and an NMI comes a little later. */
+/* The blocking ends when the IRET is done, not at its exit, which comes before. If another NMI
+ * waits, it has to come right then: RFLAGS.TF ends the step, and no exception of the IRET's own may
+ * show TF. A debugger has its own use of that, and an NMI comes a little later. */
 void svm_nmi_iret(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
@@ -204,7 +215,8 @@ static uint32_t inject_software(struct SvmVcpu *s, const struct Event *ev)
 }
 
 /* What is neither an exception nor an interrupt. */
-static uint32_t __attribute__((noinline)) enter_with_special(struct SvmVcpu *s, const struct Event *ev)
+static uint32_t __attribute__((noinline))
+enter_with_special(struct SvmVcpu *s, const struct Event *ev)
 {
     if (is_software(ev->info))
         return inject_software(s, ev);

@@ -3,6 +3,13 @@
  * not report them. An exit is by an instruction that the CPU has decoded, so it is only to be found
  * out which prefixes and operands it has (APM 3 "Instruction Format").
  */
+#include <inc/string.h>
+#include <vmm/backend.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/state.h>
+#include <vmm/gmem.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define OP_TWO_BYTES 0x0f

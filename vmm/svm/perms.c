@@ -2,7 +2,10 @@
  * The permission maps. Every port exits; of MSRs, those exit that the shared table does not let
  * through, and a few that SVM itself needs. The maps are the same for all guests.
  */
+#include <inc/string.h>
+#include <kern/pmap.h>
 #include <vmm/msr.h>
+#include <vmm/svm/perms.h>
 #include <vmm/svm/svm_vcpu.h>
 
 /* APM 2 "MSR Permissions Map": two bits an MSR, read and write, in parts of 8192 MSRs. */

@@ -1,20 +1,33 @@
 /*
- * The run loop: enter, exit, handle, enter again. asm_svmrun and svm_vmexit turn it; the scheduler is
- * not on this road unless the host wants the CPU or the guest has nothing to do.
+ * The run loop: enter, exit, handle, enter again. asm_svmrun and svm_vmexit turn it; the scheduler
+ * is not on this road unless the host wants the CPU or the guest has nothing to do.
  *
  * The host's interrupts exit whatever the guest's RFLAGS.IF, since V_INTR_MASKING makes them the
- * host's. So its own timer is what ends a stay: it is armed for the earlier of the scheduler's deadline
- * and that of the guest's virtual timer. (Bochs 2.7 lets no interrupt out of a guest that it has
- * entered with IF clear; a guest that spins so keeps its CPU there.)
+ * host's. So its own timer is what ends a stay: the scheduler arms it for itself, and the deadline
+ * of the guest's virtual timer is added here. (Bochs 2.7 lets no interrupt out of a guest that it
+ * has entered with IF clear; a guest that spins so keeps its CPU there.)
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
+#include <kern/cpu.h>
 #include <kern/gdb/stub.h>
+#include <kern/sched.h>
+#include <kern/trap.h>
 #include <vmm/backtrace.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
 #include <vmm/debug/drs.h>
 #include <vmm/halt.h>
 #include <vmm/msr.h>
+#include <vmm/stop.h>
+#include <vmm/svm/asm_svmrun.h>
+#include <vmm/svm/exit.h>
+#include <vmm/svm/exits.h>
+#include <vmm/svm/inject.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/run.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
 #define DR7_ENABLE_BOTH 3ul /* Ln and Gn, from bit 2 * n on */
@@ -40,23 +53,23 @@ static void __attribute__((noinline)) tidy(struct SvmVcpu *s)
     s->cr0_free = false;
 }
 
-/* Look at the deadlines of the guest's timer and of the host, and go on if the host's has not come.
- * false: it wants the CPU. */
+/* Give the guest's timer its interrupt, and go on unless the host wants the CPU (false). The
+ * scheduler's own deadlines need no look here: its timer exits. */
 static bool look_around(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
-    uint64_t due = sched_deadline();
+    struct Cpu *c = this_cpu();
     if (s->untidy)
         tidy(s);
-    if (now >= due)
+    if (c->cpu_timer_check) /* an exit's handler has made somebody runnable */
+        sched_arm_timer();
+    if (c->cpu_preempt)
         return false;
-    if (v->vapic.timer_due != 0) {
+    if (v->vapic.timer_due != 0)
         vapic_timer_check(v, now);
-        if (v->vapic.timer_due != 0)
-            due = MIN(due, v->vapic.timer_due);
-    }
-    v->look_at = due;
-    sched_timer_by(due);
+    v->look_at = v->vapic.timer_due - 1; /* 0, no deadline, becomes the largest number: never */
+    if (v->vapic.timer_due != 0)
+        sched_timer_by(v->vapic.timer_due);
     return attend_and_enter(s);
 }
 
@@ -80,8 +93,8 @@ static inline bool is_near(const struct Vmcb *b, uint64_t rip)
 }
 
 /* The rare cases: RIP passes 4 GiB, which it does in 64-bit mode only; the instruction was in an
- * interrupt shadow, which ends with it; it ran with RF, which ends too, or with TF, and the single-step
- * trap comes after it. */
+ * interrupt shadow, which ends with it; it ran with RF, which ends too, or with TF, and the
+ * single-step trap comes after it. */
 static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint64_t rip)
 {
     struct Vmcb *b = s->vmcb;
@@ -100,8 +113,8 @@ static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint
     return svm_resume(s);
 }
 
-/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then the
- * compiler needs no stack frame here. */
+/* The ways to end an exit. Every exit takes one of them, so calls are left to the rare cases: then
+ * the compiler needs no stack frame here. */
 bool svm_resume(struct SvmVcpu *s)
 {
     uint64_t now = read_tsc();
@@ -204,17 +217,10 @@ static void arm(struct SvmVcpu *s)
     s->entry_dr7 = dr7;
 }
 
-void svm_note_special(struct SvmVcpu *s)
-{
-    s->special = s->vmcb->dr7 != DR7_INIT;
-    s->vmexit = s->special || gdb_on ? svm_vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
-    if (s->special)
-        arm(s);
-}
-
-/* An exit leaves the host without debug registers, so gdb's come back, and a step of its goes on at the
- * instruction after the one that sets TF. */
-bool svm_vmexit_special(struct SvmVcpu *s)
+/* The way of exits of one that is special, or while gdb debugs this kernel. An exit leaves the host
+ * without debug registers, so gdb's come back, and a step of its goes on at the instruction after
+ * the one that sets TF. */
+static bool vmexit_special(struct SvmVcpu *s)
 {
     if (gdb_on && gdb_after_exit())
         asm volatile("pushfq; orl %0, (%%rsp); popfq" : : "i"(FL_TF) : "memory", "cc");
@@ -222,6 +228,14 @@ bool svm_vmexit_special(struct SvmVcpu *s)
     if (s->special)
         arm(s);
     return again;
+}
+
+void svm_note_special(struct SvmVcpu *s)
+{
+    s->special = s->vmcb->dr7 != DR7_INIT;
+    s->vmexit = s->special || gdb_on ? vmexit_special : s->v.traced ? svm_vmexit_slow : svm_vmexit;
+    if (s->special)
+        arm(s);
 }
 
 /* VMLOAD does not switch TSC_AUX, and the host does not use it. */
@@ -237,30 +251,37 @@ static void load_drs(struct SvmVcpu *s)
     svm_note_special(s);
 }
 
-/* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants the
- * CPU, or the guest has ended. */
+static void __attribute__((noinline)) enter_first(struct SvmVcpu *s, uint64_t now)
+{
+    s->v.started = true;
+    s->v.stats.start_tsc = now;
+    vmcb_init(s);
+    svm_note_special(s);
+}
+
+/* It has not been on this CPU since the CPU's ASIDs began anew. */
+static void __attribute__((noinline)) come_to_cpu(struct SvmVcpu *s, const struct Cpu *c)
+{
+    s->host_pa = c->cpu_svm_host;
+    vcpu_attn(&s->v, ATTN_FLUSH);
+}
+
+/* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants
+ * the CPU, or the guest has ended. */
 static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
 {
     struct Vcpu *v = &s->v;
     struct Cpu *c = this_cpu();
-    if (!s->ready) {
-        vmcb_init(s);
-        svm_note_special(s);
-        s->ready = true;
-    }
+    if (!v->started)
+        enter_first(s, now);
     if (!svm_asid_is_valid(s, c))
-        vcpu_attn(v, ATTN_FLUSH);
+        come_to_cpu(s, c);
     c->cpu_svm_vcpu = v;
-    v->last_cpu = c->cpu_num;
-    s->host_pa = c->cpu_svm_host;
     s->vmcb->cr2 = v->cr2;
     lcr2(v->cr2);
     set_tsc_aux(s, s->tsc_aux);
     if (v->dr_live || v->debug)
         load_drs(s);
-    if (!v->started)
-        v->stats.start_tsc = now;
-    v->started = true;
     return look_around(s, now);
 }
 

@@ -1,11 +1,17 @@
 /*
- * A vCPU's registers for the shared parts: they are fields of the VMCB, which the CPU has brought up
- * to date at the last exit.
+ * A vCPU's registers for the shared parts: they are fields of the VMCB, which the CPU has brought
+ * up to date at the last exit.
  */
+#include <vmm/backend.h>
 #include <vmm/debug/dr.h>
+#include <vmm/svm/exit_cr.h>
+#include <vmm/svm/state.h>
+#include <vmm/gwalk.h>
 #include <vmm/svm/svm_vcpu.h>
 
-#define ATTRIBUTES_LOW   0xffu /* of VSEG_*: byte 5 of the descriptor, and the upper half of byte 6 */
+#define ATTRIBUTES_LOW                                                         \
+    0xffu /* of VSEG_*: byte 5 of the descriptor, and the upper half of byte 6 \
+           */
 #define ATTRIBUTES_HIGH  0xf00u
 #define ATTRIBUTES_SHIFT 4
 #define DPL_SHIFT        5
@@ -94,9 +100,10 @@ void svm_set(struct Vcpu *v, enum VcpuReg reg, uint64_t value)
 
 static struct VmcbSegment *segment_of(struct Vmcb *b, enum VcpuSegment n)
 {
-    struct VmcbSegment *const segments[] = { [VSEG_ES] = &b->es, [VSEG_CS] = &b->cs,
-                                             [VSEG_SS] = &b->ss, [VSEG_DS] = &b->ds,
-                                             [VSEG_FS] = &b->fs, [VSEG_GS] = &b->gs };
+    struct VmcbSegment *const segments[] = {
+        [VSEG_ES] = &b->es, [VSEG_CS] = &b->cs, [VSEG_SS] = &b->ss,
+        [VSEG_DS] = &b->ds, [VSEG_FS] = &b->fs, [VSEG_GS] = &b->gs
+    };
     return segments[n];
 }
 
@@ -105,8 +112,8 @@ struct Segment svm_get_segment(const struct Vcpu *v, enum VcpuSegment n)
 {
     struct Vmcb *b = svm_vmcb(v);
     const struct VmcbSegment *from = segment_of(b, n);
-    uint32_t a = (from->attributes & ATTRIBUTES_LOW) |
-                 (from->attributes & ATTRIBUTES_HIGH) << ATTRIBUTES_SHIFT;
+    uint32_t a = (from->attributes & ATTRIBUTES_LOW) | (from->attributes & ATTRIBUTES_HIGH)
+                                                           << ATTRIBUTES_SHIFT;
     if (!(from->attributes & VMCB_SEG_PRESENT))
         a |= VSEG_UNUSABLE;
     if (n == VSEG_SS)

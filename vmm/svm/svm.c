@@ -2,9 +2,18 @@
  * Finding out whether this machine can run guests by SVM, turning it on, and the ASIDs of each CPU.
  * Detection explains in words what is missing and what to run instead; it changes nothing.
  */
+#include <inc/error.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
 #include <kern/dev/lapic.h>
 #include <kern/platform.h>
+#include <kern/pmap.h>
+#include <vmm/backend.h>
 #include <vmm/cpuid.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/perms.h>
+#include <vmm/svm/svm.h>
+#include <vmm/vapic.h>
 #include <vmm/svm/svm_vcpu.h>
 
 struct SvmCaps svm_caps;

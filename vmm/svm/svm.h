@@ -6,7 +6,8 @@
 #define JOS_VMM_SVM_SVM_H
 
 #include <inc/types.h>
-#include <vmm/svm/vmcb.h>
+
+struct SvmVcpu;
 
 /* CPUID: APM 3 "Obtaining Processor Information Via the CPUID Instruction" */
 #define CPUID_EXT_MAX      0x80000000u
@@ -110,7 +111,7 @@
 #define VMCB_LDT         0x82
 #define VMCB_TSS_BUSY    0x8b
 #define VMCB_TSS_TYPE(a) ((a)&0xfu)
-#define VMCB_TSS_32      0xb /* type of a busy TSS that is no 16-bit one */
+#define VMCB_TSS_32      0xb /* type of a busy TSS that is not a 16-bit one */
 
 /* Exit information: APM 2 "IOIO Intercepts", "MSR Intercepts", "Nested versus Guest Page Faults" */
 #define IOIO_IN         (1u << 0)
@@ -134,5 +135,11 @@ struct SvmCaps {
     bool nrips, flush_asid, rdtscp;
 };
 extern struct SvmCaps svm_caps;
+
+/* For struct Backend. */
+int svm_check(char *why, size_t size);
+int svm_turn_on(void);
+/* Before an entry that is certain: drop the vCPU's translations, or give it an ASID here. */
+void svm_flush(struct SvmVcpu *s);
 
 #endif

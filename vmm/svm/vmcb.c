@@ -3,8 +3,15 @@
  * specification promises to a kernel, which is 32-bit protected mode without paging (Multiboot
  * "Machine state"). And its fields by name.
  */
+#include <inc/stdio.h>
+#include <inc/string.h>
+#include <kern/pmap.h>
+#include <kern/trap.h>
 #include <vmm/debug/dr.h>
+#include <vmm/svm/insn.h>
+#include <vmm/svm/perms.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/svm/vmcb.h>
 
 #define PAT_RESET  0x0007040600070406ul
 #define CODE_SEL   0x08

@@ -7,6 +7,9 @@
 
 #include <inc/types.h>
 
+struct SvmVcpu;
+struct Vcpu;
+
 struct VmcbSegment {
     uint16_t selector, attributes; /* VMCB_SEG_* */
     uint32_t limit;                /* bytes - 1 */
@@ -187,7 +190,13 @@ enum VmcbField {
     VMCB_NFIELDS
 };
 
-/* vmcb.c */
+/* Controls and state of a new vCPU. */
+void vmcb_init(struct SvmVcpu *s);
+/* CR4.MCE is the host's while a guest runs: machine checks are to exit. */
+uint64_t svm_host_cr4(void);
+void svm_set_exceptions(struct Vcpu *v, uint32_t more);
+/* Set or clear bits of a word of intercepts. */
+void vmcb_intercept(struct Vmcb *b, enum InterceptWord word, uint32_t bits, bool on);
 const char *vmcb_field_name(enum VmcbField field);
 uint64_t vmcb_read(const struct Vmcb *b, enum VmcbField field);
 void vmcb_write(struct Vmcb *b, enum VmcbField field, uint64_t value);

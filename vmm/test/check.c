@@ -7,6 +7,7 @@
 #include <vmm/vmx/vmcs_load.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
+#include <vmm/vmlife.h>
 #include <vmm/test/check_cases.h>
 
 extern char asm_vmtry_exit[];

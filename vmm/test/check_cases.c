@@ -12,7 +12,7 @@
 #define V86_AR        0x00f3
 #define LIMIT_16      0xffff
 #define AR_CONFORMING 0xc09f               /* AR_CODE32, but conforming */
-#define BAD_PAT       0x0007040600070402ul /* 2 is no memory type */
+#define BAD_PAT       0x0007040600070402ul /* 2 is not a memory type */
 
 const char *const check_base_words[NBASES] = {
     [BASE_32] = "32-bit", [BASE_64] = "64-bit", [BASE_REAL] = "real mode",
@@ -176,11 +176,12 @@ const struct CheckCase check_cases[] = {
     BAD(CONTROL, 32, "#UD with an error code", SET(ENTRY_INTR_INFO, INJECT_ERROR(T_ILLOP))),
     BAD(CONTROL, REAL, "#GP with an error code in real mode",
         SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT))),
-    BAD(CONTROL, 32, "an event with reserved bits", SET(ENTRY_INTR_INFO, INJECT(NMI, 2) | 1u << 20)),
+    BAD(CONTROL, 32, "an event with reserved bits",
+        SET(ENTRY_INTR_INFO, INJECT(NMI, 2) | 1u << 20)),
     BAD(CONTROL, 32, "an error code of more than 16 bits",
         SET(ENTRY_INTR_INFO, INJECT_ERROR(T_GPFLT)), SET(ENTRY_INTR_ERROR, 1u << 16)),
-    BAD(CONTROL, 32, "a software interrupt of 16 bytes", SET(ENTRY_INTR_INFO, INJECT(SOFT_INT, 0x80)),
-        SET(ENTRY_INSTR_LENGTH, 16)),
+    BAD(CONTROL, 32, "a software interrupt of 16 bytes",
+        SET(ENTRY_INTR_INFO, INJECT(SOFT_INT, 0x80)), SET(ENTRY_INSTR_LENGTH, 16)),
 
     /* ---- host state ---- */
     BAD(HOST, 32, "host CR0.NE 0", CLEAR(HOST_CR0, CR0_NE)),

@@ -7,6 +7,7 @@
 #include <kern/envlife.h>
 #include <kern/cpu.h>
 #include <inc/string.h>
+#include <vmm/vmlife.h>
 #include <vmm/test/ept.h>
 #include <inc/assert.h>
 #include <kern/platform.h>

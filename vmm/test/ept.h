@@ -16,6 +16,9 @@
 #ifndef JOS_VMM_TEST_EPT_H
 #define JOS_VMM_TEST_EPT_H
 
+#include <kern/frame.h>
+#include <kern/kaddr.h>
+#include <kern/pmap.h>
 #include <vmm/ept.h>
 #include <vmm/vcpu.h>
 #include <vmm/vmx/vmx.h>

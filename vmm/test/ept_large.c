@@ -3,6 +3,7 @@
  * guests, since other CPUs do not tell whether they have large EPT pages.
  */
 #include <inc/error.h>
+#include <vmm/vmlife.h>
 #include <vmm/test/ept.h>
 
 #define LARGE_GPA    (4 * PGSIZE_2M)

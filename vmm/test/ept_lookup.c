@@ -17,7 +17,8 @@ static void lookup_without_create(struct EptTest *t)
 static void lookup_creates_levels(struct EptTest *t)
 {
     uint64_t *e;
-    ept_expect_result(t, "ept_lookup_gpa with create", 0, ept_lookup_gpa(t->v->vm, SOME_GPA, true, &e));
+    ept_expect_result(t, "ept_lookup_gpa with create", 0,
+                      ept_lookup_gpa(t->v->vm, SOME_GPA, true, &e));
     ept_expect_tables(t, "after a lookup with create", (uint32_t[]){ 1, 1, 1, 1 });
 }
 

@@ -18,6 +18,7 @@
 #include <inc/trap.h>
 #include <vmm/vcpu.h>
 #include <inc/string.h>
+#include <vmm/vmlife.h>
 #include <vmm/test/lab.h>
 #include <inc/assert.h>
 #include <kern/platform.h>

@@ -17,6 +17,7 @@
 #include <vmm/vmx/exit_vmcall.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/mtf.h>
+#include <vmm/kill.h>
 #include <vmm/vmx/run.h>
 
 static bool handle_extint(struct Vcpu *v)
@@ -142,8 +143,7 @@ static bool handle_unexpected(struct Vcpu *v)
 {
     uint32_t reason = vmread(VMCS_EXIT_REASON) & EXIT_REASON_BASIC;
     guest_kill(v, "unexpected VM exit %u (%s) at rip 0x%lx, qualification 0x%lx", reason,
-               vmx_reason_words(reason), vmread(VMCS_GUEST_RIP),
-           vmread(VMCS_EXIT_QUALIFICATION));
+               vmx_reason_words(reason), vmread(VMCS_GUEST_RIP), vmread(VMCS_EXIT_QUALIFICATION));
     return vmx_leave(v);
 }
 

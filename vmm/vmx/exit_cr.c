@@ -9,6 +9,9 @@
 #include <vmm/vmx/exit_cr.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
+#include <vmm/kill.h>
+#include <vmm/gwalk.h>
+#include <vmm/vapic.h>
 #include <vmm/vmx/state.h>
 
 #define CR8_CLASS 0xful

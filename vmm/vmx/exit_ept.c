@@ -6,6 +6,9 @@
 #include <vmm/vmx/exit_ept.h>
 #include <vmm/vmx/exits.h>
 #include <vmm/vmx/inject.h>
+#include <vmm/kill.h>
+#include <vmm/gmem.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
 
 _Static_assert(QUAL_EPT_READ == GUEST_READ && QUAL_EPT_WRITE == GUEST_WRITE &&
@@ -25,8 +28,9 @@ bool handle_eptviolation(struct Vcpu *v)
     keep_vectored_event(v);
     if (!gmem_is_ram(v->vm, gpa, 1)) {
         if (v->event.info != 0)
-            guest_kill(v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is "
-                          "no memory",
+            guest_kill(v,
+                       "the delivery of an exception or interrupt needs gpa 0x%lx, where there is "
+                       "no memory",
                        gpa);
         else
             guest_stop_mmio(v, gpa, access_of(qual));

@@ -9,6 +9,7 @@
 #include <vmm/vmx/exit_exception.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
+#include <vmm/gwalk.h>
 #include <vmm/vmx/state.h>
 
 static void pass_debug(struct Vcpu *v, const struct VcpuException *x)

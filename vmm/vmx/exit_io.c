@@ -9,6 +9,8 @@
 #include <vmm/vmx/exits.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
+#include <vmm/kill.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/state.h>
 
 /* VM-exit instruction information of INS and OUTS (SDM "Information for VM Exits Due to Instruction

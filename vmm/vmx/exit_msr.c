@@ -7,6 +7,8 @@
 #include <vmm/vapic_regs.h>
 #include <vmm/vmx/exit_msr.h>
 #include <vmm/vmx/inject.h>
+#include <vmm/vapic.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
 
 /* Layout of the bitmap, 1 KiB each: SDM "MSR-Bitmap Address". */

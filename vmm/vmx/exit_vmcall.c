@@ -4,13 +4,14 @@
 #include <vmm/hypercall.h>
 #include <vmm/vmx/exit_vmcall.h>
 #include <vmm/vmx/run.h>
+#include <vmm/verdict.h>
 #include <vmm/vmx/vmx.h>
 
 /* A call, and the end of its exit. (console is there twice: one function for two numbers.) */
-#define CALL(number, fn)                                   \
-    static bool call_##number(struct Vcpu *v)              \
-    {                                                      \
-        enum Verdict verdict = fn(v);                      \
+#define CALL(number, fn)                                               \
+    static bool call_##number(struct Vcpu *v)                          \
+    {                                                                  \
+        enum Verdict verdict = fn(v);                                  \
         return verdict == DO_NEXT ? vmx_skip(v) : vmx_end(v, verdict); \
     }
 HYPERCALL_LIST(CALL)

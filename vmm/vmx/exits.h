@@ -1,6 +1,6 @@
 /*
- * The basic VM-exit reasons (SDM "VMX Basic Exit Reasons"): number, Intel's name, the reason by which
- * the rest of the world knows it (inc/vmexits.h), and what happened in words; and the exit
+ * The basic VM-exit reasons (SDM "VMX Basic Exit Reasons"): number, Intel's name, the reason by
+ * which the rest of the world knows it (inc/vmexits.h), and what happened in words; and the exit
  * qualifications by name.
  */
 #ifndef JOS_VMM_VMX_EXITS_H

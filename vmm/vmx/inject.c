@@ -11,6 +11,7 @@
 #include <vmm/stop.h>
 #include <vmm/vmx/inject.h>
 #include <vmm/vmx/run.h>
+#include <vmm/vapic.h>
 #include <vmm/vmx/state.h>
 
 static inline void inject_exception(struct Vcpu *v, int vector, uint32_t error)

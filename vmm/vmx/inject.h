@@ -10,8 +10,8 @@
 #include <vmm/vmx/vmx.h>
 #include <vmm/vmx/vmx_vcpu.h>
 
-/* Inject a fault: its frame has RFLAGS.RF (SDM "Instruction-Breakpoint Exception Condition"). Merged
- * with an event whose delivery it interrupted. */
+/* Inject a fault: its frame has RFLAGS.RF (SDM "Instruction-Breakpoint Exception Condition").
+ * Merged with an event whose delivery it interrupted. */
 void inject_fault(struct Vcpu *v, int vector, uint32_t error);
 /* The same of a page fault, which only protected mode has. */
 static inline void inject_page_fault(struct Vcpu *v, uint64_t va, uint32_t error)

@@ -15,6 +15,8 @@
 #include <vmm/vmx/exit.h>
 #include <vmm/vmx/mtf.h>
 #include <vmm/vmx/run.h>
+#include <vmm/vmlife.h>
+#include <vmm/gmem.h>
 #include <vmm/vmx/vmcs_load.h>
 
 #define OP_NOP       0x90

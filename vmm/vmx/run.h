@@ -16,8 +16,8 @@ void vmx_hand_over(struct Vcpu *v);
 
 /*
  * What comes after an exit. A handler's last act is to call one of these, and to return what it
- * returns: true: enter the guest again; false: leave it, and ask the scheduler. vmx_resume goes on at
- * the instruction that exited, vmx_skip after it. Both may find that the host wants the CPU.
+ * returns: true: enter the guest again; false: leave it, and ask the scheduler. vmx_resume goes on
+ * at the instruction that exited, vmx_skip after it. Both may find that the host wants the CPU.
  */
 bool vmx_resume(struct Vcpu *v);
 bool vmx_skip(struct Vcpu *v);

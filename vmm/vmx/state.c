@@ -4,7 +4,8 @@
 #include <vmm/vmx/state.h>
 #include <vmm/vmx/vmcs_guest.h>
 
-#define SEGMENT_FIELDS 2 /* from one segment's VMCS field to the next's, which have VSEG_*'s order */
+#define SEGMENT_FIELDS \
+    2 /* from one segment's VMCS field to the next's, which have VSEG_*'s order */
 
 /* Registers that are just a field. */
 static const enum VmcsField fields[] = {

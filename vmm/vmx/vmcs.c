@@ -4,6 +4,7 @@
 #include <inc/stdio.h>
 #include <vmm/vmx/vmcs.h>
 #include <vmm/vmx/vmcs_load.h>
+#include <vmm/kill.h>
 #include <vmm/vmx/vmx_vcpu.h>
 
 /* SDM "Structure of VMCS Component Encoding" */

@@ -6,6 +6,7 @@
 #include <inc/stdio.h>
 #include <vmm/vmx/vmcs_guest.h>
 #include <vmm/vmx/vmcs_host.h>
+#include <vmm/kill.h>
 #include <vmm/vmx/vmcs_load.h>
 
 /* This CPU, which has the vCPU's VMCS, puts it down. */
@@ -31,7 +32,8 @@ void vmx_put_down(void)
     __atomic_store_n(&c->cpu_vmcs_wanted, NULL, __ATOMIC_RELEASE);
 }
 
-/* Ask the CPU that has the vCPU's VMCS to put it down, and wait. One request at a time fits there. */
+/* Ask the CPU that has the vCPU's VMCS to put it down, and wait. One request at a time fits there.
+ */
 static void __attribute__((noinline, cold)) fetch(struct Vcpu *v, struct Cpu *c)
 {
     struct Vcpu *none = NULL;

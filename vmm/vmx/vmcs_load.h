@@ -18,7 +18,8 @@ static inline bool vmcs_is_current(const struct Vcpu *v)
 /* Make the vCPU's VMCS current on this CPU; fills it in before its first use. false: it failed, and
  * the guest has been ended with the reason. */
 bool vmcs_load(struct Vcpu *v);
-/* Take the vCPU's VMCS off the CPU that has it, so that it can be freed or loaded on another CPU. */
+/* Take the vCPU's VMCS off the CPU that has it, so that it can be freed or loaded on another CPU.
+ */
 void vmcs_unload(struct Vcpu *v);
 /* Another CPU has asked for the VMCS that is active on this one (Cpu.cpu_vmcs_wanted). */
 void vmx_put_down(void);

@@ -285,8 +285,9 @@ static void on_supported(const char *args, size_t n)
     (void)args;
     (void)n;
     break_clear_all();
-    gdb_reply("PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
-          GDB_PACKET_MAX);
+    gdb_reply(
+        "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+",
+        GDB_PACKET_MAX);
 }
 
 static void on_no_acks(const char *args, size_t n)

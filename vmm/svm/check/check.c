@@ -1,8 +1,11 @@
 /*
- * The rules by which a CPU refuses a VMCB, and the walk through them. Not there are those of features
- * that this VMM never turns on: CET, SEV, AVIC, LBR virtualization.
+ * The rules by which a CPU refuses a VMCB, and the walk through them. Not there are those of
+ * features that this VMM never turns on: CET, SEV, AVIC, LBR virtualization.
  */
 #include <inc/mmu.h>
+#include <inc/stdio.h>
+#include <kern/cpu.h>
+#include <kern/trap.h>
 #include <vmm/msr.h>
 #include <vmm/svm/check/check.h>
 
@@ -11,11 +14,11 @@
 #define HIGH_HALF           0xffffffff00000000ul
 #define CR3_LOW_BITS        0xffful
 /* Bits of EFER that have a meaning: SCE, LME, LMA, NXE, SVME, LMSLE, FFXSR, TCE. */
-#define EFER_DEFINED        0xfd01ul
+#define EFER_DEFINED 0xfd01ul
 /* Bits of CR4 up to PKE, SMAP and SMEP among them, but for those that are reserved on all CPUs. */
-#define CR4_RESERVED        0xffffffffff88f000ul
-#define IOPM_BYTES          ((uint64_t)IOPM_PAGES * PGSIZE)
-#define MSRPM_BYTES         ((uint64_t)MSRPM_PAGES * PGSIZE)
+#define CR4_RESERVED 0xffffffffff88f000ul
+#define IOPM_BYTES   ((uint64_t)IOPM_PAGES * PGSIZE)
+#define MSRPM_BYTES  ((uint64_t)MSRPM_PAGES * PGSIZE)
 
 static bool zero_bits(const struct SvmCheckView *v, uint64_t value, uint64_t arg)
 {

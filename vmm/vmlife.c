@@ -1,20 +1,18 @@
 /*
- * A guest's life: its machine, its pages and its end. What ends a guest never ends anything else:
- * the reason is kept in words until the monitor asks.
+ * A guest's life: the pages of its machine and its vCPUs, from the first to the last.
  */
 #include <kern/sched.h>
 #include <inc/error.h>
 #include <inc/multiboot.h>
-#include <inc/stdio.h>
-#include <inc/string.h>
 #include <vmm/backend.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
 #include <vmm/ept.h>
 #include <vmm/guest.h>
 #include <kern/frame.h>
-#include <vmm/stop.h>
 #include <vmm/trace.h>
+#include <vmm/vapic.h>
+#include <vmm/vmlife.h>
 
 _Static_assert(sizeof(struct Vm) <= PGSIZE, "a machine's state is one page");
 
@@ -91,40 +89,6 @@ void guest_free(struct Env *e)
         return;
     check_summary(v);
     vm_drop(v->vm);
-}
-
-/* Its env is locked. */
-static void doom(struct Vcpu *v)
-{
-    v->doomed = true;
-    vcpu_attn(v, ATTN_END);
-    v->state = GUEST_EVENT;
-}
-
-void guest_kill(struct Vcpu *v, const char *fmt, ...)
-{
-    va_list ap;
-    if (v->doomed)
-        return;
-    v->exit.event = GUEST_EV_DEAD;
-    va_start(ap, fmt);
-    vsnprintf(v->exit.why, sizeof(v->exit.why), fmt, ap);
-    va_end(ap);
-    struct Env *monitor = guest_lock_both(v);
-    doom(v);
-    if (monitor_waits(v, monitor))
-        sched_wake(monitor);
-    env_unlock(monitor);
-    env_unlock(v->env);
-}
-
-void guest_doom(struct Vcpu *v, const char *why)
-{
-    if (v->doomed)
-        return;
-    v->exit.event = GUEST_EV_DEAD;
-    strlcpy(v->exit.why, why, sizeof(v->exit.why));
-    doom(v);
 }
 
 int64_t guest_set_trapframe(struct Env *e, const struct Trapframe *tf)

@@ -1,11 +1,15 @@
 /*
- * A copy of the VMCB that was used last on a CPU, for the kernel monitor and for debuggers.
+ * An exit for the trace, and the VMCB that was used last on a CPU, for the kernel monitor and for
+ * debuggers.
  */
-#ifndef JOS_VMM_SVM_DUMP_H
-#define JOS_VMM_SVM_DUMP_H
+#ifndef JOS_VMM_SVM_DESCRIBE_H
+#define JOS_VMM_SVM_DESCRIBE_H
 
 #include <inc/env.h>
 #include <vmm/svm/vmcb.h>
+
+struct GuestTraceEntry;
+struct Vcpu;
 
 struct VmcbDump {
     envid_t guest; /* whose VMCB it was; 0: none */
@@ -20,5 +24,9 @@ extern struct VmcbDump vmcb_dump;
  * too.
  */
 bool vmcb_take_dump(void) __attribute__((used));
+
+/* For struct Backend. */
+void svm_describe(const struct Vcpu *v, struct GuestTraceEntry *e);
+void svm_print(bool copy);
 
 #endif
