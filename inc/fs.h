@@ -5,13 +5,13 @@
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
  * carries a page (the struct Fd of the open file). The disk's own format is in fs/core/format.h.
  *
- * Who has the page of an open file may use the file, and nobody else: only the kernel hands pages
- * on, to children and in messages. A request names the file by the number of that page's frame
- * (fileid), which is no secret; but it is served only to a sender that has the page, as far as the
- * server knows: the one that opened the file, and those that have shown it the page (FSREQ_SHOW).
- * The server remembers a few of them for each file. Anybody else gets -E_NOT_OPEN, shows the page,
- * and asks again. An env that has closed a file may keep its right while others have the file open;
- * after the last one has closed it, nobody has.
+ * Whoever has the page of an open file may use the file, and nobody else: only the kernel hands
+ * pages on, to children and in messages. A request names the file by the number of that page's
+ * frame (fileid), which is no secret; but it is served only to a sender that has the page, as far
+ * as the server knows: the one that opened the file, and those that have shown it the page
+ * (FSREQ_SHOW). The server remembers a few of them for each file. Anybody else gets -E_NOT_OPEN,
+ * shows the page, and asks again. An env that has closed a file may keep its right while others
+ * have the file open; after the last one has closed it, nobody has.
  */
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H

@@ -60,7 +60,7 @@ int sys_page_alloc(envid_t env, void *va, uint64_t perm);
 /* Map srcva of srcenv at dstva of dstenv. -E_INVAL also if perm has PTE_W and srcva is not
  * writable. */
 int sys_page_map(envid_t srcenv, void *srcva, envid_t dstenv, void *dstva, uint64_t perm);
-/* Unmap; nothing mapped is no error. */
+/* Unmap; it is no error if nothing is mapped. */
 int sys_page_unmap(envid_t env, void *va);
 /* Give a child the caller's pages of [from, to) at the same addresses: PTE_SHARE and read-only ones
  * as they are, the others copy-on-write on both sides. Stops where the 2 MiB region of `from` ends.

@@ -149,8 +149,8 @@ enum GuestDebugOp {
     GUEST_DEBUG_STOP,      /* stop it soon, wherever it is */
     GUEST_DEBUG_GET_REGS,  /* buf: struct GuestDebugRegs */
     GUEST_DEBUG_SET_REGS,  /* the same; its segments and cr0, cr4, cr8 and efer are ignored.
-                            * -E_INVAL:  a base or rip is no canonical address, or cr3 has reserved
-                            * bits */
+                            * -E_INVAL:  a base or rip is not a canonical address, or cr3 has
+                            * reserved  bits */
     GUEST_DEBUG_TRANSLATE, /* arg: linear address. Returns its gpa; -E_NOT_FOUND: not mapped */
     GUEST_DEBUG_SET_HW,    /* arg: debug register 0 to 3, buf: struct GuestDebugHw. -E_INVAL. While
                             * any is set, the guest's own debug registers have no effect. */

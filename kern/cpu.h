@@ -37,7 +37,7 @@ struct Cpu {
     uint64_t cpu_timer_deadline; /* TSC the local APIC timer is armed for; ~0: not */
     uint64_t cpu_slice_end;      /* TSC when cpu_env has to make room; 0: nobody waits yet */
     bool cpu_slice_over;         /* that time has come while somebody waited; or cpu_preempt */
-    bool cpu_preempt;            /* somebody became runnable who is to run at once */
+    bool cpu_preempt;            /* somebody became runnable who must run at once */
     uint64_t cpu_share_at; /* TSC from which on the next env is who has waited longest anywhere */
     uint64_t
         cpu_timer_check; /* somebody became runnable: sched_arm_timer before user code goes on */

@@ -25,8 +25,8 @@ bool env_lock_both(const struct Env *held, const struct Env *e)
     return false;
 }
 
-/* Without a lock: who needs to know that the env of this id is still there locks it and asks again.
- * A child that was found stays until the caller, its parent, has read its status. */
+/* Without a lock: whoever needs to know that the env of this id is still there locks it and asks
+ * again. A child that was found stays until the caller, its parent, has read its status. */
 int envid2env(envid_t id, struct Env **store, bool checkperm)
 {
     struct Env *e;

@@ -54,7 +54,7 @@ struct Env {
             struct Vcpu *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
             struct EnvList *env_on; /* list it is on: run queue, free list or a wait list */
             struct Env *env_next, *env_prev; /* neighbours there */
-            struct Env *env_child;           /* first child that is no zombie, */
+            struct Env *env_child;           /* first child that is not a zombie, */
             struct Env *env_zombie;          /* and first one that is */
             struct Env *env_sib_next, *env_sib_prev;
             uintptr_t env_ipc_dstva;     /* where to map a page; >= UTOP: nowhere */

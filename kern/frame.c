@@ -173,8 +173,8 @@ void frame_each_ram(void (*fn)(physaddr_t start, physaddr_t end))
 
 /* ---- Allocation ---- */
 
-/* Change nfree; page_lock is held. Who only wants to know if there is plenty reads it without the
- * lock. */
+/* Change nfree; page_lock is held. Whoever only wants to know if there is plenty reads it without
+ * the lock. */
 static inline void count_free(ssize_t change)
 {
     WRITE_ONCE(nfree, nfree + change);

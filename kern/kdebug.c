@@ -175,7 +175,7 @@ static bool find_names(const struct Env *e, struct Names *t)
     return user_peek(e, t->at, &t->head, sizeof(t->head)) && t->head.size <= SYMTAB_MAX;
 }
 
-/* Copy a name, cut to what has room; "?" for what is no printable text. */
+/* Copy a name, cut to what has room; "?" for what is not printable. */
 static void fetch_name(const struct Names *t, uint32_t offset, char name[NAME_ROOM])
 {
     size_t n = 0;

@@ -17,10 +17,10 @@
  * is forgotten, changes under env_table_lock.
  *
  * Some fields are also read without these locks, with READ_ONCE, so they are only changed with
- * WRITE_ONCE. Who reads env_status asks about one change, and holds the lock of that. Who looks for
- * an env by env_id, env_parent_id, env_wait or whom it waits for locks what was found, and asks
- * again. The CPU that runs an env reads its env_marks; an interrupt tells it of later ones.
- * env_queued serves a guess.
+ * WRITE_ONCE. Whoever reads env_status asks about one change, and holds the lock of that. Whoever
+ * looks for an env by env_id, env_parent_id, env_wait or whom it waits for locks what was found,
+ * and asks again. The CPU that runs an env reads its env_marks; an interrupt tells it of later
+ * ones. env_queued serves a guess.
  *
  * How a system call waits: with the current env locked it checks its condition, sets what its
  * caller is to find in RAX (env_tf.tf_rax, or calls sched_restart) and calls sched_block; then it
@@ -134,7 +134,7 @@ void sched_init(void);
 /* Local APIC timer interrupt. Returns true if the current env's slice is over and another wants the
  * CPU. */
 bool sched_timer(void);
-/* Has an interrupt made somebody runnable who is to run at once? */
+/* Has an interrupt made somebody runnable who must run at once? */
 static inline bool sched_preempts(void)
 {
     return this_cpu()->cpu_preempt;

@@ -12,8 +12,8 @@
 
 #define NIRQ 16
 
-/* A bit for each env that may wait for console input; atomic. Who is woken by something else keeps
- * its bit. */
+/* A bit for each env that may wait for console input; atomic. Whoever is woken by something else
+ * keeps its bit. */
 static uint64_t console_waiters[NENV / 64];
 static struct spinlock irq_lock = SPINLOCK_INIT("interrupt waiters");
 static struct Env *irq_waiter[NIRQ]; /* under irq_lock */
@@ -30,8 +30,8 @@ void sched_forget(struct Env *e)
     spin_unlock(&irq_lock);
 }
 
-/* Who adds to the input takes the bits afterwards, then locks each env, as it is now. So either the
- * input is seen here, or the bit there; and if the bit was there, e is seen to wait. */
+/* Whoever adds to the input takes the bits afterwards, then locks each env, as it is now. So either
+ * the input is seen here, or the bit there; and if the bit was there, e is seen to wait. */
 bool sched_wait_console(struct Env *e)
 {
     uint32_t n = ENVX(e->env_id);

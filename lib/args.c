@@ -9,7 +9,8 @@ int optopt;
 
 static const char *cluster = ""; /* rest of "-abc" that is still to be looked at */
 
-/* Start on the next argument; false if it is no option. "--" ends the options and is skipped. */
+/* Start on the next argument; false if it is not an option. "--" ends the options and is skipped.
+ */
 static bool next_cluster(int argc, char *const argv[])
 {
     if (optind >= argc || argv[optind][0] != '-' || argv[optind][1] == '\0')

@@ -79,7 +79,7 @@ static void keep_loadable(struct Image *im, int nphdrs)
             im->ph[im->nphdrs++] = im->ph[i];
 }
 
-/* Read exactly n bytes at offset; a file that ends before is no executable. */
+/* Read exactly n bytes at offset; a file that ends before is not an executable. */
 static int read_at(int fd, off_t offset, void *buf, size_t n)
 {
     int r = seek(fd, offset);

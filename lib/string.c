@@ -167,7 +167,7 @@ void *memchr(const void *s, int c, size_t n)
     return NULL;
 }
 
-/* Value of a digit in bases up to 36; 36 if c is no digit. */
+/* Value of a digit in bases up to 36; 36 if c is not a digit. */
 static unsigned digit_value(char c)
 {
     if (c >= '0' && c <= '9')

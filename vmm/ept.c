@@ -147,6 +147,8 @@ static int split_large(struct Vm *vm, gpa_t gpa, uint64_t **entry)
     uint64_t *table = new_table(vm);
     if (!table)
         return -E_NO_MEM;
+    /* No reference changes hands: each frame of a run has its own, which moves to the small entry.
+     */
     for (size_t i = 0; i < NPTENTRIES; i++)
         table[i] = (**entry & ~EPTE_LARGE) + i * PGSIZE;
     **entry = PADDR(table) | stage2.table;

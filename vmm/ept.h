@@ -24,14 +24,14 @@ int ept_lookup_gpa(struct Vm *vm, gpa_t gpa, bool create, uint64_t **entry);
 /* Map the page at hva (kernel direct map) at gpa with these rights, a set of GUEST_READ,
  * GUEST_WRITE and GUEST_FETCH. Takes a reference on the frame, drops the one on what was mapped; a
  * large page there is split. With !overwrite, -E_BUSY if something is mapped. -E_NO_MEM. -E_INVAL:
- * gpa is in the midst of a page or has more than EPT_GPA_BITS, or the rights are without GUEST_READ
- * (SDM "EPT Misconfigurations"). */
+ * gpa is in the middle of a page or has more than EPT_GPA_BITS, or the rights are without
+ * GUEST_READ (SDM "EPT Misconfigurations"). */
 int ept_map_hva2gpa(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights, bool overwrite);
 /* Map the 2 MiB at hva (kernel direct map), which are a run of frames, at gpa by one entry; both
  * are aligned to 2 MiB. The mapping takes over a reference on each frame of the run, which the
  * caller has, and counts as RUN_FRAMES in stats.pages and 1 in stats.large_pages; on an error
  * nothing has changed. -E_NOT_SUPP: this CPU has no such pages. -E_BUSY: some of these gpas have,
- * or had, pages of 4 KiB, or a large one. -E_NO_MEM. -E_INVAL: gpa or hva is in the midst of a
+ * or had, pages of 4 KiB, or a large one. -E_NO_MEM. -E_INVAL: gpa or hva is in the middle of a
  * large page, gpa has more than EPT_GPA_BITS, or the rights are without GUEST_READ. */
 int ept_map_large(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights);
 /* The host address of gpa and the rights of its page, or NULL if nothing is mapped. mem_lock is

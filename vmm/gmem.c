@@ -55,6 +55,7 @@ static int populate_page(struct Vm *vm, gpa_t gpa)
 /* The same by its entry. false: no memory. */
 static bool fill_entry(struct Vm *vm, uint64_t *entry)
 {
+    /* Without the lock: an entry that maps a page maps one to the guest's end. */
     if (READ_ONCE(*entry) != 0)
         return true;
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
@@ -112,7 +113,7 @@ static bool had_pages(struct Vm *vm, gpa_t gpa)
 
 /*
  * When a whole page of 2 MiB is given: the 2 MiB are untouched; the guest has memory of its own
- * already, so that the page is no large part more than a small guest needs; and a quarter of the
+ * already, so that the page adds little to what a small guest needs; and a quarter of the
  * host's memory stays free, so that many guests that touch little of theirs do not use it up.
  */
 static bool large_is_due(struct Vm *vm, gpa_t gpa)
@@ -121,7 +122,8 @@ static bool large_is_due(struct Vm *vm, gpa_t gpa)
            page_nfree() >= page_ntotal() / 4 + RUN_FRAMES && !had_pages(vm, gpa);
 }
 
-/* Clear a run, in parts: the host's devices do not wait for so long. */
+/* Clear a run, in parts: the host's devices do not wait for so long. (STI lets interrupts in only
+ * after the next instruction, so that one must not be CLI.) */
 static void zero_run(char *run)
 {
     for (size_t done = 0; done < PGSIZE_2M; done += ZERO_CHUNK) {
@@ -180,6 +182,8 @@ int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo 
     *pp = NULL;
     if (r < 0 || !hva)
         return r;
+    /* Look again: another CPU may have put another frame there, and the reference has to be to the
+     * one that is there under the lock. */
     spin_lock(&vm->mem_lock);
     *pp = pa2page(PADDR(ept_gpa2hva(vm, gpa, rights)));
     page_incref(*pp);

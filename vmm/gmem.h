@@ -36,8 +36,8 @@ int gmem_populate(struct Vm *vm, gpa_t gpa);
  * -E_NO_MEM. Takes long and lets interrupts in, so no lock may be held. */
 int gmem_populate_large(struct Vm *vm, gpa_t gpa);
 /* The frame at gpa, with a reference for the caller, and its rights (GUEST_*). NULL: GMEM_PEEK at
- * an untouched page. Who is not on the guest's CPU needs this, since the guest may at any time put
- * another frame there and free this one. -E_INVAL, -E_NO_MEM. */
+ * an untouched page. Whoever is not on the guest's CPU needs this, since the guest may at any time
+ * put another frame there and free this one. -E_INVAL, -E_NO_MEM. */
 int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo **pp,
               uint32_t *rights);
 /* Read an object of guest memory that does not cross a page; untouched memory reads as zeroes.

@@ -9,7 +9,7 @@
 #include <vmm/stop.h>
 
 /* Its env is locked. */
-static void end(struct Vcpu *v)
+static void doom(struct Vcpu *v)
 {
     v->doomed = true;
     vcpu_attn(v, ATTN_END);
@@ -26,7 +26,7 @@ void guest_kill(struct Vcpu *v, const char *fmt, ...)
     vsnprintf(v->exit.why, sizeof(v->exit.why), fmt, ap);
     va_end(ap);
     struct Env *monitor = guest_lock_both(v);
-    end(v);
+    doom(v);
     if (monitor_waits(v, monitor))
         sched_wake(monitor);
     env_unlock(monitor);
@@ -39,5 +39,5 @@ void guest_doom(struct Vcpu *v, const char *why)
         return;
     v->exit.event = GUEST_EV_DEAD;
     strlcpy(v->exit.why, why, sizeof(v->exit.why));
-    end(v);
+    doom(v);
 }

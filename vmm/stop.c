@@ -55,6 +55,8 @@ static void deliver_stop(struct Vcpu *v)
     const struct GuestExit *from = &v->exit;
     struct GuestExit *to = v->shared;
     v->state = GUEST_DELIVERED;
+    /* The whole of it but for the monitor's own counter. I/O, which is frequent, has only what it
+     * needs written: the monitor hears from its system call that this is I/O. */
     if (from->event != GUEST_EV_IO) {
         uint64_t unclaimed = to->unclaimed;
         *to = *from;
@@ -70,6 +72,7 @@ static void deliver_stop(struct Vcpu *v)
  * list any more. Both are locked. */
 static void __attribute__((noreturn)) hand_over(struct Vcpu *v, struct Env *monitor)
 {
+    /* The handler's caller is never returned to: what it would do after an exit is done here. */
     backend->hand_over(v);
     charge_vmm_ticks(v, v->stop_tsc);
     deliver_stop(v);

@@ -10,7 +10,7 @@
  * registers. Returns false, as an exit ends after which the guest is left. Does not return if the
  * monitor gets the CPU at once. */
 bool guest_stop(struct Vcpu *v, enum GuestEvent event);
-/* Stop for an access (GUEST_READ ...) to gpa, which is no RAM. */
+/* Stop for an access (GUEST_READ ...) to gpa, which is not RAM. */
 bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access);
 /* After its stay on a CPU: a guest that is stopped for its monitor, or has ended, waits. A monitor
  * that waits for it gets the CPU, and this does not return. */

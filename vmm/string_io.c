@@ -44,7 +44,7 @@ static bool translate_byte(struct Vcpu *v, const struct PagingMode *m, uint64_t 
 {
     enum WalkResult r = guest_walk(v, m, va, access, gpa);
     if (r == WALK_UNKNOWN || (r == WALK_OK && !gmem_is_ram(v->vm, *gpa, 1))) {
-        guest_kill(v, "string I/O on port 0x%x with an address that is no memory, 0x%lx",
+        guest_kill(v, "string I/O on port 0x%x with an address that is not memory, 0x%lx",
                    v->exit.io.port, va);
         return false;
     }

@@ -19,8 +19,8 @@ struct Disk {
     /* Everything written before is safe when this returns. */
     int (*flush)(struct Disk *d);
     /* For a disk that may have less space than blocks; else NULL. */
-    /* How many blocks that it does not store yet can be written for sure, at least as far as `want`
-     * is concerned. */
+    /* How many blocks that it does not store yet can be written for certain, at least as far as
+     * `want` is concerned. */
     uint32_t (*room)(struct Disk *d, uint32_t want);
     /* What n blocks from `block` on hold will not be read until they are written again. Best
      * effort.

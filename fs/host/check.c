@@ -256,7 +256,7 @@ static void check_inode(struct Check *k, uint32_t inum)
     k->inum = inum;
     k->nblocks = k->messages = 0;
     if (inum == FS_ROOT && copy.i_type != FS_DIR) {
-        problem(k, inum, "the root is no directory");
+        problem(k, inum, "the root is not a directory");
         copy.i_type = FS_DIR;
     }
     if (copy.i_type != FS_FREE && copy.i_type != FS_FILE && copy.i_type != FS_DIR) {

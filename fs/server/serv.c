@@ -64,8 +64,9 @@ void os_say(const char *fmt, ...)
 
 /* ---- Requests ---- */
 
-/* A request. The page belongs to the client, who may change it at any time, and so may everybody
- * who has an open file its fd page: each field is read once, checked, and then used. */
+/* A request. The page belongs to the client, which may change it at any time, and a descriptor's
+ * page may be changed by everybody who has the file open: each field is read once, checked, and
+ * then used. */
 struct Request {
     envid_t from;
     uint64_t value;

@@ -160,7 +160,7 @@ static bool __attribute__((noinline, cold)) devs_have_input(void)
     return ready;
 }
 
-/* Without the lock: who adds to the ring wakes those who wait for it afterwards. */
+/* Without the lock: whoever adds to the ring wakes those who wait for it afterwards. */
 bool cons_has_input(void)
 {
     if (!intr_enabled)

@@ -21,7 +21,7 @@ static bool intr_on;
 static bool taken;               /* input was taken while writing, and its interrupt with it */
 static int patience = MAX_POLLS; /* polls that the next wait may take */
 static uint32_t tx_depth;        /* characters that fit once LSR_THRE is set */
-static uint32_t tx_room;         /* of these, still free for sure */
+static uint32_t tx_room;         /* of these, still free for certain */
 
 static bool serial_init(void)
 {

@@ -77,7 +77,7 @@ bool serport_intr(void)
     return any;
 }
 
-/* Without the lock: who adds to the ring wakes the owner afterwards. */
+/* Without the lock: whoever adds to the ring wakes the owner afterwards. */
 bool serport_has_bytes(void)
 {
     return READ_ONCE(port.head) != READ_ONCE(port.tail);

@@ -1,5 +1,5 @@
 /*
- * Accesses to memory that is no RAM: the instruction is carried out here, with the guest's
+ * Accesses to memory that is not RAM: the instruction is carried out here, with the guest's
  * registers and its page tables. Its other operand, if it has one, may be anywhere.
  */
 #include <inc/trap.h>
@@ -139,7 +139,7 @@ static void tell_unknown(struct Machine *m, const struct GuestExit *x)
         snprintf(bytes + 3 * i, 4, " %02x", code->bytes[i]);
     say("vmm: the guest gets #UD at rip 0x%lx: vmm cannot carry out the instruction%s at gpa "
         "0x%lx, "
-        "which is no RAM. It tells this once.\n",
+        "which is not RAM. It tells this once.\n",
         x->regs.rip, bytes, x->gpa);
 }
 

@@ -1,6 +1,6 @@
 /*
  * Port I/O, and nested page faults. Every port exits. A few are answered here; all others belong to
- * the monitor, and so does a gpa that is no RAM.
+ * the monitor, and so does a gpa that is not RAM.
  */
 #include <inc/mmu.h>
 #include <inc/string.h>

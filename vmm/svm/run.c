@@ -67,7 +67,7 @@ static bool look_around(struct SvmVcpu *s, uint64_t now)
         return false;
     if (v->vapic.timer_due != 0)
         vapic_timer_check(v, now);
-    v->look_at = v->vapic.timer_due - 1; /* the largest number if there is none */
+    v->look_at = v->vapic.timer_due - 1; /* 0, no deadline, becomes the largest number: never */
     if (v->vapic.timer_due != 0)
         sched_timer_by(v->vapic.timer_due);
     return attend_and_enter(s);

@@ -111,7 +111,7 @@ struct SvmVcpu;
 #define VMCB_LDT         0x82
 #define VMCB_TSS_BUSY    0x8b
 #define VMCB_TSS_TYPE(a) ((a)&0xfu)
-#define VMCB_TSS_32      0xb /* type of a busy TSS that is no 16-bit one */
+#define VMCB_TSS_32      0xb /* type of a busy TSS that is not a 16-bit one */
 
 /* Exit information: APM 2 "IOIO Intercepts", "MSR Intercepts", "Nested versus Guest Page Faults" */
 #define IOIO_IN         (1u << 0)

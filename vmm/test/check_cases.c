@@ -12,7 +12,7 @@
 #define V86_AR        0x00f3
 #define LIMIT_16      0xffff
 #define AR_CONFORMING 0xc09f               /* AR_CODE32, but conforming */
-#define BAD_PAT       0x0007040600070402ul /* 2 is no memory type */
+#define BAD_PAT       0x0007040600070402ul /* 2 is not a memory type */
 
 const char *const check_base_words[NBASES] = {
     [BASE_32] = "32-bit", [BASE_64] = "64-bit", [BASE_REAL] = "real mode",

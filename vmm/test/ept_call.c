@@ -134,7 +134,7 @@ static void call_bounds(struct EptTest *t)
         { "sys_ept_map behind the hole", -E_INVAL, 0, SRC_VA, GUEST_HOLE_END, PERM },
         { "sys_ept_map beyond 48 bits", -E_INVAL, 0, SRC_VA, BEYOND_48_BITS, PERM },
         { "sys_ept_map at the last page of all", -E_INVAL, 0, SRC_VA, -PGSIZE, PERM },
-        { "sys_ept_map in the midst of a page", -E_INVAL, 0, SRC_VA, SOME_GPA + 8, PERM },
+        { "sys_ept_map in the middle of a page", -E_INVAL, 0, SRC_VA, SOME_GPA + 8, PERM },
     };
     expect_refused(t, calls, ARRAY_SIZE(calls));
     struct PageInfo *pp = source_page(t);
@@ -150,7 +150,7 @@ static void call_guest(struct EptTest *t)
     envid_t guest = t->env->env_id;
     ept_expect_result(t, "sys_ept_map to nobody", -E_BAD_ENV,
                       sys_ept_map(0, SRC_VA, NO_ENVID, SOME_GPA, PERM));
-    ept_expect_result(t, "sys_ept_map to an env that is no guest", -E_BAD_ENV,
+    ept_expect_result(t, "sys_ept_map to an env that is not a guest", -E_BAD_ENV,
                       sys_ept_map(0, SRC_VA, t->monitor->env_id, SOME_GPA, PERM));
     t->env->env_parent_id = NO_ENVID;
     ept_expect_result(t, "sys_ept_map to another monitor's guest", -E_BAD_ENV,

@@ -97,7 +97,7 @@ static void rights_need_read(struct EptTest *t)
 static void map_alignment(struct EptTest *t)
 {
     struct PageInfo *pp = ept_test_frame();
-    ept_expect_result(t, "ept_map_hva2gpa at a gpa in the midst of a page", -E_INVAL,
+    ept_expect_result(t, "ept_map_hva2gpa at a gpa in the middle of a page", -E_INVAL,
                       ept_map_hva2gpa(t->v->vm, page2kva(pp), SOME_GPA + 8, EPTE_RWX, true));
     expect_untouched(t, pp);
     page_decref(pp);

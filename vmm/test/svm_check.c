@@ -16,7 +16,7 @@
 
 #define WIDE                 (1ul << 62) /* beyond every physical-address width */
 #define HIGH                 (1ul << 32)
-#define BAD_PAT              0x0007040600070402ul /* 2 is no memory type */
+#define BAD_PAT              0x0007040600070402ul /* 2 is not a memory type */
 #define INJECT(type, vector) (EVENT_VALID | (type) | (vector))
 
 enum Base {

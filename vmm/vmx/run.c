@@ -27,6 +27,7 @@ static inline void arm_deadline(struct Vcpu *v, uint64_t now, uint64_t due)
 {
     due = stay_deadline(v, due);
     v->look_at = due;
+    /* Rounded up: a timer that ends before the deadline would exit for nothing. */
     uint64_t ticks = due > now ? ((due - now) >> vmx_caps.timer_shift) + 1 : 0;
     vmwrite_known(VMCS_PREEMPT_TIMER, MIN(ticks, (uint64_t)UINT32_MAX));
 }
@@ -50,7 +51,7 @@ ALWAYS_INLINE bool look_around(struct Vcpu *v, uint64_t now)
     return attend_and_enter(v);
 }
 
-/* The same, in the midst of a stay: one of these deadlines has come. */
+/* The same, in the middle of a stay: one of these deadlines has come. */
 static bool __attribute__((noinline)) look_around_later(struct Vcpu *v, uint64_t now)
 {
     if (now >= v->stay_until && (vmread_known(VMCS_GUEST_RFLAGS) & FL_IF))
@@ -66,7 +67,8 @@ static bool __attribute__((noinline)) prepare_entry(struct Vcpu *v)
 }
 
 /* Go on after the instruction if that only means another RIP. false, and nothing is changed:
- * special_step has to do it. */
+ * vmx_step_over has to do it. Whether the guest is in 64-bit mode, and RIP has an upper half,
+ * matters only where the lower half wraps; so that is what is looked at, and a VMREAD is saved. */
 static inline bool plain_step(void)
 {
     uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);

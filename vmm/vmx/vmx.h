@@ -166,7 +166,7 @@ enum {
 #define AR_G           (1u << 15)
 #define AR_UNUSABLE    (1u << 16)
 #define AR_TYPE(ar)    ((ar)&0xf)
-#define AR_TSS         0xb /* type of a busy TSS that is no 16-bit one */
+#define AR_TSS         0xb /* type of a busy TSS that is not a 16-bit one */
 #define AR_DPL(ar)     (((ar) >> 5) & 3)
 
 /* EPT entries and EPTP: SDM "The Extended Page Table Mechanism (EPT)" */

@@ -57,7 +57,7 @@ static const struct CheckRule segment_rules[] = {
     { VMCS_HOST_CS_SEL, ALWAYS, not_null, 0, "must not be null" },
     { VMCS_HOST_TR_SEL, ALWAYS, not_null, 0, "must not be null" },
     { VMCS_HOST_SS_SEL, IN_MODE, MODE_HOST_32, not_null, 0,
-      "must not be null if the host is no 64-bit one" },
+      "must not be null if the host is not a 64-bit one" },
     { VMCS_HOST_FS_BASE, ALWAYS, check_canonical, 0, "must be canonical" },
     { VMCS_HOST_GS_BASE, ALWAYS, check_canonical, 0, "must be canonical" },
     { VMCS_HOST_GDTR_BASE, ALWAYS, check_canonical, 0, "must be canonical" },
@@ -76,7 +76,7 @@ static const struct CheckRule size_rules[] = {
     { VMCS_HOST_CR4, IN_MODE, MODE_HOST_64, check_one_bits, CR4_PAE,
       "PAE must be 1 for a 64-bit host" },
     { VMCS_HOST_RIP, IN_MODE, MODE_HOST_32, check_zero_bits, ~(uint64_t)UINT32_MAX,
-      "bits 63:32 must be 0 for a host that is no 64-bit one" },
+      "bits 63:32 must be 0 for a host that is not a 64-bit one" },
     { VMCS_HOST_RIP, IN_MODE, MODE_HOST_64, check_canonical, 0, "must be canonical" },
 };
 
