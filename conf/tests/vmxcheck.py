@@ -5,7 +5,10 @@ from typing import Dict
 
 from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import BOTH
 from jos.session import Session
+
+from .common import hos
 
 CASE = re.compile(r"^vmxcheck: (\d+) (agree|known|WRONG): (.*?) \([^()]*\): (checker: .*)$", re.MULTILINE)
 SUMMARY = re.compile(
@@ -44,7 +47,7 @@ EXPLAINED = (
 
 def checked(bench: Bench) -> Session:
     """hOS that has tested the checker at boot, and checks every entry."""
-    return bench.session("vmxcheck", Bochs, cmdline="graded vmxcheck vmxcheck-test")
+    return hos(bench, "vmxcheck", cmdline="graded vmxcheck vmxcheck-test")
 
 
 def cases(bench: Bench) -> Dict[str, "re.Match[str]"]:
@@ -69,7 +72,7 @@ def agrees(bench: Bench) -> str:
     return summary[0]
 
 
-@check("Checker", 0, "gOS and test guests run with vmxcheck: no violation", lane="bochs")
+@check("Checker", 0, "gOS and test guests run with vmxcheck: no violation", on=BOTH)
 def silent(bench: Bench) -> str:
     session = checked(bench)
     texts = [session.sh("echo halt | vmm -n quiet", 60)]
