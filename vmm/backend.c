@@ -1,6 +1,8 @@
 /*
  * Which back end this machine has.
  */
+#include <inc/stdio.h>
+#include <inc/string.h>
 #include <vmm/backend.h>
 
 const struct Backend *backend = &vmx_backend;
