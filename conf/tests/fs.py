@@ -92,7 +92,7 @@ def damaged(bench: Bench) -> None:
     image.unlink()
 
 
-@check("File system", 0, "random operations and power cuts on the host leave the core consistent", lane="bochs")
+@check("File system", 0, "random operations and power cuts on the host leave the core consistent")
 def stress(bench: Bench) -> None:
     done = make(bench.obj, "check-fs", limit=480)
     check_that(done.returncode == 0, "make check-fs to pass", done.stdout)

@@ -216,7 +216,7 @@ def check_tree(bench: Bench, folder: Path, blocks: List[Block]) -> None:
     type_blocks(bench, folder, [b for b in blocks if b.kind == "console"])
 
 
-@check("Guide", 0, "every session in the guide goes as it says, in the tree that it is about", lane="bochs")
+@check("Guide", 0, "every session in the guide goes as it says, in the tree that it is about")
 def sessions(bench: Bench) -> None:
     by_tree: Dict[Tuple[int, Tuple[str, ...]], List[Block]] = {}
     for block in all_blocks():
@@ -225,7 +225,7 @@ def sessions(bench: Bench) -> None:
     wrong = []
     for key in sorted(by_tree, key=lambda key: (key[0], len(key[1]))):
         try:
-            check_tree(bench, bench.obj / "handout", by_tree[key])
+            check_tree(bench, bench.obj / "guide", by_tree[key])
         except (Mismatch, MachineError) as error:
             wrong.append(f"tree={'+'.join([str(key[0]), *key[1]])}: {error}")
     check_that(not wrong, "every session to go as the guide says", "\n".join(wrong))
