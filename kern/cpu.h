@@ -45,10 +45,12 @@ struct Cpu {
     physaddr_t cpu_vmxon_region;  /* vmm/: 0: not allocated yet */
     struct Vcpu *cpu_vmcs_guest;  /* vmm/: whose VMCS is current here */
     struct Vcpu *cpu_vmcs_wanted; /* vmm/: whose VMCS another CPU waits for */
+    /* LAB project cut */
     physaddr_t cpu_svm_save;   /* vmm/svm/: page for the CPU's use at VMRUN; 0: not allocated yet */
     physaddr_t cpu_svm_host;   /* vmm/svm/: page with what VMLOAD gives back to the host */
     struct Vcpu *cpu_svm_vcpu; /* vmm/svm/: who has run here last; NULL: none, or it has ended */
     uint32_t cpu_asid_generation, cpu_asid_next; /* vmm/svm/: ASIDs that are given out here */
+    /* LAB project end */
     bool cpu_sched_wanted; /* an interrupt of the kernel's has found work for the scheduler */
     union {
         uint16_t one[4];

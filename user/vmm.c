@@ -30,7 +30,7 @@
 envid_t make_guest(const struct Boot *b, int flags)
 {
     /* LAB 1 begin: make_guest */
-    char why[256] = "";
+    char why[512] = "";
     envid_t guest = sys_env_mkguest(b->memsize, b->kernel.entry, flags, why, sizeof(why));
     if (guest < 0)
         complain("cannot make a guest: %e%s%s", guest, why[0] ? ": " : "", why);
@@ -278,7 +278,7 @@ static bool in_guest(void)
 
 static bool can_run_guests(void)
 {
-    char why[256] = "";
+    char why[512] = "";
     int r = sys_guest_check(why, sizeof(why));
     if (r < 0)
         complain("this machine cannot run guests: %s", why);

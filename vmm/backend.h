@@ -173,12 +173,15 @@ struct Backend {
 };
 
 extern const struct Backend vmx_backend;
-/* LAB project cut */
-extern const struct Backend svm_backend;
-/* LAB project end */
 /* The one that this machine has; vmx_backend if it has none, and its check says why. */
 extern const struct Backend *backend;
+/* LAB project cut */
+extern const struct Backend svm_backend;
 /* At boot: find out which. */
 void backend_choose(void);
+/* LAB project end */
+/* Can this machine run guests? 0, or -E_NOT_SUPP with what each back end lacks, and what to do
+ * instead, in why. */
+int backend_check(char *why, size_t size);
 
 #endif

@@ -60,8 +60,8 @@ static int64_t guest_adopt(struct Env *e, struct Vcpu *v)
 
 int64_t sys_guest_check(uintptr_t why, size_t whysize)
 {
-    char words[256];
-    int r = backend->check(words, sizeof(words));
+    char words[512];
+    int r = backend_check(words, sizeof(words));
     if (r == 0)
         return 0;
     size_t len = MIN(strlen(words) + 1, whysize);

@@ -15,7 +15,7 @@ from typing import Dict, List, Set
 from .bochs import Bochs
 from .errors import MachineError
 from .machine import Backend, Config, Machine
-from .qemu import Tcg
+from .qemu import ICOUNT, Tcg
 from .rows import ROWS, Row, Sample, fill
 from .session import GOS, HOS, Session
 from .trace import read_trace
@@ -44,8 +44,6 @@ QEMU_SOURCES = {"vmm-busy"}  # only there
 HOST_SOURCES = {"idle-guests", "memory-fixed", "memory-env", "memory-guest"}
 PAGE_KIB = 4
 DETACH_KEY = "\x1d"  # Ctrl-]
-# One TSC tick, one nanosecond of the machine, is one instruction; an idle CPU skips to its next timer.
-ICOUNT = ["-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01"]
 PAGEINFO_BYTES = 16  # struct PageInfo
 
 

@@ -13,6 +13,8 @@ from .machine import Config
 KVM_CHECK_EXTENSION = 0xAE03
 KVM_CAP_NESTED_STATE = 157
 EXIT_PORT = "isa-debug-exit,iobase=0x501,iosize=4"
+# One TSC tick, one nanosecond of the machine, is one instruction; an idle CPU skips to its next timer.
+ICOUNT = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01")
 # All that this QEMU emulates: SVM and nested paging, which the default CPU does not announce; SMEP, SMAP, NX and 1 GiB
 # pages; x2APIC and the TSC deadline in newer ones. Named models (EPYC, qemu64,+svm,+npt) have less, and no more of SVM.
 TCG_CPU = "max"

@@ -7,7 +7,7 @@ Every fenced block says in its first line what it is, so that all of them can be
     ```shell tree=0                    the build machine, in the folder of that tree; `$ ` is the prompt;
                                        tree=project: where the guide itself is
     ```gdb tree=8                      gdb on the kernel in Bochs, when `vmm` is started
-    ```c file=vmm/internal.h           lines of that file
+    ```c file=vmm/vcpu.h               lines of that file
     ```diagram                         a drawing
 
 What follows a prompt is typed; the other lines are what is answered. In them, `...` is any

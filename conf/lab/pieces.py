@@ -34,7 +34,7 @@ EXERCISE_0 = (
         (
             SDM("Discovering Support for VMX"),
             SDM("Enabling and Entering VMX Operation"),
-            "kern/cpu.c and inc/x86.h for cpuid and rdmsr",
+            "inc/x86.h for cpuid and rdmsr",
         ),
         (
             "A CPU without VT-x has no MSR IA32_FEATURE_CONTROL: reading it there is a #GP. Ask "
@@ -109,17 +109,18 @@ EXERCISE_1 = (
         1,
         "sys_env_mkguest",
         (
-            "Make a guest. The arguments are sound and the machine can run guests (both were "
-            "checked above). A guest is a machine with a CPU (struct Vm and struct Vcpu, both from "
-            "vm_alloc) and an env of type ENV_TYPE_GUEST, child of the caller; guest_adopt joins them. Return the "
-            "env's id, or the error; on an error nothing may be left over.",
+            "Make a guest. The arguments are sound and the CPU can run guests (both were checked "
+            "above). A guest is a machine with one vCPU (struct Vm and struct Vcpu; vm_alloc makes "
+            "both) and an env of type ENV_TYPE_GUEST, child of the caller, which has the vCPU's "
+            "registers; guest_adopt joins env and vCPU. Return the env's id, or the error; on an "
+            "error nothing may be left over.",
         ),
         (
-            "vmm/vm.h: struct Vm, vm_alloc, vm_drop; vmm/vcpu.h: struct Vcpu",
+            "vmm/vm.h: struct Vm; vmm/vcpu.h: struct Vcpu; vmm/vmlife.h: vm_alloc, vm_drop",
             "kern/envlife.h: env_alloc, and how sys_exofork uses it",
         ),
         (
-            "Both allocations can fail. vm_drop gives back a machine without an env.",
+            "Both allocations can fail. vm_drop gives back a machine whose vCPU has no env.",
             "The env may be destroyed by somebody else as soon as it exists; guest_adopt knows.",
         ),
         ("guest_adopt", "memsize", "entry", "flags"),
@@ -146,11 +147,11 @@ EXERCISE_2 = (
         2,
         "ept_lookup_gpa",
         (
-            "Walk the guest's EPT from the root table (level 3) down to the table of level 0 "
-            "that maps gpa, and return its entry in *entry. "
-            "Where the next table is missing, return -E_NOT_FOUND, or with create make it "
-            "(new_table) and refer to it with the bits of stage2.table, which are all rights; -E_NO_MEM when there is no memory. A gpa "
-            "with more bits than four levels translate (EPT_GPA_BITS) is -E_INVAL.",
+            "Walk the guest's EPT from the root table (vm->tables, level 3) down to the table of level 0 "
+            "that maps gpa, leave the address of gpa's entry there in *entry, and return 0. Where the "
+            "next table is missing, return -E_NOT_FOUND, or with create make it (new_table) and refer "
+            "to it with all rights (stage2.table); -E_NO_MEM when there is no memory. A gpa with more "
+            "bits than four levels translate (EPT_GPA_BITS) is -E_INVAL.",
             "An entry of level 1 with EPTE_LARGE refers to no table: it maps 2 MiB itself. Then it is "
             "what was looked for.",
         ),
@@ -158,6 +159,7 @@ EXERCISE_2 = (
             'Intel SDM volume 3, "The Extended Page Table Mechanism (EPT)": the tables with the '
             "formats of entries",
             "kern/pmap.c: the walk of the host's own page tables has the same shape",
+            "vmm/backend.h: struct Stage2Format, the bits of entries; vmm/vmx/vmx.c fills stage2 in",
         ),
         (
             "An entry holds the physical address of the next table; the kernel reads it at KADDR "
@@ -172,7 +174,9 @@ EXERCISE_2 = (
         "ept_map_hva2gpa",
         (
             "Put frame pp at gpa: find the entry (making tables), and write into it the frame's "
-            "address and the bits of stage2.rights for these rights (write-back memory, whatever the guest's PAT says). "
+            "address and the bits for its rights. rights is a set of GUEST_READ, GUEST_WRITE and "
+            "GUEST_FETCH; stage2.rights has the bits for each set: the rights as EPT has them, "
+            "memory type write-back, and that the guest's PAT is ignored. "
             "A gpa in the midst of a page, and rights that the CPU calls a misconfiguration since "
             "GUEST_READ is not among them, are -E_INVAL. "
             "If something is mapped there, that is -E_BUSY unless overwrite says otherwise. The "
@@ -180,7 +184,8 @@ EXERCISE_2 = (
             "replaces. A page that was not mapped before counts in vm->stats.pages. If a large page "
             "is in the way, split_large makes 4 KiB pages of it first.",
             "When what the guest could do there shrinks (another frame, or rights taken away), "
-            "the CPU may still hold the old translation: flush(vm) sees to it.",
+            "the CPU may still hold the old translation: flush(vm) sees to it. ept_entry_rights tells "
+            "what an entry allows.",
         ),
         (
             SDM("The Extended Page Table Mechanism (EPT)"),
@@ -263,7 +268,7 @@ EXERCISE_4 = (
         (
             "Enter the guest. Load its general registers from tf (LOAD_GUEST; rdi still has tf, "
             "and rsi, rdx and rcx the other arguments), then VMLAUNCH if this VMCS was not "
-            "launched yet, VMRESUME if it was (`launched`, in dl). Behind an instruction that "
+            "launched yet, VMRESUME if it was (`launched`, in dl). After an instruction that "
             "fails, go on at entry_failed.",
         ),
         (
@@ -301,16 +306,20 @@ EXERCISE_5 = (
         5,
         "vmexit",
         (
-            "An exit has just happened. Read its basic reason out of the VMCS, count it "
-            "(count_exit, by the neutral reason that `known` has for it), and let the handler from the table finish the exit; what it returns "
-            "is the answer. A reason that the table does not have is handle_unexpected's.",
+            "An exit has just happened. Read its basic reason out of the VMCS, count it (count_exit), "
+            "and let the handler from the table finish the exit; what it returns is the answer. "
+            "Exits are counted by their neutral reason, which `known` has for each of Intel's. A "
+            "reason that the tables do not have counts as EXIT_OTHER and is handle_unexpected's.",
         ),
         (
             SDM("Basic VM-Exit Information") + ": exit reason; bits 15:0 are the basic reason",
             'Intel SDM volume 3, appendix "VMX Basic Exit Reasons", and vmm/vmx/exits.h',
+            "inc/vmexits.h: the neutral reasons, which vmstat shows",
         ),
-        ("The reason comes from the CPU, but the table has an end: compare first.",),
-        ("v", "handlers", "known"),
+        (
+            "The reason comes from the CPU, but the tables have an end (VMX_NREASONS): compare first.",
+        ),
+        ("v", "known", "handlers"),
     ),
     Piece(
         5,
@@ -321,9 +330,12 @@ EXERCISE_5 = (
         ),
         (
             "inc/vmm.h: the hypercalls with their registers",
-            "struct Vm in vmm/vm.h",
+            "struct Vm in vmm/vm.h; enum Verdict in vmm/verdict.h",
         ),
-        ("hv_result() sets rax, and says that the guest goes on after the instruction.",),
+        (
+            "A call returns a verdict: what is to become of the guest. hv_result() sets rax and gives "
+            "the usual one, to go on after the instruction.",
+        ),
         ("v",),
     ),
 )
@@ -353,12 +365,13 @@ EXERCISE_6 = (
         (
             "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its "
             "eax, ebx, ecx and edx, and go on after the instruction. Leaves up to CPUID_PLAIN_MAX are "
-            "rows of cpuid_basic as they are; the others come from cpuid_answer. The table (vmm/cpuid.c) "
-            "needs its row of leaf 1, which is yours, too.",
+            "rows of cpuid_basic as they are; the others come from cpuid_answer. The table of masks "
+            "in vmm/cpuid.c needs its row of leaf 1, which is yours, too.",
         ),
         (
             SDM("Instructions That Cause VM Exits Unconditionally"),
             'Intel SDM volume 2, "CPUID - CPU Identification": the upper halves of the registers',
+            "vmm/cpuid.h: cpuid_basic, cpuid_answer",
             "vmm/vmx/run.h: the ways to end an exit (vmx_skip)",
         ),
         (
@@ -405,8 +418,9 @@ EXERCISE_7 = (
             "or when there is none, -E_BAD_ENV. message_page finds the page and checks the "
             "permission; ipc_guest_send sends. Add PTE_NX to the permission: a guest's bytes are "
             "no code of the host's. If ipc_guest_send answers 1, the message waits for its "
-            "receiver: the guest goes on after the instruction when it gets the CPU back (DO_NEXT_AND_LEAVE), and guest_ipc_sent brings "
-            "the result later. Otherwise the result is known now.",
+            "receiver: the verdict is DO_NEXT_AND_LEAVE, by which the guest leaves the CPU with RIP past "
+            "the instruction, and guest_ipc_sent brings the result later. Otherwise the result is known "
+            "now.",
         ),
         (
             "inc/vmm.h: the hypercall's registers",
@@ -429,11 +443,11 @@ EXERCISE_7 = (
         (
             "VMX_VMCALL_IPCRECV: take the message that has come for this guest, or wait for one. "
             "The place for its page (a gpa, or NO_PAGE) has to be page aligned and RAM, or it is "
-            "-E_INVAL. A message that is there (v->vm->msg_full) is put in its place by "
+            "-E_INVAL. A message that is there (vm->msg_full) is put in its place by "
             "take_message; the page that it came with is given back, and there is room for the "
             "next one. If there is none: note the place in v->recv_gpa, and let the guest wait for "
-            "the file server with ipc_guest_wait; the guest leaves the CPU (DO_NEXT_AND_LEAVE). "
-            "Without a file server it is -E_BAD_ENV.",
+            "the file server with ipc_guest_wait; the verdict is DO_NEXT_AND_LEAVE. Without a file "
+            "server it is -E_BAD_ENV.",
         ),
         (
             "guest_ipc_deliver below: the other half",
@@ -466,7 +480,8 @@ CHALLENGES = (
             SDM("Exception Bitmap") + " (bitmap and page-fault error-code mask)",
             SDM("Information for VM Exits Due to Vectored Events"),
             SDM("Event Injection"),
-            "vmm/gwalk.h: guest_walk; vmm/vmx/inject.h: inject_page_fault; vmm/vcpu.h: ATTN_TLB_FLUSH",
+            "vmm/gwalk.h: guest_walk; vmm/vmx/state.h: vmx_read_mode",
+            "vmm/vmx/inject.h: inject_page_fault; vmm/vcpu.h: ATTN_TLB_FLUSH, spurious_rip",
         ),
         (
             "The address that faulted is the exit qualification; the guest expects it in CR2, "
@@ -496,7 +511,7 @@ CHALLENGES = (
         (
             "Bits 20:12 of such an entry are reserved: both addresses have to be aligned to 2 MiB.",
             "A table of level 0 in the place of the entry, also one without a mapping, is -E_BUSY: "
-            "its address may be in a vCPU's leaf (vmm/gmem.h).",
+            "a vCPU's leaf cache may have its address (vmm/gmem.c).",
             "Two counts: vm->stats.pages counts frames of 4 KiB, vm->stats.large_pages large pages.",
         ),
         ("vm", "hva", "gpa", "rights"),
@@ -513,7 +528,7 @@ CHALLENGES = (
         (
             SDM("Software Use of Virtual-Machine Control Structures"),
             SDM("VMCLEAR, VMPTRLD") + ': the states of a VMCS: active, current, launched',
-            "vmcs_load below, and VmxVcpu.launched and VmxVcpu.vmcs_cpu in vmm/vmx/vmx_vcpu.h",
+            "vmcs_load below; struct VmxVcpu in vmm/vmx/vmx_vcpu.h: launched, vmcs_cpu",
         ),
         (
             "More than one VMCS can be active on a CPU; only one is current.",
@@ -531,15 +546,17 @@ CHALLENGES = (
         CHALLENGE,
         "hv_exits",
         (
-            "An exit of your own: VMX_VMCALL_EXITS tells a guest how many exits it has made. rbx is a "
-            "reason of inc/vmexits.h, or ~0 for all reasons together; the count comes back in rcx, this "
+            "An exit of your own: VMX_VMCALL_EXITS tells a guest how many exits it has made. rbx is an "
+            "exit reason (EXIT_*), or ~0 for all reasons together; the count comes back in rcx, this "
             "exit included, and the result is 0. A reason that the table of counts does not have "
             "(GUEST_NREASONS) is -E_INVAL. As it stands, the call is one that nobody knows.",
             "user/guests/lab-own-exit.c is a guest that tries it. When it works, add a call of a "
-            "number and a meaning of your own: inc/vmm.h has the list, the table is below.",
+            "number and a meaning of your own: inc/vmm.h has the numbers, HYPERCALL_LIST in "
+            "vmm/hypercall.h the functions.",
         ),
         (
-            "inc/vmm.h: the hypercalls with their registers; struct GuestStats",
+            "inc/vmm.h: the hypercalls with their registers; inc/vmexits.h: the reasons",
+            "vmm/vcpu.h: struct ExitStats",
             "the other calls in this file",
         ),
         (
@@ -548,7 +565,7 @@ CHALLENGES = (
             "count_exit counts an exit before its handler is called.",
         ),
         (),
-        instead=("return hv_unknown(v);",),
+        instead=("return hv_result(v, -E_NO_SYS);",),
     ),
 )
 

@@ -140,13 +140,28 @@ def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], 
     )
 
 
-# What QEMU's SVM cannot do: user/guests/bad-cr.c.
-IN_QEMU = {"bad-cr": "bad-cr no-cr3"}
+# What QEMU does otherwise: user/guests/bad-cr.c, bad-msr.c.
+IN_QEMU = {"bad-cr": "bad-cr low-bits", "bad-msr": "bad-msr any-address"}
+
+
+# These find what QEMU does otherwise than a CPU: no #AC; no EXT in error codes of an IDT's entries. They are run all the
+# same, since the host has to bear them.
+FOUND_IN_QEMU = ("align-check", "bad-idt")
+
+
+def borne(session: Session, words: str) -> None:
+    """The guest ends by itself, whatever it says."""
+    check_match(r"(?m)^[\w-]+: (ok|\d+ checks failed)", run(session, words))
 
 
 def group(bench: Bench, name: str) -> str:
-    words = IN_QEMU if bench.platform in (SVM, SVM_2) else {}
-    return each(bench, [words.get(guest, guest) for guest in SELF_CHECKED[name]], self_checked)
+    if bench.platform not in (SVM, SVM_2):
+        return each(bench, SELF_CHECKED[name], self_checked)
+
+    def try_one(session: Session, words: str) -> None:
+        (borne if words in FOUND_IN_QEMU else self_checked)(session, IN_QEMU.get(words, words))
+
+    return each(bench, SELF_CHECKED[name], try_one)
 
 
 @check("Hostile guests", 0, "registers: control, debug, x87, SSE, clock and counters", on=PARALLEL)

@@ -6,6 +6,7 @@
 #include <inc/uart.h>
 #include <user/vmm/dev/debugexit.h>
 #include <user/vmm/dev/power.h>
+#include <user/vmm/dev/rtc.h>
 #include <user/vmm/dev/uart.h>
 #include "test.h"
 
@@ -133,6 +134,66 @@ static void test_power(void)
     CHECK_IS(in(&ports, 0x64, 1), 0);
 }
 
+/* ---- The clock ---- */
+
+static int64_t clock_now;
+
+static int64_t seconds(void)
+{
+    return clock_now;
+}
+
+static const struct RtcPeer clock = { .seconds = seconds };
+
+static uint8_t cmos(struct BusSpace *ports, uint8_t index)
+{
+    bus_write(ports, 0x70, 1, index);
+    return in(ports, 0x71, 1);
+}
+
+static void set_cmos(struct BusSpace *ports, uint8_t index, uint8_t value)
+{
+    bus_write(ports, 0x70, 1, index);
+    bus_write(ports, 0x71, 1, value);
+}
+
+/* Second, minute, hour, weekday, day, month, year, century of the clock's registers. */
+static void expect_time(struct BusSpace *ports, const uint8_t *want)
+{
+    static const uint8_t index[] = { 0, 2, 4, 6, 7, 8, 9, 0x32 };
+    for (size_t i = 0; i < sizeof(index); i++)
+        CHECK(cmos(ports, index[i]) == want[i], "register 0x%x: 0x%x, expected 0x%x", index[i],
+              cmos(ports, index[i]), want[i]);
+}
+
+static void test_rtc(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Rtc a, b;
+    char state[256];
+    CHECK_IS(rtc_add(&a, &ports, &clock, irq), 0);
+    clock_now = 951782399; /* 28 February 2000, 23:59:59, a Monday */
+    expect_time(&ports, (uint8_t[]){ 0x59, 0x59, 0x23, 2, 0x28, 2, 0, 0x20 });
+    clock_now++;
+    expect_time(&ports, (uint8_t[]){ 0, 0, 0, 3, 0x29, 2, 0, 0x20 });
+    set_cmos(&ports, 0xb, 6); /* binary */
+    set_cmos(&ports, 9, 26);
+    expect_time(&ports, (uint8_t[]){ 0, 0, 0, 7, 28, 2, 26, 20 }); /* which had no 29th */
+    set_cmos(&ports, 8, 13);                                       /* no month */
+    set_cmos(&ports, 4, 24);                                       /* no hour */
+    set_cmos(&ports, 0x40, 0xa5);
+    CHECK_IS(cmos(&ports, 0x40), 0xa5);
+    CHECK_IS(cmos(&ports, 0xa) & 0x80, 0);
+    CHECK_IS(cmos(&ports, 0xd), 0x80);
+    int64_t size = device_save(&a.device, state, sizeof(state));
+    struct BusSpace other = { .nranges = 0 };
+    CHECK_IS(rtc_add(&b, &other, &clock, irq), 0);
+    CHECK_IS(device_load(&b.device, state, size), size);
+    clock_now += 61;
+    expect_time(&other, (uint8_t[]){ 1, 1, 0, 7, 28, 2, 26, 20 });
+    CHECK_IS(cmos(&other, 0x40), 0xa5);
+}
+
 /* ---- States ---- */
 
 /* A random access to the UART. What it reads, or a number that says that it has written. */
@@ -235,8 +296,10 @@ static void test_any_state(void)
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "ranges", test_ranges }, { "widths", test_widths },   { "power", test_power },
-        { "saved", test_saved },   { "refused", test_refused }, { "any-state", test_any_state },
+        { "ranges", test_ranges },       { "widths", test_widths },
+        { "power", test_power },         { "rtc", test_rtc },
+        { "saved", test_saved },         { "refused", test_refused },
+        { "any-state", test_any_state },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);
 }

@@ -1,6 +1,7 @@
 /*
  * The guest's machine: which devices it has and what they are connected to, and I/O instructions.
  */
+#include <inc/lib.h>
 #include <user/vmm/console.h>
 #include <user/vmm/machine.h>
 #include <user/vmm/run.h>
@@ -19,11 +20,23 @@ static void reset(uint16_t port)
 
 static const struct PowerSwitch power = { .off = switch_off, .reset = reset };
 
-/* COM1's interrupt line is not connected: a guest has no interrupt controller for it. */
+#define START_OF_2026 1767225600 /* seconds since 1970 */
+
+/* hOS does not know the date. Guests begin with this year, and may set their clocks. */
+static int64_t clock_seconds(void)
+{
+    return START_OF_2026 + sys_time_msec() / 1000;
+}
+
+static const struct RtcPeer clock = { .seconds = clock_seconds };
+
+/* Interrupt lines are not connected: a guest has no interrupt controller for them. */
 int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
 {
     *m = (struct Machine){ .guest = guest, .memsize = memsize };
     int r = uart_add(&m->com1, &m->bus.ports, COM1, &console, (struct IrqLine){ NULL, NULL });
+    if (r == 0)
+        r = rtc_add(&m->rtc, &m->bus.ports, &clock, (struct IrqLine){ NULL, NULL });
     if (r == 0)
         r = power_add(&m->power, &m->bus.ports, &power);
     if (r == 0)

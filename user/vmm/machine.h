@@ -8,6 +8,7 @@
 #include <user/vmm/dev/bus.h>
 #include <user/vmm/dev/debugexit.h>
 #include <user/vmm/dev/power.h>
+#include <user/vmm/dev/rtc.h>
 #include <user/vmm/dev/uart.h>
 
 struct Machine {
@@ -15,6 +16,7 @@ struct Machine {
     uint64_t memsize; /* bytes of RAM */
     struct Bus bus;
     struct Uart com1;
+    struct Rtc rtc;
     struct Power power;
     struct DebugExit debug_exit;
     bool told_unknown; /* of an instruction that is not known */

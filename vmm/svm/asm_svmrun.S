@@ -103,7 +103,9 @@ saved:
     movq VMCB_RAX(%rcx), %rdx
     movq %rdx, STF_RAX(%rax)
     movq STACK_RBP(%rsp), %rbp  /* the caller's, for backtraces */
+.size asm_svmrun, . - asm_svmrun
 .globl asm_svmrun_exit
+.type asm_svmrun_exit, @function
 asm_svmrun_exit:                    /* gdb stops here at exits */
     call *SVM_VMEXIT(%rdi)
     testb %al, %al
@@ -138,6 +140,6 @@ special:
     jmp saved
 .globl asm_svmrun_end
 asm_svmrun_end:
-.size asm_svmrun, . - asm_svmrun
+.size asm_svmrun_exit, . - asm_svmrun_exit
 
 .section .note.GNU-stack, "", @progbits

@@ -1,6 +1,6 @@
 /*
  * The test of exercise 0 in the kernel: finding VT-x and turning it on. VMX operation is off again
- * after it.
+ * afterwards.
  */
 #include <inc/mmu.h>
 #include <vmm/guest.h>
