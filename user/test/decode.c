@@ -16,35 +16,27 @@
 
 /* ---- Instructions for both ---- */
 
-#define CASE(text)                                           \
-    ".text\n1: " text "\n2: jmp native_return\n"             \
-    ".section .rodata.names,\"a\"\n3: .asciz \"" text "\"\n" \
+/* clang-format off */
+#define CASE(text)                                                                           \
+    ".text\n1: " text "\n2: jmp native_return\n"                                             \
+    ".section .rodata.names,\"a\"\n3: .asciz \"" text "\"\n"                                 \
     ".section .rodata.cases,\"a\"\n.quad 1b, 2b, 3b\n"
-#define CASES_ALU(name)                                                                            \
-    CASE(name "b %al, (%rbx)")                                                                     \
-    CASE(name "w %dx, 2(%rbx)")                                                                    \
-    CASE(name "l %r9d, 0x200(%rbx)")                                                               \
-    CASE(name "q %rdx, -8(%rbx)")                                                                  \
-    CASE(name "b (%rbx), %dh") CASE(name "l (%rbx), %eax") CASE(name "q (%rbx,%rcx,8), %r10")      \
-        CASE(name "b $0x81, (%rbx)") CASE(name "l $-3, (%rbx)") CASE(name "q $0x7fffffff, (%rbx)") \
-            CASE(name "w $0x1234, (%rbx)")
-#define CASES_SHIFT(name)      \
-    CASE(name "b (%rbx)")      \
-    CASE(name "w %cl, (%rbx)") \
-    CASE(name "l $5, (%rbx)")  \
+#define CASES_ALU(name)                                                                  \
+    CASE(name "b %al, (%rbx)") CASE(name "w %dx, 2(%rbx)") CASE(name "l %r9d, 0x200(%rbx)") \
+    CASE(name "q %rdx, -8(%rbx)") CASE(name "b (%rbx), %dh") CASE(name "l (%rbx), %eax")    \
+    CASE(name "q (%rbx,%rcx,8), %r10") CASE(name "b $0x81, (%rbx)")                        \
+    CASE(name "l $-3, (%rbx)") CASE(name "q $0x7fffffff, (%rbx)") CASE(name "w $0x1234, (%rbx)")
+#define CASES_SHIFT(name)                                                                \
+    CASE(name "b (%rbx)") CASE(name "w %cl, (%rbx)") CASE(name "l $5, (%rbx)")              \
     CASE(name "q %cl, (%rbx)") CASE(name "b %cl, (%rbx)") CASE(name "l (%rbx)")
-#define CASES_BIT(name)         \
-    CASE(name "w %cx, (%rbx)")  \
-    CASE(name "l %ecx, (%rbx)") \
-    CASE(name "q $63, (%rbx)") CASE(name "q %rcx, (%rbx)") CASE(name "l %r11d, (%rbx)")
-#define CASES_UNARY(name)  \
-    CASE(name "b (%rbx)")  \
-    CASE(name "w (%rbx)")  \
-    CASE(name "l (%rbx)")  \
-    CASE("lock " name "q " \
-         "(%rbx)")
-#define CASES_STRING(name) CASE(name "b") CASE(name "w") CASE(name "l") CASE(name "q")
-#define CASES_COND(cc) \
+#define CASES_BIT(name)                                                                  \
+    CASE(name "w %cx, (%rbx)") CASE(name "l %ecx, (%rbx)") CASE(name "q $63, (%rbx)")       \
+    CASE(name "q %rcx, (%rbx)") CASE(name "l %r11d, (%rbx)")
+#define CASES_UNARY(name)                                                                \
+    CASE(name "b (%rbx)") CASE(name "w (%rbx)") CASE(name "l (%rbx)") CASE("lock " name "q (%rbx)")
+#define CASES_STRING(name)                                                               \
+    CASE(name "b") CASE(name "w") CASE(name "l") CASE(name "q")
+#define CASES_COND(cc)                                                                   \
     CASE("set" cc " (%rbx)") CASE("cmov" cc "l (%rbx), %eax") CASE("cmov" cc "q (%rbx), %r8")
 
 struct Case {
@@ -53,200 +45,52 @@ struct Case {
 };
 extern const struct Case cases[], cases_end[];
 
-asm(".section .rodata.cases,\"a\"\n.balign 8\ncases:\n" CASES_ALU("add") CASES_ALU("or") CASES_ALU(
-    "adc") CASES_ALU("sbb") CASES_ALU("and") CASES_ALU("sub") CASES_ALU("xor") CASES_ALU("cmp")
-        CASES_SHIFT("rol") CASES_SHIFT("ror") CASES_SHIFT("rcl") CASES_SHIFT("rcr") CASES_SHIFT(
-            "shl") CASES_SHIFT("shr") CASES_SHIFT("sar") CASES_BIT("bt") CASES_BIT("bts")
-            CASES_BIT("btr") CASES_BIT("btc") CASES_UNARY("inc") CASES_UNARY("dec") CASES_UNARY(
-                "not") CASES_UNARY("neg") CASE("testb %al, (%rbx)") CASE("testq %rdx, (%rbx)")
-                CASE("testb $0x40, (%rbx)") CASE("testl $0x12345678, (%rbx)") CASE(
-                    "testw $0x8001, "
-                    "(%rbx)") CASE("movb %ah, (%rbx)") CASE("movb %sil, (%rbx)")
-                    CASE("movb (%rbx), %ch") CASE("movb (%rbx), %r12b") CASE(
-                        "movw (%rbx), %ax") CASE("movl (%rbx), %eax") CASE("movq (%rbx), %r15")
-                        CASE("movl %r15d, (%rbx)") CASE("movq %rax, (%r13)") CASE(
-                            "movb $0x55, (%rbx)") CASE("movw $0x5566, "
-                                                       "(%rbx)") CASE("movl $0x55667788, (%rbx)")
-                            CASE("movq $-2, 0x40(%rbx)") CASE(
-                                "movq "
-                                "$-2, "
-                                "0x400(%"
-                                "rbx,%"
-                                "rcx,2)") CASE("movl 8(%rsp), %edx") CASE("movl %edx, 4(%rbp,%rcx)")
-                                CASE("movl "
-                                     "(%rbp), "
-                                     "%edx") CASE("movl arena+16(%rip), %eax") CASE("movb "
-                                                                                    "$7, "
-                                                                                    "arena+"
-                                                                                    "16(%"
-                                                                                    "rip)")
-                                    CASE("movl %eax, arena(,%rcx,4)") CASE("movl (%ebx), %eax")
-                                        CASE("movl %eax, 4(%ebx,%ecx)") CASE("movabs %al, "
-                                                                             "arena+24")
-                                            CASE("m"
-                                                 "o"
-                                                 "v"
-                                                 "a"
-                                                 "b"
-                                                 "s"
-                                                 " "
-                                                 "a"
-                                                 "r"
-                                                 "e"
-                                                 "n"
-                                                 "a"
-                                                 "+"
-                                                 "2"
-                                                 "4"
-                                                 ","
-                                                 " "
-                                                 "%"
-                                                 "r"
-                                                 "a"
-                                                 "x")
-                                                CASE("movabs arena+24, "
-                                                     "%eax") CASE("movabs"
-                                                                  " arena"
-                                                                  "+24, "
-                                                                  "%ax") CASE("movnti %rax, (%rbx)") CASE("clflush "
-                                                                                                          "(%rbx)") CASE("movzbl "
-                                                                                                                         "(%rbx),"
-                                                                                                                         " %eax") CASE("movzbw (%rbx), %ax") CASE("movzwq "
-                                                                                                                                                                  "(%rbx), %rax") CASE("movsbl (%rbx), %eax") CASE("movsbq (%rbx), %r9") CASE("movswl (%rbx), %edx") CASE("movslq (%rbx), %rdx") CASE("movsbw (%rbx), %dx") CASE("xchgb %al, (%rbx)") CASE("xchgb %dh, (%rbx)") CASE("xchgl %eax, (%rbx)") CASE("xchgq %r8, (%rbx)") CASE("lock xaddb %al, (%rbx)") CASE("xaddl %edx, "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "(%rbx)") CASE("lock xaddq %r9, "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        "(%rbx)") CASE("cmpxchgb %dl, (%rbx)") CASE("cmpxchgl %edx, "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "(%rbx)") CASE("lo"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "ck"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   " c"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "mp"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "xc"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "hg"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "q "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "%r"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "dx"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   ", "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "(%"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "rb"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "x"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   ")") CASE("movl (%rbx), %eax; lock "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "cmpxchgl %edx, "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             "(%rbx)") CASE("lock cmpxchg8b "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "(%rbx)") CASE("m"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "u"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "l"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "b"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           " "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "("
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "%"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "r"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "b"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "x"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           ")") CASE("mulw (%rbx)") CASE("m"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "u"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "l"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "l"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         " "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "("
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "%"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "r"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "b"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "x"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         ")") CASE("mulq (%rbx)") CASE("imulb (%rbx)") CASE("imulw (%rbx)") CASE("imull (%rbx)") CASE("imulq (%rbx)") CASE("imulw "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "(%rbx), "
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "%dx") CASE("imull"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       " (%"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "rbx),"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       " %"
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "eax")
-                                                    CASE(
-                                                        "imulq (%rbx), %r9") CASE("imulq $-3, "
-                                                                                  "(%rbx), "
-                                                                                  "%rax") CASE("im"
-                                                                                               "ul"
-                                                                                               "l "
-                                                                                               "$0"
-                                                                                               "x1"
-                                                                                               "23"
-                                                                                               "45"
-                                                                                               ", "
-                                                                                               "(%"
-                                                                                               "rb"
-                                                                                               "x)"
-                                                                                               ", "
-                                                                                               "%e"
-                                                                                               "d"
-                                                                                               "x")
-                                                        CASE(
-                                                            "imulw $0x1234, "
-                                                            "(%rbx), %dx") CASES_COND("o") CASES_COND("no") CASES_COND("c") CASES_COND("nc") CASES_COND("z")
-                                                            CASES_COND("nz") CASES_COND("be") CASES_COND("a") CASES_COND("s") CASES_COND(
-                                                                "ns") CASES_COND("p") CASES_COND("n"
-                                                                                                 "p") CASES_COND("l") CASES_COND("ge")
-                                                                CASES_COND("le") CASES_COND("g") CASE("pushq (%rbx)") CASE("pushw (%rbx)") CASE(
-                                                                    "push"
-                                                                    "q "
-                                                                    "8(%"
-                                                                    "rsp"
-                                                                    ")") CASE("pushq $-5")
-                                                                    CASE("pushq "
-                                                                         "$0x1234"
-                                                                         "5") CASE("pushq %r9")
-                                                                        CASE("pushq "
-                                                                             "%rsp") CASE("popq "
-                                                                                          "(%"
-                                                                                          "rbx)")
-                                                                            CASE("popw "
-                                                                                 "(%"
-                                                                                 "rbx)") CASE("p"
-                                                                                              "o"
-                                                                                              "p"
-                                                                                              "q"
-                                                                                              " "
-                                                                                              "8"
-                                                                                              "("
-                                                                                              "%"
-                                                                                              "r"
-                                                                                              "s"
-                                                                                              "p"
-                                                                                              ")")
-                                                                                CASE(
-                                                                                    "po"
-                                                                                    "pq"
-                                                                                    " "
-                                                                                    "%r"
-                                                                                    "a"
-                                                                                    "x") CASE("popq"
-                                                                                              " "
-                                                                                              "%r1"
-                                                                                              "4")
-                                                                                    CASE("popw %dx") CASE(
-                                                                                        "p"
-                                                                                        "o"
-                                                                                        "p"
-                                                                                        "q"
-                                                                                        " "
-                                                                                        "%"
-                                                                                        "r"
-                                                                                        "s"
-                                                                                        "p") CASES_STRING("movs") CASES_STRING("cm"
-                                                                                                                               "p"
-                                                                                                                               "s")
-                                                                                        CASES_STRING("stos") CASES_STRING("lods") CASES_STRING(
-                                                                                            "sc"
-                                                                                            "a"
-                                                                                            "s") CASES_STRING("rep movs")
-                                                                                            CASES_STRING("rep stos") CASES_STRING(
-                                                                                                "re"
-                                                                                                "p "
-                                                                                                "lo"
-                                                                                                "d"
-                                                                                                "s") CASES_STRING("repe cmps")
-                                                                                                CASES_STRING(
-                                                                                                    "repne cmps")
-                                                                                                    CASES_STRING(
-                                                                                                        "repe scas")
-                                                                                                        CASES_STRING(
-                                                                                                            "repne scas") ".section .rodata.cases,\"a\"\ncases_end:\n.text\n");
+asm(".section .rodata.cases,\"a\"\n.balign 8\ncases:\n"
+    CASES_ALU("add") CASES_ALU("or") CASES_ALU("adc") CASES_ALU("sbb") CASES_ALU("and")
+    CASES_ALU("sub") CASES_ALU("xor") CASES_ALU("cmp")
+    CASES_SHIFT("rol") CASES_SHIFT("ror") CASES_SHIFT("rcl") CASES_SHIFT("rcr")
+    CASES_SHIFT("shl") CASES_SHIFT("shr") CASES_SHIFT("sar")
+    CASES_BIT("bt") CASES_BIT("bts") CASES_BIT("btr") CASES_BIT("btc")
+    CASES_UNARY("inc") CASES_UNARY("dec") CASES_UNARY("not") CASES_UNARY("neg")
+    CASE("testb %al, (%rbx)") CASE("testq %rdx, (%rbx)") CASE("testb $0x40, (%rbx)")
+    CASE("testl $0x12345678, (%rbx)") CASE("testw $0x8001, (%rbx)")
+    CASE("movb %ah, (%rbx)") CASE("movb %sil, (%rbx)") CASE("movb (%rbx), %ch")
+    CASE("movb (%rbx), %r12b") CASE("movw (%rbx), %ax") CASE("movl (%rbx), %eax")
+    CASE("movq (%rbx), %r15") CASE("movl %r15d, (%rbx)") CASE("movq %rax, (%r13)")
+    CASE("movb $0x55, (%rbx)") CASE("movw $0x5566, (%rbx)") CASE("movl $0x55667788, (%rbx)")
+    CASE("movq $-2, 0x40(%rbx)") CASE("movq $-2, 0x400(%rbx,%rcx,2)")
+    CASE("movl 8(%rsp), %edx") CASE("movl %edx, 4(%rbp,%rcx)") CASE("movl (%rbp), %edx")
+    CASE("movl arena+16(%rip), %eax") CASE("movb $7, arena+16(%rip)")
+    CASE("movl %eax, arena(,%rcx,4)") CASE("movl (%ebx), %eax") CASE("movl %eax, 4(%ebx,%ecx)")
+    CASE("movabs %al, arena+24") CASE("movabs arena+24, %rax") CASE("movabs arena+24, %eax")
+    CASE("movabs arena+24, %ax") CASE("movnti %rax, (%rbx)") CASE("clflush (%rbx)")
+    CASE("movzbl (%rbx), %eax") CASE("movzbw (%rbx), %ax") CASE("movzwq (%rbx), %rax")
+    CASE("movsbl (%rbx), %eax") CASE("movsbq (%rbx), %r9") CASE("movswl (%rbx), %edx")
+    CASE("movslq (%rbx), %rdx") CASE("movsbw (%rbx), %dx")
+    CASE("xchgb %al, (%rbx)") CASE("xchgb %dh, (%rbx)") CASE("xchgl %eax, (%rbx)")
+    CASE("xchgq %r8, (%rbx)") CASE("lock xaddb %al, (%rbx)") CASE("xaddl %edx, (%rbx)")
+    CASE("lock xaddq %r9, (%rbx)") CASE("cmpxchgb %dl, (%rbx)") CASE("cmpxchgl %edx, (%rbx)")
+    CASE("lock cmpxchgq %rdx, (%rbx)") CASE("movl (%rbx), %eax; lock cmpxchgl %edx, (%rbx)")
+    CASE("lock cmpxchg8b (%rbx)")
+    CASE("mulb (%rbx)") CASE("mulw (%rbx)") CASE("mull (%rbx)") CASE("mulq (%rbx)")
+    CASE("imulb (%rbx)") CASE("imulw (%rbx)") CASE("imull (%rbx)") CASE("imulq (%rbx)")
+    CASE("imulw (%rbx), %dx") CASE("imull (%rbx), %eax") CASE("imulq (%rbx), %r9")
+    CASE("imulq $-3, (%rbx), %rax") CASE("imull $0x12345, (%rbx), %edx")
+    CASE("imulw $0x1234, (%rbx), %dx")
+    CASES_COND("o") CASES_COND("no") CASES_COND("c") CASES_COND("nc") CASES_COND("z")
+    CASES_COND("nz") CASES_COND("be") CASES_COND("a") CASES_COND("s") CASES_COND("ns")
+    CASES_COND("p") CASES_COND("np") CASES_COND("l") CASES_COND("ge") CASES_COND("le")
+    CASES_COND("g")
+    CASE("pushq (%rbx)") CASE("pushw (%rbx)") CASE("pushq 8(%rsp)") CASE("pushq $-5")
+    CASE("pushq $0x12345") CASE("pushq %r9") CASE("pushq %rsp") CASE("popq (%rbx)")
+    CASE("popw (%rbx)") CASE("popq 8(%rsp)") CASE("popq %rax") CASE("popq %r14")
+    CASE("popw %dx") CASE("popq %rsp")
+    CASES_STRING("movs") CASES_STRING("cmps") CASES_STRING("stos") CASES_STRING("lods")
+    CASES_STRING("scas") CASES_STRING("rep movs") CASES_STRING("rep stos")
+    CASES_STRING("rep lods") CASES_STRING("repe cmps") CASES_STRING("repne cmps")
+    CASES_STRING("repe scas") CASES_STRING("repne scas")
+    ".section .rodata.cases,\"a\"\ncases_end:\n.text\n");
+/* clang-format on */
 
 uint8_t arena[ARENA] __attribute__((aligned(PGSIZE)));
 

@@ -2,8 +2,8 @@
  * The real-time clock of a PC, a Motorola MC146818, with its 128 bytes of memory (CMOS), at ports
  * 0x70 and 0x71.
  */
-#ifndef JOS_USER_VMM_RTC_H
-#define JOS_USER_VMM_RTC_H
+#ifndef JOS_USER_VMM_DEV_RTC_H
+#define JOS_USER_VMM_DEV_RTC_H
 
 #include <user/vmm/dev/bus.h>
 
