@@ -104,8 +104,8 @@ def exits(bench: Bench) -> None:
                 "delete", "hbreak handle_cpuid", "continue", "finish", "delete", "detach",
             )
             for pattern in (
-                r"1, vmexit \(g=0x\w+\) at vmm/exit\.c:\d+", r"#1 .* asm_vm\w+ ", r"\d+\s.*vmread",
-                r"2, handle_cpuid \(g=0x\w+\)", r"asm_vm\w+ \(\) at vmm/asm_vmrun\.S:\d+", r"detached",
+                r"1, vmexit \(v=0x\w+\) at vmm/vmx/exit\.c:\d+", r"#1 .* asm_vm\w+ ", r"\d+\s.*vmread",
+                r"2, handle_cpuid \(v=0x\w+\)", r"asm_vm\w+ \(\) at vmm/vmx/asm_vmrun\.S:\d+", r"detached",
             ):
                 check_match(pattern, text)
             machine.expect(GOS, 90)
