@@ -3,7 +3,7 @@
 import re
 
 from jos.grade import Bench, check, check_match, check_that
-from jos.platforms import ALL, PARALLEL, SVM, SVM_2, VTX
+from jos.platforms import ALL, PARALLEL, RYZEN, SVM, SVM_2, VTX
 from jos.qemu import ICOUNT
 from jos.session import HOS, Session
 
@@ -135,10 +135,15 @@ def resume_flag(bench: Bench) -> None:
     fine(session, "resume-flag", "-p")
 
 
-@check("Guests", 0, "INS and OUTS set accessed and dirty flags, and know PSE-36, as the CPU does", on=ALL)
+@check("Guests", 0, "INS and OUTS set accessed and dirty flags as the CPU does", on=ALL)
 def page_flags(bench: Bench) -> None:
+    fine(hos(bench), "page-flags")
+
+
+# QEMU leaves P out of the error code of a reserved bit, so the guest's comparison has nothing to compare with.
+@check("Guests", 0, "INS and OUTS know PSE-36 as the CPU does", on=(VTX, RYZEN))
+def pse36(bench: Bench) -> None:
     session = hos(bench)
-    fine(session, "page-flags")
     run(session, "page-flags", "-m 5G -a pse36")
     step = session.status()
     check_that(step == 0, "no step to fail", f"step {step}")

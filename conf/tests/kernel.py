@@ -113,5 +113,5 @@ def gdb(bench: Bench) -> None:
                  "-ex", "backtrace", "-ex", "break vmexit"]
     flags = " ".join(f"'{argument}'" for argument in arguments)
     done = make(bench.obj, "gdb", f"GDBFLAGS={flags}", f"GDBPORT={free_port()}", limit=90)
-    for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"Breakpoint 2 at .*vmm/\w+\.[ch]"):
+    for pattern in (r"reakpoint 1, env_create \(", r" at kern/\w+\.c:\d+", r"#1 .*kernel_main", r"Breakpoint 2 at .*vmm/[\w/]+\.[ch]"):
         check_match(pattern, done.stdout)

@@ -2,7 +2,7 @@
  * high-gpa: a guest-physical address far above the guest's memory, with the bit that the command
  * line says (`bit=N`). If the CPU has that many address bits, it reads ones there; if not, the bit
  * is reserved in page tables and it is #PF, which says so. Without a bit, all reserved ones are
- * tried, up to bit 51, in each level of the tables. (QEMU leaves P out of the error code then.)
+ * tried, up to bit 51, in each level of the tables.
  */
 #include "rt.h"
 
@@ -24,7 +24,7 @@ static void try_levels(unsigned bit)
         *entry |= 1ul << bit;
         int v = CATCH("invlpg (%%rax); movq (%%rax), %%rax", OWN_VA, 0, 0);
         *entry &= ~(1ul << bit);
-        check(v == T_PGFLT && (caught.err | FEC_PR) == (FEC_PR | FEC_RSVD),
+        check(v == T_PGFLT && reserved_bit_error(caught.err) == (FEC_PR | FEC_RSVD),
               "bit %u, level %d: trap %d, error 0x%lx", bit, level, v, caught.err);
         table = (uint64_t *)PTE_ADDR(*entry);
     }
@@ -54,7 +54,7 @@ int guest_main(const struct MultibootInfo *info)
     if (bit < bits)
         check(v < 0 && caught.rax == ~0ul, "trap %d, 0x%lx is read", v, caught.rax);
     else
-        check(v == T_PGFLT && (caught.err | FEC_PR) == (FEC_PR | FEC_RSVD), "trap %d, error 0x%lx",
-              v, caught.err);
+        check(v == T_PGFLT && reserved_bit_error(caught.err) == (FEC_PR | FEC_RSVD),
+              "trap %d, error 0x%lx", v, caught.err);
     return check_result();
 }
