@@ -136,7 +136,6 @@ int64_t hypercall32(uint64_t nr, uint64_t rbx, uint64_t rcx);
 /* Says so when there is no JOS VMM below. */
 bool on_jos_vmm(void);
 
-#endif
 /* The error code of a page fault by a reserved bit, to be compared. QEMU, which has AMD's SVM,
  * leaves P out of it. */
 static inline uint64_t reserved_bit_error(uint64_t err)
@@ -144,4 +143,5 @@ static inline uint64_t reserved_bit_error(uint64_t err)
     return hypercall_is_vmmcall ? err | FEC_PR : err;
 }
 
+#endif
 #endif
