@@ -27,10 +27,16 @@ def refuses(machine: Machine, reason: str) -> None:
     machine.expect(f"\n{word}\n")
 
 
-@check("VMM", 0, "a CPU without VT-x: vmm says so", lane="qemu")
-def no_vtx(bench: Bench) -> None:
-    with bench.machine("vmm-no-vtx", Tcg) as machine:
-        refuses(machine, r"no VT-x")
+@check("VMM", 0, "a CPU with neither VT-x nor SVM: vmm says so of both", lane="qemu")
+def neither(bench: Bench) -> None:
+    with bench.machine("vmm-neither", Tcg, cpu="qemu64,-svm") as machine:
+        refuses(machine, r"no VT-x.*no SVM")
+
+
+@check("VMM", 0, "a CPU with SVM but without nested paging: vmm says so", lane="qemu")
+def no_npt(bench: Bench) -> None:
+    with bench.machine("vmm-no-npt", Tcg, cpu="qemu64,+svm,-npt") as machine:
+        refuses(machine, r"no nested paging")
 
 
 @check("VMM", 0, "an old CPU without VT-x: hOS works there, and vmm says what is missing", lane="bochs")
