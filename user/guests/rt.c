@@ -311,10 +311,15 @@ bool on_jos_vmm(void)
     return false;
 }
 
+bool __attribute__((weak)) guest_has_vmmcall(void)
+{
+    return cpu_has_vmmcall();
+}
+
 void rt_main(void)
 {
     tables_init();
-    hypercall_is_vmmcall = cpu_has_vmmcall();
+    hypercall_is_vmmcall = guest_has_vmmcall();
     if (boot_magic != MULTIBOOT_BOOTLOADER_MAGIC) {
         check_failed("EAX was 0x%x at entry, not the Multiboot magic", boot_magic);
         power_off(1);

@@ -133,6 +133,8 @@ bool apic_enable(void);
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi);
 /* The same in compatibility mode, with whole registers that only their lower halves count of. */
 int64_t hypercall32(uint64_t nr, uint64_t rbx, uint64_t rcx);
+/* Which of the two? A guest that must not execute CPUID for that has its own answer (lab.c). */
+bool guest_has_vmmcall(void);
 /* Says so when there is no JOS VMM below. */
 bool on_jos_vmm(void);
 
