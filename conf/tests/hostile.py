@@ -81,7 +81,7 @@ def machine_of(bench: Bench) -> Session:
 def await_guest(session: Session, name: str) -> None:
     """Wait until a guest that was started in the background is loaded, and runs."""
     for _ in range(TRIES):
-        if re.search(rf"(?m)^{name} +running", session.sh("vms", 60)):
+        if re.search(rf"(?m)^{name} +(?!loading)\w", session.sh("vms", 60)):
             return
     check_that(False, f"guest {name} to run")
 
