@@ -89,7 +89,9 @@ bool svm_handle_npf(struct SvmVcpu *s)
     svm_keep_exit_event(s);
     if (gmem_is_ram(v->vm, gpa, 1))
         return svm_finish(s, gmem_fault(v, gpa, access));
-    if (!v->event.info)
+    /* Also that of a software interrupt, which is not kept, since it comes again by itself. */
+    bool delivers = v->event.info || (s->vmcb->exit_int_info & EVENT_VALID);
+    if (!delivers)
         return guest_stop_mmio(v, gpa, access);
     guest_kill(
         v, "the delivery of an exception or interrupt needs gpa 0x%lx, where there is no memory",
