@@ -240,6 +240,8 @@ def random_code(bench: Bench) -> str:
     before = rounds(session)
     report = fuzz(session, GUESTS_QUICK, SEED, LIMIT)
     pieces = int(check_match(r"pieces of code: (\d+)", report).group(1))
-    check_that(pieces >= PIECES_QUICK, f"at least {PIECES_QUICK} pieces of random code", report)
+    # In QEMU a guest's time limit is the build machine's time, and what fits into it depends on the load.
+    if bench.platform not in (SVM, SVM_2):
+        check_that(pieces >= PIECES_QUICK, f"at least {PIECES_QUICK} pieces of random code", report)
     check_that(rounds(session) > before, "an innocent guest that went on", before)
     return report
