@@ -27,7 +27,7 @@ enum GdbInput {
     GDB_BEGINS,    /* a packet begins */
     GDB_PACKET,    /* gdb_packet has it */
 };
-/* Take the next byte that has come on the line. A packet whose checksum is right is acknowledged.
+/* Process the next byte received from the line. A packet whose checksum is right is acknowledged.
  */
 enum GdbInput gdb_take(char c);
 /* The last packet, terminated, and its length; escapes are undone. Valid until the next byte. */

@@ -1,6 +1,6 @@
 /*
- * The devices behind the console. kern/dev/console.c chooses among them, holds cons_lock around
- * every call and keeps the input ring; a device knows only its own registers.
+ * The devices that make up the console. kern/dev/console.c chooses among them, holds cons_lock
+ * around every call and keeps the input ring; a device knows only its own registers.
  */
 #ifndef JOS_KERN_DEV_CONSDEV_H
 #define JOS_KERN_DEV_CONSDEV_H

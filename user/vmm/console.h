@@ -12,7 +12,8 @@ void cons_setup(void);
 bool cons_in_background(void);
 /* Is console input an event for the monitor? */
 bool cons_wanted(void);
-/* Find that out anew, after everything that may have changed who has the console. */
+/* Update the answer of cons_wanted. Call this after anything that may have changed which env has
+ * the console. */
 void cons_look(void);
 /* Take what the console has. Returns false if the user wants the console back. */
 bool cons_take(void);

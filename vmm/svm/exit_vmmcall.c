@@ -9,8 +9,8 @@
 #include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
 
-/* A call, and the end of its exit. The vCPU is found anew then: to keep it meanwhile would cost
- * more. */
+/* Carry out a call and end its exit. The vCPU is read from this CPU's struct Cpu again, which costs
+ * less than saving it in a register across the call. */
 #define CALL(number, fn)                                                \
     static bool call_##number(struct SvmVcpu *s)                        \
     {                                                                   \

@@ -42,8 +42,8 @@ static bool is_software(uint32_t info)
     return type == EVENT_SOFT_INT || type == EVENT_SOFT_EXC || type == EVENT_PRIV_EXC;
 }
 
-/* Has the instruction at RIP raised it: INT n, INT3, INTO or INT1? Executing it again does it anew.
- */
+/* Was the event raised by the instruction at RIP (INT n, INT3, INTO or INT1)? Then executing that
+ * instruction again raises it again. */
 static bool is_by_instruction(struct SvmVcpu *s)
 {
     struct SvmInsn insn;
@@ -74,7 +74,7 @@ void svm_keep_event(struct SvmVcpu *s, uint64_t info)
         return;
     if (is_exception && (info & EVENT_VECTOR) > 31) /* QEMU's words for a virtual interrupt */
         info &= ~(uint64_t)EVENT_TYPE;
-    if (type == EVENT_NMI) { /* what began to be delivered blocks others; it begins anew */
+    if (type == EVENT_NMI) { /* its delivery starts over, so NMIs are not blocked yet */
         s->nmi_blocked = false;
         vmcb_intercept(s->vmcb, INTERCEPT_MISC1, MISC1_IRET, false);
     }

@@ -210,7 +210,8 @@ static void pages_counted(struct EptTest *t)
     map(t, pp, SOME_GPA + PGSIZE, EPTE_RWX);
     ept_page_insert(t->v->vm, pp, SOME_GPA, EPTE_R);
     ept_map_hva2gpa(t->v->vm, page2kva(pp), SOME_GPA, EPTE_R, false);
-    ept_expect(t, "stats.pages after two pages, one of them mapped anew", 2, t->v->vm->stats.pages);
+    ept_expect(t, "stats.pages after two pages, one of them mapped twice", 2,
+               t->v->vm->stats.pages);
     page_decref(pp);
 }
 

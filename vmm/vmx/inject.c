@@ -67,7 +67,7 @@ void keep_event(struct Vcpu *v, uint32_t info)
     uint32_t type = info & EVENT_TYPE;
     if (type == EVENT_SOFT_INT || type == EVENT_PRIV_EXC || type == EVENT_SOFT_EXC)
         v->event.length = vmread(VMCS_EXIT_INSTR_LENGTH);
-    if (type == EVENT_NMI) /* what began to be delivered blocks others; it begins anew */
+    if (type == EVENT_NMI) /* its delivery starts over, so NMIs are not blocked yet */
         change_blocking(BLOCK_NMI, 0);
     vcpu_attn(v, ATTN_EVENT);
 }

@@ -41,7 +41,7 @@ enum Group {
             { OP_SAL, form, flags, 0 }, { OP_SAR, form, flags, 0 },                             \
     }
 
-/* The flags of an entry come on top of those of its opcode. */
+/* An entry's flags are added to those of its opcode. */
 static const struct Opcode groups[][8] = {
     [GROUP_1] = { { OP_ADD, FORM_E_I, LOCKS, 0 },
                   { OP_OR, FORM_E_I, LOCKS, 0 },
