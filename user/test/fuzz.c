@@ -9,6 +9,7 @@
 #define OUTPUT     "/tmp/fuzz.out"
 #define IMAGE      "/vmm/fuzz.img"
 #define LIMIT_MS   300
+#define GONE_MS    1000
 #define CPUS_MAX   8u
 #define SPIN_MS    200   /* enough for a guest on every CPU */
 #define RUNS       "400" /* pieces for one guest in long mode */
@@ -127,11 +128,19 @@ static struct Account account(void)
                              .envs = info.envs_used };
 }
 
+/* The same when all that was started here is gone: `envs` were in use before. */
+static struct Account account_alone(uint64_t envs)
+{
+    for (int i = 0; i < GONE_MS && account().envs != envs; i++)
+        sys_sleep_msec(1);
+    return account();
+}
+
 /* What has ended may still be on its way out. */
 static struct Account account_again(struct Account before)
 {
     struct Account now = account();
-    for (int i = 0; i < 1000 && (now.pages != before.pages || now.envs != before.envs); i++) {
+    for (int i = 0; i < GONE_MS && (now.pages != before.pages || now.envs != before.envs); i++) {
         sys_sleep_msec(1);
         now = account();
     }
@@ -148,10 +157,11 @@ int umain(int argc, char **argv)
     fd_keep(CONSOLE_FD);
     random_state = seed;
     printf("seed: %lu\n", seed);
+    uint64_t envs_used = account().envs;
     use_all_cpus();
     one_guest(0); /* what the first one leaves in caches is there now */
     sys_sleep_msec(LIMIT_MS);
-    struct Account before = account();
+    struct Account before = account_alone(envs_used);
     for (unsigned long i = 1; i <= guests; i++)
         one_guest(i);
     struct Account after = account_again(before);

@@ -259,13 +259,6 @@ static void __attribute__((noinline)) enter_first(struct SvmVcpu *s, uint64_t no
     svm_note_special(s);
 }
 
-/* It has not been on this CPU since the CPU's ASIDs began anew. */
-static void __attribute__((noinline)) come_to_cpu(struct SvmVcpu *s, const struct Cpu *c)
-{
-    s->host_pa = c->cpu_svm_host;
-    vcpu_attn(&s->v, ATTN_FLUSH);
-}
-
 /* Bring the guest's state onto this CPU, and do what comes before the entry. false: the host wants
  * the CPU, or the guest has ended. */
 static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
@@ -274,8 +267,9 @@ static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
     struct Cpu *c = this_cpu();
     if (!v->started)
         enter_first(s, now);
-    if (!svm_asid_is_valid(s, c))
-        come_to_cpu(s, c);
+    if (!svm_asid_is_valid(s, c)) /* not here since this CPU's ASIDs began anew */
+        vcpu_attn(v, ATTN_FLUSH);
+    s->host_pa = c->cpu_svm_host;
     c->cpu_svm_vcpu = v;
     s->vmcb->cr2 = v->cr2;
     lcr2(v->cr2);
