@@ -60,6 +60,7 @@ class Config:
     word: str = ""  # one more word on the command line, in front
     serial2: Optional[int] = None  # COM2: the emulator connects it to this TCP port
     serial3: Optional[int] = None  # COM3: likewise
+    one_thread: bool = False  # QEMU's TCG: the CPUs take turns, see qemu.py
     trace: bool = False  # Bochs: log serial bytes and VM exits with their ticks, see trace.py
     window: bool = False  # show the VGA screen
     fs_in_place: bool = False  # write to fs itself, not to a copy

@@ -23,8 +23,8 @@ class Platform:
 
 VTX = Platform("VT-x in Bochs", "bochs", VT_X, Bochs, "bochs")
 # LAB project cut
-SVM = Platform("SVM in QEMU", "svm", AMD_V, Tcg, "qemu")
-SVM_2 = Platform("SVM in QEMU, 2 CPUs", "svm-2", AMD_V, Tcg, "qemu", {"cpus": 2})
+SVM = Platform("SVM in QEMU", "svm", AMD_V, Tcg, "qemu", {"one_thread": True})
+SVM_2 = Platform("SVM in QEMU, 2 CPUs", "svm-2", AMD_V, Tcg, "qemu", {"cpus": 2, "one_thread": True})
 RYZEN = Platform("SVM in Bochs", "ryzen", AMD_V, Bochs, "bochs", {"cpu": SVM_CPU})
 
 # By the names that options have.

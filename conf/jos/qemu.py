@@ -18,6 +18,10 @@ ICOUNT = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01")
 # All that this QEMU emulates: SVM and nested paging, which the default CPU does not announce; SMEP, SMAP, NX and 1 GiB
 # pages; x2APIC and the TSC deadline in newer ones. Named models (EPYC, qemu64,+svm,+npt) have less, and no more of SVM.
 TCG_CPU = "max"
+# Where guests run on several CPUs, these take turns in one thread. With a thread each (MTTCG), QEMU 7.2 loses flags
+# of the first CPU, as GIF and that of nested paging: whenever another CPU loads an x87 state without a pending
+# exception (FXRSTOR, FNINIT), it clears a bit in the same word of the first one, without a lock.
+ONE_THREAD = ",thread=single"
 # What nested virtualization gives hOS: the CPU's flag, and the module of Linux that drives it.
 KVM_MODULES: Dict[str, str] = {
     "vmx": "kvm_intel",
@@ -65,7 +69,8 @@ class Qemu:
 
     def command(self, config: Config, work: Path, port: int) -> List[str]:
         default_cpu = "host" if self.accel == "kvm" else TCG_CPU
-        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-accel", self.accel]
+        turns = ONE_THREAD if config.one_thread and config.cpus > 1 and self.accel == "tcg" else ""
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-accel", self.accel + turns]
         command += ["-cpu", config.cpu or default_cpu, "-smp", f"{config.cpus},sockets={config.cpus}"]
         command += ["-m", f"{config.mem}M", "-vga", "std"]
         command += ["-display", "gtk" if config.window else "none"]
