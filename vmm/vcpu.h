@@ -34,8 +34,9 @@ enum GuestState {
 #define ATTN_DEBUG        (1u << 6) /* its debugger wants something: debug_attend */
 #define ATTN_CHECK        (1u << 7) /* check the control block before its entry */
 #define ATTN_FLUSH        (ATTN_STAGE2_FLUSH | ATTN_TLB_FLUSH)
-#define ATTN_NMI          (1u << 8) /* an NMI waits, and may be able to enter */
-#define ATTN_ANSWER       (1u << 9) /* the monitor's answer to an access to memory: stop.c */
+#define ATTN_NMI          (1u << 8)  /* an NMI waits, and may be able to enter */
+#define ATTN_ANSWER       (1u << 9)  /* the monitor's answer to an access to memory: stop.c */
+#define ATTN_TRAP         (1u << 10) /* SVM: an instruction was executed here with RFLAGS.TF */
 
 #define QUICK_NONE 0 /* of Vcpu.quick_reasons */
 

@@ -69,8 +69,8 @@ static void try_nonsense(uint64_t nblocks)
         refused("an unknown request", request(req, 0, first, READ_WRITE));
 }
 
-/* The answer to what was asked last. With several CPUs, answers to the flood may come before it: the
- * file server is still busy with that. */
+/* The answer to what was asked last. With several CPUs, answers to the flood may come before it:
+ * the file server is still busy with that. */
 static int64_t last_answer(int64_t nblocks)
 {
     int64_t r = receive();

@@ -77,14 +77,6 @@ static bool step(struct Vcpu *v, bool on)
     return false;
 }
 
-/* An interrupt that waits on this CPU exits after the injection, whatever the guest's RFLAGS.IF.
- * This one's handler has nothing to do. */
-static void exit_at_once(struct Vcpu *v)
-{
-    (void)v;
-    lapic_send_ipi(lapic_id(), T_IPI_FLUSH);
-}
-
 static uint32_t injected(const struct Vcpu *v)
 {
     return svm_vmcb(v)->event_inject;
@@ -117,7 +109,7 @@ const struct Backend svm_backend = {
     .set_dr_exits = svm_set_dr_exits,
     .prepare_steps = nothing,
     .step = step,
-    .exit_at_once = exit_at_once,
+    .exit_at_once = svm_exit_at_once,
     .describe = svm_describe,
     .injected = injected,
     .check_entry = svm_check_entry,

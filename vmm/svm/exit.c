@@ -102,7 +102,7 @@ static bool handle_hlt(struct SvmVcpu *s)
     struct Vcpu *v = &s->v;
     svm_skip_instruction(v, 0);
     s->shadow_kept = false;
-    if (debug_steps(v) || s->trap_due)
+    if (debug_steps(v) || (v->attn & ATTN_TRAP))
         return svm_resume(s);
     v->halted = true;
     return vcpu_halt_is_over(v) ? svm_resume(s) : svm_leave(s);

@@ -10,6 +10,7 @@
  * the entry soon.
  */
 #include <inc/string.h>
+#include <kern/dev/lapic.h>
 #include <kern/sched.h>
 #include <kern/trap.h>
 #include <vmm/check.h>
@@ -83,6 +84,12 @@ void svm_keep_event(struct SvmVcpu *s, uint64_t info)
 }
 
 /* ---- Before an entry ---- */
+
+void svm_exit_at_once(struct Vcpu *v)
+{
+    (void)v;
+    lapic_send_ipi(lapic_id(), T_IPI_FLUSH);
+}
 
 static inline bool is_open(const struct Vmcb *b)
 {
@@ -260,11 +267,23 @@ static bool __attribute__((noinline)) deliver_trap(struct SvmVcpu *s)
     const struct VcpuException x = { .vector = T_DEBUG,
                                      .info = EVENT_VALID | EVENT_EXCEPTION | T_DEBUG,
                                      .address = DR6_BS };
-    s->trap_due = false;
     if (v->debug)
         return debug_exception(v, &x) == DO_AGAIN;
     vcpu_debug_trap(v, DR6_BS);
     return true;
+}
+
+/* The same, with what it asks for in turn. */
+static bool attend_trap(struct SvmVcpu *s, uint32_t *attn)
+{
+    struct Vcpu *v = &s->v;
+    bool enter = deliver_trap(s);
+    *attn &= ~ATTN_TRAP;
+    if (enter)
+        *attn |= __atomic_exchange_n(&v->attn, 0, __ATOMIC_RELAXED);
+    else
+        vcpu_attn(v, *attn);
+    return enter;
 }
 
 /* What the debugger asks for, with CR2 where it looks for it. */
@@ -284,6 +303,9 @@ static bool __attribute__((noinline)) attend_rare(struct SvmVcpu *s, uint32_t *a
         svm_skip_instruction(v, 0);
     if (*attn & ATTN_ANSWER)
         guest_take_answer(v);
+    *attn |= __atomic_fetch_and(&v->attn, ~ATTN_TRAP, __ATOMIC_RELAXED) & ATTN_TRAP;
+    if ((*attn & ATTN_TRAP) && !attend_trap(s, attn))
+        return false;
     if (*attn & ATTN_DEBUG) {
         bool enter = attend_debug(s);
         *attn = (*attn & ~(ATTN_SKIP | ATTN_ANSWER | ATTN_DEBUG)) |
@@ -310,14 +332,25 @@ static bool __attribute__((noinline)) attend_rare(struct SvmVcpu *s, uint32_t *a
     return true;
 }
 
+/* The end of svm_attend where an interrupt must not be left pending in the CPU. */
+static bool __attribute__((noinline, cold)) enter_once(struct SvmVcpu *s)
+{
+    const uint64_t interrupt = EVENT_VALID | EVENT_EXTINT;
+    if (s->v.doomed)
+        return false;
+    if ((s->vmcb->event_inject & (EVENT_VALID | EVENT_TYPE)) == interrupt)
+        svm_exit_at_once(&s->v);
+    return entry_is_prepared(&s->v);
+}
+
 bool svm_attend(struct SvmVcpu *s)
 {
     struct Vcpu *v = &s->v;
-    if (__builtin_expect(s->trap_due, 0) && !deliver_trap(s))
-        return false;
     uint32_t attn = __atomic_exchange_n(&v->attn, 0, __ATOMIC_RELAXED);
     if ((attn & ~(ATTN_EVENT | ATTN_IRQ)) && !attend_rare(s, &attn))
         return false;
     enter_events(s, attn);
+    if (__builtin_expect(svm_caps.repeats_interrupts, 0))
+        return enter_once(s);
     return !v->doomed && entry_is_prepared(v);
 }

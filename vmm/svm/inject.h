@@ -33,6 +33,12 @@ static inline void svm_find_shadow(struct SvmVcpu *s)
         s->vmcb->interrupt_shadow |= SHADOW_ON;
     s->shadow_kept = false;
 }
+/* The entry that comes exits before the guest's first instruction, but after the injection,
+ * whatever the guest's RFLAGS.IF: an interrupt waits on this CPU, whose handler has nothing to do.
+ * QEMU 7.2 needs that for each interrupt that is injected, where several CPUs take turns: it leaves
+ * the vector where it looks for exceptions, and delivers it again if another CPU's turn comes
+ * before the guest's next exit. */
+void svm_exit_at_once(struct Vcpu *v);
 /* Do this (ATTN_*) again within the next microseconds. */
 void svm_retry_soon(struct SvmVcpu *s, uint32_t attn);
 

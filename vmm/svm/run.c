@@ -36,7 +36,7 @@
 /* Do what is asked for, and the entry can come. */
 static inline bool attend_and_enter(struct SvmVcpu *s)
 {
-    return s->v.attn != 0 || s->trap_due ? svm_attend(s) : entry_is_prepared(&s->v);
+    return s->v.attn != 0 ? svm_attend(s) : entry_is_prepared(&s->v);
 }
 
 /* What the last entry needed is over, and what could not enter then is tried again. */
@@ -103,8 +103,7 @@ static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint
     b->rflags &= ~(uint64_t)FL_RF;
     if (!(b->rflags & FL_TF))
         return;
-    s->trap_due = true;
-    look_around_soon(&s->v);
+    vcpu_attn(&s->v, ATTN_TRAP);
 }
 
 static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint64_t rip)

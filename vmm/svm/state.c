@@ -81,7 +81,15 @@ uint64_t svm_get(const struct Vcpu *v, enum VcpuReg reg)
     const uint64_t *field = field_of(s->vmcb, reg);
     if (field)
         return *field & ~host_bits(reg);
-    return reg == VREG_BLOCKING ? blocking(s) : s->trap_due ? DR6_BS : 0;
+    return reg == VREG_BLOCKING ? blocking(s) : s->v.attn & ATTN_TRAP ? DR6_BS : 0;
+}
+
+static void set_trap(struct Vcpu *v, bool due)
+{
+    if (due)
+        vcpu_attn(v, ATTN_TRAP);
+    else
+        __atomic_and_fetch(&v->attn, ~ATTN_TRAP, __ATOMIC_RELAXED);
 }
 
 void svm_set(struct Vcpu *v, enum VcpuReg reg, uint64_t value)
@@ -93,7 +101,7 @@ void svm_set(struct Vcpu *v, enum VcpuReg reg, uint64_t value)
     else if (field)
         *field = value | host_bits(reg);
     else if (reg == VREG_PENDING_DEBUG)
-        s->trap_due = value & DR6_BS;
+        set_trap(v, value & DR6_BS);
     else
         s->vmcb->interrupt_shadow = value & (VBLOCK_STI | VBLOCK_MOV_SS) ? SHADOW_ON : 0;
 }

@@ -4,6 +4,7 @@
  */
 #include <inc/error.h>
 #include <inc/stdio.h>
+#include <inc/string.h>
 #include <kern/cpu.h>
 #include <kern/dev/lapic.h>
 #include <kern/platform.h>
@@ -53,6 +54,13 @@ static void describe_features(void)
     };
 }
 
+static bool under_tcg(void)
+{
+    struct CpuidRegs r = cpuid(HV_CPUID_BASE, 0);
+    uint32_t signature[3] = { r.ebx, r.ecx, r.edx };
+    return cpu_features.hypervisor && memcmp(signature, "TCGTCGTCGTCG", sizeof(signature)) == 0;
+}
+
 int svm_check(char *why, size_t size)
 {
     /* Leaves above the maximum answer with another one's data. */
@@ -79,6 +87,7 @@ int svm_check(char *why, size_t size)
         .nrips = svm.edx & SVM_EDX_NRIPS,
         .flush_asid = svm.edx & SVM_EDX_FLUSH_ASID,
         .rdtscp = features.edx & EXT_EDX_RDTSCP,
+        .repeats_interrupts = ncpu > 1 && under_tcg(),
     };
     describe_features();
     return 0;

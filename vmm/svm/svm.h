@@ -133,6 +133,7 @@ struct SvmVcpu;
 struct SvmCaps {
     uint32_t asids; /* how many there are; 0 is the host's */
     bool nrips, flush_asid, rdtscp;
+    bool repeats_interrupts; /* QEMU's TCG with several CPUs: see svm_exit_at_once */
 };
 extern struct SvmCaps svm_caps;
 

@@ -35,7 +35,6 @@ struct SvmVcpu {
     bool dr_exits;      /* accesses to debug registers exit */
     bool iret_step; /* the IRET of an NMI's handler is stepped by RFLAGS.TF, since another waits */
     bool iret_tf;   /* and the guest's own TF is this */
-    bool trap_due;  /* an instruction was executed here with RFLAGS.TF: #DB comes next */
     bool untidy;    /* the next look around has to see to these: */
     /* A software interrupt that the last entry has injected; info 0: none */
     struct Event soft;
