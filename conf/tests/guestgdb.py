@@ -94,14 +94,16 @@ def begin(session: Session, options: str = "") -> None:
     machine.expect(WAITS, 60)
 
 
-def interrupt_idle(gdb: Gdb) -> None:
-    """Ctrl-C where gOS is idle; its shell may still be on the way there."""
+def interrupt_idle(gdb: Gdb, session: Session) -> None:
+    """Ctrl-C where gOS is idle, after its prompt; its shell may still be on the way there."""
     for _ in range(MAX_OTHERS):
         check_match(r"SIGINT", gdb.interrupt())
         calls = gdb.do("bt")
         if re.search(r"idle|sched_next", calls):
             return
         gdb.start("continue")
+        session.ready().sendline("")
+        session.until(GOS, 60)
     check_match(r"idle|sched_next", calls)
 
 
@@ -141,7 +143,7 @@ def programs(bench: Bench) -> None:
     with Gdb(port_of(bench), bench.obj / "kern/kernel.sym") as gdb:
         gdb.start("continue")
         session.until(GOS, 60)
-        interrupt_idle(gdb)
+        interrupt_idle(gdb, session)
         gdb.do(f"add-symbol-file {bench.obj}/user/echo.sym")
         gdb.do("break user/echo.c:umain")
         gdb.start("continue")
