@@ -9,8 +9,8 @@
 #define MAX_AT_ONCE   3
 #define CONSOLE_FD    (MAXFD - 1)
 #define FILL_PATH     "/tmp/fill"
-#define FILL_BYTES    (9ul << 20) /* more than the file server's cache has room for */
-#define SPIN_MS       200         /* enough for a guest on every CPU */
+#define FILL_BYTES    (40ul << 20) /* guests bring less than that into the file server's cache */
+#define SPIN_MS       200          /* enough for a guest on every CPU */
 #define CLEANUP_TRIES 5000
 
 static const char *const names[MAX_AT_ONCE] = { "t0", "t1", "t2" };
@@ -198,7 +198,7 @@ static struct Account account(void)
                              .blocks = blocks };
 }
 
-/* Fill the file server's cache, so that it grows no more. */
+/* Fill the file server's cache, so that it needs no more page tables. */
 static void fill_cache(void)
 {
     static char buf[PGSIZE];
