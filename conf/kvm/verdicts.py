@@ -33,7 +33,7 @@ DIFFERENCES: Tuple[Tuple[str, str, str], ...] = (
     ("cr-bits", r"\d+ taken, \d+ refused", "KVM's CPU has CR4.UMIP, which it emulates; Bochs' Haswell has not"),
 )
 # Exits that come with the host's time, in the report on a guest that cannot go on.
-BY_TIME = re.compile(r"\b(?:INTERRUPT|PREEMPT_TIMER) \d+ ?")
+BY_TIME = re.compile(r"\b(?:INTERRUPT|TIMER) \d+ ?")
 # The double fault before a triple fault exits under KVM's SVM, but never in QEMU.
 DOUBLE_FAULT = re.compile(r"\bEXCEPTION 1 (?=(?:\w+ \d+ )*SHUTDOWN)")
 
