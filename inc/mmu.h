@@ -103,6 +103,7 @@
 
 /* MSRs every part of the kernel uses: SDM vol. 4; VT-x ones are in vmm/vmx/vmx.h. */
 #define MSR_TSC            0x10
+#define MSR_TSC_ADJUST     0x3b
 #define MSR_APIC_BASE      0x1b
 #define MSR_FEATURE_CTL    0x3a
 #define MSR_TSC_DEADLINE   0x6e0

@@ -33,6 +33,11 @@
 #define HV_CPUID_TIMING 0x40000010 /* eax: TSC kHz, ebx: local APIC timer kHz */
 #define HV_CPUID_MAX    HV_CPUID_TIMING
 #define HV_SIGNATURE    "JOSvmmJOSvmm"
+/* Those of KVM, which offers nothing there: Linux takes x2APIC mode without interrupt remapping for
+ * granted under hypervisors that it knows. */
+#define KVM_CPUID_BASE     0x40000100
+#define KVM_CPUID_FEATURES 0x40000101
+#define KVM_SIGNATURE      "KVMKVMKVM\0\0\0"
 
 /* Guest kernel and disk image in hOS's file system. */
 #define GUEST_KERN "/vmm/kernel"

@@ -14,6 +14,7 @@
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
 #include <user/vmm/gdb/session.h>
+#include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
 #include <user/vmm/options.h>
 #include <user/vmm/run.h>
@@ -128,11 +129,11 @@ static int check_disk(const char *path)
 /* Everything that can be found wrong without a guest. */
 static int plan(const struct Options *o, struct Boot *b)
 {
-    int r = image_open(&b->kernel, o->kernel ? o->kernel : GUEST_KERN, b->memsize);
+    int r = image_open(&b->kernel, o->kernel ? o->kernel : GUEST_KERN, &b->memsize);
     if (r == 0)
         r = modules_open(b);
     if (r == 0)
-        r = mbi_plan(b);
+        r = b->kernel.is_linux ? linux_plan(b) : mbi_plan(b);
     if (r == 0 && needed_disk(o))
         r = check_disk(needed_disk(o));
     return r;
@@ -155,11 +156,16 @@ static uint64_t module_bytes(const struct Boot *b)
 }
 
 /* Multiboot "Machine state": EBX is the address of the information. The VMM sets the rest. */
+static struct Trapframe multiboot_registers(const struct Boot *b)
+{
+    return (struct Trapframe){ .tf_rax = MULTIBOOT_BOOTLOADER_MAGIC,
+                               .tf_rbx = b->info,
+                               .tf_rip = b->kernel.entry };
+}
+
 static int set_registers(envid_t guest, const struct Boot *b)
 {
-    struct Trapframe tf = { .tf_rax = MULTIBOOT_BOOTLOADER_MAGIC,
-                            .tf_rbx = b->info,
-                            .tf_rip = b->kernel.entry };
+    struct Trapframe tf = b->kernel.is_linux ? linux_registers(b) : multiboot_registers(b);
     return sys_env_set_trapframe(guest, &tf);
 }
 
@@ -169,7 +175,7 @@ static int load(envid_t guest, const struct Boot *b)
     if (b->nmods > 0)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
-    int r = mbi_load(guest, b);
+    int r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
     if (r == 0)
         r = copy_guest_kern_gpa(guest, &b->kernel);
     if (r == 0)

@@ -10,10 +10,13 @@
 #include <kern/platform.h>
 #include <vmm/cpuid.h>
 
-#define BASIC_MAX 0xb
-#define EXT_BASE  0x80000000u
-#define EXT_MAX   8
-#define ALL       0xffffffffu
+#define BASIC_MAX     0x16
+#define TOPOLOGY_LEAF 0xb
+#define TSC_LEAF      0x15
+#define MHZ_LEAF      0x16
+#define EXT_BASE      0x80000000u
+#define EXT_MAX       8
+#define ALL           0xffffffffu
 
 #define BIT(n) (1u << (n))
 
@@ -34,6 +37,7 @@
 /* CPUID.1:EBX: CLFLUSH size; one logical CPU, APIC id 0 */
 #define L1_EBX_KEEP 0x0000ff00u
 #define L1_EBX_SET  BIT(16)
+#define L7_EBX_SET  BIT(1) /* IA32_TSC_ADJUST */
 /* CPUID.7:EBX: FSGSBASE, BMI1, SMEP, BMI2, ERMS, RDSEED, ADX, SMAP, CLFLUSHOPT, SHA */
 #define L7_EBX_KEEP \
     (BIT(0) | BIT(3) | BIT(7) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(20) | BIT(23) | BIT(29))
@@ -61,7 +65,7 @@ static const struct LeafMask basic_masks[BASIC_MAX + 1] = {
     /* LAB 6 end */
     [2] = { .keep = { ALL, ALL, ALL, ALL } },
     [6] = { .set = { L6_EAX_SET, 0, 0, 0 } },
-    [7] = { .keep = { 0, L7_EBX_KEEP, L7_ECX_KEEP, 0 } },
+    [7] = { .keep = { 0, L7_EBX_KEEP, L7_ECX_KEEP, 0 }, .set = { 0, L7_EBX_SET, 0, 0 } },
 };
 
 static const struct LeafMask ext_masks[EXT_MAX + 1] = {
@@ -79,7 +83,7 @@ static const struct LeafMask ext_masks[EXT_MAX + 1] = {
 /* The answers. */
 struct CpuidRegs cpuid_basic[BASIC_MAX + 1];
 static struct CpuidRegs ext_leaves[EXT_MAX + 1];
-static struct CpuidRegs hv_base, hv_timing;
+static struct CpuidRegs hv_base, hv_timing, kvm_base;
 
 static struct CpuidRegs masked(uint32_t leaf, uint32_t host_max, const struct LeafMask *m)
 {
@@ -91,6 +95,23 @@ static struct CpuidRegs masked(uint32_t leaf, uint32_t host_max, const struct Le
     r.ecx = (r.ecx & m->keep.ecx) | m->set.ecx;
     r.edx = (r.edx & m->keep.edx) | m->set.edx;
     return r;
+}
+
+static struct CpuidRegs signature(uint32_t max, const char *text)
+{
+    struct CpuidRegs r = { .eax = max };
+    memcpy(&r.ebx, text, 4);
+    memcpy(&r.ecx, &text[4], 4);
+    memcpy(&r.edx, &text[8], 4);
+    return r;
+}
+
+/* The TSC's rate in Hz, as that of a crystal, which has 32 bits, times a small number. */
+static struct CpuidRegs tsc_leaf(void)
+{
+    uint64_t hz = (uint64_t)tsc_khz * 1000;
+    uint32_t times = hz / UINT32_MAX + 1;
+    return (struct CpuidRegs){ .eax = 1, .ebx = times, .ecx = hz / times };
 }
 
 void cpuid_init(bool has_rdtscp)
@@ -107,10 +128,10 @@ void cpuid_init(bool has_rdtscp)
     uint32_t widths = ext_leaves[8].eax;
     ext_leaves[8].eax = (widths & 0xff00) | MIN(widths & 0xff, PHYS_BITS_MAX);
 
-    hv_base.eax = HV_CPUID_MAX;
-    memcpy(&hv_base.ebx, HV_SIGNATURE, 4);
-    memcpy(&hv_base.ecx, &HV_SIGNATURE[4], 4);
-    memcpy(&hv_base.edx, &HV_SIGNATURE[8], 4);
+    cpuid_basic[TSC_LEAF] = tsc_leaf();
+    cpuid_basic[MHZ_LEAF] = (struct CpuidRegs){ .eax = tsc_khz / 1000, .ebx = tsc_khz / 1000 };
+    hv_base = signature(HV_CPUID_MAX, HV_SIGNATURE);
+    kvm_base = signature(KVM_CPUID_FEATURES, KVM_SIGNATURE);
     hv_timing = (struct CpuidRegs){ .eax = tsc_khz, .ebx = tsc_khz };
 }
 
@@ -142,21 +163,23 @@ static struct CpuidRegs other_leaf(uint32_t leaf)
         return hv_base;
     if (leaf == HV_CPUID_TIMING)
         return hv_timing;
-    if (leaf > HV_CPUID_BASE && leaf < HV_CPUID_MAX)
+    if (leaf == KVM_CPUID_BASE)
+        return kvm_base;
+    if ((leaf > HV_CPUID_BASE && leaf < HV_CPUID_MAX) || leaf == KVM_CPUID_FEATURES)
         return (struct CpuidRegs){ 0, 0, 0, 0 };
-    return topology_leaf(
-        0); /* beyond the highest leaf: that one (SDM "CPUID-CPU Identification") */
+    return cpuid_basic[BASIC_MAX]; /* beyond the highest leaf: that one (SDM "CPUID-CPU
+                                    * Identification") */
 }
 
 struct CpuidRegs cpuid_answer(uint32_t leaf, uint32_t subleaf)
 {
     if (leaf == 4)
         return cache_leaf(subleaf);
-    if (leaf == BASIC_MAX)
+    if (leaf == TOPOLOGY_LEAF)
         return topology_leaf(subleaf);
     if (leaf == 7)
         return subleaf == 0 ? cpuid_basic[7] : (struct CpuidRegs){ 0, 0, 0, 0 };
-    if (leaf < BASIC_MAX)
+    if (leaf <= BASIC_MAX)
         return cpuid_basic[leaf];
     if (leaf - EXT_BASE <= EXT_MAX)
         return ext_leaves[leaf - EXT_BASE];

@@ -65,13 +65,32 @@ static enum Verdict write_zero_only(struct Vcpu *v, uint64_t value)
     return allowed_if(value == 0);
 }
 
-static enum Verdict write_tsc(struct Vcpu *v, uint64_t value)
+/* Whatever is added to the TSC is added to this MSR as well, and the other way round (SDM
+ * "IA32_TSC_ADJUST MSR Support"). */
+static void add_to_tsc(struct Vcpu *v, uint64_t difference)
 {
     uint64_t deadline = vapic_read_deadline(v);
-    v->tsc_offset = value - read_tsc();
+    v->tsc_offset += difference;
+    v->tsc_adjust += difference;
     backend->set(v, VREG_TSC_OFFSET, v->tsc_offset);
     if (deadline != 0)
         vapic_write_deadline(v, deadline); /* stays where it is on the guest's clock */
+}
+
+static enum Verdict write_tsc(struct Vcpu *v, uint64_t value)
+{
+    add_to_tsc(v, value - read_tsc() - v->tsc_offset);
+    return DO_NEXT;
+}
+
+static struct MsrValue read_tsc_adjust(struct Vcpu *v)
+{
+    return value_is(v->tsc_adjust);
+}
+
+static enum Verdict write_tsc_adjust(struct Vcpu *v, uint64_t value)
+{
+    add_to_tsc(v, value - v->tsc_adjust);
     return DO_NEXT;
 }
 
@@ -114,6 +133,7 @@ static const struct MsrRule {
     { MSR_EFER, MSR_PASS_READ, NULL, NULL }, /* written in the back end */
     { MSR_TSC_DEADLINE, 0, read_deadline, write_deadline },
     { MSR_TSC, MSR_PASS_READ, NULL, write_tsc },
+    { MSR_TSC_ADJUST, 0, read_tsc_adjust, write_tsc_adjust },
     { MSR_APIC_BASE, 0, read_apic_base, write_apic_base },
     { MSR_BIOS_SIGN_ID, 0, read_zero, write_ignored },
     { MSR_MISC_ENABLE, 0, read_misc_enable, write_ignored },

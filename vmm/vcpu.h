@@ -86,6 +86,7 @@ struct Vcpu {
 
     struct LeafCache leaf; /* of the second stage: what was looked up last */
     uint64_t tsc_offset;   /* guest TSC - host TSC */
+    uint64_t tsc_adjust;   /* IA32_TSC_ADJUST */
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
     struct Vapic vapic;

@@ -78,6 +78,12 @@ BAD_KERNELS = (
     ("wraparound", r"does not fit|broken"),
     ("badentry", r"entry point"),
     ("wrongmachine", r"wrong machine"),
+    ("bz-old", r"older than 2\.12"),
+    ("bz-zimage", r"zImage"),
+    ("bz-no64", r"no 64-bit entry point"),
+    ("bz-low", r"preferred address"),
+    ("bz-nosize", r"how much memory"),
+    ("bz-truncated", r"truncated"),
 )
 
 

@@ -50,6 +50,8 @@ int modules_open(struct Boot *b)
         m->fd = open_regular(m->path, &m->size);
         if (m->fd < 0)
             return m->fd;
+        if (b->kernel.is_linux) /* they are an initrd, whose place linux_plan chooses */
+            continue;
         if (!gpa_is_ram(at, m->size, ram_below_hole(b->memsize))) {
             complain("%s: does not fit: needs %lu KiB at gpa 0x%lx, guest has %lu KiB", m->path,
                      (m->size + KIB - 1) / KIB, at, b->memsize / KIB);

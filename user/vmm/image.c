@@ -6,6 +6,7 @@
 #include <user/vmm/aout.h>
 #include <user/vmm/elf.h>
 #include <user/vmm/image.h>
+#include <user/vmm/linux.h>
 
 uint64_t ram_below_hole(uint64_t memsize)
 {
@@ -74,8 +75,9 @@ static int find_header(const char *path, const uint8_t *head, size_t n, struct M
     if (broken >= 0)
         complain("%s: the checksum of its Multiboot header (offset 0x%x) is wrong", path, broken);
     else
-        complain("%s: no kernel: it has no Multiboot header in its first %u bytes", path,
-                 MULTIBOOT_SEARCH);
+        complain("%s: no kernel: it is no bzImage of Linux, and has no Multiboot header in its "
+                 "first %u bytes",
+                 path, MULTIBOOT_SEARCH);
     return -E_NOT_EXEC;
 }
 
@@ -170,6 +172,8 @@ static int list_segments(struct Image *im)
         complain("%s: %e", im->path, (int)n);
         return n;
     }
+    if (is_bzimage(head, n))
+        return bzimage_segments(im, head, n);
     bool elf = is_elf(head, n);
     if (elf) {
         int r = elf_segments(im, head, n);
@@ -183,7 +187,7 @@ static int list_segments(struct Image *im)
     return r < 0 || elf ? r : aout_segments(im, &mb, off);
 }
 
-int image_open(struct Image *im, const char *path, uint64_t memsize)
+int image_open(struct Image *im, const char *path, uint64_t *memsize)
 {
     *im = (struct Image){ .path = path, .fd = -1 };
     int fd = open_regular(path, &im->size);
@@ -191,8 +195,10 @@ int image_open(struct Image *im, const char *path, uint64_t memsize)
         return fd;
     im->fd = fd;
     int r = list_segments(im);
+    if (*memsize == 0)
+        *memsize = im->is_linux ? LINUX_MEM_DEFAULT : GUEST_MEM_DEFAULT;
     if (r == 0)
-        r = check_segments(im, memsize);
+        r = check_segments(im, *memsize);
     if (r < 0) {
         close(fd);
         im->fd = -1;

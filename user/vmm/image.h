@@ -23,14 +23,16 @@ struct Image {
     const char *path;
     int fd; /* open for reading; -1: not open */
     uint64_t size;
-    gpa_t entry; /* physical address of the first instruction */
+    gpa_t entry;   /* physical address of the first instruction */
+    bool is_linux; /* started by the Linux boot protocol; else by Multiboot */
     unsigned nsegs;
     struct Segment segs[MAX_SEGMENTS]; /* ascending, apart from each other, inside guest memory */
 };
 
-/* Open a kernel file and check it in full for a guest with memsize bytes. Returns 0, or -E_* after
- * a sentence about the fault; then nothing stays open. */
-int image_open(struct Image *im, const char *path, uint64_t memsize);
+/* Open a kernel file and check it in full for a guest with *memsize bytes; 0 becomes what is usual
+ * for such a kernel. Returns 0, or -E_* after a sentence about the fault; then nothing stays open.
+ */
+int image_open(struct Image *im, const char *path, uint64_t *memsize);
 /* Open any regular file. Returns its descriptor and its size, or -E_* after a sentence. */
 int open_regular(const char *path, uint64_t *size);
 /* Does [gpa, gpa + len) lie in the RAM of a guest with memsize bytes? */

@@ -5,15 +5,13 @@
  */
 #include <inc/multiboot.h>
 #include <user/vmm/mbi.h>
+#include <user/vmm/memmap.h>
 
-#define LOADER_NAME   "JOS vmm"
-#define LOWMEM_END    0xa0000ul /* of the memory that a PC's first 640 KiB are */
-#define BIOS_AREA     0xf0000ul /* up to 1 MiB: a PC's BIOS */
-#define MMAP_RESERVED 2
+#define LOADER_NAME "JOS vmm"
 
 static struct {
     struct MultibootInfo info;
-    struct MultibootMmap mmap[5];
+    struct MultibootMmap mmap[MEMMAP_MAX];
     struct MultibootModule mods[MAX_MODULES];
     char strings[2 * PGSIZE];
 } mbi;
@@ -38,31 +36,21 @@ static uint32_t add_string(const struct Boot *b, const char *s)
     return gpa_of(b, at);
 }
 
-static void add_range(gpa_t start, gpa_t end, uint32_t type)
-{
-    if (start >= end)
-        return;
-    mbi.mmap[mbi.info.mmap_length / sizeof(struct MultibootMmap)] = (struct MultibootMmap){
-        .size = sizeof(struct MultibootMmap) - sizeof(uint32_t),
-        .addr = start,
-        .len = end - start,
-        .type = type,
-    };
-    mbi.info.mmap_length += sizeof(struct MultibootMmap);
-}
-
 static void describe_memory(const struct Boot *b)
 {
-    gpa_t low = ram_below_hole(b->memsize), high = ram_above_hole(b->memsize);
-
-    add_range(0, LOWMEM_END, MBMMAP_AVAILABLE);
-    add_range(BIOS_AREA, EXTMEM, MMAP_RESERVED);
-    add_range(EXTMEM, low, MBMMAP_AVAILABLE);
-    add_range(GUEST_HOLE_START, GUEST_HOLE_END, MMAP_RESERVED);
-    add_range(GUEST_HOLE_END, GUEST_HOLE_END + high, MBMMAP_AVAILABLE);
+    struct MemRange ranges[MEMMAP_MAX];
+    unsigned n = memmap(b->memsize, ranges);
+    for (unsigned i = 0; i < n; i++)
+        mbi.mmap[i] = (struct MultibootMmap){
+            .size = sizeof(struct MultibootMmap) - sizeof(uint32_t),
+            .addr = ranges[i].start,
+            .len = ranges[i].end - ranges[i].start,
+            .type = ranges[i].type,
+        };
+    mbi.info.mmap_length = n * sizeof(struct MultibootMmap);
     mbi.info.mmap_addr = gpa_of(b, mbi.mmap);
     mbi.info.mem_lower = LOWMEM_END / KIB;
-    mbi.info.mem_upper = (low - EXTMEM) / KIB;
+    mbi.info.mem_upper = (ram_below_hole(b->memsize) - EXTMEM) / KIB;
 }
 
 static int describe_modules(const struct Boot *b)

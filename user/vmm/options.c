@@ -2,6 +2,7 @@
  * The command line of vmm: each option is checked here, with a sentence about what is wrong.
  */
 #include <user/vmm/control.h>
+#include <user/vmm/linux.h>
 #include <user/vmm/options.h>
 
 #define DEFAULT_NAME "gos"
@@ -16,13 +17,13 @@ static int usage(void)
         "       vmm attach|pause|resume|kill NAME\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
-        "  -m SIZE    guest memory, %luM to %luG, default %luM\n"
-        "  -k FILE    Multiboot kernel, default %s\n"
+        "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
+        "  -k FILE    kernel: Multiboot, or a bzImage of Linux; default %s\n"
         "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
         "  -D SIZE    what the disk may take of the host's, at least %luM, default: its own size; "
         "a quarter of the host's is never a guest's\n"
         "  -a ARGS    command line for the kernel\n"
-        "  -i MODULE  load a file for the kernel (up to %u times)\n"
+        "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -s         print statistics when the guest has ended\n"
         "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
@@ -31,8 +32,9 @@ static int usage(void)
         "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
         "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
-        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB, GUEST_KERN,
-        GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
+        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
+        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES,
+        GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
     return STATUS_USAGE;
 }
 
@@ -134,7 +136,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
 int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
 {
     set_name(o, DEFAULT_NAME);
-    b->memsize = GUEST_MEM_DEFAULT;
+    b->memsize = 0; /* until the kernel is known */
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;

@@ -90,9 +90,19 @@ static uint8_t pending(const struct Uart *u)
     return IIR_NONE;
 }
 
+/* Reading LSR or IIR again without having sent anything: the guest waits for input, so that it is
+ * time to show an unfinished line and to ask for input. */
+static void rx_look(struct Uart *u)
+{
+    bool waits = ++u->polls > 1;
+    if (waits)
+        u->peer->flush();
+    rx_fill(u, waits);
+}
+
 static uint8_t read_iir(struct Uart *u)
 {
-    rx_fill(u, false);
+    rx_look(u);
     uint8_t iir = pending(u);
     if (iir == IIR_THRE)
         u->s.thr_empty_event = false;
@@ -127,14 +137,9 @@ static void write_mcr(struct Uart *u, uint8_t v)
     u->s.mcr = v & MCR_ALL;
 }
 
-/* Reading LSR again without having sent anything: the guest waits for input, so that it is time to
- * show an unfinished line and to ask for input. */
 static uint8_t read_lsr(struct Uart *u)
 {
-    bool waits = ++u->polls > 1;
-    if (waits)
-        u->peer->flush();
-    rx_fill(u, waits);
+    rx_look(u);
     uint8_t v = LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0);
     if (u->s.overrun)
         v |= LSR_OE;

@@ -1,0 +1,106 @@
+/*
+ * bzimage: a file as Linux kernels are ("The Linux/x86 Boot Protocol"), with nothing in it but a
+ * check of what the 64-bit protocol promises at its entry: long mode, the boot parameters, the
+ * command line, a memory map, ACPI's root pointer, the initrd. It prints the command line and the
+ * initrd on COM1, and switches off by ACPI's sleep register.
+ */
+#include <inc/uart.h>
+
+#define SECTOR        512
+#define SETUP_SECTORS 1
+#define LOADED_HIGH   0x01
+#define KERNEL_64     0x0001
+#define LOAD_ADDRESS  0x1000000
+#define MEMORY        0x200000 /* that the kernel says it needs */
+#define ENTRY_64      0x200
+#define CMDLINE_MAX   255
+#define INITRD_MAX    0x7fffffff
+
+/* Boot parameters. */
+#define ACPI_RSDP     0x70
+#define E820_ENTRIES  0x1e8
+#define LOADER        0x210
+#define INITRD        0x218
+#define INITRD_SIZE   0x21c
+#define CMDLINE       0x228
+
+#define SLEEP_CONTROL 0x605
+#define SLEEP_S5      (0x20 | 5 << 2)
+
+        .section .text
+        .org    0x1f1
+        .byte   SETUP_SECTORS
+        .org    0x1fe
+        .word   0xaa55
+        .org    0x202
+        .ascii  "HdrS"
+        .word   0x20f                   /* protocol 2.15 */
+        .org    0x211
+        .byte   LOADED_HIGH
+        .org    0x22c
+        .long   INITRD_MAX
+        .org    0x230
+        .long   MEMORY                  /* alignment */
+        .org    0x236
+        .word   KERNEL_64
+        .long   CMDLINE_MAX
+        .org    0x258
+        .quad   LOAD_ADDRESS
+        .long   MEMORY
+
+        .org    (SETUP_SECTORS + 1) * SECTOR + ENTRY_64
+        movq    %rsi, %rbx
+        movl    $LOAD_ADDRESS + MEMORY, %esp
+        xorl    %eax, %eax              /* in 32-bit mode, the next one counts twice */
+        .byte   0x48, 0xff, 0xc8        /* decq %rax */
+        leaq    no_long_mode(%rip), %rsi
+        cmpl    $-1, %eax
+        jne     failed
+        leaq    no_loader(%rip), %rsi
+        cmpb    $0, LOADER(%rbx)
+        je      failed
+        leaq    no_map(%rip), %rsi
+        cmpb    $2, E820_ENTRIES(%rbx)
+        jb      failed
+        leaq    no_rsdp(%rip), %rsi
+        movq    ACPI_RSDP(%rbx), %rax
+        testq   %rax, %rax
+        jz      failed
+        movabsq $0x2052545020445352, %rcx /* "RSD PTR " */
+        cmpq    %rcx, (%rax)
+        jne     failed
+
+        movl    CMDLINE(%rbx), %esi
+        call    print
+        movl    INITRD(%rbx), %esi
+        movl    INITRD_SIZE(%rbx), %ecx
+        jecxz   2f
+        movl    $COM1, %edx
+1:      lodsb
+        outb    %al, %dx
+        loop    1b
+2:      leaq    good(%rip), %rsi
+failed: call    print
+        movl    $SLEEP_CONTROL, %edx
+        movb    $SLEEP_S5, %al
+        outb    %al, %dx
+3:      hlt
+        jmp     3b
+
+/* Print the string at RSI. */
+print:
+        movl    $COM1, %edx
+1:      lodsb
+        testb   %al, %al
+        jz      2f
+        outb    %al, %dx
+        jmp     1b
+2:      ret
+
+good:           .asciz "\nbzimage: ok\n"
+no_long_mode:   .asciz "bzimage: FAILED: not in 64-bit mode\n"
+no_loader:      .asciz "bzimage: FAILED: no type of loader\n"
+no_map:         .asciz "bzimage: FAILED: no memory map\n"
+no_rsdp:        .asciz "bzimage: FAILED: no root pointer of ACPI\n"
+
+.section .note.GNU-stack, "", @progbits
