@@ -18,6 +18,8 @@ ICOUNT = ("-icount", "shift=0,sleep=off", "-rtc", "clock=vm,base=2024-01-01")
 # All that this QEMU emulates: SVM and nested paging, which the default CPU does not announce; SMEP, SMAP, NX and 1 GiB
 # pages; x2APIC and the TSC deadline in newer ones. Named models (EPYC, qemu64,+svm,+npt) have less, and no more of SVM.
 TCG_CPU = "max"
+# Of a copy that is thrown away: a flush of the drive need not wait for the build machine's own disk.
+NO_FSYNC = "cache=unsafe"
 # Where guests run on several CPUs, these take turns in one thread. With a thread each (MTTCG), QEMU 7.2 loses flags
 # of the first CPU, as GIF and that of nested paging: whenever another CPU loads an x87 state without a pending
 # exception (FXRSTOR, FNINIT), it clears a bit in the same word of the first one, without a lock.
@@ -83,7 +85,8 @@ class Qemu:
                 command += ["-device", f"isa-serial,chardev={name},index={index}"]
         for index, image in enumerate((config.kernel, config.fs)):
             if image:
-                command += ["-drive", f"file={image.resolve()},format=raw,if=ide,index={index}"]
+                drive = f"file={image.resolve()},format=raw,if=ide,index={index}"
+                command += ["-drive", drive if config.fs_in_place else f"{drive},{NO_FSYNC}"]
         if config.iso:
             command += ["-drive", f"file={config.iso.resolve()},media=cdrom,if=ide,index=2"]
             command += ["-boot", "d"]
