@@ -6,7 +6,8 @@
 
 const char guest_name[] = "triple-fault";
 
-/* It ends before it would make a hypercall; and CPUID may be an exercise still. */
+/* This guest ends before it makes a hypercall, and the lab runs it while CPUID's exit is still an
+ * exercise. */
 bool guest_has_vmmcall(void)
 {
     return false;

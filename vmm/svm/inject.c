@@ -273,7 +273,7 @@ static bool __attribute__((noinline)) deliver_trap(struct SvmVcpu *s)
     return true;
 }
 
-/* The same, with what it asks for in turn. */
+/* Deliver the trap, and add to *attn what that asks for. false: leave the guest. */
 static bool attend_trap(struct SvmVcpu *s, uint32_t *attn)
 {
     struct Vcpu *v = &s->v;

@@ -104,6 +104,7 @@ static void __attribute__((noinline, cold)) special_step(struct SvmVcpu *s, uint
     if (!(b->rflags & FL_TF))
         return;
     vcpu_attn(&s->v, ATTN_TRAP);
+    look_around_soon(&s->v);
 }
 
 static bool __attribute__((noinline, cold)) special_skip(struct SvmVcpu *s, uint64_t rip)
@@ -266,7 +267,8 @@ static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
     struct Cpu *c = this_cpu();
     if (!v->started)
         enter_first(s, now);
-    if (!svm_asid_is_valid(s, c)) /* not here since this CPU's ASIDs began anew */
+    /* The vCPU has not run here since this CPU began to give out its ASIDs again. */
+    if (!svm_asid_is_valid(s, c))
         vcpu_attn(v, ATTN_FLUSH);
     s->host_pa = c->cpu_svm_host;
     c->cpu_svm_vcpu = v;
