@@ -139,6 +139,7 @@ _Static_assert(sizeof(struct AcpiFadt) == 276, "FADT");
 #define PM1_TIMER        (1u << 0)
 #define PM1_GLOBAL       (1u << 5)
 #define PM1_POWER_BUTTON (1u << 8)
+#define PM1_RTC          (1u << 10)
 #define PM1_SCI_ENABLED  (1u << 0) /* of the control register: ACPI mode */
 #define PM1_SLEEP_ENABLE (1u << 13)
 #define PM_TIMER_HZ      3579545

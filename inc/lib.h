@@ -102,6 +102,8 @@ int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, vo
                        struct IpcMessage *m);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);
+/* Seconds since the beginning of 1970, UTC, as the machine's real-time clock had it. */
+int64_t sys_time_unix(void);
 int sys_sleep_msec(uint64_t msec);
 int sys_sysinfo(struct SysInfo *info);
 /* The kernel's command line, terminated; at most size bytes. Returns its length. */

@@ -36,6 +36,7 @@
     X(ipc_call)               \
     X(ipc_reply_recv)         \
     X(time_msec)              \
+    X(time_unix)              \
     X(sleep_msec)             \
     X(sysinfo)                \
     X(cmdline)                \

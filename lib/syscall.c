@@ -155,6 +155,11 @@ int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *ds
     return receiving_call(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva, m);
 }
 
+int64_t sys_time_unix(void)
+{
+    return call0(SYS_time_unix);
+}
+
 uint64_t sys_time_msec(void)
 {
     return call0(SYS_time_msec);

@@ -193,7 +193,8 @@ static void tell_tsc(size_t most)
     char words[sizeof(area.cmdline)];
     if (r.ecx == CPUID_INTEL_ECX || sys_sysinfo(&info) < 0)
         return;
-    size_t n = snprintf(words, sizeof(words), "tsc_early_khz=%lu %s", info.tsc_khz, area.cmdline);
+    size_t n = snprintf(words, sizeof(words), "tsc_early_khz=%lu tsc=reliable %s", info.tsc_khz,
+                        area.cmdline);
     if (n <= most)
         memcpy(area.cmdline, words, n + 1);
 }

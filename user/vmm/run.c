@@ -83,6 +83,7 @@ static void on_console(struct GuestExit *x)
         return;
     if (!cons_take())
         attach_end(MON_DETACHED);
+    machine_input(&run.machine);
     announce_input();
 }
 

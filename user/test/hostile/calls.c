@@ -74,6 +74,7 @@ enum Kind {
 #define ARGS_ipc_reply_recv         ARGS(ANY, ANY, OFFERED, PERM, WANTED)
 #define ARGS_time_msec              ARGS(ANY)
 #define ARGS_sleep_msec             ARGS(ANY)
+#define ARGS_time_unix              ARGS(ANY)
 #define ARGS_sysinfo                ARGS(WRITE)
 #define ARGS_cmdline                ARGS(WRITE, ROOM)
 #define ARGS_poweroff               ARGS(ANY)
