@@ -50,7 +50,8 @@ int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);
 /* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
- * 0 with nohang when none has ended. -E_BAD_ENV: no such child. */
+ * 0 with nohang when none has ended. -E_BAD_ENV: no such child. For init, -E_POWER: the power
+ * button was pressed (once for each time). */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);

@@ -264,7 +264,7 @@ static int start_and_run(envid_t guest, const struct Options *o, const struct Bo
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_to_end(guest, o->name, b->memsize);
+    int status = run_to_end(guest, o->name, b->memsize, o->restart);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
         stats_print(&stats);
     return status;
@@ -291,7 +291,8 @@ static bool can_run_guests(void)
     return r == 0;
 }
 
-static int run(const struct Options *o, struct Boot *b)
+/* From its files to its end. Returns the exit status, or RUN_RESET. */
+static int run_once(const struct Options *o, struct Boot *b)
 {
     int status = STATUS_FAILED;
 
@@ -309,6 +310,15 @@ static int run(const struct Options *o, struct Boot *b)
     discard(guest);
 out:
     boot_close(b);
+    return status;
+}
+
+static int run(const struct Options *o, struct Boot *b)
+{
+    int status;
+    do
+        status = run_once(o, b);
+    while (status == RUN_RESET);
     attach_end(MON_ENDED(status));
     return status;
 }

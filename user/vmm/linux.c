@@ -254,6 +254,7 @@ static void map_identity(void)
 
 int linux_plan(struct Boot *b)
 {
+    memset(&area, 0, sizeof(area));
     int r = place_initrd(b);
     if (r == 0)
         r = take_cmdline(b);

@@ -17,7 +17,7 @@ static void switch_off(int status)
 
 static void reset(uint16_t port)
 {
-    end_guest(1, "it asked for a reset (port 0x%x)", port);
+    reset_guest("it asked for a reset (port 0x%x)", port);
 }
 
 static const struct PowerSwitch power = { .off = switch_off, .reset = reset };
@@ -61,6 +61,11 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
     if (r == 0)
         r = debugexit_add(&m->debug_exit, ports, &power);
     return r;
+}
+
+bool machine_press_power(struct Machine *m)
+{
+    return pm_press_power(&m->pm);
 }
 
 void machine_input(struct Machine *m)

@@ -32,6 +32,8 @@ struct Machine {
 
 /* Connect a PC's devices. 0 or -E_*. */
 int machine_init(struct Machine *m, envid_t guest, uint64_t memsize);
+/* Press the power button. false: the guest does not look at it. */
+bool machine_press_power(struct Machine *m);
 /* The console has input for the guest. */
 void machine_input(struct Machine *m);
 /* Carry out the I/O instruction, or the access to memory, that the guest is stopped at; the answer
