@@ -235,6 +235,11 @@ int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
 }
 
+int sys_guest_map(envid_t guest, gpa_t gpa, void *va, uint64_t perm)
+{
+    return call5(SYS_guest_map, guest, gpa, (uintptr_t)va, perm, 0);
+}
+
 int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access)
 {
     return call3(SYS_guest_walk, guest, va, access);

@@ -216,6 +216,25 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
     env_pop_tf(&curenv->env_tf);
 }
 
+int64_t sys_guest_map(envid_t guest, gpa_t gpa, uintptr_t va, uint64_t perm)
+{
+    struct Vcpu *v = guest_open(guest);
+    struct PageInfo *pp = NULL;
+    uint32_t rights;
+    if (!v)
+        return -E_BAD_ENV;
+    int r = -E_INVAL;
+    if (va < UTOP && PGOFF(va) == 0 && PGOFF(gpa) == 0 && ept_perm_ok(perm) &&
+        gmem_is_ram(v->vm, gpa, PGSIZE))
+        r = gmem_hold(v->vm, gpa, perm & PTE_W ? GMEM_WRITE : GMEM_READ, &pp, &rights);
+    guest_close(v);
+    if (r == 0)
+        r = env_page_give(curenv, pp, va, perm | PTE_NX);
+    if (r < 0 && pp)
+        page_decref(pp);
+    return r;
+}
+
 /* Add what a vCPU has counted. */
 static void add_exits(struct GuestStats *st, const struct ExitStats *from)
 {

@@ -15,6 +15,7 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
 int64_t sys_guest_irq(envid_t guest, int vector);
 int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
 int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool write);
+int64_t sys_guest_map(envid_t guest, gpa_t gpa, uintptr_t va, uint64_t perm);
 int64_t sys_guest_stats(envid_t guest, uintptr_t stats);
 int64_t sys_guest_pause(envid_t guest, bool paused);
 int64_t sys_guest_debug(envid_t guest, int op, uint64_t arg, uintptr_t buf);

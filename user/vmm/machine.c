@@ -45,7 +45,8 @@ static void send_message(void *machine, uint64_t address, uint32_t data)
 }
 
 /* The inputs of the I/O APIC are those of a PC. */
-int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
+                 const struct CardOptions *cards)
 {
     *m = (struct Machine){ .guest = guest, .memsize = memsize };
     struct BusSpace *ports = &m->bus.ports;
@@ -60,6 +61,8 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
         r = power_add(&m->power, ports, &power);
     if (r == 0)
         r = debugexit_add(&m->debug_exit, ports, &power);
+    if (r == 0)
+        r = cards_init(&m->cards, &m->bus, guest, memsize, shared, cards);
     return r;
 }
 

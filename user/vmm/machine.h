@@ -5,6 +5,7 @@
 #define JOS_USER_VMM_MACHINE_H
 
 #include <inc/vmm.h>
+#include <user/vmm/cards.h>
 #include <user/vmm/dev/bus.h>
 #include <user/vmm/dev/debugexit.h>
 #include <user/vmm/dev/ioapic.h>
@@ -27,11 +28,13 @@ struct Machine {
     struct Pm pm;
     struct Power power;
     struct DebugExit debug_exit;
+    struct Cards cards;
     bool told_unknown; /* of an instruction that is not known */
 };
 
-/* Connect a PC's devices. 0 or -E_*. */
-int machine_init(struct Machine *m, envid_t guest, uint64_t memsize);
+/* Connect a PC's devices, and the cards. shared: the page of sys_guest_share. 0 or -E_*. */
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
+                 const struct CardOptions *cards);
 /* Press the power button. false: the guest does not look at it. */
 bool machine_press_power(struct Machine *m);
 /* The console has input for the guest. */

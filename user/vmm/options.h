@@ -5,6 +5,7 @@
 #define JOS_USER_VMM_OPTIONS_H
 
 #include <user/vmm/boot.h>
+#include <user/vmm/cards.h>
 
 #define STATUS_USAGE 2 /* exit status on wrong usage */
 
@@ -16,6 +17,7 @@ struct Options {
     int flags;                 /* for sys_env_mkguest */
     bool restart;              /* after a reset */
     bool stats;
+    struct CardOptions cards;
     size_t trace; /* exits to keep; 0: none */
 };
 

@@ -109,6 +109,7 @@ static void on_console(struct GuestExit *x)
         attach_end(MON_DETACHED);
     machine_input(&run.machine);
     announce_input();
+    cards_input(&run.machine.cards);
 }
 
 /* JOS has its own interrupt for the power button, others ACPI's. */
@@ -206,7 +207,8 @@ static void print_end(envid_t guest, const char *name)
     report_end(guest);
 }
 
-int run_to_end(envid_t guest, const char *name, uint64_t memsize, bool restart)
+int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards,
+               bool restart)
 {
     static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
@@ -218,7 +220,7 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, bool restart)
     int r = sys_guest_share(guest, (struct GuestExit *)page);
     if (r < 0)
         end_guest(1, "the VMM has no page for its exits: %s", strerror(r));
-    else if ((r = machine_init(&run.machine, guest, memsize)) < 0)
+    else if ((r = machine_init(&run.machine, guest, memsize, (struct GuestExit *)page, cards)) < 0)
         end_guest(1, "its devices have no room on the bus: %s", strerror(r));
     serve(guest, (struct GuestExit *)page);
     gdb_ended(run.status, run.why[0] != '\0');

@@ -4,11 +4,14 @@
 #ifndef JOS_USER_VMM_RUN_H
 #define JOS_USER_VMM_RUN_H
 
+#include <user/vmm/cards.h>
 #include <user/vmm/common.h>
 
-/* Run the guest, which has memsize bytes of RAM, to its end, and print the reason unless it powered
- * off. Returns the exit status; with restart, RUN_RESET if it has reset itself. */
-int run_to_end(envid_t guest, const char *name, uint64_t memsize, bool restart);
+/* Run the guest, which has memsize bytes of RAM and these cards, to its end, and print the reason
+ * unless it powered off. Returns the exit status; with restart, RUN_RESET if it has reset itself.
+ */
+int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards,
+               bool restart);
 #define RUN_RESET (-1)
 /* From a device's register: the guest resets itself, by what `how` says. */
 void reset_guest(const char *how, ...) __attribute__((format(printf, 1, 2)));

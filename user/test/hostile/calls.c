@@ -85,6 +85,7 @@ enum Kind {
 #define ARGS_ept_map                ARGS(SENDER, MAPPED, GUEST, GPA_PAGE, PERM)
 #define ARGS_guest_share            ARGS(GUEST, MAPPED)
 #define ARGS_guest_run              ARGS(GUEST)
+#define ARGS_guest_map              ARGS(GUEST, GPA_PAGE, VA, PERM)
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_irq              ARGS(GUEST, VECTOR)
 #define ARGS_guest_msi              ARGS(GUEST, MSI_TO, MSI_DATA)
