@@ -10,6 +10,7 @@
  */
 #include <inc/multiboot.h>
 #include <user/vmm.h>
+#include <user/vmm/acpi.h>
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
@@ -175,7 +176,9 @@ static int load(envid_t guest, const struct Boot *b)
     if (b->nmods > 0)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
-    int r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
+    int r = acpi_load(guest);
+    if (r == 0)
+        r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
     if (r == 0)
         r = copy_guest_kern_gpa(guest, &b->kernel);
     if (r == 0)

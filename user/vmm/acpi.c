@@ -144,7 +144,12 @@ static void build_rsdp(struct AcpiRsdp *r)
     r->xsum = checksum(r, sizeof(*r));
 }
 
-gpa_t acpi_build(void)
+gpa_t acpi_root(void)
+{
+    return gpa_of(&tables.rsdp);
+}
+
+static void build(void)
 {
     memset(&tables, 0, sizeof(tables));
     memcpy(tables.dsdt, dsdt, MIN((size_t)(dsdt_end - dsdt), sizeof(tables.dsdt)));
@@ -157,10 +162,10 @@ gpa_t acpi_build(void)
     tables.xsdt.tables[1] = gpa_of(&tables.madt);
     finish(&tables.xsdt.header, "XSDT", 1, sizeof(tables.xsdt));
     build_rsdp(&tables.rsdp);
-    return gpa_of(&tables.rsdp);
 }
 
 int acpi_load(envid_t guest)
 {
+    build();
     return sys_guest_mem(guest, BIOS_AREA, &tables, sizeof(tables), true);
 }

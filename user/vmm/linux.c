@@ -262,7 +262,7 @@ int linux_plan(struct Boot *b)
         return r;
     describe_memory(b->memsize);
     fill_header(b);
-    area.params.acpi_rsdp = acpi_build();
+    area.params.acpi_rsdp = acpi_root();
     map_identity();
     memcpy(area.start, linux_start, linux_start_end - linux_start);
     return 0;
@@ -271,8 +271,7 @@ int linux_plan(struct Boot *b)
 int linux_load(envid_t guest, const struct Boot *b)
 {
     (void)b;
-    int r = acpi_load(guest);
-    return r < 0 ? r : sys_guest_mem(guest, LINUX_AREA, &area, sizeof(area), true);
+    return sys_guest_mem(guest, LINUX_AREA, &area, sizeof(area), true);
 }
 
 struct Trapframe linux_registers(const struct Boot *b)
