@@ -137,6 +137,12 @@ int sys_guest_share(envid_t guest, struct GuestExit *page);
 int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
+/* A message-signaled interrupt for the guest: this data, written to this address. 0 also if the
+ * destination names none of its CPUs. -E_BAD_ENV: not the caller's guest. -E_INVAL: the address is
+ * not 0xfeeXXXXX, the vector is below 16, or the delivery mode is neither fixed nor lowest
+ * priority.
+ */
+int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);

@@ -58,6 +58,7 @@
     X(guest_run)          \
     X(guest_walk)         \
     X(guest_irq)          \
+    X(guest_msi)          \
     X(guest_mem)          \
     X(guest_stats)        \
     X(guest_pause)        \

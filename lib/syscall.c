@@ -220,6 +220,11 @@ int sys_guest_irq(envid_t guest, int vector)
     return call2(SYS_guest_irq, guest, vector);
 }
 
+int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
+{
+    return call3(SYS_guest_msi, guest, address, data);
+}
+
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
 {
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
