@@ -59,6 +59,7 @@
     X(guest_walk)         \
     X(guest_irq)          \
     X(guest_msi)          \
+    X(guest_apic)         \
     X(guest_mem)          \
     X(guest_stats)        \
     X(guest_pause)        \

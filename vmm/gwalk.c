@@ -3,6 +3,7 @@
  * about an access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
 #include <kern/cpu.h>
 #include <vmm/backend.h>
 #include <vmm/gmem.h>
@@ -244,4 +245,32 @@ bool guest_fetch(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_
     gpa_t gpa;
     enum WalkResult r = guest_walk(v, m, va, 0, &gpa);
     return (r == WALK_OK || r == WALK_FORBIDDEN) && gmem_peek(v->vm, gpa, byte, 1) == 0;
+}
+
+/* The bytes from va to the end of its page, n at most. */
+static inline uint32_t fetch_piece(struct Vcpu *v, const struct PagingMode *m, uint64_t va,
+                                   uint8_t *buf, uint32_t n)
+{
+    gpa_t gpa;
+    void *hva;
+    enum WalkResult r = locked_walk(v, m, va, 0, &gpa, false);
+    if (r != WALK_OK && r != WALK_FORBIDDEN)
+        return 0;
+    spin_lock(&v->vm->mem_lock);
+    bool found = gmem_entry(v->vm, &v->leaf, gpa, &hva) != 0;
+    n = MIN(n, (uint32_t)(PGSIZE - PGOFF(va)));
+    if (found)
+        memcpy(buf, hva, n);
+    spin_unlock(&v->vm->mem_lock);
+    return found ? n : 0;
+}
+
+uint32_t guest_fetch_code(struct Vcpu *v, const struct PagingMode *m, uint64_t va, bool wide,
+                          uint8_t *buf, uint32_t n)
+{
+    uint32_t done = fetch_piece(v, m, va, buf, n);
+    if (__builtin_expect(done == n, 1) || done == 0)
+        return done;
+    va += done;
+    return done + fetch_piece(v, m, wide ? va : (uint32_t)va, buf + done, n - done);
 }

@@ -131,10 +131,11 @@ static inline void look_around_soon(struct Vcpu *v)
     v->look_at = v->prepare_at = AT_ONCE;
 }
 
-/* An NMI for the guest. On its own CPU. */
+/* An NMI for the guest. Any CPU may do that: one that comes while another is let in merges with it.
+ */
 static inline void vcpu_nmi(struct Vcpu *v)
 {
-    v->nmi = true;
+    WRITE_ONCE(v->nmi, true);
     vcpu_attn(v, ATTN_NMI);
 }
 
@@ -180,6 +181,8 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
 
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);
+/* The same as it stands, whatever the guest's mode. */
+uint64_t vcpu_whole_gpr(const struct Vcpu *v, int n);
 void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value);
 
 /* ---- For system calls ---- */

@@ -1,6 +1,8 @@
 /*
  * EPT violations: what is RAM is decided in vmm/gmem.c, what is not belongs to the monitor.
  */
+#include <vmm/apic_mmio.h>
+#include <vmm/backend.h>
 #include <vmm/ept.h>
 #include <vmm/stop.h>
 #include <vmm/vmx/exit_ept.h>
@@ -10,6 +12,7 @@
 #include <vmm/gmem.h>
 #include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
+#include <vmm/vmx/state.h>
 
 _Static_assert(QUAL_EPT_READ == GUEST_READ && QUAL_EPT_WRITE == GUEST_WRITE &&
                    QUAL_EPT_FETCH == GUEST_FETCH,
@@ -21,11 +24,32 @@ static uint32_t access_of(uint64_t qual)
     return qual & QUAL_EPT_FETCH ? GUEST_FETCH : qual & QUAL_EPT_WRITE ? GUEST_WRITE : GUEST_READ;
 }
 
+/* An access to the local APIC's page. */
+static bool __attribute__((noinline)) handle_apic(struct Vcpu *v, gpa_t gpa, uint64_t qual)
+{
+    uint64_t cs = vmread_known(VMCS_GUEST_CS_AR);
+    uint32_t length = 0;
+    struct ApicAccess a;
+    vmx_read_mode(&a.mode);
+    a.gpa = gpa;
+    a.access = access_of(qual);
+    a.delivers = v->event.info != 0;
+    a.walks = (qual & (QUAL_EPT_LINEAR | QUAL_EPT_FINAL)) == QUAL_EPT_LINEAR;
+    a.wide = (cs & AR_L) && (a.mode.efer & EFER_LMA);
+    a.bits = a.wide ? 64 : cs & VSEG_DB ? 32 : 16;
+    a.va = vmread_known(VMCS_GUEST_RIP);
+    if (!a.wide)
+        a.va = (uint32_t)(a.va + vmread_known(VMCS_GUEST_CS_BASE));
+    return apic_access(v, &a, &length) == DO_NEXT ? vmx_skip_by(v, length) : vmx_leave(v);
+}
+
 bool handle_eptviolation(struct Vcpu *v)
 {
     gpa_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
     keep_vectored_event(v);
+    if (apic_has_gpa(v, gpa))
+        return handle_apic(v, gpa, qual);
     if (!gmem_is_ram(v->vm, gpa, 1)) {
         if (v->event.info != 0)
             guest_kill(v,
