@@ -10,16 +10,13 @@
 #include <vmm/vcpu.h>
 #include <vmm/verdict.h>
 
-struct ApicAccess {
-    gpa_t gpa;       /* in the page */
-    uint32_t access; /* GUEST_READ, GUEST_WRITE or GUEST_FETCH */
-    bool delivers;   /* the delivery of an exception or interrupt made it */
-    bool walks;      /* the CPU made it in a walk of the guest's page tables */
-    bool wide;       /* linear addresses have 64 bits, not 32 */
-    uint8_t bits;    /* of the code: 16, 32 or 64 */
-    uint64_t va;     /* linear address of the instruction */
-    struct PagingMode mode;
-};
+/* Kinds of access, beside GUEST_READ, GUEST_WRITE and GUEST_FETCH, one of which it is. */
+#define APIC_DELIVERS 8  /* the delivery of an exception or interrupt made it */
+#define APIC_WALKS    16 /* the CPU made it in a walk of the guest's page tables */
+
+/* Modes of code: bits of an address, and whether paging has four levels. */
+#define CODE_BITS   0x7f
+#define CODE_LEVEL4 0x80
 
 /* Is this gpa in the page? */
 static inline bool apic_has_gpa(const struct Vcpu *v, gpa_t gpa)
@@ -27,9 +24,13 @@ static inline bool apic_has_gpa(const struct Vcpu *v, gpa_t gpa)
     return ROUNDDOWN(gpa, PGSIZE) == v->vapic.page;
 }
 
-/* Carry the access out. DO_NEXT: it was a MOV of *length bytes, and is done. DO_LEAVE: it is the
- * monitor's to carry out, which asks for the registers (sys_guest_apic); or it has ended the guest.
+/*
+ * Carry out an access to gpa, which is in the page, by the instruction at linear address va;
+ * access: GUEST_READ, GUEST_WRITE or GUEST_FETCH, with APIC_*; code: 16, 32 or 64 bits, with
+ * CODE_LEVEL4. The length of the instruction, a MOV that is done. 0: it is the monitor's to carry
+ * out, which asks for the registers (sys_guest_apic); or the guest has ended.
  */
-enum Verdict apic_access(struct Vcpu *v, const struct ApicAccess *a, uint32_t *length);
+uint32_t apic_access(struct Vcpu *v, gpa_t gpa, uint32_t access, uint64_t va, uint64_t cr3,
+                     uint32_t code);
 
 #endif

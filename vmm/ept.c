@@ -103,6 +103,8 @@ static void flush(struct Vm *vm)
 {
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->vcpus) && vm->vcpus[i]; i++) {
         struct Vcpu *v = vm->vcpus[i];
+        for (int n = 0; n < NAPIC_SITES; n++)
+            v->apic_sites[n].place.valid = false;
         vcpu_attn(v, ATTN_STAGE2_FLUSH);
         if (v->env && v->env != curenv && env_has_cpu(v->env))
             cpu_flush_remote(&cpus[READ_ONCE(v->env->env_cpunum)]);

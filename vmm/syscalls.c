@@ -161,8 +161,10 @@ static int64_t access_apic(struct Vcpu *v, uint32_t offset, unsigned size, bool 
         return -E_AGAIN;
     if (!ok || offset > PGSIZE - size || v->vapic.page == NO_APIC_PAGE)
         return -E_INVAL;
-    vapic_access_page(v, offset, size, write, &value); /* may end the guest */
-    return write ? 0 : (int64_t)value;
+    if (!write)
+        return vapic_load(v, offset, size);
+    vapic_store(v, offset, size, value); /* may end the guest */
+    return 0;
 }
 
 int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)

@@ -35,10 +35,10 @@ bool vapic_is_addressed(const struct Vapic *a, uint32_t dest, bool logical);
 int vapic_accept_msi(struct Vcpu *v, uint64_t address, uint32_t data);
 
 /* ---- xAPIC mode: vapic_xapic.c ---- */
-/* Access `size` bytes (1, 2, 4 or 8) at this offset of the page of registers; *value is what is
- * read, or is to be written. DO_NEXT; DO_LEAVE: the write has ended the guest. */
-enum Verdict vapic_access_page(struct Vcpu *v, uint32_t offset, unsigned size, bool write,
-                               uint64_t *value);
+/* Load or store `size` bytes (1, 2, 4 or 8) at this offset of the page of registers. A store:
+ * DO_NEXT; DO_LEAVE: it has ended the guest. */
+uint64_t vapic_load(struct Vcpu *v, uint32_t offset, unsigned size);
+enum Verdict vapic_store(struct Vcpu *v, uint32_t offset, unsigned size, uint64_t value);
 
 /* ---- The rest: vapic.c, vapic_timer.c ---- */
 /* IA32_TSC_DEADLINE, in the guest's TSC. */

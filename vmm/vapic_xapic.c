@@ -79,14 +79,19 @@ static enum Verdict write_register(struct Vcpu *v, uint32_t reg, uint32_t value)
     return DO_NEXT;
 }
 
-enum Verdict vapic_access_page(struct Vcpu *v, uint32_t offset, unsigned size, bool write,
-                               uint64_t *value)
+uint64_t vapic_load(struct Vcpu *v, uint32_t offset, unsigned size)
 {
     uint32_t reg = offset / REG_STRIDE, at = offset % REG_STRIDE;
-    if (write)
-        return at == 0 && size == REG_BYTES ? write_register(v, reg, *value) : DO_NEXT;
-    *value = at < REG_BYTES ? read_register(v, reg) >> 8 * at : 0;
-    if (size < REG_BYTES)
-        *value &= (1u << 8 * size) - 1;
-    return DO_NEXT;
+    if (__builtin_expect(at == 0 && size == REG_BYTES, 1))
+        return read_register(v, reg);
+    if (at >= REG_BYTES)
+        return 0;
+    uint64_t value = read_register(v, reg) >> 8 * at;
+    return size < REG_BYTES ? value & ((1u << 8 * size) - 1) : value;
+}
+
+enum Verdict vapic_store(struct Vcpu *v, uint32_t offset, unsigned size, uint64_t value)
+{
+    bool plain = offset % REG_STRIDE == 0 && size == REG_BYTES;
+    return plain ? write_register(v, offset / REG_STRIDE, value) : DO_NEXT;
 }

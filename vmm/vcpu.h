@@ -11,6 +11,8 @@
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/env.h>
+#include <vmm/apic_insn.h>
+#include <vmm/code.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
 #include <vmm/paging.h>
@@ -66,6 +68,14 @@ struct ExitStats {
     uint64_t injected_pf, refused_pf, start_tsc;
 };
 
+/* An instruction that accesses the page of the local APIC, decoded. */
+struct ApicSite {
+    struct CodePlace place;
+    uint32_t bits; /* of its code */
+    struct ApicMov mov;
+};
+#define NAPIC_SITES 4
+
 struct Vcpu {
     struct Env *env; /* its registers are in env->env_tf */
     struct Vm *vm;
@@ -90,6 +100,7 @@ struct Vcpu {
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
     struct Vapic vapic;
+    struct ApicSite apic_sites[NAPIC_SITES];
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
 
     /* Last page fault found spurious (GUEST_INTERCEPT_PF) */

@@ -13,6 +13,8 @@ const char guest_name[] = "bench";
 #define IDLE_PORT   0x80  /* answered by the VMM itself */
 #define FREE_PORT   0x180 /* the monitor finds no device there */
 #define VEC_TIMER   0x42
+#define VEC_SERVE   0x43 /* its handler leaves it in service */
+#define APIC_PAGE   0xfee00000ul
 #define UNMAPPED_VA 0x40000000ul
 #define STORE_LEN   2
 /* Memory that is touched, by regions of 2 MiB: those that have got a small page, since the guest
@@ -40,6 +42,9 @@ static uint64_t efer;
  * after the store that faulted. */
 void eoi_handler(void);
 void skip_store_handler(void);
+void serve_handler(void);
+asm("serve_handler:\n"
+    "    iretq\n");
 asm("eoi_handler:\n"
     "    pushq %rax\n"
     "    pushq %rcx\n"
@@ -92,6 +97,36 @@ static inline void do_wrmsr(void)
 static inline void do_apic_read(void)
 {
     rdmsr(X2APIC_ID);
+}
+
+static volatile uint32_t *apic_register(uint32_t msr)
+{
+    return (volatile uint32_t *)(APIC_PAGE + (msr - MSR_X2APIC) * 16);
+}
+
+static inline void do_xapic_id(void)
+{
+    *apic_register(X2APIC_ID);
+}
+
+static inline void do_xapic_eoi(void)
+{
+    *apic_register(X2APIC_EOI) = 0;
+}
+
+static inline void do_x2apic_eoi(void)
+{
+    wrmsr(X2APIC_EOI, 0);
+}
+
+static void serve_x2apic(void)
+{
+    wrmsr(X2APIC_SELF, VEC_SERVE);
+}
+
+static void serve_xapic(void)
+{
+    *apic_register(X2APIC_ICR) = ICR_SELF | VEC_SERVE;
 }
 
 static inline void do_out(void)
@@ -180,6 +215,31 @@ static inline void __attribute__((always_inline)) measure(void (*op)(void), unsi
     }
 }
 
+/* The same of an EOI; before each, an interrupt is taken that is then in service. */
+static inline void __attribute__((always_inline))
+measure_eoi(void (*serve)(void), void (*eoi)(void), unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        serve();
+        uint64_t start = read_tsc();
+        eoi();
+        uint64_t ticks = read_tsc() - start;
+        samples[i] = ticks > overhead ? ticks - overhead : 0;
+    }
+}
+
+/* The last measurements are in xAPIC mode, which is entered from that of a disabled APIC. */
+static void enter_xapic_mode(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE);
+    if (!(base & APIC_BASE_EXTD))
+        return;
+    wrmsr(MSR_APIC_BASE, base & ~(uint64_t)(APIC_BASE_EN | APIC_BASE_EXTD));
+    wrmsr(MSR_APIC_BASE, base & ~(uint64_t)APIC_BASE_EXTD);
+    map_2m(APIC_PAGE, APIC_PAGE, PTE_P | PTE_W | PTE_PCD);
+    *apic_register(X2APIC_SVR) = SVR_ENABLE | 0xff;
+}
+
 static void report(const char *name, unsigned n)
 {
     sort(n);
@@ -215,6 +275,23 @@ static void report_mean(const char *name, unsigned n)
     X("ept-violation-2m", do_large_exit, LARGE_SAMPLES, report) \
     X("ept-page-2m", do_large_page, SAMPLES, report_mean)
 
+static void measure_x2apic_eoi(void)
+{
+    measure_eoi(serve_x2apic, do_x2apic_eoi, SAMPLES);
+}
+
+static void measure_xapic_eoi(void)
+{
+    enter_xapic_mode();
+    measure_eoi(serve_xapic, do_xapic_eoi, SAMPLES);
+}
+
+static void measure_xapic_id(void)
+{
+    enter_xapic_mode();
+    measure(do_xapic_id, SAMPLES);
+}
+
 #define MEASURE(name, op, n, report) \
     static void measure_##op(void)   \
     {                                \
@@ -232,6 +309,9 @@ static const struct {
 #define OPERATION(name, op, n, report) { name, measure_##op, n, report },
     OPERATIONS(OPERATION)
 #undef OPERATION
+        { "x2apic-eoi", measure_x2apic_eoi, SAMPLES, report },
+    { "xapic-eoi", measure_xapic_eoi, SAMPLES, report },
+    { "xapic-id", measure_xapic_id, SAMPLES, report },
 };
 
 static void __attribute__((noreturn)) out_forever(void)
@@ -260,6 +340,7 @@ int guest_main(const struct MultibootInfo *info)
         out_forever();
     set_gate(VEC, eoi_handler);
     set_gate(VEC_TIMER, eoi_handler);
+    set_gate(VEC_SERVE, serve_handler);
     set_gate(T_PGFLT, skip_store_handler);
     map_4k(UNMAPPED_VA, 0, 0);
     wrmsr(X2APIC_LVT_TIMER, VEC_TIMER | LVT_DEADLINE);

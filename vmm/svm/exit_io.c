@@ -82,21 +82,22 @@ static uint32_t npf_access(uint64_t info)
 }
 
 /* An access to the local APIC's page. */
-static bool __attribute__((noinline)) handle_apic(struct SvmVcpu *s, gpa_t gpa)
+static bool __attribute__((noinline)) handle_apic(struct SvmVcpu *s, gpa_t gpa, uint32_t access)
 {
     struct Vcpu *v = &s->v;
     const struct Vmcb *b = s->vmcb;
-    uint32_t length = 0;
-    struct ApicAccess a;
-    svm_paging_mode(v, &a.mode);
-    a.gpa = gpa;
-    a.access = npf_access(b->exit_info1);
-    a.delivers = v->event.info || (b->exit_int_info & EVENT_VALID);
-    a.walks = b->exit_info1 & NPF_GUEST_TABLES;
-    a.wide = svm_in_64bit(b);
-    a.bits = a.wide ? 64 : b->cs.attributes & VMCB_SEG_DB ? 32 : 16;
-    a.va = a.wide ? b->rip : (uint32_t)(b->rip + b->cs.base);
-    return apic_access(v, &a, &length) == DO_NEXT ? svm_skip_to(s, b->rip + length) : svm_leave(s);
+    uint32_t code = 64 | CODE_LEVEL4;
+    uint64_t va = b->rip;
+    if (v->event.info || (b->exit_int_info & EVENT_VALID))
+        access |= APIC_DELIVERS;
+    if (b->exit_info1 & NPF_GUEST_TABLES)
+        access |= APIC_WALKS;
+    if (!svm_in_64bit(b)) {
+        code = b->cs.attributes & VMCB_SEG_DB ? 32 : 16;
+        va = (uint32_t)(va + b->cs.base);
+    }
+    uint32_t length = apic_access(v, gpa, access, va, b->cr3, code);
+    return length > 0 ? svm_skip_to(s, b->rip + length) : svm_leave(s);
 }
 
 /* First touch of RAM gets memory; what is not RAM is the monitor's. */
@@ -107,7 +108,7 @@ bool svm_handle_npf(struct SvmVcpu *s)
     uint32_t access = npf_access(s->vmcb->exit_info1);
     svm_keep_exit_event(s);
     if (apic_has_gpa(v, gpa))
-        return handle_apic(s, gpa);
+        return handle_apic(s, gpa, access);
     if (gmem_is_ram(v->vm, gpa, 1))
         return svm_finish(s, gmem_fault(v, gpa, access));
     /* Also that of a software interrupt, which is not kept, since it comes again by itself. */

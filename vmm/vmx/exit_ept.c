@@ -27,20 +27,18 @@ static uint32_t access_of(uint64_t qual)
 /* An access to the local APIC's page. */
 static bool __attribute__((noinline)) handle_apic(struct Vcpu *v, gpa_t gpa, uint64_t qual)
 {
-    uint64_t cs = vmread_known(VMCS_GUEST_CS_AR);
-    uint32_t length = 0;
-    struct ApicAccess a;
-    vmx_read_mode(&a.mode);
-    a.gpa = gpa;
-    a.access = access_of(qual);
-    a.delivers = v->event.info != 0;
-    a.walks = (qual & (QUAL_EPT_LINEAR | QUAL_EPT_FINAL)) == QUAL_EPT_LINEAR;
-    a.wide = (cs & AR_L) && (a.mode.efer & EFER_LMA);
-    a.bits = a.wide ? 64 : cs & VSEG_DB ? 32 : 16;
-    a.va = vmread_known(VMCS_GUEST_RIP);
-    if (!a.wide)
-        a.va = (uint32_t)(a.va + vmread_known(VMCS_GUEST_CS_BASE));
-    return apic_access(v, &a, &length) == DO_NEXT ? vmx_skip_by(v, length) : vmx_leave(v);
+    uint64_t cs = vmread_known(VMCS_GUEST_CS_AR), va = vmread_known(VMCS_GUEST_RIP);
+    uint32_t access = access_of(qual), code = 64 | CODE_LEVEL4;
+    if (v->event.info != 0)
+        access |= APIC_DELIVERS;
+    if (!(qual & QUAL_EPT_FINAL))
+        access |= APIC_WALKS;
+    if (!(cs & AR_L) || !(vmread_known(VMCS_GUEST_EFER) & EFER_LMA)) {
+        code = (cs & VSEG_DB ? 32 : 16);
+        va = (uint32_t)(va + vmread_known(VMCS_GUEST_CS_BASE));
+    }
+    uint32_t length = apic_access(v, gpa, access, va, vmread_known(VMCS_GUEST_CR3), code);
+    return length > 0 ? vmx_skip_by(v, length) : vmx_leave(v);
 }
 
 bool handle_eptviolation(struct Vcpu *v)
