@@ -43,8 +43,6 @@ static uint64_t efer;
 void eoi_handler(void);
 void skip_store_handler(void);
 void serve_handler(void);
-asm("serve_handler:\n"
-    "    iretq\n");
 asm("eoi_handler:\n"
     "    pushq %rax\n"
     "    pushq %rcx\n"
@@ -60,6 +58,8 @@ asm("eoi_handler:\n"
                                     "skip_store_handler:\n"
                                     "    addq $8, %rsp\n" /* the error code */
                                     "    addq $" STRING(STORE_LEN) ", (%rsp)\n"
+                                                                   "    iretq\n"
+                                                                   "serve_handler:\n"
                                                                    "    iretq\n");
 
 static void nothing(void)
