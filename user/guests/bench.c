@@ -14,7 +14,6 @@ const char guest_name[] = "bench";
 #define FREE_PORT   0x180 /* the monitor finds no device there */
 #define VEC_TIMER   0x42
 #define VEC_SERVE   0x43 /* its handler leaves it in service */
-#define APIC_PAGE   0xfee00000ul
 #define UNMAPPED_VA 0x40000000ul
 #define STORE_LEN   2
 /* Memory that is touched, by regions of 2 MiB: those that have got a small page, since the guest
@@ -99,19 +98,14 @@ static inline void do_apic_read(void)
     rdmsr(X2APIC_ID);
 }
 
-static volatile uint32_t *apic_register(uint32_t msr)
-{
-    return (volatile uint32_t *)(APIC_PAGE + (msr - MSR_X2APIC) * 16);
-}
-
 static inline void do_xapic_id(void)
 {
-    *apic_register(X2APIC_ID);
+    xapic_read(X2APIC_ID);
 }
 
 static inline void do_xapic_eoi(void)
 {
-    *apic_register(X2APIC_EOI) = 0;
+    xapic_write(X2APIC_EOI, 0);
 }
 
 static inline void do_x2apic_eoi(void)
@@ -126,7 +120,7 @@ static void serve_x2apic(void)
 
 static void serve_xapic(void)
 {
-    *apic_register(X2APIC_ICR) = ICR_SELF | VEC_SERVE;
+    xapic_write(X2APIC_ICR, ICR_SELF | VEC_SERVE);
 }
 
 static inline void do_out(void)
@@ -228,18 +222,6 @@ measure_eoi(void (*serve)(void), void (*eoi)(void), unsigned n)
     }
 }
 
-/* The last measurements are in xAPIC mode, which is entered from that of a disabled APIC. */
-static void enter_xapic_mode(void)
-{
-    uint64_t base = rdmsr(MSR_APIC_BASE);
-    if (!(base & APIC_BASE_EXTD))
-        return;
-    wrmsr(MSR_APIC_BASE, base & ~(uint64_t)(APIC_BASE_EN | APIC_BASE_EXTD));
-    wrmsr(MSR_APIC_BASE, base & ~(uint64_t)APIC_BASE_EXTD);
-    map_2m(APIC_PAGE, APIC_PAGE, PTE_P | PTE_W | PTE_PCD);
-    *apic_register(X2APIC_SVR) = SVR_ENABLE | 0xff;
-}
-
 static void report(const char *name, unsigned n)
 {
     sort(n);
@@ -280,15 +262,16 @@ static void measure_x2apic_eoi(void)
     measure_eoi(serve_x2apic, do_x2apic_eoi, SAMPLES);
 }
 
+/* The last measurements are in xAPIC mode. */
 static void measure_xapic_eoi(void)
 {
-    enter_xapic_mode();
+    xapic_enable();
     measure_eoi(serve_xapic, do_xapic_eoi, SAMPLES);
 }
 
 static void measure_xapic_id(void)
 {
-    enter_xapic_mode();
+    xapic_enable();
     measure(do_xapic_id, SAMPLES);
 }
 
