@@ -141,11 +141,14 @@ static void try_errors(void)
     check(errors() == ESR_ADDRESS, "a write where no register is");
     check(errors() == 0, "an error stays");
     xapic_write(X2APIC_ICR, ICR_SELF | 0xf);
-    check(errors() == ESR_SEND, "vector 15 is sent");
+    uint32_t illegal = errors(); /* the sender finds it, or the receiver */
+    check(illegal == ESR_SEND || illegal == ESR_RECEIVE, "vector 15 is sent: 0x%x", illegal);
 }
 
 static void try_error_interrupt(void)
 {
+    if (cmdline_has("bare"))
+        return;
     trying("the error interrupt");
     xapic_write(X2APIC_LVT_ERROR, VEC_ERROR);
     check(count_after(write_icr, ICR_SELF | 3, VEC_ERROR) == 1, "vector 3 is sent");
@@ -214,7 +217,7 @@ static void try_destinations(void)
     uint32_t id = xapic_read(X2APIC_ID) >> DEST_SHIFT;
     trying("physical destinations and shorthands");
     check(reaches(id, 0), "its own id");
-    check(reaches(id, ICR_LOWEST), "its own id, lowest priority");
+    check(cmdline_has("bare") || reaches(id, ICR_LOWEST), "its own id, lowest priority");
     check(!reaches(id + 5, 0), "another id");
     check(reaches(0xff, 0), "all ids");
     check(reaches(0, ICR_SELF), "self");
