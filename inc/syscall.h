@@ -60,6 +60,7 @@
     X(guest_walk)         \
     X(guest_irq)          \
     X(guest_msi)          \
+    X(guest_apic)         \
     X(guest_mem)          \
     X(guest_map)          \
     X(guest_stats)        \

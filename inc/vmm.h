@@ -132,6 +132,8 @@ struct GuestExit {
     uint32_t access;        /* GUEST_EV_MMIO: GUEST_READ, GUEST_WRITE or GUEST_FETCH */
     uint32_t hits;          /* DEBUG_HW: bit n: debug register n */
     uint64_t gpa;           /* GUEST_EV_MMIO: the address */
+    uint64_t apic_page;     /* GUEST_EV_MMIO: where the local APIC has its page, whose registers are
+                             * sys_guest_apic's; ~0: nowhere */
     struct GuestRegs regs;
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */

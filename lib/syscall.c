@@ -230,6 +230,11 @@ int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
     return call3(SYS_guest_msi, guest, address, data);
 }
 
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)
+{
+    return call5(SYS_guest_apic, guest, offset, size, write, value);
+}
+
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
 {
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
