@@ -71,8 +71,8 @@ int sys_page_fork(envid_t child, void *from, void *to);
  * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
- * registers and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags, and those of x87, SSE and AVX
+ * become those of a new program. For a guest: the general registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
