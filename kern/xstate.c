@@ -78,13 +78,12 @@ static uint64_t extended(void)
     return xstate_xcr0 & ~XCR0_LEGACY;
 }
 
-/* Nothing of the last owner's stays in the registers; and SSE code is slow beside upper halves that
- * are in use. */
-static void forget(void)
+/* SSE code is slow beside upper halves that are in use. */
+void xstate_forget(uint64_t mask)
 {
     struct XsaveArea none;
     memset(&none, 0, sizeof(none));
-    xstate_load(&none, extended());
+    xstate_load(&none, mask);
 }
 
 static void set_mark(struct Env *e, bool on)
@@ -120,7 +119,7 @@ void xstate_put_away(struct Env *e)
 
 void xstate_drop(struct Env *e)
 {
-    forget();
+    xstate_forget(extended());
     xstate_close();
     set_mark(e, false);
 }

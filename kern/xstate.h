@@ -20,8 +20,8 @@ struct Env;
 /* What XCR0 is for envs: XCR0_* of the components that are switched. 0: this CPU has no XSAVE.
  * Constant after boot. */
 extern uint64_t xstate_xcr0;
-/* Components that guests can have turned on by themselves in a CPU that asks nobody, and so are
- * switched for those: all that the CPU has and a page holds. */
+/* What a guest can make of it on a CPU that does not exit for XSETBV: all that the CPU has, as far
+ * as a page holds it. */
 extern uint64_t xstate_all;
 
 /* At boot. */
@@ -46,5 +46,7 @@ void xstate_open(uint64_t xcr0);
 void xstate_close(void);
 void xstate_save(struct XsaveArea *area, uint64_t mask);
 void xstate_load(struct XsaveArea *area, uint64_t mask);
+/* Nothing of the last owner's stays in those registers. */
+void xstate_forget(uint64_t mask);
 
 #endif

@@ -5,6 +5,7 @@
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <vmm/backend.h>
+#include <vmm/features.h>
 #include <vmm/msr.h>
 #include <vmm/vapic.h>
 #include <vmm/verdict.h>
@@ -85,11 +86,13 @@ static enum Verdict write_tsc(struct Vcpu *v, uint64_t value)
 
 static struct MsrValue read_tsc_adjust(struct Vcpu *v)
 {
-    return value_is(v->tsc_adjust);
+    return vm_has(v->vm, tsc_adjust) ? value_is(v->tsc_adjust) : no_value;
 }
 
 static enum Verdict write_tsc_adjust(struct Vcpu *v, uint64_t value)
 {
+    if (!vm_has(v->vm, tsc_adjust))
+        return DO_GP;
     add_to_tsc(v, value - v->tsc_adjust);
     return DO_NEXT;
 }
@@ -107,13 +110,13 @@ static enum Verdict write_deadline(struct Vcpu *v, uint64_t value)
 
 static struct MsrValue read_pat(struct Vcpu *v)
 {
-    return guest_features.pat ? value_is(backend->get(v, VREG_PAT)) : no_value;
+    return vm_has(v->vm, pat) ? value_is(backend->get(v, VREG_PAT)) : no_value;
 }
 
 /* Eight memory types: 2, 3 and those above 7 do not exist. */
 static enum Verdict write_pat(struct Vcpu *v, uint64_t value)
 {
-    if (!guest_features.pat)
+    if (!vm_has(v->vm, pat))
         return DO_GP;
     for (int i = 0; i < 8; i++) {
         uint8_t type = value >> (8 * i);

@@ -11,6 +11,7 @@
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/env.h>
+#include <vmm/cpuid.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
 #include <vmm/paging.h>
@@ -74,6 +75,8 @@ struct Vcpu {
     bool halted;            /* executed HLT, no interrupt since */
     bool nmi;               /* an NMI waits; more than one are one, as on a CPU */
     bool dr_live;           /* uses debug registers: they are switched */
+    bool xsave;             /* has set CR4.OSXSAVE: vmm/xstate.h */
+    bool has_extras;        /* one of these two, or it has a debugger: vcpu_load_extras */
     bool doomed;            /* ended; only waits for the monitor to hear of it */
     bool traced;            /* exits take the long way, past vmm/trace.c */
     uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
@@ -89,6 +92,9 @@ struct Vcpu {
     uint64_t tsc_adjust;   /* IA32_TSC_ADJUST */
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
+    uint64_t efer_reserved;
+    uint64_t xcr0;                               /* likewise, if xsave */
+    struct CpuidRegs cpuid[CPUID_PLAIN_MAX + 1]; /* what these leaves say */
     struct Vapic vapic;
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
 
@@ -177,6 +183,11 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
     uint32_t page_faults = v->vm->flags & GUEST_INTERCEPT_PF ? 1u << T_PGFLT : 0;
     return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
 }
+
+/* What only some guests use, to this CPU and from it, if v->has_extras: debug registers, extended
+ * state. */
+void vcpu_load_extras(struct Vcpu *v);
+void vcpu_save_extras(struct Vcpu *v);
 
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);
