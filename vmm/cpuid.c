@@ -188,6 +188,16 @@ void cpuid_init(void)
     hv_timing = (struct CpuidRegs){ .eax = tsc_khz, .ebx = tsc_khz };
 }
 
+bool cpuid_is_amd(const struct Vcpu *v)
+{
+    return memcmp(&v->cpuid[0].ebx, "Auth", 4) == 0; /* enticAMD */
+}
+
+uint32_t cpuid_physical_bits(void)
+{
+    return ext_leaves[8].eax & 0xff;
+}
+
 void cpuid_vcpu_init(struct Vcpu *v)
 {
     features_settle(v->vm, &all_features);
@@ -195,6 +205,7 @@ void cpuid_vcpu_init(struct Vcpu *v)
     for (size_t i = 0; i <= CPUID_PLAIN_MAX; i++)
         v->cpuid[i] = basic[i];
     v->cpuid[1].ecx = v->vm->features.word[CPU_1_ECX];
+    mtrr_init(&v->mtrrs, cpuid_physical_bits());
     v->cpuid[1].edx = v->vm->features.word[CPU_1_EDX];
 }
 

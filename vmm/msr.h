@@ -21,6 +21,7 @@ struct Vcpu;
 #define MSR_DEBUGCTL     0x1d9
 #define MSR_PAT          0x277
 #define MSR_TSC_AUX      0xc0000103
+#define MSR_SYSCFG       0xc0010010
 
 /* Is this MSR a register of the local APIC in x2APIC mode? Those are vapic.h's. */
 static inline bool msr_is_x2apic(uint32_t msr)

@@ -14,6 +14,7 @@
 #include <vmm/cpuid.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
+#include <vmm/mtrr.h>
 #include <vmm/paging.h>
 #include <vmm/vapic_state.h>
 #include <vmm/vm.h>
@@ -65,6 +66,8 @@ struct ExitStats {
     uint64_t count[GUEST_NREASONS];
     uint64_t vmm_ticks[GUEST_NREASONS + 1], monitor_ticks[GUEST_NREASONS]; /* as in GuestStats */
     uint64_t injected_pf, refused_pf, start_tsc;
+    uint64_t unknown_msrs;     /* RDMSR and WRMSR of MSRs that its CPU does not have, */
+    uint32_t last_unknown_msr; /* and the last one */
 };
 
 struct Vcpu {
@@ -95,6 +98,7 @@ struct Vcpu {
     uint64_t efer_reserved;
     uint64_t xcr0;                               /* likewise, if xsave */
     struct CpuidRegs cpuid[CPUID_PLAIN_MAX + 1]; /* what these leaves say */
+    struct Mtrrs mtrrs;
     struct Vapic vapic;
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
 

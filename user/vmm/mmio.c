@@ -58,13 +58,19 @@ static unsigned step_of(unsigned size)
     return size & (size - 1) ? 1 : size;
 }
 
+static void count_unclaimed(struct GuestExit *x, gpa_t gpa)
+{
+    x->unclaimed++;
+    x->last_unclaimed = gpa;
+}
+
 static void read_device(struct Access *a, const struct Piece *p, uint8_t *bytes)
 {
     unsigned step = step_of(p->size);
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v;
         if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
-            a->exit->unclaimed++;
+            count_unclaimed(a->exit, p->gpa + i);
         memcpy(bytes + i, &v, step);
     }
 }
@@ -76,7 +82,7 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
         uint64_t v = 0;
         memcpy(&v, bytes + i, step);
         if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
-            a->exit->unclaimed++;
+            count_unclaimed(a->exit, p->gpa + i);
     }
 }
 
@@ -120,7 +126,8 @@ static bool write_memory(struct Emulation *e, uint64_t va, unsigned size, uint64
 static bool fetch_memory(struct Emulation *e, uint64_t va)
 {
     gpa_t gpa;
-    ((struct Access *)e)->exit->unclaimed++;
+    struct GuestExit *x = ((struct Access *)e)->exit;
+    count_unclaimed(x, x->gpa);
     return walk(e, va, GUEST_FETCH, &gpa);
 }
 

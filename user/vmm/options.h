@@ -5,6 +5,7 @@
 #define JOS_USER_VMM_OPTIONS_H
 
 #include <user/vmm/boot.h>
+#include <user/vmm/features.h>
 
 #define STATUS_USAGE 2 /* exit status on wrong usage */
 
@@ -14,6 +15,7 @@ struct Options {
     char image[MAXPATHLEN];    /* without -d: what this guest writes to GUEST_DISK */
     uint64_t limit;            /* bytes that the disk may take of the host's; 0: all of its own */
     int flags;                 /* for sys_env_mkguest */
+    struct CpuWords features_off;
     bool stats;
     size_t trace; /* exits to keep; 0: none */
 };

@@ -132,6 +132,7 @@ static const struct {
     { SYS_guest_run, { any_kid, any_page, few } },
     { SYS_guest_irq, { any_kid } },
     { SYS_guest_mem, { any_kid, any_number, any_page, any_number, few } },
+    { SYS_guest_features, { any_kid, any_page } },
     { SYS_guest_stats, { any_kid, any_page } },
     { SYS_guest_pause, { any_kid, few } },
     { SYS_guest_trace_start, { any_kid } },
