@@ -5,6 +5,7 @@
 #ifndef JOS_INC_LIB_H
 #define JOS_INC_LIB_H
 
+#include "cpufeatures.h"
 #include "types.h"
 #include "assert.h"
 #include "env.h"
@@ -72,8 +73,8 @@ int sys_page_fork(envid_t child, void *from, void *to);
  * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
- * registers and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags, and those of x87, SSE and AVX
+ * become those of a new program. For a guest: the general registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
@@ -124,6 +125,10 @@ int sys_guest_check(char *why, size_t whysize);
  * -E_NO_FREE_ENV; -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
+/* Features of the CPU that this guest, which has not run yet, is not to have; what needs one of
+ * them it has not, either. Replaces what an earlier call said. -E_BAD_ENV; -E_BUSY: it has run;
+ * -E_INVAL: no feature, or one that a guest needs (inc/cpufeatures.h). */
+int sys_guest_features(envid_t guest, const struct CpuWords *off);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
  * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and

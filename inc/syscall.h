@@ -54,6 +54,7 @@
 #define GUEST_SYSCALLS(X) \
     X(guest_check)        \
     X(env_mkguest)        \
+    X(guest_features)     \
     X(ept_map)            \
     X(guest_share)        \
     X(guest_run)          \

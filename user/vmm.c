@@ -242,6 +242,14 @@ static int attach_disk(envid_t guest, const struct Options *o)
     return r;
 }
 
+static int limit_cpu(envid_t guest, const struct Options *o)
+{
+    int r = features_any(&o->features_off) ? sys_guest_features(guest, &o->features_off) : 0;
+    if (r < 0)
+        complain("cannot turn features of the guest's CPU off: %e", r);
+    return r;
+}
+
 static int start_trace(envid_t guest, const struct Options *o)
 {
     int r = o->trace > 0 ? sys_guest_trace_start(guest, o->trace) : 0;
@@ -304,7 +312,7 @@ static int run_once(const struct Options *o, struct Boot *b)
     envid_t guest = make_guest(b, o->flags);
     if (guest < 0)
         goto out;
-    if (start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
+    if (limit_cpu(guest, o) == 0 && start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
         attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);

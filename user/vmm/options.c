@@ -13,7 +13,7 @@ static int usage(void)
         2,
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-D SIZE] [-a \"ARGS\"] [-i \"MODULE "
         "ARGS\"]... "
-        "[-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
+        "[-C FEATURE=off]... [-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
         "       vmm attach|pause|resume|stop|kill NAME\n"
         "       vmm stop -a\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
@@ -26,6 +26,7 @@ static int usage(void)
         "  -a ARGS    command line for the kernel\n"
         "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
         "  -N         give it a network card that hears what it sends\n"
+        "  -C avx=off the guest's CPU is to be without a feature; any other word gets the list\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -r         start the guest again when it resets itself, or after a triple fault\n"
         "  -s         print statistics when the guest has ended\n"
@@ -120,6 +121,8 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'N':
         o->cards.loopback = true;
         return 0;
+    case 'C':
+        return features_option(&o->features_off, optarg) < 0 ? STATUS_USAGE : 0;
     case 'p':
         o->flags |= GUEST_INTERCEPT_PF;
         return 0;
@@ -149,7 +152,7 @@ int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:NprstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:C:NprstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
