@@ -14,6 +14,10 @@ SIZE = 256 << 20
 LABEL = "linux"
 IDENTITY = "4a4f5364-6973-6b4c-696e-7578{:08x}"  # "JOSdiskLinux" and a number
 TIME = 1700000000  # of everything on it
+FEATURES = (
+    "has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,"
+    "dir_nlink,extra_isize,metadata_csum"
+)
 # Where the programs are that only the administrator's PATH has.
 SBIN = ("/usr/sbin", "/sbin")
 
@@ -66,9 +70,8 @@ def make(root: Root, image: Path) -> None:
         with open(dense, "wb") as file:
             file.truncate(SIZE)
         extended = f"hash_seed={IDENTITY.format(2)},lazy_itable_init=0,lazy_journal_init=0,nodiscard"
-        features = "has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum"
         run(["mke2fs", "-q", "-F", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-j", "-L", LABEL,
-             "-U", IDENTITY.format(1), "-O", f"none,{features}", "-E", extended, str(dense)])
+             "-U", IDENTITY.format(1), "-O", f"none,{FEATURES}", "-E", extended, str(dense)])
         commands = folder / "script"
         commands.write_text(script(root, folder))
         run(["debugfs", "-w", "-f", str(commands), str(dense)])

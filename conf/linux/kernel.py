@@ -16,6 +16,8 @@ MAGIC = b"HdrS"
 PAYLOAD_SINCE = 0x208  # protocol
 SECTOR = 512
 ELF = b"\x7fELF"
+PHOFF, SHOFF, PHENTSIZE, SHNUM = 32, 40, 54, 60  # in the header of an ELF64 file
+P_OFFSET, P_FILESZ, PT_LOAD = 8, 32, 1  # in a program header; a type
 LENGTH_WORD = 4  # the kernel's build puts the length of the contents after what a tool has compressed
 
 
@@ -72,21 +74,26 @@ def vmlinux(image: bytes) -> bytes:
         raise CdError(f"its kernel is packed in an unknown way ({packed[:4].hex()})")
     if not elf.startswith(ELF):
         raise CdError("what it has packed is no ELF file")
-    return without_sections(elf)
+    return trimmed(elf)
 
 
-def without_sections(elf: bytes) -> bytes:
-    """Up to the end of its last segment: the section table is of no use without symbols."""
-    (phoff,) = struct.unpack_from("<Q", elf, 32)
-    phentsize, phnum = struct.unpack_from("<HH", elf, 54)
+def trimmed(elf: bytes) -> bytes:
+    """Without what a loader would read in vain: zeroes at the ends of segments, and the section table."""
+    image = bytearray(elf)
+    (phoff,) = struct.unpack_from("<Q", image, PHOFF)
+    phentsize, phnum = struct.unpack_from("<HH", image, PHENTSIZE)
     end = phoff + phentsize * phnum
-    for index in range(phnum):
-        offset, _, _, filesz = struct.unpack_from("<QQQQ", elf, phoff + index * phentsize + 8)
+    for at in range(phoff, end, phentsize):
+        (kind,) = struct.unpack_from("<I", image, at)
+        (offset,) = struct.unpack_from("<Q", image, at + P_OFFSET)
+        (filesz,) = struct.unpack_from("<Q", image, at + P_FILESZ)
+        if kind == PT_LOAD:
+            filesz = len(elf[offset : offset + filesz].rstrip(b"\0"))
+            struct.pack_into("<Q", image, at + P_FILESZ, filesz)
         end = max(end, offset + filesz)
-    short = bytearray(elf[:end])
-    struct.pack_into("<Q", short, 40, 0)
-    struct.pack_into("<HH", short, 60, 0, 0)
-    return bytes(short)
+    struct.pack_into("<Q", image, SHOFF, 0)
+    struct.pack_into("<HH", image, SHNUM, 0, 0)
+    return bytes(image[:end])
 
 
 def compressed(data: bytes) -> bytes:

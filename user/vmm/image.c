@@ -113,8 +113,10 @@ static void sort_segments(struct Image *im)
 gpa_t image_end(const struct Image *im)
 {
     gpa_t end = 0;
-    for (unsigned i = 0; i < im->nsegs; i++)
-        end = MAX(end, im->segs[i].gpa + im->segs[i].memsz);
+    for (unsigned i = 0; i < im->nsegs; i++) {
+        const struct Segment *s = &im->segs[i];
+        end = MAX(end, s->memsz > UINT64_MAX - s->gpa ? UINT64_MAX : s->gpa + s->memsz);
+    }
     return end;
 }
 

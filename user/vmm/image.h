@@ -46,7 +46,7 @@ struct Image {
 int image_open(struct Image *im, const char *path, uint64_t *memsize);
 /* Open any regular file. Returns its descriptor and its size, or -E_* after a sentence. */
 int open_regular(const char *path, uint64_t *size);
-/* The end of the last byte in memory, of all segments. */
+/* Where the last of all segments ends in memory; UINT64_MAX also for one that wraps around. */
 gpa_t image_end(const struct Image *im);
 /* Does [start, start + len) lie in [base, base + size)? */
 bool in_range(uint64_t start, uint64_t len, uint64_t base, uint64_t size);
