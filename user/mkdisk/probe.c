@@ -60,15 +60,16 @@ _Static_assert(offsetof(struct ExtSuper, magic) == 56, "ext superblock");
 _Static_assert(offsetof(struct ExtSuper, compat) == 92, "ext superblock");
 _Static_assert(offsetof(struct ExtSuper, label) == 120, "ext superblock");
 
-#define EXT_AT         1024
-#define EXT_MAGIC      0xef53
-#define EXT_CLEAN      1     /* of state */
-#define EXT_ERRORS     2     /* of state */
-#define EXT_JOURNAL    0x4   /* of compat */
-#define EXT_RECOVER    0x4   /* of incompat: the journal has to be replayed */
-#define EXT4_INCOMPAT  0x2c0 /* extents, 64-bit, flexible block groups */
-#define EXT4_RO_COMPAT 0x478 /* huge files, group checksums, many links, large inodes, checksums \
-                              */
+#define EXT_AT        1024
+#define EXT_MAGIC     0xef53
+#define EXT_CLEAN     1     /* of state */
+#define EXT_ERRORS    2     /* of state */
+#define EXT_JOURNAL   0x4   /* of compat */
+#define EXT_RECOVER   0x4   /* of incompat: the journal has to be replayed */
+#define EXT4_INCOMPAT 0x2c0 /* extents, 64-bit, flexible block groups */
+#define EXT4_RO_COMPAT                                                        \
+    0x478 /* huge files, group checksums, many links, large inodes, checksums \
+           */
 #define EXT_LOG_BLOCK_MAX 6
 
 static const char *ext_state(const struct ExtSuper *s)
