@@ -274,6 +274,8 @@ struct Fd {
     off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
+/* Open a disk image for writing, as open does. -E_BUSY: guest *holder uses it. */
+int open_image(const char *path, int mode, envid_t *holder);
 int close(int fd);
 void close_all(void);
 ssize_t read(int fd, void *buf, size_t n);

@@ -14,12 +14,12 @@ static int usage(void)
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE] [-D SIZE] [-a \"ARGS\"] [-i \"MODULE "
         "ARGS\"]... "
         "[-C FEATURE=off]... [-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
-        "       vmm attach|pause|resume|stop|kill NAME\n"
+        "       vmm attach|log|pause|resume|stop|kill NAME\n"
         "       vmm stop -a\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
         "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
-        "  -k FILE    kernel: Multiboot, or a bzImage of Linux; default %s\n"
+        "  -k FILE    kernel: Multiboot, or Linux' bzImage or vmlinux; default %s\n"
         "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img\n"
         "  -D SIZE    what the disk may take of the host's, at least %luM, default: its own size; "
         "a quarter of the host's is never a guest's\n"
@@ -34,7 +34,8 @@ static int usage(void)
         "ended\n"
         "  -T N       the same with N exits, at most %u\n"
         "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
-        "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
+        "Ctrl-] gives the console back, and the guest goes on; vmm log NAME prints the end of its "
+        "output; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
         LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, GUEST_DISK_MIN / MIB, MAX_MODULES,
