@@ -19,7 +19,6 @@ struct Machine {
     struct Rtc rtc;
     struct Power power;
     struct DebugExit debug_exit;
-    bool told_unknown; /* of an instruction that is not known */
 };
 
 /* Connect a PC's devices. 0 or -E_*. */
