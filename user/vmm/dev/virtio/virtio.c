@@ -518,14 +518,19 @@ static bool state_ok(const struct Virtio *v, const struct VirtioState *s)
            usable_vector(v, s->config_vector) == s->config_vector && s->pad == 0;
 }
 
+/* Of queues that the device has not got, nothing is kept. */
 static bool queues_ok(const struct Virtio *v, const struct VirtioState *s)
 {
+    static const struct QueueState none;
     for (unsigned i = 0; i < v->type->nqueues; i++) {
         struct Queue q = v->queues[i];
         if (queue_load(&q, &s->queues[i]) < 0 || usable_vector(v, q.s.vector) != q.s.vector ||
             (q.s.enabled && !(s->status & VIRTIO_FEATURES_OK)))
             return false;
     }
+    for (unsigned i = v->type->nqueues; i < VIRTIO_QUEUES; i++)
+        if (memcmp(&s->queues[i], &none, sizeof(none)) != 0)
+            return false;
     return true;
 }
 
