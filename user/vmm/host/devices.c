@@ -4,7 +4,6 @@
  * on as the one into which it was loaded; or a state comes that nobody has saved.
  */
 #include <inc/error.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <user/vmm/host/driver.h>

@@ -4,7 +4,6 @@
  */
 #include <inc/mmu.h>
 #include <inc/trap.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <user/vmm/host/target.h>

@@ -2,7 +2,6 @@
  * Guest memory: a table of the pages that were touched.
  */
 #include <inc/vmm.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <user/vmm/host/memory.h>
