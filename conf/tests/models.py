@@ -73,6 +73,18 @@ def bear(bench: Bench) -> str:
     return replayed(bench, RANDOM_QUICK, EDGES_QUICK, SEED)
 
 
+def raced(bench: Bench, seconds: int, seed: int) -> str:
+    """Devices at work while another CPU writes to their rings."""
+    done = host([tool(bench, "racing"), seconds, seed], limit=seconds + 60)
+    check_that(done.returncode == 0, f"devices to bear changes of their rings (seed {seed})", done.stdout)
+    return done.stdout.strip()
+
+
+@check("Models", 0, "rings that another CPU changes while a device reads them hurt nobody, and never keep a device busy")
+def rings(bench: Bench) -> str:
+    return raced(bench, 2, SEED)
+
+
 def fuzzed(obj: Path, target: str, seconds: int) -> str:
     """By libFuzzer, which goes on where it was the last time. Raises Mismatch with the input that hurts."""
     done = make(obj, f"{(obj / 'user/host').relative_to(TOP)}/fuzz-{target}")

@@ -30,7 +30,8 @@ static int next_byte(bool ask)
 
 static void put_bytes(const char *s, size_t n)
 {
-    called();
+    memory_disturb();
+    outside.bytes += n;
     target_look_at(s, n);
 }
 
@@ -199,10 +200,18 @@ static void check_order(const struct BusSpace *space)
     }
 }
 
+/* Four times the largest queue, each with a call for what it asks for and for what it answers with;
+ * 64 KiB of each. */
+#define MOST_CALLS (4 * QUEUE_MAX * 4)
+#define MOST_BYTES (4 * QUEUE_MAX * 0x10000ul)
+
 void bed_check(const struct Bed *b)
 {
     static const uint64_t fixed[] = { COM_BASE, 0x70,  0x60,  0x64,      0x92,
                                       0x604,    0xcf9, 0x501, PCI_PORTS, PCI_PORTS + 4 };
+    HOLDS(outside.calls <= MOST_CALLS, "%lu calls by one access", outside.calls);
+    HOLDS(outside.bytes <= MOST_BYTES, "%lu bytes by one access", outside.bytes);
+    outside.calls = outside.bytes = 0;
     check_order(&b->bus.ports);
     check_order(&b->bus.memory);
     for (unsigned i = 0; i < ARRAY_SIZE(fixed); i++)

@@ -43,14 +43,16 @@ extern const struct BedPart bed_parts[BED_PARTS];
 struct Bed *bed_make(void);
 struct Device *bed_device(struct Bed *b, unsigned part);
 struct Virtio *bed_virtio(struct Bed *b, unsigned n);
-/* The bus is in order: what has no BAR is where it was, and BARs are where they may be. */
+/* After an access: the work of it was bounded, and the bus is in order: what has no BAR is where it
+ * was, and BARs are where they may be. */
 void bed_check(const struct Bed *b);
 
 /* What devices are connected to. */
 struct Outside {
     uint64_t time;  /* seconds */
     uint64_t line;  /* bytes that wait for UART and console */
-    uint64_t calls; /* of peers, by one access */
+    uint64_t calls; /* of peers, by one access, but for output */
+    uint64_t bytes; /* of output, by one access */
     int level;      /* of the UART's interrupt line */
 };
 extern struct Outside outside;

@@ -4,12 +4,10 @@
 #include <user/vmm/host/driver.h>
 #include <user/vmm/host/memory.h>
 
-/* Where the driver has the rings of a queue, and buffers */
-#define AREAS     0x10000ul
-#define AREA_SIZE 0x4000ul
-#define AVAIL     0x1000ul
-#define USED      0x2000ul
-#define BUFFERS   0x100000ul
+/* In the area of a queue, and where buffers are */
+#define AVAIL   0x1000ul
+#define USED    0x2000ul
+#define BUFFERS 0x100000ul
 
 #define MSIX_ENABLE 0x80
 #define MSI_ADDRESS 0xfee00000u
@@ -40,7 +38,7 @@ struct Place {
 static struct Place place_of(struct Bed *b, unsigned device, unsigned queue)
 {
     struct Place p = { bed_virtio(b, device), queue, 0 };
-    p.area = AREAS + (device * VIRTIO_QUEUES + queue) * AREA_SIZE;
+    p.area = DRIVER_AREAS + (device * VIRTIO_QUEUES + queue) * DRIVER_AREA_SIZE;
     return p;
 }
 
@@ -57,8 +55,11 @@ static void set(struct Bed *b, const struct Virtio *v, unsigned reg, unsigned si
 
 static void start_queue(struct Bed *b, const struct Place *p, struct Input *in)
 {
+    static const char empty[8];
     const struct Virtio *v = p->v;
     unsigned how = input_take(in, 1);
+    memory_write(p->area + AVAIL, empty, sizeof(empty));
+    memory_write(p->area + USED, empty, sizeof(empty));
     set(b, v, QUEUE_SELECT, 2, p->queue);
     set(b, v, QUEUE_SIZE, 2, 1u << (how & 7));
     set(b, v, QUEUE_VECTOR, 2, p->queue);
@@ -109,7 +110,7 @@ static gpa_t take_gpa(struct Input *in)
     case 0:
         return input_take(in, 8);
     case 1:
-        return AREAS + input_take(in, 2); /* rings */
+        return DRIVER_AREAS + input_take(in, 2); /* rings */
     case 2:
         return GUEST_HOLE_START - input_take(in, 1);
     case 3:

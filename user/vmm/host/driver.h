@@ -8,6 +8,12 @@
 #include <user/vmm/host/bed.h>
 #include <user/vmm/host/target.h>
 
+/* Where it has the rings: for each queue descriptors, and pages with the available and with the
+ * used ring. */
+#define DRIVER_AREAS      0x10000ul
+#define DRIVER_AREA_SIZE  0x4000ul
+#define DRIVER_AREAS_SIZE (BED_VIRTIO * VIRTIO_QUEUES * DRIVER_AREA_SIZE)
+
 /* Reset a device and bring it to life, with features and ring sizes of the input. */
 void driver_start(struct Bed *b, struct Input *in);
 /* Write a descriptor, with any address, length, flags and next one. */

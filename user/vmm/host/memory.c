@@ -141,6 +141,12 @@ void memory_read(gpa_t gpa, void *buf, size_t n)
     access_memory(gpa, buf, n, false);
 }
 
+char *memory_frame(gpa_t gpa)
+{
+    const struct Page *p = page_at(gpa);
+    return p && !p->kept ? p->frame : NULL;
+}
+
 void memory_replace(gpa_t gpa)
 {
     struct Page *p = page_at(gpa);

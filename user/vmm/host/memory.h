@@ -21,6 +21,8 @@ void memory_reset(void);
 /* The guest's own accesses; what is no RAM, or cannot be had, is ignored. */
 void memory_write(gpa_t gpa, const void *buf, size_t n);
 void memory_read(gpa_t gpa, void *buf, size_t n);
+/* The page itself, until it is replaced; NULL: it cannot be had, or is read-only. */
+char *memory_frame(gpa_t gpa);
 /* The page gets another frame with the same contents. Mappings of the old one are stale. */
 void memory_replace(gpa_t gpa);
 /* Keep a write of the guest's for later: a part of the input. */
