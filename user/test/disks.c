@@ -2,6 +2,9 @@
  * Disks of a guest that its monitor asks for (FSREQ_DISK_*): the guest here is never run. Data
  * comes back sector by sector, what lies outside is refused, a read-only disk stays as it is, and
  * nobody but the monitor and its children gets at a disk.
+ *
+ *     test-disks             all of that
+ *     test-disks make N ...  make empty images of N sectors, for other tests
  */
 #include "test.h"
 
@@ -259,6 +262,12 @@ int umain(int argc, char **argv)
         { "discard", discard },
     };
     page[0] = 0;
+    test_now = "make";
+    if (argc > 2 && strcmp(argv[1], "make") == 0) {
+        for (int i = 3; i < argc; i++)
+            make_image(argv[i], strtol(argv[2], NULL, 10) * DISK_SECTOR);
+        return 0;
+    }
     mkdir(DIR);
     make_image(DIR "/data", sizeof(model));
     int r = run_tests(tests, ARRAY_SIZE(tests), argc, argv);
