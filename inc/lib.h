@@ -137,9 +137,22 @@ int sys_guest_share(envid_t guest, struct GuestExit *page);
 int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
+/* A message-signaled interrupt for the guest: this data, written to this address. 0 also if the
+ * destination names none of its CPUs. -E_BAD_ENV: not the caller's guest. -E_INVAL: the address is
+ * not 0xfeeXXXXX, the vector is below 16, or the delivery mode is neither fixed nor lowest
+ * priority.
+ */
+int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
+/* Map the frame that the caller's guest has at gpa at the caller's va, too, and replace what was
+ * mapped there; an untouched page gets its frame now. perm: PTE_P | PTE_U, and any of PTE_W and
+ * PTE_NX, which is always set. The caller keeps this frame when the guest gets another one at gpa;
+ * the shared page's `replaced` tells that this may have happened. -E_BAD_ENV: not the caller's
+ * guest. -E_INVAL: alignment, perm, gpa is no RAM, or PTE_W and the guest itself may not write
+ * there. -E_NO_MEM. */
+int sys_guest_map(envid_t guest, gpa_t gpa, void *va, uint64_t perm);
 /* While the caller's guest is stopped for an access to memory (GUEST_EV_MMIO): the gpa that an
  * access (GUEST_READ ...; with GUEST_USER: by user-mode code) to its linear address va would reach.
  * -E_FAULT: it raises a page fault, whose error code and address are now in the shared page's

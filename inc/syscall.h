@@ -58,7 +58,9 @@
     X(guest_run)          \
     X(guest_walk)         \
     X(guest_irq)          \
+    X(guest_msi)          \
     X(guest_mem)          \
+    X(guest_map)          \
     X(guest_stats)        \
     X(guest_pause)        \
     X(guest_trace_start)  \

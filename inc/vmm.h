@@ -133,6 +133,8 @@ struct GuestExit {
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */
     uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats */
+    uint64_t replaced; /* the kernel counts here how often a frame of the guest's was replaced by
+                        * another, or lost rights: what sys_guest_map has mapped may be stale */
 };
 
 /* Why a guest is stopped for a debugger. */

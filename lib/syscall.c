@@ -220,9 +220,19 @@ int sys_guest_irq(envid_t guest, int vector)
     return call2(SYS_guest_irq, guest, vector);
 }
 
+int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
+{
+    return call3(SYS_guest_msi, guest, address, data);
+}
+
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
 {
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
+}
+
+int sys_guest_map(envid_t guest, gpa_t gpa, void *va, uint64_t perm)
+{
+    return call5(SYS_guest_map, guest, gpa, (uintptr_t)va, perm, 0);
 }
 
 int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access)

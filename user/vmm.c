@@ -207,7 +207,7 @@ static int start_and_run(envid_t guest, const struct Options *o, const struct Bo
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_to_end(guest, o->name, b->memsize);
+    int status = run_to_end(guest, o->name, b->memsize, &o->cards);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
         stats_print(&stats);
     return status;

@@ -166,6 +166,19 @@ void ept_fill(struct Vm *vm, uint64_t *entry, struct PageInfo *pp, uint32_t righ
     vm->stats.pages++;
 }
 
+/* A gpa has another frame or fewer rights: nobody may go on with what was there, neither a CPU nor
+ * the monitor. */
+static void frame_replaced(struct Vm *vm)
+{
+    flush(vm);
+    for (uint32_t i = 0; i < VM_NVCPUS && vm->vcpus[i]; i++) {
+        struct Vcpu *v = vm->vcpus[i];
+        v->exit.replaced++;
+        if (v->shared)
+            WRITE_ONCE(v->shared->replaced, v->exit.replaced);
+    }
+}
+
 /* Put a frame into an entry; mem_lock is held. */
 static int set_entry(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rights, bool overwrite)
 {
@@ -188,7 +201,7 @@ static int set_entry(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rig
         return 0;
     }
     if (PTE_ADDR(old) != page2pa(pp) || (ept_entry_rights(old) & ~rights))
-        flush(vm);
+        frame_replaced(vm);
     page_decref(pa2page(PTE_ADDR(old)));
     return 0;
     /* LAB 2 end */

@@ -20,6 +20,7 @@
 #include <vmm/gmem.h>
 #include <vmm/vapic.h>
 #include <vmm/vcpu.h>
+#include <inc/msi.h>
 #include <inc/multiboot.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
@@ -118,18 +119,50 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     /* LAB 3 end */
 }
 
+/* An interrupt from the monitor, whatever the guest is doing. */
+static void raise_and_poke(struct Vcpu *v, int vector)
+{
+    vapic_raise(v, vector);
+    env_lock(v->env);
+    sched_poke(v->env);
+    env_unlock(v->env);
+}
+
 int64_t sys_guest_irq(envid_t guest, int vector)
 {
     struct Vcpu *v = guest_open(guest);
     if (!v)
         return -E_BAD_ENV;
     bool ok = vector >= IRQ_OFFSET && vector <= 255;
-    if (ok) {
-        vapic_raise(v, vector);
-        env_lock(v->env);
-        sched_poke(v->env);
-        env_unlock(v->env);
-    }
+    if (ok)
+        raise_and_poke(v, vector);
+    guest_close(v);
+    return ok ? 0 : -E_INVAL;
+}
+
+/* SDM "Message Data Register Format": the vector, and a delivery mode of fixed or lowest priority;
+ * trigger and level mean nothing for an edge. */
+static bool msi_ok(uint64_t address, uint32_t data)
+{
+    return address >> 20 == MSI_ADDRESS >> 20 && (data & MSI_VECTOR) >= FIRST_VECTOR &&
+           (data & MSI_MODE) <= MSI_LOWEST;
+}
+
+/* SDM "Message Address Register Format": does the destination name the guest's only CPU? */
+static bool msi_is_for_guest(uint64_t address)
+{
+    uint32_t dest = address >> MSI_DEST_SHIFT & MSI_DEST_MASK;
+    return address & MSI_LOGICAL ? dest & LDR_VALUE : dest == 0 || dest == MSI_DEST_MASK;
+}
+
+int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
+{
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
+        return -E_BAD_ENV;
+    bool ok = msi_ok(address, data);
+    if (ok && msi_is_for_guest(address))
+        raise_and_poke(v, data & MSI_VECTOR);
     guest_close(v);
     return ok ? 0 : -E_INVAL;
 }
@@ -181,6 +214,25 @@ int64_t sys_guest_mem(envid_t guest, gpa_t gpa, uintptr_t buf, size_t len, bool 
     curenv->env_call_done = done + n;
     sched_restart();
     env_pop_tf(&curenv->env_tf);
+}
+
+int64_t sys_guest_map(envid_t guest, gpa_t gpa, uintptr_t va, uint64_t perm)
+{
+    struct Vcpu *v = guest_open(guest);
+    struct PageInfo *pp = NULL;
+    uint32_t rights;
+    if (!v)
+        return -E_BAD_ENV;
+    int r = -E_INVAL;
+    if (va < UTOP && PGOFF(va) == 0 && PGOFF(gpa) == 0 && ept_perm_ok(perm) &&
+        gmem_is_ram(v->vm, gpa, PGSIZE))
+        r = gmem_hold(v->vm, gpa, perm & PTE_W ? GMEM_WRITE : GMEM_READ, &pp, &rights);
+    guest_close(v);
+    if (r == 0)
+        r = env_page_give(curenv, pp, va, perm | PTE_NX);
+    if (r < 0 && pp)
+        page_decref(pp);
+    return r;
 }
 
 /* Add what a vCPU has counted. */

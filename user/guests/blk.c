@@ -37,7 +37,7 @@ static void tell(struct Vblk *b, unsigned n)
     char serial[21] = "";
     ok(b, T_GET_ID, 0, serial, 20);
     print("disk %u: %lu sectors, serial %s%s\n", n, b->sectors, serial,
-          vio_offered(&b->vio) & F_RO ? ", read-only" : "");
+          dev_features(&b->dev) & F_RO ? ", read-only" : "");
 }
 
 static void try_shapes(void)
@@ -63,25 +63,25 @@ static void try_shapes(void)
 /* Header and data are cut in the middle of fields and sectors; the data is in an indirect table. */
 static void try_pieces(void)
 {
-    static struct VioDesc table[40];
-    struct Vio *v = &disk.vio;
+    static struct VqDesc table[40];
+    struct Vq *q = &disk.vq;
     uint32_t len, n = 0, i = 0;
     trying("a chain that is cut anywhere");
     fill(data, 8 * SECTOR, 5);
     disk.header[0] = (struct VblkHeader){ T_OUT, 0, 40 };
     disk.status[0] = S_NONE;
-    table[i++] = (struct VioDesc){ (uint64_t)&disk.header[0], 5, VIO_NEXT, i };
-    table[i++] = (struct VioDesc){ (uint64_t)&disk.header[0] + 5, 11, VIO_NEXT, i };
+    table[i++] = (struct VqDesc){ (uint64_t)&disk.header[0], 5, DESC_NEXT, i };
+    table[i++] = (struct VqDesc){ (uint64_t)&disk.header[0] + 5, 11, DESC_NEXT, i };
     for (; n < 8 * SECTOR; i++) {
         uint32_t k = MIN(8 * SECTOR - n, 1 + i * 37 % 400);
-        table[i] = (struct VioDesc){ (uint64_t)data + n, k, VIO_NEXT, i + 1 };
+        table[i] = (struct VqDesc){ (uint64_t)data + n, k, DESC_NEXT, i + 1 };
         n += k;
     }
-    table[i] = (struct VioDesc){ (uint64_t)&disk.status[0], 1, VIO_WRITE, 0 };
-    v->desc[9] = (struct VioDesc){ (uint64_t)table, (i + 1) * sizeof(table[0]), VIO_INDIRECT, 0 };
-    vio_offer(v, 9);
+    table[i] = (struct VqDesc){ (uint64_t)&disk.status[0], 1, DESC_WRITE, 0 };
+    vq_desc(q, 9, table, (i + 1) * sizeof(table[0]), DESC_TABLE, 0);
+    vq_offer(q, 9);
     vblk_wait(&disk, 1);
-    check(vio_next(v, &len) == 9 && len == 1 && disk.status[0] == S_OK, "status %u, %u bytes",
+    check(vblk_next(&disk, &len) == 9 && len == 1 && disk.status[0] == S_OK, "status %u, %u bytes",
           disk.status[0], len);
     memset(back, 0, 8 * SECTOR);
     ok(&disk, T_IN, 40, back, 8 * SECTOR);
@@ -173,7 +173,7 @@ static void try_many(void)
             vblk_put(&disk, i, type, 2000 + 4 * i, buf + i * 2048, 2048);
         vblk_wait(&disk, VBLK_DEPTH);
         for (unsigned i = 0; i < VBLK_DEPTH; i++) {
-            unsigned n = vio_next(&disk.vio, &len) / 4;
+            unsigned n = vblk_next(&disk, &len) / 4;
             check(n < VBLK_DEPTH && seen[n] == (round % 2), "request %u came back twice", n);
             check(disk.status[n] == S_OK, "request %u has status %u", n, disk.status[n]);
             check(len == (type == T_IN ? 2049 : 1), "request %u has length %u", n, len);
@@ -195,14 +195,14 @@ static void try_without_features(void)
     check(memcmp(data, back, 3 * SECTOR) == 0, "the data changed");
     segment(T_DISCARD, 0, 8, 0, S_UNSUPP);
     segment(T_WRITE_ZEROES, 0, 8, 0, S_UNSUPP);
-    vblk_open(&disk, 0, F_USUAL | VIO_F_INDIRECT);
+    vblk_open(&disk, 0, F_USUAL | F_INDIRECT);
 }
 
 static void try_second(void)
 {
     if (!vblk_open(&second, 1, F_USUAL))
         return;
-    bool read_only = vio_offered(&second.vio) & F_RO;
+    bool read_only = dev_features(&second.dev) & F_RO;
     tell(&second, 1);
     trying("the second disk");
     ok(&second, T_IN, 0, data, SECTOR);
@@ -232,7 +232,7 @@ static void pattern(bool write)
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
-    if (!apic_enable() || !vblk_open(&disk, 0, F_USUAL | VIO_F_INDIRECT))
+    if (!apic_enable() || !vblk_open(&disk, 0, F_USUAL | F_INDIRECT))
         return check_result();
     if (cmdline_has("check")) {
         pattern(false);

@@ -4,9 +4,8 @@
 #ifndef JOS_USER_GUESTS_VBLK_H
 #define JOS_USER_GUESTS_VBLK_H
 
-#include "vio.h"
+#include "virtio.h"
 
-#define VBLK_TYPE   2
 #define VBLK_VECTOR 0x50
 #define SECTOR      512
 
@@ -42,7 +41,8 @@ struct VblkSegment {
 #define VBLK_DEPTH 32 /* requests at a time */
 
 struct Vblk {
-    struct Vio vio;
+    struct Vdev dev;
+    struct Vq vq;
     uint64_t sectors;
     struct VblkHeader header[VBLK_DEPTH];
     volatile uint8_t status[VBLK_DEPTH];
@@ -52,8 +52,12 @@ struct Vblk {
 bool vblk_open(struct Vblk *b, unsigned nth, uint64_t features);
 /* Put request i (below VBLK_DEPTH) into the ring: its descriptors are 4i to 4i + 2. */
 void vblk_put(struct Vblk *b, unsigned i, uint32_t type, uint64_t sector, void *data, uint32_t n);
-/* Tell the device, and sleep until n requests have come back. */
+/* Tell the device; the same, and sleep until n requests have come back. */
+void vblk_kick(const struct Vblk *b);
 void vblk_wait(struct Vblk *b, unsigned n);
+/* How many have come back that vblk_next has not given out, and the head of the next of these. */
+unsigned vblk_done(const struct Vblk *b);
+uint16_t vblk_next(struct Vblk *b, uint32_t *len);
 /* One request, alone. Returns its status. */
 unsigned vblk_do(struct Vblk *b, uint32_t type, uint64_t sector, void *data, uint32_t n);
 

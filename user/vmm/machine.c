@@ -31,7 +31,8 @@ static int64_t clock_seconds(void)
 static const struct RtcPeer clock = { .seconds = clock_seconds };
 
 /* Interrupt lines are not connected: a guest has no interrupt controller for them. */
-int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
+                 const struct CardOptions *cards)
 {
     *m = (struct Machine){ .guest = guest, .memsize = memsize };
     int r = uart_add(&m->com1, &m->bus.ports, COM1, &console, (struct IrqLine){ NULL, NULL });
@@ -41,6 +42,8 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize)
         r = power_add(&m->power, &m->bus.ports, &power);
     if (r == 0)
         r = debugexit_add(&m->debug_exit, &m->bus.ports, &power);
+    if (r == 0)
+        r = cards_init(&m->cards, &m->bus, guest, memsize, shared, cards);
     return r;
 }
 

@@ -14,7 +14,7 @@ static int usage(void)
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE[,ro][,serial=TEXT]]... [-D SIZE] [-a "
         "\"ARGS\"] [-i \"MODULE "
         "ARGS\"]... "
-        "[-V] [-p] [-s] [-t] [-T N] [-g] [&]\n"
+        "[-V] [-N] [-p] [-s] [-t] [-T N] [-g] [&]\n"
         "       vmm attach|pause|resume|kill NAME\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
@@ -29,6 +29,7 @@ static int usage(void)
         "a quarter of the host's is never a guest's\n"
         "  -a ARGS    command line for the kernel\n"
         "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
+        "  -N         give it a network card that hears what it sends\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
         "  -s         print statistics when the guest has ended\n"
         "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
@@ -178,6 +179,9 @@ static int set_option(int c, struct Options *o, struct Boot *b)
         return 0;
     case 'i':
         return add_module(b, optarg);
+    case 'N':
+        o->cards.loopback = true;
+        return 0;
     case 'p':
         o->flags |= GUEST_INTERCEPT_PF;
         return 0;
@@ -204,7 +208,7 @@ int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:VpstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:VNpstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;

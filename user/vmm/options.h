@@ -5,6 +5,7 @@
 #define JOS_USER_VMM_OPTIONS_H
 
 #include <user/vmm/boot.h>
+#include <user/vmm/cards.h>
 
 #define STATUS_USAGE 2 /* exit status on wrong usage */
 
@@ -27,6 +28,7 @@ struct Options {
     uint64_t limit;         /* bytes that a disk may take of the host's; 0: all of its own */
     int flags;              /* for sys_env_mkguest */
     bool stats;
+    struct CardOptions cards;
     size_t trace; /* exits to keep; 0: none */
 };
 

@@ -85,6 +85,7 @@ static void on_console(struct GuestExit *x)
     if (!cons_take())
         attach_end(MON_DETACHED);
     announce_input();
+    cards_input(&run.machine.cards);
 }
 
 static void on_message(struct GuestExit *x)
@@ -168,7 +169,7 @@ static void print_end(envid_t guest, const char *name)
     report_end(guest);
 }
 
-int run_to_end(envid_t guest, const char *name, uint64_t memsize)
+int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards)
 {
     static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
@@ -177,7 +178,7 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize)
     int r = sys_guest_share(guest, (struct GuestExit *)page);
     if (r < 0)
         end_guest(1, "the VMM has no page for its exits: %s", strerror(r));
-    else if ((r = machine_init(&run.machine, guest, memsize)) < 0)
+    else if ((r = machine_init(&run.machine, guest, memsize, (struct GuestExit *)page, cards)) < 0)
         end_guest(1, "its devices have no room on the bus: %s", strerror(r));
     serve(guest, (struct GuestExit *)page);
     gdb_ended(run.status, run.why[0] != '\0');

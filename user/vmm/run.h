@@ -4,11 +4,12 @@
 #ifndef JOS_USER_VMM_RUN_H
 #define JOS_USER_VMM_RUN_H
 
+#include <user/vmm/cards.h>
 #include <user/vmm/common.h>
 
-/* Run the guest, which has memsize bytes of RAM, to its end, and print the reason unless it powered
- * off. Returns the exit status. */
-int run_to_end(envid_t guest, const char *name, uint64_t memsize);
+/* Run the guest, which has memsize bytes of RAM and these cards, to its end, and print the reason
+ * unless it powered off. Returns the exit status. */
+int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards);
 /* From a handler: end the guest after this event. With why == NULL there is nothing to
  * explain: it powered off with status, or a sentence was printed. */
 void end_guest(int status, const char *why, ...) __attribute__((format(printf, 2, 3)));

@@ -3,6 +3,7 @@
  * changed. The rows below say what kinds of arguments a call has; a call without a row does not
  * compile.
  */
+#include <inc/msi.h>
 #include "hostile.h"
 
 /* What an argument is, which says what is bad. ANY: nothing is, or the call looks at it too late.
@@ -36,6 +37,8 @@ enum Kind {
     ENTRY,
     FLAGS,
     VECTOR,
+    MSI_TO,
+    MSI_DATA,
     GPA,
     GPA_PAGE,
     ENTRIES,
@@ -81,8 +84,10 @@ enum Kind {
 #define ARGS_ept_map                ARGS(SENDER, MAPPED, GUEST, GPA_PAGE, PERM)
 #define ARGS_guest_share            ARGS(GUEST, MAPPED)
 #define ARGS_guest_run              ARGS(GUEST)
+#define ARGS_guest_map              ARGS(GUEST, GPA_PAGE, VA, PERM)
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_irq              ARGS(GUEST, VECTOR)
+#define ARGS_guest_msi              ARGS(GUEST, MSI_TO, MSI_DATA)
 #define ARGS_guest_mem              ARGS(GUEST, GPA, WRITE, LENGTH, ANY)
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_stats            ARGS(ANY_GUEST, WRITE)
@@ -151,6 +156,10 @@ static uint64_t good(enum Kind kind)
         return GUEST_MEM_MIN;
     case VECTOR:
         return IRQ_OFFSET;
+    case MSI_TO:
+        return MSI_ADDRESS;
+    case MSI_DATA:
+        return MSI_FIXED | IRQ_OFFSET;
     case ENTRIES:
         return 1;
     default:
@@ -294,6 +303,10 @@ static void bad_numbers(enum Kind kind, struct Bad *b)
         { ENTRY, { GUEST_MEM_MIN, GUEST_HOLE_START, 1ul << 32, NONCANONICAL, ~0ul }, 5 },
         { FLAGS, { 4, 8, 1ul << 30, 0xffffffff }, 4 },
         { VECTOR, { 0, 31, 256, 0x80000000, 0xffffffff }, 5 },
+        { MSI_TO,
+          { 0, MSI_ADDRESS - 4, MSI_ADDRESS + (1 << 20), MSI_ADDRESS | 1ul << 32, ~0ul },
+          5 },
+        { MSI_DATA, { 0, 15, MSI_LOWEST | 15, 0x220, 0x420, 0x520, 0x720 }, 7 },
         { GPA,
           { GUEST_MEM_MIN, GUEST_MEM_MIN - 1, GUEST_HOLE_START, 1ul << 52, ~0ul, ~0ul - 7 },
           6 },

@@ -7,43 +7,61 @@
 #include <inc/string.h>
 #include <user/vmm/dev/bus.h>
 
-static bool has(const struct BusRange *r, uint64_t address)
+/* The number of ranges that begin at or before the address. */
+static unsigned ranges_up_to(const struct BusSpace *space, uint64_t address)
 {
-    return address - r->first < r->count;
+    unsigned low = 0, high = space->nranges;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (space->ranges[middle].first <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The gap before range n. */
+static struct BusRange gap_before(const struct BusSpace *space, unsigned n)
+{
+    const struct BusRange *r = space->ranges;
+    uint64_t first = n > 0 ? r[n - 1].first + r[n - 1].count : 0;
+    uint64_t end = n < space->nranges ? r[n].first : ~0ul;
+    return (struct BusRange){ .first = first, .count = end - first };
 }
 
 void bus_find(struct BusSpace *space, uint64_t address)
 {
-    uint64_t first = 0, end = ~0ul; /* of the gap that has the address */
-    for (unsigned i = 0; i < space->nranges; i++) {
-        const struct BusRange *r = &space->ranges[i];
-        if (has(r, address)) {
-            space->last = *r;
-            return;
-        }
-        if (r->first > address)
-            end = MIN(end, r->first);
-        else
-            first = MAX(first, r->first + r->count);
-    }
-    space->last = (struct BusRange){ .first = first, .count = end - first };
-}
-
-static bool overlap(const struct BusRange *r, uint64_t first, uint64_t count)
-{
-    return has(r, first) || r->first - first < count;
+    unsigned n = ranges_up_to(space, address);
+    const struct BusRange *r = space->ranges + n;
+    space->last = n > 0 && address - r[-1].first < r[-1].count ? r[-1] : gap_before(space, n);
 }
 
 int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Device *d,
             uint64_t offset)
 {
+    unsigned n = ranges_up_to(space, first);
+    struct BusRange gap = gap_before(space, n), *r = &space->ranges[n];
+    if (count == 0 || first + count < first)
+        return -E_INVAL;
     if (space->nranges == BUS_RANGES)
         return -E_NO_MEM;
-    for (unsigned i = 0; i < space->nranges; i++)
-        if (overlap(&space->ranges[i], first, count))
-            return -E_BUSY;
-    space->ranges[space->nranges++] = (struct BusRange){ first, count, offset, d };
+    if (first < gap.first || first + count > gap.first + gap.count)
+        return -E_BUSY;
+    memmove(r + 1, r, (space->nranges++ - n) * sizeof(*r));
+    *r = (struct BusRange){ first, count, offset, d };
     space->last.count = 0; /* it may be a gap no more */
+    return 0;
+}
+
+int bus_remove(struct BusSpace *space, uint64_t first, const struct Device *d)
+{
+    unsigned n = ranges_up_to(space, first);
+    struct BusRange *next = space->ranges + n;
+    if (n == 0 || next[-1].first != first || next[-1].device != d)
+        return -E_NOT_FOUND;
+    memmove(next - 1, next, (space->nranges-- - n) * sizeof(*next));
+    space->last.count = 0;
     return 0;
 }
 
@@ -68,14 +86,16 @@ uint64_t bus_read_device(const struct BusRange *r, uint64_t at, unsigned size)
 {
     if (size > 1 && r->device->kind->bytes)
         return read_bytes(r, at, size);
-    return size <= r->count - at ? r->device->kind->read(r->device, r->offset + at, size) : ~0ul;
+    return size <= r->count - at || r->device->kind->whole
+               ? r->device->kind->read(r->device, r->offset + at, size)
+               : ~0ul;
 }
 
 void bus_write_device(const struct BusRange *r, uint64_t at, unsigned size, uint64_t value)
 {
     if (size > 1 && r->device->kind->bytes)
         write_bytes(r, at, size, value);
-    else if (size <= r->count - at)
+    else if (size <= r->count - at || r->device->kind->whole)
         r->device->kind->write(r->device, r->offset + at, size, value);
 }
 

@@ -31,6 +31,9 @@ struct DeviceKind {
     const char *name; /* at most DEVICE_NAME_MAX bytes; in saved states, too */
     /* Registers are bytes: a wider access comes as several, of neighbours in the same range. */
     bool bytes;
+    /* It gets accesses of any size that begin at one of its registers, also where they go beyond
+     * the range; it knows what becomes of them. */
+    bool whole;
     uint64_t (*read)(struct Device *d, uint64_t offset, unsigned size);
     void (*write)(struct Device *d, uint64_t offset, unsigned size, uint64_t value);
     /* The state as `size` bytes, which mean the same as long as the version does. load believes
@@ -47,7 +50,7 @@ struct Device {
 };
 
 #define DEVICE_NAME_MAX 8
-#define BUS_RANGES      16
+#define BUS_RANGES      64
 
 struct BusRange {
     uint64_t first, count, offset;
@@ -56,7 +59,7 @@ struct BusRange {
 
 /* One kind of addresses: ports, or guest-physical addresses. */
 struct BusSpace {
-    struct BusRange ranges[BUS_RANGES];
+    struct BusRange ranges[BUS_RANGES]; /* ascending, apart from each other */
     unsigned nranges;
     struct BusRange last; /* that was accessed, or a gap (no device): guests poll */
 };
@@ -66,9 +69,12 @@ struct Bus {
 };
 
 /* From now on d answers at [first, first + count), where its register `offset` is the first.
- * -E_BUSY: another device does; -E_NO_MEM: BUS_RANGES are taken. */
+ * -E_BUSY: a device does that already; -E_INVAL: it is empty, or wraps around; -E_NO_MEM:
+ * BUS_RANGES are taken. */
 int bus_add(struct BusSpace *space, uint64_t first, uint64_t count, struct Device *d,
             uint64_t offset);
+/* The range that begins at `first` is nobody's again. -E_NOT_FOUND: none of d's does. */
+int bus_remove(struct BusSpace *space, uint64_t first, const struct Device *d);
 /* Is it in the range, or the gap, that was accessed last? */
 static inline bool bus_is_last(const struct BusSpace *space, uint64_t address)
 {

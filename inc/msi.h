@@ -1,0 +1,19 @@
+/*
+ * Message-signaled interrupts: a device writes data to an address that names a local APIC (SDM
+ * "Message Address Register Format", "Message Data Register Format").
+ */
+#ifndef JOS_INC_MSI_H
+#define JOS_INC_MSI_H
+
+#define MSI_ADDRESS    0xfee00000ul /* and its low 20 bits: */
+#define MSI_DEST_SHIFT 12
+#define MSI_DEST_MASK  0xff     /* as a physical destination: all CPUs */
+#define MSI_LOGICAL    (1 << 2) /* destination mode */
+
+/* Data */
+#define MSI_VECTOR 0xffu
+#define MSI_MODE   0x700u /* delivery mode */
+#define MSI_FIXED  0x000u
+#define MSI_LOWEST 0x100u /* lowest priority */
+
+#endif
