@@ -1,8 +1,8 @@
 /*
- * blk-bench: what a disk by virtio-blk costs, seen from the driver, in TSC ticks. The sectors are in
- * the host's cache. A line `BENCH name MIN MEDIAN MAX` each: a read of 4 KiB alone, from the moment
- * the driver writes its descriptors until it is awake again and has looked at the answer; and reads
- * of 4 KiB, 32 at a time, for each KiB.
+ * blk-bench: what a disk by virtio-blk costs, seen from the driver, in TSC ticks. The sectors are
+ * in the host's cache. A line `BENCH name MIN MEDIAN MAX` each: a read of 4 KiB alone, from the
+ * moment the driver writes its descriptors until it is awake again and has looked at the answer;
+ * and reads of 4 KiB, 32 at a time, for each KiB.
  */
 #include "vblk.h"
 

@@ -161,9 +161,9 @@ static void *page(void *to)
 static void later(void *to, enum BlkOp op, uint64_t sector, unsigned n, struct BlkRequest *r)
 {
     static const uint8_t requests[] = {
-        [BLK_READ] = FSREQ_DISK_READ,          [BLK_WRITE] = FSREQ_DISK_WRITE,
-        [BLK_FLUSH] = FSREQ_DISK_FLUSH,        [BLK_DISCARD_OP] = FSREQ_DISK_DISCARD,
-        [BLK_ZERO] = FSREQ_DISK_ZERO,          [BLK_ZERO_UNMAP] = FSREQ_DISK_ZERO,
+        [BLK_READ] = FSREQ_DISK_READ,   [BLK_WRITE] = FSREQ_DISK_WRITE,
+        [BLK_FLUSH] = FSREQ_DISK_FLUSH, [BLK_DISCARD_OP] = FSREQ_DISK_DISCARD,
+        [BLK_ZERO] = FSREQ_DISK_ZERO,   [BLK_ZERO_UNMAP] = FSREQ_DISK_ZERO,
     };
     const struct Disk *d = to;
     unsigned hint = op == BLK_ZERO_UNMAP ? DISK_UNMAP : 0;

@@ -1,7 +1,7 @@
 /*
- * virtio-blk. A request is taken from the queue, checked, and then carried out in steps of at most a
- * block: each first without waiting, and if that cannot be done, later, with the request kept until
- * the answer. How many steps are taken for one event is bounded.
+ * virtio-blk. A request is taken from the queue, checked, and then carried out in steps of at most
+ * a block: each first without waiting, and if that cannot be done, later, with the request kept
+ * until the answer. How many steps are taken for one event is bounded.
  *
  * The guest may change its buffers at any moment. The header and each segment of a discard are read
  * once; data is only moved.
@@ -12,7 +12,7 @@
 
 #define QUEUE       0
 #define PCI_STORAGE 0x018000 /* class: mass storage, other */
-#define BUDGET      64       /* steps for one event */
+#define BUDGET      128      /* blocks moved for one event; a request counts as one, too */
 #define ZERO_STEP   512      /* sectors */
 
 /* "Feature bits" */
@@ -23,8 +23,7 @@
 #define F_TOPOLOGY     (1ul << 10)
 #define F_DISCARD      (1ul << 13)
 #define F_WRITE_ZEROES (1ul << 14)
-#define FEATURES \
-    (F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_DISCARD | F_WRITE_ZEROES)
+#define FEATURES       (F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_DISCARD | F_WRITE_ZEROES)
 
 /* "Device Operation" */
 enum {
@@ -74,6 +73,12 @@ _Static_assert(sizeof(struct Config) == 64 && sizeof(struct Config) <= VIRTIO_CO
 
 #define BLOCK_EXP 3 /* 8 sectors are a block */
 
+static void set_state(struct BlkRequest *r, enum BlkState state)
+{
+    r->blk->ready += (state == BLK_READY) - (r->state == BLK_READY);
+    r->state = state;
+}
+
 /* ---- The end of a request ---- */
 
 /* Give it back with this status. */
@@ -81,16 +86,19 @@ static void finish(struct BlkRequest *r, enum Status status)
 {
     struct Virtio *v = &r->blk->virtio;
     const struct Chain *c = &r->chain;
-    uint8_t byte = status;
+    const struct QueuePiece *last = &c->pieces[c->nread + c->nwrite - 1];
     bool all = status == S_OK && (r->type == T_IN || r->type == T_GET_ID);
 
-    r->state = BLK_FREE;
+    set_state(r, BLK_FREE);
     if (!virtio_is_live(v, QUEUE))
         return;
-    if (chain_write(v->peer->dma, c, c->write_len - 1, &byte, 1) == 1)
-        virtio_push(v, QUEUE, c->head, all ? c->write_len : 1);
-    else
+    char *byte = dma_at(v->peer->dma, last->gpa + last->len - 1, DMA_WRITE);
+    if (!byte) {
         virtio_broken(v, "a disk request's status cannot be written");
+        return;
+    }
+    *byte = status;
+    virtio_push(v, QUEUE, c->head, all ? c->write_len : 1);
 }
 
 static void fail(struct BlkRequest *r, int error)
@@ -204,7 +212,7 @@ static bool ask_later(struct BlkRequest *r)
         fail(r, -E_INVAL);
         return true;
     }
-    r->state = BLK_WAITS;
+    set_state(r, BLK_WAITS);
     peer->later(peer->to, op, r->sector, r->n, r);
     return true;
 }
@@ -335,12 +343,27 @@ static int answer_id(struct BlkRequest *r)
     return 0;
 }
 
+/* In the guest's memory it is whole and in one page, mostly. */
+static bool read_header(struct BlkRequest *r, struct Header *h)
+{
+    struct Dma *dma = r->blk->virtio.peer->dma;
+    const struct QueuePiece *p = &r->chain.pieces[0];
+
+    if (r->chain.nread > 0 && p->len >= sizeof(*h) && PGOFF(p->gpa) <= PGSIZE - sizeof(*h)) {
+        const char *from = dma_at(dma, p->gpa, DMA_READ);
+        if (from)
+            __builtin_memcpy(h, from, sizeof(*h));
+        return from;
+    }
+    return chain_read(dma, &r->chain, 0, h, sizeof(*h)) == sizeof(*h);
+}
+
 /* Look at a chain that was taken from the queue. 0: the request is ready, or done; -E_*. */
 static int begin(struct BlkRequest *r)
 {
     struct Header h;
 
-    if (chain_read(r->blk->virtio.peer->dma, &r->chain, 0, &h, sizeof(h)) != sizeof(h))
+    if (!read_header(r, &h))
         return -E_INVAL;
     r->type = h.type;
     switch (h.type) {
@@ -379,7 +402,7 @@ static struct BlkRequest *take(struct Blk *b)
         virtio_broken(&b->virtio, "a disk request has no place for its status");
         return NULL;
     }
-    r->state = BLK_READY;
+    set_state(r, BLK_READY);
     r->type = 0;
     r->at = r->left = 0;
     r->piece = r->offset = 0;
@@ -396,7 +419,7 @@ static struct BlkRequest *take(struct Blk *b)
 static void go_on(struct BlkRequest *r, int *budget)
 {
     while (r->state == BLK_READY && *budget > 0 && virtio_is_live(&r->blk->virtio, QUEUE)) {
-        --*budget;
+        *budget -= r->left > 0;
         if (!step(r))
             return;
     }
@@ -412,7 +435,7 @@ void blk_run(struct Blk *b)
     if (!virtio_is_live(&b->virtio, QUEUE))
         return;
     dma_refresh(b->virtio.peer->dma);
-    for (unsigned i = 0; i < BLK_FLIGHT; i++)
+    for (unsigned i = 0; b->ready > 0 && i < BLK_FLIGHT; i++)
         go_on(&b->requests[i], &budget);
     while (budget > 0 && b->orphans == 0 && (r = take(b))) {
         --budget;
@@ -430,11 +453,11 @@ void blk_answer(struct BlkRequest *r, int result, void *page)
     if (r->state == BLK_ORPHAN)
         r->blk->orphans--;
     if (r->state == BLK_ORPHAN || !virtio_is_live(v, QUEUE)) {
-        r->state = BLK_FREE;
+        set_state(r, BLK_FREE);
         return;
     }
     dma_refresh(v->peer->dma);
-    r->state = BLK_READY;
+    set_state(r, BLK_READY);
     if (result == 0 && r->type == T_IN && !copy(r, page))
         result = -E_INVAL;
     if (result < 0)
@@ -458,7 +481,7 @@ static void reset(struct Virtio *v)
     for (unsigned i = 0; i < BLK_FLIGHT; i++) {
         struct BlkRequest *r = &b->requests[i];
         b->orphans += r->state == BLK_WAITS;
-        r->state = r->state == BLK_WAITS || r->state == BLK_ORPHAN ? BLK_ORPHAN : BLK_FREE;
+        set_state(r, r->state == BLK_WAITS || r->state == BLK_ORPHAN ? BLK_ORPHAN : BLK_FREE);
     }
 }
 

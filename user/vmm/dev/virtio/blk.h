@@ -1,6 +1,6 @@
 /*
- * virtio-blk (Virtual I/O Device specification 1.x, "Block Device"): a disk with one queue. What can
- * be done at once is; a request that has to wait for the disk below lets others go on, so that
+ * virtio-blk (Virtual I/O Device specification 1.x, "Block Device"): a disk with one queue. What
+ * can be done at once is; a request that has to wait for the disk below lets others go on, so that
  * several are in flight and may end in any order.
  */
 #ifndef JOS_USER_VMM_DEV_VIRTIO_BLK_H
@@ -8,12 +8,13 @@
 
 #include <user/vmm/dev/virtio/virtio.h>
 
-#define BLK_SECTOR  512
-#define BLK_BLOCK   4096 /* of the disk below: what is asked of it lies in one */
-#define BLK_FLIGHT  16   /* requests that may be underway */
-#define BLK_SERIAL  20   /* bytes of a serial number; a shorter one ends with a 0 */
-#define BLK_DISCARD 8192 /* sectors that one segment of a discard or write-zeroes request may have */
-#define BLK_SEGS    16   /* such segments in a request */
+#define BLK_SECTOR 512
+#define BLK_BLOCK  4096 /* of the disk below: what is asked of it lies in one */
+#define BLK_FLIGHT 16   /* requests that may be underway */
+#define BLK_SERIAL 20   /* bytes of a serial number; a shorter one ends with a 0 */
+#define BLK_DISCARD \
+    8192            /* sectors that one segment of a discard or write-zeroes request may have */
+#define BLK_SEGS 16 /* such segments in a request */
 
 /* What is asked of the disk below. */
 enum BlkOp {
@@ -66,9 +67,9 @@ struct BlkRequest {
     uint64_t at;     /* bytes of the chain's data that are done */
     unsigned piece;  /* of the chain, the one where the data goes on, and where in it */
     uint32_t offset;
-    unsigned n;      /* sectors that are asked for */
-    uint32_t flags;  /* of this segment */
-    bool flushing;   /* after a write, since the driver does not flush */
+    unsigned n;     /* sectors that are asked for */
+    uint32_t flags; /* of this segment */
+    bool flushing;  /* after a write, since the driver does not flush */
     struct Chain chain;
 };
 
@@ -76,6 +77,7 @@ struct Blk {
     struct Virtio virtio;
     struct BlkSetup setup;
     const struct BlkPeer *peer;
+    unsigned ready;   /* requests in this state */
     unsigned orphans; /* requests in flight that a reset has left behind */
     struct BlkRequest requests[BLK_FLIGHT];
 };
