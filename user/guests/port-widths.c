@@ -33,12 +33,17 @@ static void try_neighbours(void)
         }
 }
 
+/* PCI's address register, which has the reset register in its midst. */
 static void try_config(void)
 {
     outl(PORT_CONFIG, 0x80000000 | RESET << 8);
-    check(inl(PORT_CONFIG) == 0xffffffff, "0xcf8 reads 0x%x", inl(PORT_CONFIG));
+    check(inl(PORT_CONFIG) == (0x80000000 | RESET << 8), "0xcf8 reads 0x%x", inl(PORT_CONFIG));
+    outw(PORT_CONFIG, 0xffff);
+    outb(PORT_CONFIG, 0xff);
+    check(inl(PORT_CONFIG) == (0x80000000 | RESET << 8), "0xcf8 reads 0x%x", inl(PORT_CONFIG));
+    check(inw(PORT_CONFIG) == 0xffff, "half of 0xcf8 reads 0x%x", inw(PORT_CONFIG));
     outl(PORT_CONFIG, 0xffffffff);
-    check(inl(PORT_CONFIG) == 0xffffffff, "0xcf8 reads 0x%x", inl(PORT_CONFIG));
+    check(inl(PORT_CONFIG) == 0x80fffffc, "0xcf8 reads 0x%x", inl(PORT_CONFIG));
 }
 
 /* In loop back, what is sent is received; nothing goes out. */
