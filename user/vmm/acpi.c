@@ -3,6 +3,7 @@
  * controller, a serial port that is polled, and registers to switch off by.
  */
 #include <user/vmm/acpi.h>
+#include <user/vmm/acpi_pci.h>
 #include <user/vmm/common.h>
 #include <user/vmm/memmap.h>
 
@@ -99,9 +100,11 @@ static const uint8_t aml[] = {
     0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08, 0x79, 0x00,
 };
 
+static const uint8_t aml_pci[] = { ACPI_PCI_AML };
+
 struct Dsdt {
     struct Header header;
-    uint8_t code[sizeof(aml)];
+    uint8_t code[sizeof(aml)], pci[sizeof(aml_pci)];
 } __attribute__((packed));
 
 struct Xsdt {
@@ -155,6 +158,7 @@ static struct Address io_register(uint16_t port)
 gpa_t acpi_build(void)
 {
     memcpy(tables.dsdt.code, aml, sizeof(aml));
+    memcpy(tables.dsdt.pci, aml_pci, sizeof(aml_pci));
     finish(&tables.dsdt.header, "DSDT", 2, sizeof(tables.dsdt));
 
     struct Fadt *f = &tables.fadt;
