@@ -2,6 +2,7 @@
  * A machine with all device models: the same devices as in machine.c and cards.c, with peers that
  * watch what they are asked.
  */
+#include <inc/error.h>
 #include <stdlib.h>
 #include <string.h>
 #include <user/vmm/host/bed.h>
@@ -97,6 +98,61 @@ static void has_room(void *to)
     called();
 }
 
+/* A disk answers at once, or later, or not, as the bits of outside.disk say, one after another. */
+static int disk_now(void *to, enum BlkOp op, uint64_t sector, unsigned n, void *page)
+{
+    (void)to;
+    HOLDS(op == BLK_READ || op == BLK_WRITE, "operation %d", op);
+    HOLDS(n > 0 && sector / 8 == (sector + n - 1) / 8, "%u sectors at %lu", n, sector);
+    HOLDS(sector < DISK_SECTORS && n <= DISK_SECTORS - sector, "%u sectors at %lu", n, sector);
+    called();
+    unsigned how = outside.disk & 3;
+    outside.disk = outside.disk >> 2 | (uint64_t)how << 62;
+    if (how != 0 && op == BLK_READ)
+        memset(page, outside.calls, n * BLK_SECTOR);
+    target_look_at(page, n * BLK_SECTOR);
+    return how == 0 ? -E_AGAIN : how == 1 ? -E_IO : 0;
+}
+
+static void *disk_page(void *to)
+{
+    (void)to;
+    called();
+    return outside.nwaiting < DISK_WAITING ? outside.pages[outside.nwaiting] : NULL;
+}
+
+static void disk_later(void *to, enum BlkOp op, uint64_t sector, unsigned n, struct BlkRequest *r)
+{
+    (void)to;
+    called();
+    HOLDS(outside.nwaiting < DISK_WAITING, "%u requests", outside.nwaiting);
+    HOLDS(op == BLK_FLUSH ? n == 0 : n > 0, "operation %d, %u sectors", op, n);
+    HOLDS(n == 0 || (sector < DISK_SECTORS && n <= DISK_SECTORS - sector), "%u sectors at %lu", n,
+          sector);
+    HOLDS(n <= ((op == BLK_READ || op == BLK_WRITE) ? 8 : BLK_DISCARD), "%u sectors", n);
+    outside.waiting[outside.nwaiting++] = r;
+}
+
+static void nudge(void *to)
+{
+    (void)to;
+    called();
+}
+
+void bed_disk_answer(unsigned n, bool fails)
+{
+    if (outside.nwaiting == 0)
+        return;
+    n %= outside.nwaiting;
+    struct BlkRequest *r = outside.waiting[n];
+    char *page = outside.pages[n];
+    outside.nwaiting--;
+    outside.waiting[n] = outside.waiting[outside.nwaiting];
+    outside.pages[n] = outside.pages[outside.nwaiting];
+    outside.pages[outside.nwaiting] = page;
+    blk_answer(r, fails ? -E_IO : 0, page);
+}
+
 static const struct UartPeer uart_peer = { next_byte, put_bytes, called };
 static const struct RtcPeer rtc_peer = { seconds };
 static const struct PowerSwitch power_switch = { switch_off, reset };
@@ -151,6 +207,13 @@ static int add_net(struct Bed *b)
     return virtio_net_add(&b->net, &b->virtio_peer, &b->loopback, mac);
 }
 
+static int add_blk(struct Bed *b)
+{
+    static const struct BlkSetup setup = { .sectors = DISK_SECTORS, .serial = "serial" };
+    b->blk_peer = (struct BlkPeer){ disk_now, disk_page, disk_later, nudge, b, outside.bounce };
+    return blk_add(&b->blk, &setup, &b->blk_peer, &b->virtio_peer);
+}
+
 const struct BedPart bed_parts[BED_PARTS] = {
     { add_uart, offsetof(struct Bed, uart) },
     { add_rtc, offsetof(struct Bed, rtc) },
@@ -160,6 +223,7 @@ const struct BedPart bed_parts[BED_PARTS] = {
     { add_rng, offsetof(struct Bed, rng) },
     { add_console, offsetof(struct Bed, console) },
     { add_net, offsetof(struct Bed, net) },
+    { add_blk, offsetof(struct Bed, blk) },
 };
 
 struct Device *bed_device(struct Bed *b, unsigned part)
@@ -169,8 +233,17 @@ struct Device *bed_device(struct Bed *b, unsigned part)
 
 struct Virtio *bed_virtio(struct Bed *b, unsigned n)
 {
-    struct Virtio *const all[BED_VIRTIO] = { &b->rng.virtio, &b->console.virtio, &b->net.virtio };
+    struct Virtio *const all[BED_VIRTIO] = { &b->rng.virtio, &b->console.virtio, &b->net.virtio,
+                                             &b->blk.virtio };
     return all[n];
+}
+
+void bed_reset_outside(void)
+{
+    static char pages[DISK_WAITING + 1][PGSIZE];
+    outside = (struct Outside){ .bounce = pages[DISK_WAITING] };
+    for (unsigned i = 0; i < DISK_WAITING; i++)
+        outside.pages[i] = pages[i];
 }
 
 struct Bed *bed_make(void)

@@ -103,6 +103,20 @@ static void receive_frame(struct Bed *b, struct Input *in)
     virtio_net_flush(&b->net);
 }
 
+static void disk_mood(struct Bed *b, struct Input *in)
+{
+    (void)b;
+    outside.disk = input_take(in, 8);
+}
+
+static void disk_answer(struct Bed *b, struct Input *in)
+{
+    unsigned how = input_take(in, 1);
+    bed_disk_answer(how & 0xf, how & 0x80);
+    if (how & 0x40)
+        blk_run(&b->blk);
+}
+
 /* ---- States ---- */
 
 static size_t save(struct Bed *b, unsigned part, uint8_t *state)
@@ -160,11 +174,13 @@ static void load_any(struct Bed *b, struct Input *in)
 
 /* By the input's byte. New ones come at the end, so that old inputs keep their meaning. */
 static void (*const ops[])(struct Bed *b, struct Input *in) = {
-    read_port,      write_port,       read_register, write_register,
-    write_ram,      plan_write,       replace_page,  pass_time,
-    type,           receive_frame,    load_any,      NULL, /* a move to another machine */
-    driver_start,   driver_describe,  driver_offer,  driver_notify,
-    driver_request, driver_configure,
+    read_port,      write_port,      read_register,
+    write_register, write_ram,       plan_write,
+    replace_page,   pass_time,       type,
+    receive_frame,  load_any,        NULL, /* a move to another machine */
+    driver_start,   driver_describe, driver_offer,
+    driver_notify,  driver_request,  driver_configure,
+    disk_mood,      disk_answer,     driver_disk_request,
 };
 
 static struct Bed *step(struct Bed *b, struct Input *in)
@@ -172,7 +188,7 @@ static struct Bed *step(struct Bed *b, struct Input *in)
     unsigned op = input_take(in, 1) % ARRAY_SIZE(ops);
     if (ops[op]) {
         ops[op](b, in);
-    } else {
+    } else if (blk_is_idle(&b->blk)) {
         struct Bed *other = copy_of(b);
         free(b);
         b = other;
@@ -184,7 +200,7 @@ static struct Bed *step(struct Bed *b, struct Input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct Input in = { data, size };
-    memset(&outside, 0, sizeof(outside));
+    bed_reset_outside();
     struct Bed *b = bed_make();
     for (unsigned i = 0; i < MOST_OPS && in.size > 0; i++)
         b = step(b, &in);

@@ -80,7 +80,7 @@ static void start_messages(struct Bed *b, struct Virtio *v)
 
 void driver_start(struct Bed *b, struct Input *in)
 {
-    unsigned device = input_take(in, 1) % BED_VIRTIO;
+    unsigned device = input_take(in, 1) % BED_VIRTIO, features = input_take(in, 1);
     struct Virtio *v = bed_virtio(b, device);
     pci_write(&v->pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
     if (!v->pci.bars[0].mapped)
@@ -88,7 +88,8 @@ void driver_start(struct Bed *b, struct Input *in)
     set(b, v, STATUS, 1, 0);
     set(b, v, STATUS, 1, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
     set(b, v, DRIVER_SELECT, 4, 0);
-    set(b, v, DRIVER_FEATURES, 4, (uint32_t)input_take(in, 1) << 24 & 0x30000000);
+    set(b, v, DRIVER_FEATURES, 4,
+        (features << 24 & 0x30000000) | (features & 0x40 ? v->type->features : 0));
     set(b, v, DRIVER_SELECT, 4, 1);
     set(b, v, DRIVER_FEATURES, 4, 1);
     set(b, v, STATUS, 1, VIRTIO_FEATURES_OK);
@@ -178,6 +179,33 @@ void driver_request(struct Bed *b, struct Input *in)
         write_desc(&p, i, BUFFERS + i * 2 * PGSIZE, input_take(in, 2) & 0x1fff, flags, i + 1);
     }
     offer(&p, 0, 1 + (writable >> 4));
+    notify(b, &p);
+}
+
+/* Header, data in two pieces, status. */
+void driver_disk_request(struct Bed *b, struct Input *in)
+{
+    static const uint8_t types[] = { 0, 1, 4, 8, 11, 13, 0, 1 };
+    struct Place p = place_of(b, BED_BLK, 0);
+    unsigned how = input_take(in, 1), sectors = input_take(in, 1) & 0x1f;
+    const struct {
+        uint32_t type, reserved;
+        uint64_t sector;
+    } header = { types[how & 7], 0, input_take(in, how & 8 ? 8 : 2) };
+    const struct {
+        uint64_t sector;
+        uint32_t count, flags;
+    } segment = { input_take(in, 2), input_take(in, 2), how >> 4 & 1 };
+    bool to_guest = header.type == 0 || header.type == 8;
+    gpa_t at = BUFFERS + (how & 0x20 ? 0x600 : 0);
+    uint32_t bytes = header.type > 8 ? sizeof(segment) * (1 + (sectors & 1)) : sectors * BLK_SECTOR;
+    memory_write(BUFFERS - PGSIZE, &header, sizeof(header));
+    memory_write(at, &segment, sizeof(segment));
+    write_desc(&p, 0, BUFFERS - PGSIZE, sizeof(header), 1, 1);
+    write_desc(&p, 1, at, bytes / 3, to_guest ? 3 : 1, 2);
+    write_desc(&p, 2, at + bytes / 3, bytes - bytes / 3, to_guest ? 3 : 1, 3);
+    write_desc(&p, 3, BUFFERS - 2 * PGSIZE, 1, 2, 0);
+    offer(&p, 0, 1 + (how >> 6));
     notify(b, &p);
 }
 

@@ -24,6 +24,8 @@ void driver_offer(struct Bed *b, struct Input *in);
 void driver_notify(struct Bed *b, struct Input *in);
 /* An honest request: descriptors, the offer, the doorbell. */
 void driver_request(struct Bed *b, struct Input *in);
+/* The same to the disk, of any type, at any sector. */
+void driver_disk_request(struct Bed *b, struct Input *in);
 /* Something in the device's configuration space. */
 void driver_configure(struct Bed *b, struct Input *in);
 

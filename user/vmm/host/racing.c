@@ -82,6 +82,7 @@ int main(int argc, char **argv)
         return 2;
     time_t end = time(NULL) + atoi(argv[1]);
     random_start(strtoull(argv[2], NULL, 0));
+    bed_reset_outside();
     struct Bed *b = bed_make();
     for (unsigned i = 0; i < PAGES; i++)
         frames[i] = memory_frame(DRIVER_AREAS + i * PGSIZE);
