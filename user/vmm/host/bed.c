@@ -25,7 +25,8 @@ static void called(void)
 static int next_byte(bool ask)
 {
     (void)ask;
-    called();
+    memory_disturb();
+    outside.bytes++;
     return outside.line > 0 ? (int)(outside.line-- & 0xff) : -1;
 }
 

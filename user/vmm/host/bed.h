@@ -56,12 +56,12 @@ void bed_check(const struct Bed *b);
 
 /* What devices are connected to. */
 struct Outside {
-    uint64_t time;                            /* seconds */
-    uint64_t line;                            /* bytes that wait for UART and console */
-    uint64_t calls;                           /* of peers, by one access, but for output */
-    uint64_t bytes;                           /* of output, by one access */
-    int level;                                /* of the UART's interrupt line */
-    uint64_t disk;                            /* how it answers: two bits for each request */
+    uint64_t time;  /* seconds */
+    uint64_t line;  /* bytes that wait for UART and console */
+    uint64_t calls; /* of peers, by one access, but for input and output */
+    uint64_t bytes; /* of these, by one access */
+    int level;      /* of the UART's interrupt line */
+    uint64_t disk;  /* how it answers: two bits for each request */
     struct BlkRequest *waiting[DISK_WAITING]; /* for it */
     char *pages[DISK_WAITING], *bounce;       /* theirs, and of what it does at once */
     unsigned nwaiting;

@@ -9,8 +9,9 @@
 #include <user/vmm/host/driver.h>
 #include <user/vmm/host/memory.h>
 
-#define STATE_MAX 4096
-#define MOST_OPS  500
+#define STATE_MAX  4096
+#define MOST_OPS   300
+#define MOST_MOVES 4
 
 /* ---- Accesses ---- */
 
@@ -157,7 +158,7 @@ static struct Bed *copy_of(struct Bed *old)
 static void load_any(struct Bed *b, struct Input *in)
 {
     static uint8_t before[STATE_MAX], state[STATE_MAX], after[STATE_MAX];
-    unsigned part = input_take(in, 1) % BED_PARTS, changes = input_take(in, 1);
+    unsigned part = input_take(in, 1) % BED_PARTS, changes = input_take(in, 1) & 0x3f;
     size_t n = save(b, part, before);
     memcpy(state, before, n);
     for (unsigned i = 0; i < changes && in->size > 0; i++) {
@@ -183,12 +184,15 @@ static void (*const ops[])(struct Bed *b, struct Input *in) = {
     disk_mood,      disk_answer,     driver_disk_request,
 };
 
+static unsigned moves_left; /* they take long */
+
 static struct Bed *step(struct Bed *b, struct Input *in)
 {
     unsigned op = input_take(in, 1) % ARRAY_SIZE(ops);
     if (ops[op]) {
         ops[op](b, in);
-    } else if (blk_is_idle(&b->blk)) {
+    } else if (blk_is_idle(&b->blk) && moves_left > 0) {
+        moves_left--;
         struct Bed *other = copy_of(b);
         free(b);
         b = other;
@@ -201,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct Input in = { data, size };
     bed_reset_outside();
+    moves_left = MOST_MOVES;
     struct Bed *b = bed_make();
     for (unsigned i = 0; i < MOST_OPS && in.size > 0; i++)
         b = step(b, &in);
