@@ -50,7 +50,8 @@ int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);
 /* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
- * 0 with nohang when none has ended. -E_BAD_ENV: no such child. */
+ * 0 with nohang when none has ended. -E_BAD_ENV: no such child. For init, -E_POWER: the power
+ * button was pressed (once for each time). */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);
@@ -102,6 +103,8 @@ int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, vo
                        struct IpcMessage *m);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);
+/* Seconds since the beginning of 1970, UTC, as the machine's real-time clock had it. */
+int64_t sys_time_unix(void);
 int sys_sleep_msec(uint64_t msec);
 int sys_sysinfo(struct SysInfo *info);
 /* The kernel's command line, terminated; at most size bytes. Returns its length. */
@@ -138,11 +141,15 @@ int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
 /* A message-signaled interrupt for the guest: this data, written to this address. 0 also if the
- * destination names none of its CPUs. -E_BAD_ENV: not the caller's guest. -E_INVAL: the address is
- * not 0xfeeXXXXX, the vector is below 16, or the delivery mode is neither fixed nor lowest
- * priority.
- */
+ * destination names none of its CPUs, or its local APIC is disabled. -E_BAD_ENV: not the caller's
+ * guest. -E_INVAL: the address is not 0xfeeXXXXX, the delivery mode is not fixed, lowest priority
+ * or NMI, or the vector is below 16. */
 int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
+/* While the guest is stopped for GUEST_EV_MMIO: access size bytes (1, 2, 4 or 8) at this offset of
+ * the page of its local APIC, as its own instruction would. The value that is read; 0 for a write.
+ * -E_BAD_ENV. -E_AGAIN: it is not stopped so. -E_INVAL: no such offset or size, or it has no such
+ * page now. */
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory. Untouched guest memory reads as zeroes. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);

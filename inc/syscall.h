@@ -36,6 +36,7 @@
     X(ipc_call)               \
     X(ipc_reply_recv)         \
     X(time_msec)              \
+    X(time_unix)              \
     X(sleep_msec)             \
     X(sysinfo)                \
     X(cmdline)                \
@@ -59,6 +60,7 @@
     X(guest_walk)         \
     X(guest_irq)          \
     X(guest_msi)          \
+    X(guest_apic)         \
     X(guest_mem)          \
     X(guest_map)          \
     X(guest_stats)        \

@@ -22,6 +22,9 @@
     8 /* rbx: enum GuestExitReason, or ~0: all -> rcx: exits of this guest, this call's included \
        */
 
+#define VMX_VMCALL_POWER_BUTTON \
+    9 /* rbx: vector that the power button raises from now on, 32 to 255; 0: it does nothing */
+
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1
 
@@ -66,7 +69,7 @@ enum GuestEvent {
     GUEST_EV_NONE = 0,
     GUEST_EV_IO,      /* stopped at an I/O instruction that the kernel does not handle */
     GUEST_EV_MMIO,    /* stopped at an access to a gpa that is not RAM */
-    GUEST_EV_VMCALL,  /* stopped at a console hypercall */
+    GUEST_EV_VMCALL,  /* stopped at a hypercall that is the monitor's */
     GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
     GUEST_EV_MESSAGE, /* not stopped: an env waits to give the monitor a message */
     GUEST_EV_SERIAL,  /* not stopped: the serial port that the monitor has opened has input */
@@ -131,6 +134,8 @@ struct GuestExit {
     uint32_t access;        /* GUEST_EV_MMIO: GUEST_READ, GUEST_WRITE or GUEST_FETCH */
     uint32_t hits;          /* DEBUG_HW: bit n: debug register n */
     uint64_t gpa;           /* GUEST_EV_MMIO: the address */
+    uint64_t apic_page;     /* GUEST_EV_MMIO: where the local APIC has its page, whose registers are
+                             * sys_guest_apic's; ~0: nowhere */
     struct GuestRegs regs;
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */

@@ -55,12 +55,49 @@ static void await_child(struct Env *e, envid_t id)
     env_unlock(e);
 }
 
+static bool power_pressed; /* and init has not heard of it; under env_table_lock */
+
+static struct Env *find_init(void)
+{
+    for (struct Env *e = envs; e < envs + NENV; e++)
+        if (e->env_type == ENV_TYPE_INIT && env_is_alive(e))
+            return e;
+    return NULL;
+}
+
+void sysenv_press_power(void)
+{
+    spin_lock(&env_table_lock);
+    power_pressed = true;
+    struct Env *init = find_init();
+    if (init) {
+        env_lock(init);
+        if (init->env_wait == WAIT_CHILD)
+            sched_wake_at_once(init);
+        env_unlock(init);
+    }
+    spin_unlock(&env_table_lock);
+}
+
+/* Does the caller have to be told? env_table_lock is held. */
+static bool take_power_press(void)
+{
+    if (!power_pressed || curenv->env_type != ENV_TYPE_INIT)
+        return false;
+    power_pressed = false;
+    return true;
+}
+
 int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
 {
     struct Env *zombie;
     bool alive;
 
     spin_lock(&env_table_lock);
+    if (__builtin_expect(take_power_press(), 0)) {
+        spin_unlock(&env_table_lock);
+        return -E_POWER;
+    }
     zombie = find_zombie(id, &alive);
     if (!zombie && alive && !nohang)
         await_child(curenv, id);

@@ -21,6 +21,7 @@
 #include <kern/panic.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
+#include <kern/sysenv.h>
 #include <kern/trap.h>
 #include <kern/trapentry.h>
 #include <kern/trapframe.h>
@@ -102,6 +103,10 @@ bool irq_dispatch(int vector)
     case T_HVCONS:
         lapic_eoi();
         cons_intr();
+        return sched_preempts();
+    case T_HVPOWER:
+        lapic_eoi();
+        sysenv_press_power();
         return sched_preempts();
     case T_IPI_FLUSH:
         lapic_eoi();

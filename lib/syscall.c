@@ -155,6 +155,11 @@ int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *ds
     return receiving_call(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva, m);
 }
 
+int64_t sys_time_unix(void)
+{
+    return call0(SYS_time_unix);
+}
+
 uint64_t sys_time_msec(void)
 {
     return call0(SYS_time_msec);
@@ -223,6 +228,11 @@ int sys_guest_irq(envid_t guest, int vector)
 int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
 {
     return call3(SYS_guest_msi, guest, address, data);
+}
+
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)
+{
+    return call5(SYS_guest_apic, guest, offset, size, write, value);
 }
 
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)

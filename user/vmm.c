@@ -10,6 +10,7 @@
  */
 #include <inc/multiboot.h>
 #include <user/vmm.h>
+#include <user/vmm/acpi.h>
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
@@ -157,7 +158,9 @@ static int load(envid_t guest, const struct Boot *b)
     if (b->nmods > 0)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
-    int r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
+    int r = acpi_load(guest);
+    if (r == 0)
+        r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
     if (r == 0)
         r = copy_guest_kern_gpa(guest, &b->kernel);
     if (r == 0)
@@ -207,7 +210,7 @@ static int start_and_run(envid_t guest, const struct Options *o, const struct Bo
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_to_end(guest, o->name, b->memsize, &o->cards);
+    int status = run_to_end(guest, o->name, b->memsize, &o->cards, o->restart);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
         stats_print(&stats);
     return status;
@@ -234,7 +237,8 @@ static bool can_run_guests(void)
     return r == 0;
 }
 
-static int run(const struct Options *o, struct Boot *b)
+/* From its files to its end. Returns the exit status, or RUN_RESET. */
+static int run_once(const struct Options *o, struct Boot *b)
 {
     int status = STATUS_FAILED;
 
@@ -253,6 +257,15 @@ static int run(const struct Options *o, struct Boot *b)
     work_end();
 out:
     boot_close(b);
+    return status;
+}
+
+static int run(const struct Options *o, struct Boot *b)
+{
+    int status;
+    do
+        status = run_once(o, b);
+    while (status == RUN_RESET);
     attach_end(MON_ENDED(status));
     return status;
 }

@@ -135,6 +135,11 @@ void cpuid_init(bool has_rdtscp)
     hv_timing = (struct CpuidRegs){ .eax = tsc_khz, .ebx = tsc_khz };
 }
 
+uint32_t cpuid_physical_bits(void)
+{
+    return ext_leaves[8].eax & 0xff;
+}
+
 /* Leaf 4: the host's caches, used by one CPU. */
 static struct CpuidRegs cache_leaf(uint32_t subleaf)
 {

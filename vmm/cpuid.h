@@ -12,6 +12,8 @@
 extern struct CpuidRegs cpuid_basic[];
 /* The answer of any leaf. */
 struct CpuidRegs cpuid_answer(uint32_t leaf, uint32_t subleaf);
+/* Bits of a guest's physical addresses, as leaf 0x80000008 tells it. */
+uint32_t cpuid_physical_bits(void);
 /* Fill the tables from this CPU's leaves; has_rdtscp: guests can execute RDTSCP. Once. */
 void cpuid_init(bool has_rdtscp);
 

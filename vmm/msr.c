@@ -10,7 +10,6 @@
 #include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
-#define APIC_BASE_VALUE          (0xfee00000ul | 1 << 8 | 1 << 10 | 1 << 11) /* BSP, x2APIC, enabled */
 #define MISC_ENABLE_FAST_STRINGS (1ul << 0)
 #define MISC_ENABLE_NO_BTS       (1ul << 11)
 #define MISC_ENABLE_NO_PEBS      (1ul << 12)
@@ -30,15 +29,7 @@ static enum Verdict allowed_if(bool allowed)
 
 static struct MsrValue read_apic_base(struct Vcpu *v)
 {
-    (void)v;
-    return value_is(APIC_BASE_VALUE);
-}
-
-/* The local APIC stays where it is, enabled, in x2APIC mode. */
-static enum Verdict write_apic_base(struct Vcpu *v, uint64_t value)
-{
-    (void)v;
-    return allowed_if(value == APIC_BASE_VALUE);
+    return value_is(v->vapic.base);
 }
 
 static struct MsrValue read_misc_enable(struct Vcpu *v)
@@ -134,7 +125,7 @@ static const struct MsrRule {
     { MSR_TSC_DEADLINE, 0, read_deadline, write_deadline },
     { MSR_TSC, MSR_PASS_READ, NULL, write_tsc },
     { MSR_TSC_ADJUST, 0, read_tsc_adjust, write_tsc_adjust },
-    { MSR_APIC_BASE, 0, read_apic_base, write_apic_base },
+    { MSR_APIC_BASE, 0, read_apic_base, vapic_write_base },
     { MSR_BIOS_SIGN_ID, 0, read_zero, write_ignored },
     { MSR_MISC_ENABLE, 0, read_misc_enable, write_ignored },
     { MSR_DEBUGCTL, 0, read_zero, write_zero_only },

@@ -133,6 +133,7 @@ bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
 {
     v->exit.gpa = gpa;
     v->exit.access = access;
+    v->exit.apic_page = v->vapic.page;
     note_instruction(v);
     return guest_stop(v, GUEST_EV_MMIO);
 }

@@ -119,10 +119,9 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     /* LAB 3 end */
 }
 
-/* An interrupt from the monitor, whatever the guest is doing. */
-static void raise_and_poke(struct Vcpu *v, int vector)
+/* The guest has something to take, whatever it is doing. */
+static void poke(struct Vcpu *v)
 {
-    vapic_raise(v, vector);
     env_lock(v->env);
     sched_poke(v->env);
     env_unlock(v->env);
@@ -134,25 +133,12 @@ int64_t sys_guest_irq(envid_t guest, int vector)
     if (!v)
         return -E_BAD_ENV;
     bool ok = vector >= IRQ_OFFSET && vector <= 255;
-    if (ok)
-        raise_and_poke(v, vector);
+    if (ok) {
+        vapic_raise(v, vector);
+        poke(v);
+    }
     guest_close(v);
     return ok ? 0 : -E_INVAL;
-}
-
-/* SDM "Message Data Register Format": the vector, and a delivery mode of fixed or lowest priority;
- * trigger and level mean nothing for an edge. */
-static bool msi_ok(uint64_t address, uint32_t data)
-{
-    return address >> 20 == MSI_ADDRESS >> 20 && (data & MSI_VECTOR) >= FIRST_VECTOR &&
-           (data & MSI_MODE) <= MSI_LOWEST;
-}
-
-/* SDM "Message Address Register Format": does the destination name the guest's only CPU? */
-static bool msi_is_for_guest(uint64_t address)
-{
-    uint32_t dest = address >> MSI_DEST_SHIFT & MSI_DEST_MASK;
-    return address & MSI_LOGICAL ? dest & LDR_VALUE : dest == 0 || dest == MSI_DEST_MASK;
 }
 
 int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
@@ -160,11 +146,36 @@ int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
     struct Vcpu *v = guest_open(guest);
     if (!v)
         return -E_BAD_ENV;
-    bool ok = msi_ok(address, data);
-    if (ok && msi_is_for_guest(address))
-        raise_and_poke(v, data & MSI_VECTOR);
+    int r = vapic_accept_msi(v, address, data);
+    if (r > 0)
+        poke(v);
     guest_close(v);
-    return ok ? 0 : -E_INVAL;
+    return MIN(r, 0);
+}
+
+/* The vCPU has no CPU, since it is stopped. */
+static int64_t access_apic(struct Vcpu *v, uint32_t offset, unsigned size, bool write,
+                           uint64_t value)
+{
+    bool ok = size == 1 || size == 2 || size == 4 || size == 8;
+    if (v->state != GUEST_DELIVERED || v->exit.event != GUEST_EV_MMIO)
+        return -E_AGAIN;
+    if (!ok || offset > PGSIZE - size || v->vapic.page == NO_APIC_PAGE)
+        return -E_INVAL;
+    if (!write)
+        return vapic_load(v, offset, size);
+    vapic_store(v, offset, size, value); /* may end the guest */
+    return 0;
+}
+
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)
+{
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
+        return -E_BAD_ENV;
+    int64_t r = access_apic(v, offset, size, write, value);
+    guest_close(v);
+    return r;
 }
 
 /* One piece within a page of guest memory. An untouched page that is only read has no frame. */

@@ -30,9 +30,14 @@ static uint64_t *gpr(const struct Vcpu *v, int n)
     return (uint64_t *)((char *)&v->env->env_tf + gpr_offset[n]);
 }
 
+uint64_t vcpu_whole_gpr(const struct Vcpu *v, int n)
+{
+    return n == GPR_RSP ? backend->get(v, VREG_RSP) : *gpr(v, n);
+}
+
 uint64_t vcpu_gpr(const struct Vcpu *v, int n)
 {
-    uint64_t value = n == GPR_RSP ? backend->get(v, VREG_RSP) : *gpr(v, n);
+    uint64_t value = vcpu_whole_gpr(v, n);
     return backend->in_64bit(v) ? value : (uint32_t)value;
 }
 

@@ -11,6 +11,8 @@
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/env.h>
+#include <vmm/apic_insn.h>
+#include <vmm/code.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
 #include <vmm/paging.h>
@@ -66,6 +68,14 @@ struct ExitStats {
     uint64_t injected_pf, refused_pf, start_tsc;
 };
 
+/* An instruction that accesses the page of the local APIC, decoded. */
+struct ApicSite {
+    struct CodePlace place;
+    uint32_t bits; /* of its code */
+    struct ApicMov mov;
+};
+#define NAPIC_SITES 4
+
 struct Vcpu {
     struct Env *env; /* its registers are in env->env_tf */
     struct Vm *vm;
@@ -90,6 +100,7 @@ struct Vcpu {
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
     struct Vapic vapic;
+    struct ApicSite apic_sites[NAPIC_SITES];
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
 
     /* Last page fault found spurious (GUEST_INTERCEPT_PF) */
@@ -131,10 +142,11 @@ static inline void look_around_soon(struct Vcpu *v)
     v->look_at = v->prepare_at = AT_ONCE;
 }
 
-/* An NMI for the guest. On its own CPU. */
+/* An NMI for the guest. Any CPU may do that: one that comes while another is let in merges with it.
+ */
 static inline void vcpu_nmi(struct Vcpu *v)
 {
-    v->nmi = true;
+    WRITE_ONCE(v->nmi, true);
     vcpu_attn(v, ATTN_NMI);
 }
 
@@ -180,6 +192,8 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
 
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);
+/* The same as it stands, whatever the guest's mode. */
+uint64_t vcpu_whole_gpr(const struct Vcpu *v, int n);
 void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value);
 
 /* ---- For system calls ---- */

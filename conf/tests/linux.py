@@ -14,7 +14,7 @@ def protocol(bench: Bench) -> None:
     session, word, line = hos(bench), nonce(), nonce()
     session.sh(f"echo {word} >/tmp/initrd")
     text = session.sh(f'vmm -m 64M -k {BZIMAGE} -i /tmp/initrd -a "{line} more"')
-    check_match(rf"(?m)^(?:tsc_early_khz=\d+ )?{line} more{word}$", text)
+    check_match(rf"(?m)^(?:tsc_early_khz=\d+ tsc=reliable )?{line} more{word}$", text)
     check_match(r"(?m)^bzimage: ok$", text)
     check_that(session.status() == 0, "exit status 0", text)
 

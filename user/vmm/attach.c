@@ -66,21 +66,17 @@ void attach_output(const char *s, size_t n, bool on_console)
     history.shown = history.head;
 }
 
-static void answer(envid_t to, int64_t value)
+void attach_answer(envid_t to, int64_t value)
 {
     sys_ipc_try_send(to, value, (void *)UTOP, 0);
 }
 
-void attach_message(envid_t from, uint64_t value)
+void attach_client(envid_t from)
 {
-    if (value != MON_ATTACH) {
-        answer(from, -E_INVAL);
-        return;
-    }
     if (attached() && client == from)
         return; /* it started this monitor */
     if (attached()) {
-        answer(from, -E_BUSY);
+        attach_answer(from, -E_BUSY);
         return;
     }
     client = from;
@@ -97,5 +93,5 @@ void attach_end(uint64_t value)
         sys_cputs("\n", 1);
     envid_t to = client;
     client = 0;
-    answer(to, value);
+    attach_answer(to, value);
 }

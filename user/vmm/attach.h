@@ -6,9 +6,11 @@
 
 #include <user/vmm/common.h>
 
-/* What a client asks a monitor for, by sys_ipc_call: the host's console is the guest's while the
- * client waits for the answer. */
+/* What a client asks a monitor for, by sys_ipc_call. MON_ATTACH: the host's console is the guest's
+ * while the client waits for the answer. MON_STOP: press the guest's power button; 0, or
+ * -E_NOT_SUPP: the guest does not look at it. */
 #define MON_ATTACH 1
+#define MON_STOP   2
 /* Answers: the console was given back; the guest has ended with status MON_STATUS(answer); or
  * -E_BUSY, -E_INVAL. */
 #define MON_DETACHED      1
@@ -23,8 +25,10 @@ bool attached(void);
 bool attached_on_request(void);
 /* Show output if somebody is attached (on_console: it is not written elsewhere), and keep it. */
 void attach_output(const char *s, size_t n, bool on_console);
-/* Answer a message. */
-void attach_message(envid_t from, uint64_t value);
+/* Answer a MON_ATTACH. */
+void attach_client(envid_t from);
+/* Answer another message. */
+void attach_answer(envid_t from, int64_t value);
 /* Give the console back, with this answer. */
 void attach_end(uint64_t answer);
 

@@ -193,7 +193,8 @@ static void tell_tsc(size_t most)
     char words[sizeof(area.cmdline)];
     if (r.ecx == CPUID_INTEL_ECX || sys_sysinfo(&info) < 0)
         return;
-    size_t n = snprintf(words, sizeof(words), "tsc_early_khz=%lu %s", info.tsc_khz, area.cmdline);
+    size_t n = snprintf(words, sizeof(words), "tsc_early_khz=%lu tsc=reliable %s", info.tsc_khz,
+                        area.cmdline);
     if (n <= most)
         memcpy(area.cmdline, words, n + 1);
 }
@@ -253,6 +254,7 @@ static void map_identity(void)
 
 int linux_plan(struct Boot *b)
 {
+    memset(&area, 0, sizeof(area));
     int r = place_initrd(b);
     if (r == 0)
         r = take_cmdline(b);
@@ -260,7 +262,7 @@ int linux_plan(struct Boot *b)
         return r;
     describe_memory(b->memsize);
     fill_header(b);
-    area.params.acpi_rsdp = acpi_build();
+    area.params.acpi_rsdp = acpi_root();
     map_identity();
     memcpy(area.start, linux_start, linux_start_end - linux_start);
     return 0;
@@ -269,8 +271,7 @@ int linux_plan(struct Boot *b)
 int linux_load(envid_t guest, const struct Boot *b)
 {
     (void)b;
-    int r = acpi_load(guest);
-    return r < 0 ? r : sys_guest_mem(guest, LINUX_AREA, &area, sizeof(area), true);
+    return sys_guest_mem(guest, LINUX_AREA, &area, sizeof(area), true);
 }
 
 struct Trapframe linux_registers(const struct Boot *b)

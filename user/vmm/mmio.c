@@ -58,12 +58,26 @@ static unsigned step_of(unsigned size)
     return size & (size - 1) ? 1 : size;
 }
 
+/* The local APIC's registers are the kernel's. */
+static bool is_apic(const struct Access *a, const struct Piece *p)
+{
+    return ROUNDDOWN(p->gpa, PGSIZE) == a->exit->apic_page;
+}
+
+static uint64_t access_apic(const struct Access *a, gpa_t gpa, unsigned size, bool write,
+                            uint64_t value)
+{
+    return sys_guest_apic(a->machine->guest, PGOFF(gpa), size, write, value);
+}
+
 static void read_device(struct Access *a, const struct Piece *p, uint8_t *bytes)
 {
     unsigned step = step_of(p->size);
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v;
-        if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
+        if (is_apic(a, p))
+            v = access_apic(a, p->gpa + i, step, false, 0);
+        else if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
             a->exit->unclaimed++;
         memcpy(bytes + i, &v, step);
     }
@@ -75,7 +89,9 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v = 0;
         memcpy(&v, bytes + i, step);
-        if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
+        if (is_apic(a, p))
+            access_apic(a, p->gpa + i, step, true, v);
+        else if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
             a->exit->unclaimed++;
     }
 }
@@ -84,7 +100,7 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
 static bool copy_ram(const struct Access *a, const struct Piece *p, uint8_t *bytes, bool write)
 {
     const struct Machine *m = a->machine;
-    return gpa_is_ram(p->gpa, p->size, m->memsize) &&
+    return !is_apic(a, p) && gpa_is_ram(p->gpa, p->size, m->memsize) &&
            sys_guest_mem(m->guest, p->gpa, bytes, p->size, write) == 0;
 }
 

@@ -14,8 +14,9 @@ static int usage(void)
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE[,ro][,serial=TEXT]]... [-D SIZE] [-a "
         "\"ARGS\"] [-i \"MODULE "
         "ARGS\"]... "
-        "[-V] [-N] [-p] [-s] [-t] [-T N] [-g] [&]\n"
-        "       vmm attach|pause|resume|kill NAME\n"
+        "[-V] [-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
+        "       vmm attach|pause|resume|stop|kill NAME\n"
+        "       vmm stop -a\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
         "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
@@ -31,6 +32,7 @@ static int usage(void)
         "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
         "  -N         give it a network card that hears what it sends\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
+        "  -r         start the guest again when it resets itself, or after a triple fault\n"
         "  -s         print statistics when the guest has ended\n"
         "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
         "ended\n"
@@ -185,6 +187,9 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'p':
         o->flags |= GUEST_INTERCEPT_PF;
         return 0;
+    case 'r':
+        o->restart = true;
+        return 0;
     case 's':
         o->stats = true;
         return 0;
@@ -208,7 +213,7 @@ int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:VNpstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:VNprstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;

@@ -27,6 +27,7 @@ struct Options {
     char image[MAXPATHLEN]; /* without -d: what this guest writes to GUEST_DISK */
     uint64_t limit;         /* bytes that a disk may take of the host's; 0: all of its own */
     int flags;              /* for sys_env_mkguest */
+    bool restart;           /* after a reset */
     bool stats;
     struct CardOptions cards;
     size_t trace; /* exits to keep; 0: none */

@@ -97,7 +97,7 @@ static inline bool handle_write(struct SvmVcpu *s)
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
     count_as_write(&s->v);
-    return msr_is_x2apic(msr) ? write_apic(s, msr, value) : write_other(s, msr, value);
+    return vapic_has_msr(&s->v, msr) ? write_apic(s, msr, value) : write_other(s, msr, value);
 }
 
 static inline bool end_read(struct SvmVcpu *s, struct MsrValue r)
@@ -125,7 +125,7 @@ static bool __attribute__((noinline)) read_other(struct SvmVcpu *s, uint32_t msr
 static bool handle_read(struct SvmVcpu *s)
 {
     uint32_t msr = s->v.env->env_tf.tf_rcx;
-    return msr_is_x2apic(msr) ? end_read(s, vapic_read(&s->v, msr)) : read_other(s, msr);
+    return vapic_has_msr(&s->v, msr) ? end_read(s, vapic_read(&s->v, msr)) : read_other(s, msr);
 }
 
 bool svm_handle_msr(struct SvmVcpu *s)

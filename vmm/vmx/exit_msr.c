@@ -46,7 +46,7 @@ static inline bool end_read(struct Vcpu *v, struct MsrValue r)
 
 static inline bool end_write(struct Vcpu *v, enum Verdict verdict)
 {
-    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_gp(v);
+    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_end(v, verdict);
 }
 
 static bool __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
@@ -57,7 +57,7 @@ static bool __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
 bool handle_rdmsr(struct Vcpu *v)
 {
     uint32_t msr = v->env->env_tf.tf_rcx;
-    return msr_is_x2apic(msr) ? end_read(v, vapic_read(v, msr)) : read_other(v, msr);
+    return vapic_has_msr(v, msr) ? end_read(v, vapic_read(v, msr)) : read_other(v, msr);
 }
 
 static bool __attribute__((noinline)) write_efer(struct Vcpu *v, uint64_t value)
@@ -87,7 +87,7 @@ bool handle_wrmsr(struct Vcpu *v)
     const struct Trapframe *tf = &v->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    if (msr_is_x2apic(msr))
+    if (vapic_has_msr(v, msr))
         return write_apic(v, msr, value);
     return msr == MSR_EFER ? write_efer(v, value) : write_other(v, msr, value);
 }

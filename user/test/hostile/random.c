@@ -132,6 +132,7 @@ static const struct {
     { SYS_guest_run, { any_kid, any_page, few } },
     { SYS_guest_irq, { any_kid } },
     { SYS_guest_msi, { any_kid, any_number, any_number } },
+    { SYS_guest_apic, { any_kid, any_number, few, few, any_number } },
     { SYS_guest_mem, { any_kid, any_number, any_page, any_number, few } },
     { SYS_guest_map, { any_kid, any_page, any_page, any_perm } },
     { SYS_guest_stats, { any_kid, any_page } },
