@@ -295,14 +295,26 @@ int remove(const char *path);
 int mkdir(const char *path);
 int sync(void);
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free);
-/* Give image file path to the caller's guest as its disk, which may take `limit` bytes of the
- * host's (0: as many as it has). With base != NULL, path holds only what the guest has written (it
- * is created when missing), and the rest is read from image file base. -E_BUSY: another guest or
- * program uses one of the files; *holder is that guest's id, or 0. */
-int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest,
-                 envid_t *holder);
-/* What any guest's disk takes and may take. -E_NOT_FOUND: it has none. */
-int guest_disk(envid_t guest, struct GuestDiskInfo *info);
+/* Give an image file to the caller's guest as a disk. Returns its handle, for guest_disk_ask.
+ * -E_BUSY: another guest or program uses one of the files. -E_INVAL: the file has no size that a
+ * disk can have. */
+struct GuestAttach {
+    const char *path;
+    const char *base; /* not NULL: path holds only what the guest has written (it is created when
+                       * missing), and the rest is read from this image file */
+    envid_t guest;
+    uint32_t use;   /* enum GuestDiskUse */
+    uint64_t limit; /* bytes that it may take of the host's; 0: as many as it has */
+    envid_t holder; /* after -E_BUSY: the guest that uses the file, or 0 */
+    uint64_t size;  /* of the disk in bytes, on success */
+};
+int guest_attach(struct GuestAttach *a);
+/* A request FSREQ_DISK_VALUE for a disk of the caller's guest, or of its parent's, which was
+ * attached for its monitor. The page is writable memory of the caller's own. Answer: see inc/fs.h.
+ */
+int guest_disk_ask(uint64_t value, void *page);
+/* What any guest's disk of this number takes and may take. -E_NOT_FOUND: it has none. */
+int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info);
 int pipe(int fds[2]);
 bool pipeisclosed(int fd);
 /* Is fd the reading end of a pipe from which nothing will ever come? */

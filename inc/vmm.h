@@ -106,8 +106,10 @@ struct GuestInsn {
     uint8_t nbytes;
     uint8_t bits; /* of its code: 16, 32 or 64 */
     uint8_t cpl;
-    uint8_t pad[6];
-    uint64_t segment_base[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
+    uint8_t stack_bits; /* of the stack pointer: 16, 32 or 64 */
+    uint8_t pad;
+    uint16_t selector[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
+    uint64_t segment_base[GUEST_NSEGMENTS];
 };
 
 /*

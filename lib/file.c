@@ -106,27 +106,35 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
     return 0;
 }
 
-int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest, envid_t *holder)
+int guest_attach(struct GuestAttach *a)
 {
     union Fsipc *req = request();
     if (!req)
         return -E_NO_MEM;
-    if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN ||
-        strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
+    if (strlcpy(req->guest_attach.path, a->path, MAXPATHLEN) >= MAXPATHLEN ||
+        strlcpy(req->guest_attach.base, a->base ? a->base : "", MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
-    req->guest_attach.guest = guest;
-    req->guest_attach.limit = limit;
+    req->guest_attach.guest = a->guest;
+    req->guest_attach.use = a->use;
+    req->guest_attach.limit = a->limit;
     int r = fsipc(FSREQ_GUEST_ATTACH, NULL);
-    *holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    a->holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    a->size = r >= 0 ? req->guest_attach_ret.size : 0;
     return r;
 }
 
-int guest_disk(envid_t guest, struct GuestDiskInfo *info)
+int guest_disk_ask(uint64_t value, void *page)
+{
+    return fsipc_page(value, page, NULL);
+}
+
+int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info)
 {
     union Fsipc *req = request();
     if (!req)
         return -E_NO_MEM;
     req->guest_disk.guest = guest;
+    req->guest_disk.number = number;
     int r = fsipc(FSREQ_GUEST_DISK, NULL);
     if (r == 0)
         *info = req->guest_disk_ret;

@@ -14,6 +14,8 @@
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
+#include <user/vmm/disks.h>
+#include <user/vmm/diskwork.h>
 #include <user/vmm/gdb/session.h>
 #include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
@@ -109,24 +111,6 @@ int copy_guest_kern_gpa(envid_t guest, const struct Image *im)
 
 /* ---- The way to a running guest ---- */
 
-/* The image that has to be there: the one that was asked for, or the usual one for the usual
- * kernel. */
-static const char *needed_disk(const struct Options *o)
-{
-    return o->disk || o->kernel ? o->disk : GUEST_DISK;
-}
-
-static int check_disk(const char *path)
-{
-    struct Stat st;
-    int r = stat(path, &st);
-    if (r == 0 && st.st_isdir)
-        r = -E_IS_DIR;
-    if (r < 0)
-        complain("disk image %s: %e", path, r);
-    return r;
-}
-
 /* Everything that can be found wrong without a guest. */
 static int plan(const struct Options *o, struct Boot *b)
 {
@@ -135,9 +119,7 @@ static int plan(const struct Options *o, struct Boot *b)
         r = modules_open(b);
     if (r == 0)
         r = b->kernel.is_linux ? linux_plan(b) : mbi_plan(b);
-    if (r == 0 && needed_disk(o))
-        r = check_disk(needed_disk(o));
-    return r;
+    return r == 0 ? disks_check(o) : r;
 }
 
 static uint64_t kernel_bytes(const struct Image *im)
@@ -200,45 +182,6 @@ static int take_name(envid_t guest, const char *name)
                  name);
         return -E_BUSY;
     }
-    return r;
-}
-
-static void complain_disk(const char *path, int r, envid_t holder)
-{
-    char name[ENV_NAME_LEN];
-
-    if (r == -E_BUSY && holder) {
-        env_get_name(holder, name);
-        complain("%s is in use by guest %s", path, name);
-    } else {
-        complain("disk image %s: %e", path, r);
-    }
-}
-
-/* Say what the guest may write if that is less than its disk. */
-static void tell_limit(envid_t guest)
-{
-    struct GuestDiskInfo info;
-
-    if (guest_disk(guest, &info) < 0)
-        return;
-    uint64_t most = MIN(info.limit, (uint64_t)info.used + info.left);
-    if (most < info.blocks)
-        say("vmm: the disk has %lu KiB; what is written to it may take %lu KiB of the host's\n",
-            info.blocks * (BLKSIZE / KIB), most * (BLKSIZE / KIB));
-}
-
-/* Another kernel than the usual one gets the usual disk, if that is there and free. */
-static int attach_disk(envid_t guest, const struct Options *o)
-{
-    const char *path = o->disk ? o->disk : o->image;
-    envid_t holder;
-    int r = guest_attach(path, o->disk ? NULL : GUEST_DISK, o->limit, guest, &holder);
-    if (r >= 0)
-        tell_limit(guest);
-    if (r >= 0 || (!needed_disk(o) && (r == -E_NOT_FOUND || r == -E_BUSY)))
-        return 0;
-    complain_disk(path, r, holder);
     return r;
 }
 
@@ -313,12 +256,13 @@ static int run_once(const struct Options *o, struct Boot *b)
     if (guest < 0)
         goto out;
     if (limit_cpu(guest, o) == 0 && start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
-        attach_disk(guest, o) == 0 && load(guest, b) == 0 &&
+        disks_attach(guest, o, b->kernel.is_linux) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);
         status = start_and_run(guest, o, b);
     }
     discard(guest);
+    work_end();
 out:
     boot_close(b);
     return status;

@@ -115,6 +115,8 @@ static uint32_t take_slot(struct Cache *c)
 static int __attribute__((noinline))
 fill(struct Cache *c, uint32_t block, enum CacheHow how, void **out)
 {
+    if (how == CACHE_READ && c->cached_only)
+        return -E_AGAIN;
     c->gets++;
     uint32_t i = take_slot(c);
     if (i == CACHE_NONE)

@@ -57,6 +57,7 @@ struct Cache {
     uint32_t unused; /* first of those among them that hold no block; CACHE_NONE: none */
     uint32_t hand;   /* of the clock that picks a victim */
     uint32_t gets;
+    bool cached_only; /* what would have to wait for the disk fails with -E_AGAIN instead */
     uint32_t ndirty[BC_NCLASSES], ndirty_all;
     struct {
         uint16_t first, last; /* CACHE_NONE: there is none */
@@ -90,7 +91,8 @@ static inline uint32_t cache_slot(const struct Cache *c, uint32_t block)
 
 /* Set up a cache of nslots blocks (brought into CACHE_MIN..CACHE_MAX). -E_NO_MEM. */
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots);
-/* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now. */
+/* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now;
+ * -E_AGAIN: cached_only, and the block would have to be read. */
 int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out);
 /* The memory of a block, as after cache_get; NULL if it is not in the cache. */
 static inline void *cache_find(struct Cache *c, uint32_t block)

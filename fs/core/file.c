@@ -185,7 +185,8 @@ static void read_ahead(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uin
 static int __attribute__((noinline))
 fetch(struct Fs *fs, const struct FsInode *ip, uint64_t fb, uint32_t block, void **out)
 {
-    read_ahead(fs, ip, fb, block);
+    if (!fs->cache.cached_only)
+        read_ahead(fs, ip, fb, block);
     return cache_get(&fs->cache, block, CACHE_READ, out);
 }
 

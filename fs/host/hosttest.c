@@ -20,6 +20,7 @@
 #include <fs/host/hostdev.h>
 #include <fs/host/hosttest.h>
 #include <fs/host/thintest.h>
+#include <fs/host/waittest.h>
 #include <inc/error.h>
 
 #define CACHE_BLOCKS 64 /* small, so that blocks are evicted all the time */
@@ -733,6 +734,7 @@ int main(int argc, char **argv)
     test_model(200, 30, 400); /* full nearly all the time */
     test_power(240);
     test_thin(full);
+    test_waiting();
     test_cuts(full);
     test_flips(full ? FLIPS_FULL : FLIPS_QUICK);
     model_reset();

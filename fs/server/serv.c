@@ -260,30 +260,48 @@ static int64_t serve_statfs(struct Request *rq)
     return 0;
 }
 
+/* The images of an attach request: its own, which is created over a base if it is missing, and the
+ * base (0: none). */
+static int find_images(struct Request *rq, struct GdiskAttach *a, bool *created)
+{
+    int r;
+
+    if ((r = take_path(rq, rq->page->guest_attach.base)) < 0 ||
+        (rq->path[0] && (r = fs_lookup(&fs, rq->path, &a->base)) < 0) ||
+        (r = take_path(rq, rq->page->guest_attach.path)) < 0)
+        return r;
+    r = fs_lookup(&fs, rq->path, &a->inum);
+    if (r != -E_NOT_FOUND || !a->base)
+        return r;
+    r = gdisk_create(rq->path, a->base, &a->inum);
+    *created = r == 0;
+    return r;
+}
+
 static int64_t serve_guest_attach(struct Request *rq)
 {
-    envid_t guest = READ_ONCE(rq->page->guest_attach.guest);
-    uint64_t limit = READ_ONCE(rq->page->guest_attach.limit);
-    const volatile struct Env *e = &envs[ENVX(guest)];
-    uint32_t inum, base = 0;
+    struct GdiskAttach a = {
+        .guest = READ_ONCE(rq->page->guest_attach.guest),
+        .monitor = rq->from,
+        .use = READ_ONCE(rq->page->guest_attach.use),
+        .limit = READ_ONCE(rq->page->guest_attach.limit),
+    };
+    const volatile struct Env *e = &envs[ENVX(a.guest)];
+    bool created = false;
     envid_t holder = 0;
     int r;
 
-    if (guest <= 0 || e->env_id != guest || e->env_type != ENV_TYPE_GUEST)
+    if (a.guest <= 0 || e->env_id != a.guest || e->env_type != ENV_TYPE_GUEST)
         return -E_BAD_ENV;
     if (e->env_parent_id != rq->from)
         return -E_PERM;
-    if ((r = take_path(rq, rq->page->guest_attach.base)) < 0 ||
-        (rq->path[0] && (r = fs_lookup(&fs, rq->path, &base)) < 0) ||
-        (r = take_path(rq, rq->page->guest_attach.path)) < 0)
-        return r;
-    r = fs_lookup(&fs, rq->path, &inum);
-    bool created = r == -E_NOT_FOUND && base && (r = gdisk_create(rq->path, base, &inum)) == 0;
-    if (r == 0)
-        r = gdisk_attach(guest, inum, base, limit, &holder);
+    if ((r = find_images(rq, &a, &created)) == 0)
+        r = gdisk_attach(&a, &holder);
     if (r < 0 && created)
         fs_remove(&fs, rq->path);
-    if (r == -E_BUSY)
+    if (r >= 0)
+        rq->page->guest_attach_ret.size = gdisk_size(r);
+    else if (r == -E_BUSY)
         rq->page->guest_attach_ret.holder = holder;
     return r;
 }
@@ -291,20 +309,29 @@ static int64_t serve_guest_attach(struct Request *rq)
 static int64_t serve_guest_disk(struct Request *rq)
 {
     struct GuestDiskInfo info;
-    int r = gdisk_info(READ_ONCE(rq->page->guest_disk.guest), &info);
+    int r = gdisk_info(READ_ONCE(rq->page->guest_disk.guest),
+                       READ_ONCE(rq->page->guest_disk.number), &info);
 
     if (r == 0)
         rq->page->guest_disk_ret = info;
     return r;
 }
 
+static int64_t serve_disk(struct Request *rq)
+{
+    return gdisk_serve(rq->from, rq->value, rq->page);
+}
+
 static int64_t (*const handlers[])(struct Request *rq) = {
-    [FSREQ_OPEN] = serve_open,     [FSREQ_READ] = serve_read,
-    [FSREQ_WRITE] = serve_write,   [FSREQ_SET_SIZE] = serve_set_size,
-    [FSREQ_STAT] = serve_stat,     [FSREQ_REMOVE] = serve_remove,
-    [FSREQ_MKDIR] = serve_mkdir,   [FSREQ_SYNC] = serve_sync,
-    [FSREQ_STATFS] = serve_statfs, [FSREQ_GUEST_ATTACH] = serve_guest_attach,
-    [FSREQ_SHOW] = serve_show,     [FSREQ_GUEST_DISK] = serve_guest_disk,
+    [FSREQ_OPEN] = serve_open,       [FSREQ_READ] = serve_read,
+    [FSREQ_WRITE] = serve_write,     [FSREQ_SET_SIZE] = serve_set_size,
+    [FSREQ_STAT] = serve_stat,       [FSREQ_REMOVE] = serve_remove,
+    [FSREQ_MKDIR] = serve_mkdir,     [FSREQ_SYNC] = serve_sync,
+    [FSREQ_STATFS] = serve_statfs,   [FSREQ_GUEST_ATTACH] = serve_guest_attach,
+    [FSREQ_SHOW] = serve_show,       [FSREQ_GUEST_DISK] = serve_guest_disk,
+    [FSREQ_DISK_READ] = serve_disk,  [FSREQ_DISK_WRITE] = serve_disk,
+    [FSREQ_DISK_FLUSH] = serve_disk, [FSREQ_DISK_DISCARD] = serve_disk,
+    [FSREQ_DISK_ZERO] = serve_disk,
 };
 
 /* Serve a client's request; returns the answer's value. */

@@ -29,7 +29,6 @@ struct Machine {
     struct Power power;
     struct DebugExit debug_exit;
     struct Cards cards;
-    bool told_unknown; /* of an instruction that is not known */
 };
 
 /* Connect a PC's devices, and the cards. shared: the page of sys_guest_share. 0 or -E_*. */

@@ -3,10 +3,10 @@
  * registers and its page tables. Its other operand, if it has one, may be anywhere.
  */
 #include <inc/trap.h>
-#include <user/vmm/console.h>
 #include <user/vmm/image.h>
 #include <user/vmm/insn/emulate.h>
 #include <user/vmm/machine.h>
+#include <user/vmm/run.h>
 
 #define MAX_OPERAND 8 /* bytes */
 
@@ -151,19 +151,17 @@ static const struct EmulateMemory memory = { read_memory, write_memory, fetch_me
 
 /* ---- The answer ---- */
 
-static void tell_unknown(struct Machine *m, const struct GuestExit *x)
+static void end_at_unknown(const struct GuestExit *x)
 {
     const struct GuestInsn *code = &x->insn;
     char bytes[3 * GUEST_INSN_MAX + 1] = "";
-    if (m->told_unknown)
-        return;
-    m->told_unknown = true;
     for (unsigned i = 0; i < MIN((unsigned)code->nbytes, (unsigned)GUEST_INSN_MAX); i++)
         snprintf(bytes + 3 * i, 4, " %02x", code->bytes[i]);
-    say("vmm: the guest gets #UD at rip 0x%lx: vmm cannot carry out the instruction%s at gpa "
-        "0x%lx, "
-        "which is not RAM. It tells this once.\n",
-        x->regs.rip, bytes, x->gpa);
+    end_guest(
+        1,
+        "vmm cannot carry out the instruction at rip 0x%lx, which accesses gpa 0x%lx, no RAM; "
+        "%u-bit code:%s",
+        x->regs.rip, x->gpa, code->bits, bytes);
 }
 
 static void answer_fault(struct GuestExit *x, const struct Fault *fault)
@@ -175,7 +173,6 @@ static void answer_fault(struct GuestExit *x, const struct Fault *fault)
 
 void machine_mmio(struct Machine *m, struct GuestExit *x)
 {
-    static const struct Fault invalid = { .vector = T_ILLOP };
     struct Access a = {
         .emulation = { .memory = &memory, .code = &x->insn, .regs = &x->regs },
         .machine = m,
@@ -192,8 +189,7 @@ void machine_mmio(struct Machine *m, struct GuestExit *x)
         answer_fault(x, &a.emulation.fault);
         break;
     case EMULATE_UNKNOWN:
-        tell_unknown(m, x);
-        answer_fault(x, &invalid);
+        end_at_unknown(x);
         break;
     }
 }

@@ -4,6 +4,7 @@
  */
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
+#include <user/vmm/disks.h>
 #include <user/vmm/gdb/session.h>
 #include <user/vmm/machine.h>
 #include <user/vmm/report.h>
@@ -125,7 +126,7 @@ static void on_message(struct GuestExit *x)
     (void)x;
     cons_flush();
     struct IpcMessage m;
-    if (sys_ipc_try_recv((void *)UTOP, &m) == 0)
+    if (sys_ipc_try_recv((void *)UTOP, &m) == 0 && !disks_message(m.from))
         attach_message(m.from, m.value);
 }
 

@@ -35,12 +35,13 @@ static uint32_t *part(struct Date *d, uint32_t index)
     return NULL;
 }
 
+#define LAST_SECOND ((int64_t)(LAST_YEAR - EPOCH_YEAR) * 365 * DAY_SECONDS)
+
 /* Within the years that date_of knows, also after a state with another offset was loaded. */
 static int64_t now(const struct Rtc *r)
 {
-    const int64_t end = (int64_t)(LAST_YEAR - EPOCH_YEAR) * 365 * DAY_SECONDS;
-    int64_t t = (r->peer->seconds() + (r->state.offset % end)) % end;
-    return t < 0 ? t + end : t;
+    int64_t t = (r->peer->seconds() + r->state.offset % LAST_SECOND) % LAST_SECOND;
+    return t < 0 ? t + LAST_SECOND : t;
 }
 
 static uint8_t shown(const struct Rtc *r, uint32_t value)
@@ -80,7 +81,7 @@ static void set_time(struct Rtc *r, uint32_t index, uint32_t value)
         d.hour > 23 || d.minute > 59 || d.second > 59)
         return;
     d.day = MIN(d.day, date_month_days(d.year, d.month));
-    r->state.offset += date_seconds(&d) - now(r);
+    r->state.offset = r->state.offset % LAST_SECOND + date_seconds(&d) - now(r);
 }
 
 static void write_register(struct Rtc *r, uint32_t index, uint8_t value)
