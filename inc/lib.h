@@ -139,7 +139,8 @@ int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
- * is guest memory. Untouched guest memory reads as zeroes. */
+ * is guest memory; -E_NO_MEM. Untouched guest memory reads as zeroes; a page of it that is written
+ * whole costs no more than the copy. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
 /* While the caller's guest is stopped for an access to memory (GUEST_EV_MMIO): the gpa that an
  * access (GUEST_READ ...; with GUEST_USER: by user-mode code) to its linear address va would reach.

@@ -4,8 +4,8 @@
  * devices until it ends. `vmm` alone starts gOS. In the foreground this is done by a child, so that
  * the guest can go on when the user takes the console back.
  *
- * File contents come into guest memory by way of pages of the monitor's own at SCRATCH: whole pages
- * as many at a time as the file server reads at once, parts of pages one by one.
+ * File contents come into guest memory by way of pages of the monitor's own at SCRATCH, as many at
+ * a time as the file server reads at once.
  */
 #include <inc/multiboot.h>
 #include <user/vmm.h>
@@ -16,6 +16,7 @@
 #include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
 #include <user/vmm/options.h>
+#include <user/vmm/progress.h>
 #include <user/vmm/run.h>
 #include <user/vmm/stats.h>
 
@@ -44,6 +45,7 @@ static int read_all(int fd, void *buf, size_t n)
     ssize_t r = readn(fd, buf, n);
     if (r < 0)
         return r;
+    progress_add(r);
     return (size_t)r == n ? 0 : -E_EOF;
 }
 
@@ -196,6 +198,7 @@ static int load(envid_t guest, const struct Boot *b)
     if (b->nmods > 0)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
+    progress_begin(kernel_bytes(&b->kernel) + module_bytes(b));
     int r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
     if (r == 0)
         r = copy_guest_kern_gpa(guest, &b->kernel);
