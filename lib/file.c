@@ -126,7 +126,7 @@ int guest_attach(struct GuestAttach *a)
 
 int guest_disk_ask(uint64_t value, void *page)
 {
-    return fsipc_page(value, page, NULL);
+    return fsipc_pages(value, page, PERM_RW, NULL);
 }
 
 int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info)
