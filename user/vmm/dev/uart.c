@@ -53,18 +53,22 @@ static uint8_t read_rbr(struct Uart *u)
     return c;
 }
 
-static void write_thr(struct Uart *u, uint8_t v)
+static void send(struct Uart *u, uint8_t v)
 {
-    if (u->s.lcr & LCR_DLAB) {
-        u->s.divisor[0] = v;
-        return;
-    }
     u->polls = 0;
     u->s.thr_empty_event = true;
     if (u->s.mcr & MCR_LOOP)
         rx_push(u, v);
     else
         u->peer->put((const char *)&v, 1);
+}
+
+static void write_thr(struct Uart *u, uint8_t v)
+{
+    if (u->s.lcr & LCR_DLAB)
+        u->s.divisor[0] = v;
+    else
+        send(u, v);
 }
 
 static uint8_t read_ier(struct Uart *u)
@@ -150,12 +154,15 @@ static void write_mcr(struct Uart *u, uint8_t v)
     u->s.mcr = v & MCR_ALL;
 }
 
+static uint8_t line_status(const struct Uart *u)
+{
+    return LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0) | (u->s.overrun ? LSR_OE : 0);
+}
+
 static uint8_t read_lsr(struct Uart *u)
 {
     rx_look(u);
-    uint8_t v = LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0);
-    if (u->s.overrun)
-        v |= LSR_OE;
+    uint8_t v = line_status(u);
     u->s.overrun = false;
     return v;
 }
@@ -198,10 +205,48 @@ static void drive_irq(struct Uart *u)
     }
 }
 
+/* ---- Output that was collected ---- */
+
+/* Whoever collects it knows just the data register, and a line status without errors. */
+static void publish(struct Uart *u)
+{
+    if (!u->shared)
+        return;
+    u->shared->lsr = line_status(u);
+    u->shared->open = !(u->s.lcr & LCR_DLAB) && !(u->s.mcr & MCR_LOOP) && !u->s.overrun;
+}
+
+/* It came before the access that is about to be served. */
+static inline void take_output(struct Uart *u)
+{
+    struct GuestSerial *s = u->shared;
+    if (!s)
+        return;
+    uint32_t head = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE);
+    for (uint32_t tail = s->tail; tail != head; tail++) {
+        send(u, s->ring[tail % GUEST_SERIAL_RING]);
+        __atomic_store_n(&s->tail, tail + 1, __ATOMIC_RELEASE);
+    }
+}
+
+void uart_output(struct Uart *u)
+{
+    take_output(u);
+    drive_irq(u);
+}
+
+void uart_share(struct Uart *u, struct GuestSerial *shared)
+{
+    u->shared = shared;
+    publish(u);
+}
+
 void uart_input(struct Uart *u)
 {
+    take_output(u);
     if (u->s.ier & IER_RX)
         rx_fill(u, false);
+    publish(u);
     drive_irq(u);
 }
 
@@ -209,7 +254,9 @@ static uint64_t uart_read(struct Device *d, uint64_t offset, unsigned size)
 {
     struct Uart *u = (struct Uart *)d;
     (void)size;
+    take_output(u);
     uint8_t v = registers[offset].read(u);
+    publish(u);
     drive_irq(u);
     return v;
 }
@@ -218,8 +265,10 @@ static void uart_write(struct Device *d, uint64_t offset, unsigned size, uint64_
 {
     struct Uart *u = (struct Uart *)d;
     (void)size;
+    take_output(u);
     if (registers[offset].write)
         registers[offset].write(u, value);
+    publish(u);
     drive_irq(u);
 }
 
@@ -238,6 +287,7 @@ static int uart_load(struct Device *d, const void *state)
         return -E_INVAL;
     u->s = s;
     u->polls = 0;
+    publish(u);
     drive_irq(u);
     return 0;
 }
