@@ -146,18 +146,19 @@ struct GuestExit {
                         * another, or lost rights: what sys_guest_map has mapped may be stale */
 };
 
-#define GUEST_SERIAL_RING 64 /* bytes; a power of two */
+#define GUEST_NO_SERIAL   0xfff0
+#define GUEST_SERIAL_RING 1024 /* bytes; a power of two */
 
 /*
  * A UART of the monitor's whose transmitter the kernel serves (16550: inc/uart.h), in the same
  * page. The monitor writes all of it but head and ring.
  */
 struct GuestSerial {
-    uint16_t port; /* of its data register, or where no port is: there is none */
-    uint8_t open;  /* 1: bytes that the guest writes to the data register go into the ring, and the
-                    * first read of the line status after each says lsr. The rest stops the guest
-                    * as ever, and so does a byte for which there is no room */
-    uint8_t lsr;
+    /* Bytes that the guest writes to this port go into the ring, and the first read of the line
+     * status after each says lsr. The rest stops the guest as ever, and so does a byte for which
+     * there is no room. GUEST_NO_SERIAL: nothing is collected now. */
+    uint16_t port;
+    uint8_t lsr, pad;
     uint32_t head, tail; /* bytes put in and taken out so far; byte i is ring[i % its size] */
     uint8_t ring[GUEST_SERIAL_RING];
 };

@@ -20,31 +20,30 @@
 /* Is something in the ring? */
 static inline bool serial_has_output(const struct Vcpu *v)
 {
-    return v->serial && v->serial_head != READ_ONCE(v->serial->tail);
+    return v->serial && READ_ONCE(v->serial->head) != READ_ONCE(v->serial->tail);
 }
 
-static inline bool serial_collect(struct Vcpu *v, uint8_t byte)
+static inline bool serial_collect(struct Vcpu *v, struct GuestSerial *s, uint8_t byte)
 {
-    struct GuestSerial *s = v->serial;
-    uint32_t used = v->serial_head - READ_ONCE(s->tail);
-    if (!READ_ONCE(s->open) || used >= GUEST_SERIAL_RING)
+    uint32_t head = READ_ONCE(s->head), used = head - READ_ONCE(s->tail);
+    if (used >= GUEST_SERIAL_RING)
         return false;
-    s->ring[v->serial_head % GUEST_SERIAL_RING] = byte;
-    __atomic_store_n(&s->head, ++v->serial_head, __ATOMIC_RELEASE);
+    s->ring[head % GUEST_SERIAL_RING] = byte;
+    __atomic_store_n(&s->head, head + 1, __ATOMIC_RELEASE);
     v->serial_answers = true;
-    if (used == 0)
+    if (__builtin_expect(used == 0, 0))
         guest_has_output(v);
     return true;
 }
 
 /* One read for each byte: a guest that reads on waits for something, and the monitor has to know.
  */
-static inline bool serial_status(struct Vcpu *v, uint64_t *rax)
+static inline bool serial_status(struct Vcpu *v, const struct GuestSerial *s, uint64_t *rax)
 {
     if (!v->serial_answers)
         return false;
     v->serial_answers = false;
-    *rax = (*rax & ~0xfful) | READ_ONCE(v->serial->lsr);
+    *rax = (*rax & ~0xfful) | READ_ONCE(s->lsr);
     return true;
 }
 
@@ -52,16 +51,13 @@ static inline bool serial_status(struct Vcpu *v, uint64_t *rax)
 static inline bool serial_access(struct Vcpu *v, uint16_t port, uint32_t size, bool in,
                                  uint64_t *rax)
 {
-    if (__builtin_expect(!v->serial, 0))
+    struct GuestSerial *s = v->serial;
+    if (!s || size != 1)
         return false;
-    uint16_t reg = port - READ_ONCE(v->serial->port);
-    if (reg > COM_LSR || size != 1)
-        return false;
+    uint16_t reg = port - READ_ONCE(s->port);
     if (reg == COM_DATA && !in)
-        return serial_collect(v, *rax);
-    if (reg == COM_LSR && in)
-        return serial_status(v, rax);
-    return false;
+        return serial_collect(v, s, *rax);
+    return reg == COM_LSR && in && serial_status(v, s, rax);
 }
 
 #endif

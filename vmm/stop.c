@@ -155,7 +155,7 @@ void guest_block_if_stopped(struct Vcpu *v)
     env_unlock(v->env);
 }
 
-#define OUTPUT_MSEC 1 /* that output may wait in the ring */
+#define OUTPUT_MSEC 4 /* that output may wait in the ring */
 
 /* A monitor that waits is woken in a while, whatever the guest does; one that does not takes the
  * output with its next event. */
@@ -279,7 +279,6 @@ int64_t sys_guest_share(envid_t guest, uintptr_t va)
         struct GuestShared *page = page2kva(pp);
         v->shared = &page->exit;
         v->serial = &page->serial;
-        v->serial_head = READ_ONCE(page->serial.head);
     }
     guest_close(v);
     return r;

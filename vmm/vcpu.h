@@ -128,7 +128,6 @@ struct Vcpu {
     struct GuestExit exit;    /* the event for the monitor; registers are in it while it stops */
     struct GuestExit *shared; /* the monitor's page (sys_guest_share), with a reference; or NULL */
     struct GuestSerial *serial; /* in that page, or NULL */
-    uint32_t serial_head;       /* as in it */
     bool serial_answers;        /* the next read of the line status is answered */
     bool serial_waits;          /* the monitor has to hear of the ring */
     struct ExitStats stats;

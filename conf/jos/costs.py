@@ -80,6 +80,7 @@ def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> 
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + session.sh("vmm -k /vmm/guests/bench -a uart-char >/tmp/uart; cat /tmp/uart; rm /tmp/uart", 120)
             + disk_lines(session)
         )
     finally:
@@ -94,6 +95,7 @@ def qemu_costs(obj: Path, logs: Path, name: str = "bench-qemu") -> Dict[str, Sam
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + session.sh("vmm -k /vmm/guests/bench -a uart-char >/tmp/uart; cat /tmp/uart; rm /tmp/uart", 120)
             + disk_lines(session)
         )
         return {**short, "vmm-busy": sample([busy_launch(session) for _ in range(LAUNCHES)])}

@@ -56,6 +56,7 @@ ROWS = (
     Row("IN handled in the kernel", "in-kernel", 150, 1_268, KVM, of_guest=True),
     Row("OUT handled by the user-space monitor", "out-monitor", 700, 3_052, KVM, svm_target=720, of_guest=True),
     Row("IN handled by the user-space monitor", "in-monitor", 700, 3_052, KVM, of_guest=True),
+    Row("UART output of a byte, mean of many lines", "uart-char", 250, None, "", 500, svm_target=300, of_guest=True),
     Row("EPT violation that populates 16 pages", "ept-violation", of_guest=True),
     Row("fresh zeroed guest page, mean", "ept-page", 1_000, 6_087, KVM, svm_target=850, of_guest=True),
     Row("EPT violation that populates 2 MiB", "ept-violation-2m", of_guest=True),

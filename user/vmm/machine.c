@@ -63,10 +63,8 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, struct Gues
         r = debugexit_add(&m->debug_exit, ports, &power);
     if (r == 0)
         r = cards_init(&m->cards, &m->bus, guest, memsize, &shared->exit, cards);
-    if (r == 0) {
-        shared->serial.port = COM1;
-        uart_share(&m->com1, &shared->serial);
-    }
+    if (r == 0)
+        uart_share(&m->com1, &shared->serial, COM1);
     return r;
 }
 

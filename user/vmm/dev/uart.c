@@ -53,22 +53,18 @@ static uint8_t read_rbr(struct Uart *u)
     return c;
 }
 
-static void send(struct Uart *u, uint8_t v)
+static void write_thr(struct Uart *u, uint8_t v)
 {
+    if (u->s.lcr & LCR_DLAB) {
+        u->s.divisor[0] = v;
+        return;
+    }
     u->polls = 0;
     u->s.thr_empty_event = true;
     if (u->s.mcr & MCR_LOOP)
         rx_push(u, v);
     else
         u->peer->put((const char *)&v, 1);
-}
-
-static void write_thr(struct Uart *u, uint8_t v)
-{
-    if (u->s.lcr & LCR_DLAB)
-        u->s.divisor[0] = v;
-    else
-        send(u, v);
 }
 
 static uint8_t read_ier(struct Uart *u)
@@ -213,20 +209,32 @@ static void publish(struct Uart *u)
     if (!u->shared)
         return;
     u->shared->lsr = line_status(u);
-    u->shared->open = !(u->s.lcr & LCR_DLAB) && !(u->s.mcr & MCR_LOOP) && !u->s.overrun;
+    bool plain = !(u->s.lcr & LCR_DLAB) && !(u->s.mcr & MCR_LOOP) && !u->s.overrun;
+    u->shared->port = plain ? u->port : GUEST_NO_SERIAL;
 }
 
-/* It came before the access that is about to be served. */
-static inline void take_output(struct Uart *u)
+/* It was written before the access that is about to be served, and while there was no loop. */
+static void send_collected(struct Uart *u, uint32_t head)
 {
     struct GuestSerial *s = u->shared;
-    if (!s)
-        return;
-    uint32_t head = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE);
-    for (uint32_t tail = s->tail; tail != head; tail++) {
-        send(u, s->ring[tail % GUEST_SERIAL_RING]);
-        __atomic_store_n(&s->tail, tail + 1, __ATOMIC_RELEASE);
+    uint32_t tail = s->tail;
+    while (tail != head) {
+        uint32_t at = tail % GUEST_SERIAL_RING, n = MIN(head - tail, GUEST_SERIAL_RING - at);
+        u->peer->put((const char *)&s->ring[at], n);
+        tail += n;
+        __atomic_store_n(&s->tail, tail, __ATOMIC_RELEASE);
     }
+    u->polls = 0;
+    u->s.thr_empty_event = true;
+}
+
+static inline void take_output(struct Uart *u)
+{
+    if (!u->shared)
+        return;
+    uint32_t head = __atomic_load_n(&u->shared->head, __ATOMIC_ACQUIRE);
+    if (head != u->shared->tail)
+        send_collected(u, head);
 }
 
 void uart_output(struct Uart *u)
@@ -235,9 +243,11 @@ void uart_output(struct Uart *u)
     drive_irq(u);
 }
 
-void uart_share(struct Uart *u, struct GuestSerial *shared)
+void uart_share(struct Uart *u, struct GuestSerial *shared, uint16_t port)
 {
     u->shared = shared;
+    u->port = port;
+    shared->tail = shared->head;
     publish(u);
 }
 
