@@ -4,7 +4,7 @@
 #ifndef JOS_USER_VMM_CARDS_H
 #define JOS_USER_VMM_CARDS_H
 
-#include <user/vmm/dev/pci/pci.h>
+#include <user/vmm/dev/pci/ecam.h>
 #include <user/vmm/dev/virtio/console.h>
 #include <user/vmm/dev/virtio/net.h>
 #include <user/vmm/dev/virtio/rng.h>
@@ -21,6 +21,7 @@ struct Cards {
     struct Dma dma;
     struct PciPeer pci_peer;
     struct PciHost pci;
+    struct PciEcam ecam;
     struct VirtioPeer virtio_peer;
     struct VirtioRng rng;
     struct VirtioConsole console;
