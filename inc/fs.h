@@ -5,6 +5,11 @@
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
  * carries a page (the struct Fd of the open file). The disk's own format is in fs/core/format.h.
  *
+ * FSREQ_READ may come with several pages (PERM_PAGES, inc/syscall.h), which are lent to the server
+ * until it answers: it puts the data right there. Up to FSREAD_MAX bytes are read by one request.
+ * What the client does to the pages meanwhile, and what others do to whom it has lent them as well,
+ * shows in what it reads and nowhere else.
+ *
  * Whoever has the page of an open file may use the file, and nobody else: only the kernel hands
  * pages on, to children and in messages. A request names the file by the number of that page's
  * frame (fileid), which is no secret; but it is served only to a sender that has the page, as far
@@ -16,6 +21,7 @@
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
 
+#include "syscall.h"
 #include "types.h"
 
 #define BLKSIZE    4096
@@ -47,9 +53,10 @@ _Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of en
 #define O_APPEND  0x0800 /* start at the end of the file */
 
 enum {
-    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd */
-    FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf; from Fd.fd_offset on, which
-                     * the server moves on */
+    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd. -E_BUSY: for writing a disk that a guest
+                     * uses -> open_ret */
+    FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf and the pages that follow; from
+                     * Fd.fd_offset on, which the server moves on. -E_INVAL: n is more than fits */
     FSREQ_WRITE,    /* fileid, offset, n, data -> number of bytes written */
     FSREQ_SET_SIZE, /* fileid, size */
     FSREQ_STAT,     /* fileid -> stat_ret */
@@ -57,24 +64,68 @@ enum {
     FSREQ_MKDIR,    /* path */
     FSREQ_SYNC,     /* everything to disk */
     FSREQ_STATFS,   /* -> statfs_ret */
-    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as its disk,
-                         * which may take `limit` bytes of this file system (0: all that it has).
-                         * With a base ("": none), the image holds what the guest wrote, and is
-                         * created when it is missing; what it does not hold is read from the base.
-                         * The sender must be the guest's parent. -E_BUSY -> guest_attach_ret */
+    FSREQ_GUEST_ATTACH, /* path of an image file, guest env: gives it to the guest as a disk of its
+                         * own, which may take `limit` bytes of this file system (0: all that it
+                         * has). With a base ("": none), the image holds what the guest wrote, and
+                         * is created when it is missing; what it does not hold is read from the
+                         * base. The sender must be the guest's parent. How it is used, `use` says.
+                         * -> the disk's handle (FSREQ_DISK_VALUE), guest_attach_ret.size; -E_BUSY
+                         * -> guest_attach_ret.holder; -E_INVAL: no size that a disk can have */
     FSREQ_SHOW,         /* the page sent is that of an open file, which is the sender's from now on.
                          * -E_INVAL: it is not */
-    FSREQ_GUEST_DISK,   /* guest env, anybody's -> guest_disk_ret. -E_NOT_FOUND: it has no disk */
+    FSREQ_GUEST_DISK,   /* guest env, anybody's; number of a disk, in the order in which they were
+                         * attached -> guest_disk_ret. -E_NOT_FOUND: it has no such disk */
+    FSREQ_DISK_READ,    /* The requests of a guest's monitor for the guest's disks: see below */
+    FSREQ_DISK_WRITE,
+    FSREQ_DISK_FLUSH,
+    FSREQ_DISK_DISCARD,
+    FSREQ_DISK_ZERO,
 };
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)
 #define PGSIZE_FS   4096
+#define FSREAD_MAX  ((size_t)PERM_PAGES_MAX * PGSIZE_FS)
 
-/* The value of a message: request, and for FSREQ_READ the rest; n is at most PGSIZE_FS. */
+/* The value of a message: request, and for FSREQ_READ the rest. */
 #define FSREQ_READ_VALUE(fileid, n) ((uint64_t)(fileid) << 32 | (uint64_t)(n) << 8 | FSREQ_READ)
 #define FSREQ_NUMBER(value)         ((value)&0xff)
 #define FSREQ_READ_N(value)         ((uint32_t)(value) >> 8)
 #define FSREQ_READ_FILE(value)      ((uint32_t)((value) >> 32))
+
+/* Who asks for the blocks of a guest's disk: the guest, by hypercall (GDISK_*), or its monitor for
+ * it (FSREQ_DISK_*). Never both. A guest has at most one disk by hypercall. */
+enum GuestDiskUse {
+    GUEST_DISK_CALLS = 0,
+    GUEST_DISK_MONITOR = 1,
+    GUEST_DISK_READ_ONLY = 2, /* a bit: nothing can be written, and other readers may have the image
+                               * at the same time. There is no base then. */
+};
+
+/*
+ * Requests of a monitor, or of another child of it (a sibling of the guest). The arguments are in
+ * the message's value: the disk, the first sector of 512 bytes, and how many. FSREQ_DISK_READ and
+ * FSREQ_DISK_WRITE take as many as fit into the page, which is for their data only; they are done
+ * as a whole or have failed. FSREQ_DISK_FLUSH: what was written is safe. FSREQ_DISK_DISCARD: the
+ * contents of these sectors are no longer needed; the blocks that lie in them are given back.
+ * FSREQ_DISK_ZERO: they read as zeroes from now on. These two take at most DISK_SECTORS_MAX.
+ *
+ * `hint` is DISK_QUICK for reads and writes: -E_AGAIN, and at most a part has been done, if the
+ * rest would have to wait for the disk below; and DISK_UNMAP for zeroes: space may be given back.
+ * The answer is 0; -E_INVAL: not within the disk; -E_NOT_FOUND: the sender has no such disk;
+ * -E_PERM: it is read-only; -E_NO_DISK: the image may not grow any more; -E_IO.
+ */
+#define DISK_SECTOR      512
+#define DISK_SECTORS_MAX (1u << 13)
+#define DISK_QUICK       1
+#define DISK_UNMAP       1
+#define FSREQ_DISK_VALUE(req, handle, hint, sector, n)                         \
+    ((uint64_t)(sector) << 29 | (uint64_t)(n) << 15 | (uint64_t)(hint) << 14 | \
+     (uint64_t)(handle) << 8 | (req))
+#define FSREQ_DISK_HANDLE(value) ((uint32_t)(value) >> 8 & 0x3f)
+#define FSREQ_DISK_HINT(value)   ((uint32_t)(value) >> 14 & 1)
+#define FSREQ_DISK_N(value)      ((uint32_t)(value) >> 15 & 0x3fff)
+#define FSREQ_DISK_SECTOR(value) ((uint64_t)(value) >> 29)
+#define FSREQ_DISK_END           (1ul << 35) /* no disk has this sector */
 
 /* A guest's disk, in blocks: how many it has, how many of this file system its image takes, tables
  * included, and may take; and how many more it would get at this moment. */
@@ -87,6 +138,9 @@ union Fsipc {
         char path[MAXPATHLEN];
         uint32_t mode;
     } open;
+    struct {
+        envid_t holder; /* the guest that uses it */
+    } open_ret;
     struct {
         char buf[PGSIZE_FS];
     } read_ret;
@@ -119,13 +173,16 @@ union Fsipc {
         char path[MAXPATHLEN];
         char base[MAXPATHLEN];
         envid_t guest;
+        uint32_t use; /* enum GuestDiskUse */
         uint64_t limit;
     } guest_attach;
     struct {
         envid_t holder; /* the guest that uses the image, 0: no guest does */
+        uint64_t size;  /* of the disk, in bytes */
     } guest_attach_ret;
     struct {
         envid_t guest;
+        uint32_t number;
     } guest_disk;
     struct GuestDiskInfo guest_disk_ret;
     char page[PGSIZE_FS];
@@ -133,11 +190,11 @@ union Fsipc {
 _Static_assert(sizeof(union Fsipc) == PGSIZE_FS, "one page");
 
 /*
- * A guest's disk: hOS's file server takes these from an env of type ENV_TYPE_GUEST (that is, from
- * the hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value is a request in bits 0-7 and a
- * block number from bit 8 on; the page is the block's data. The answer's value is 0 or -E_*, for
- * GDISK_INFO the number of blocks. -E_NO_DISK: the image may not grow any more; blocks that it has
- * can still be written.
+ * A guest's disk by hypercall (GUEST_DISK_CALLS): hOS's file server takes these from an env of type
+ * ENV_TYPE_GUEST (that is, from the hypercall VMX_VMCALL_IPCSEND) and nothing else. The IPC value
+ * is a request in bits 0-7 and a block number from bit 8 on; the page is the block's data. The
+ * answer's value is 0 or -E_*, for GDISK_INFO the number of blocks. -E_NO_DISK: the image may not
+ * grow any more; blocks that it has can still be written.
  *
  * GDISK_ROOM's answer is a promise: so many blocks that the image does not have yet can be written,
  * whatever others do. It holds until the next GDISK_ROOM, and is never more than GDISK_ROOM_MAX.

@@ -5,6 +5,7 @@
 #ifndef JOS_INC_LIB_H
 #define JOS_INC_LIB_H
 
+#include "cpufeatures.h"
 #include "types.h"
 #include "assert.h"
 #include "env.h"
@@ -50,12 +51,13 @@ int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);
 /* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
- * 0 with nohang when none has ended. -E_BAD_ENV: no such child. */
+ * 0 with nohang when none has ended. -E_BAD_ENV: no such child. For init, -E_POWER: the power
+ * button was pressed (once for each time). */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);
 /* Map a zeroed page at va of env (self or child); perm: PTE_U | PTE_P, and any of PTE_W, PTE_NX,
- * PTE_AVAIL. -E_BAD_ENV, -E_INVAL, -E_NO_MEM. */
+ * PTE_AVAIL; with PERM_PAGES(n), n pages from va on, or none. -E_BAD_ENV, -E_INVAL, -E_NO_MEM. */
 int sys_page_alloc(envid_t env, void *va, uint64_t perm);
 /* Map srcva of srcenv at dstva of dstenv. -E_INVAL also if perm has PTE_W and srcva is not
  * writable. */
@@ -71,37 +73,40 @@ int sys_page_fork(envid_t child, void *from, void *to);
  * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
- * registers and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags, and those of x87, SSE and AVX
+ * become those of a new program. For a guest: the general registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
-/* Send to an env that is receiving right now. page >= UTOP: value only. perm as sys_page_alloc.
- * -E_IPC_NOT_RECV, -E_BAD_ENV, -E_INVAL. */
+/* Send to an env that is receiving right now. page >= UTOP: value only. perm as sys_page_alloc,
+ * PERM_PAGES included. -E_IPC_NOT_RECV, -E_BAD_ENV, -E_INVAL; this one also if the receiver has no
+ * room for so many pages. */
 int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* The same, but sleeps until the receiver takes it. -E_BAD_ENV also if it dies meanwhile. */
 int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* What a message is, besides its page. */
 struct IpcMessage {
     uint64_t value;
-    uint64_t perm; /* PTE_* of the page that was mapped; 0: none came */
+    uint64_t perm; /* PTE_* of what was mapped, and its PERM_PAGES; 0: no page came */
     envid_t from;
 };
 /* Sleep until a message comes from `from` (0: anybody); a page it carries is mapped at dstva (>=
- * UTOP: not wanted). The message is in *m (m may be NULL) if the result is 0. -E_BAD_ENV: `from`
- * does not exist or died. */
+ * UTOP: not wanted), which may be an IPC_ROOM for several. The message is in *m (m may be NULL) if
+ * the result is 0. -E_BAD_ENV: `from` does not exist or died. */
 int sys_ipc_recv(void *dstva, envid_t from, struct IpcMessage *m);
 /* Take a message that somebody waits to deliver. -E_AGAIN: there is none. */
 int sys_ipc_try_recv(void *dstva, struct IpcMessage *m);
 /* sys_ipc_send and sys_ipc_recv(dstva, to, m) in one. */
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
                  struct IpcMessage *m);
-/* A server's step: unmap the last request's page at dstva, send to `to` if it is receiving (else
+/* A server's step: unmap the last request's pages at dstva, send to `to` if it is receiving (else
  * the answer is dropped; bad arguments are errors), then sys_ipc_recv(dstva, 0, m). */
 int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
                        struct IpcMessage *m);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);
+/* Seconds since the beginning of 1970, UTC, as the machine's real-time clock had it. */
+int64_t sys_time_unix(void);
 int sys_sleep_msec(uint64_t msec);
 int sys_sysinfo(struct SysInfo *info);
 /* The kernel's command line, terminated; at most size bytes. Returns its length. */
@@ -121,6 +126,10 @@ int sys_guest_check(char *why, size_t whysize);
  * -E_NO_FREE_ENV; -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
+/* Features of the CPU that this guest, which has not run yet, is not to have; what needs one of
+ * them it has not, either. Replaces what an earlier call said. -E_BAD_ENV; -E_BUSY: it has run;
+ * -E_INVAL: no feature, or one that a guest needs (inc/cpufeatures.h). */
+int sys_guest_features(envid_t guest, const struct CpuWords *off);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
  * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
@@ -138,13 +147,18 @@ int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
 /* A message-signaled interrupt for the guest: this data, written to this address. 0 also if the
- * destination names none of its CPUs. -E_BAD_ENV: not the caller's guest. -E_INVAL: the address is
- * not 0xfeeXXXXX, the vector is below 16, or the delivery mode is neither fixed nor lowest
- * priority.
- */
+ * destination names none of its CPUs, or its local APIC is disabled. -E_BAD_ENV: not the caller's
+ * guest. -E_INVAL: the address is not 0xfeeXXXXX, the delivery mode is not fixed, lowest priority
+ * or NMI, or the vector is below 16. */
 int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
+/* While the guest is stopped for GUEST_EV_MMIO: access size bytes (1, 2, 4 or 8) at this offset of
+ * the page of its local APIC, as its own instruction would. The value that is read; 0 for a write.
+ * -E_BAD_ENV. -E_AGAIN: it is not stopped so. -E_INVAL: no such offset or size, or it has no such
+ * page now. */
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
- * is guest memory. Untouched guest memory reads as zeroes. */
+ * is guest memory; -E_NO_MEM. Untouched guest memory reads as zeroes; a page of it that is written
+ * whole costs no more than the copy. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
 /* Map the frame that the caller's guest has at gpa at the caller's va, too, and replace what was
  * mapped there; an untouched page gets its frame now. perm: PTE_P | PTE_U, and any of PTE_W and
@@ -262,6 +276,8 @@ struct Fd {
     off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
+/* Open a disk image for writing, as open does. -E_BUSY: guest *holder uses it. */
+int open_image(const char *path, int mode, envid_t *holder);
 int close(int fd);
 void close_all(void);
 ssize_t read(int fd, void *buf, size_t n);
@@ -281,14 +297,26 @@ int remove(const char *path);
 int mkdir(const char *path);
 int sync(void);
 int statfs(uint64_t *blocks_total, uint64_t *blocks_free);
-/* Give image file path to the caller's guest as its disk, which may take `limit` bytes of the
- * host's (0: as many as it has). With base != NULL, path holds only what the guest has written (it
- * is created when missing), and the rest is read from image file base. -E_BUSY: another guest or
- * program uses one of the files; *holder is that guest's id, or 0. */
-int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest,
-                 envid_t *holder);
-/* What any guest's disk takes and may take. -E_NOT_FOUND: it has none. */
-int guest_disk(envid_t guest, struct GuestDiskInfo *info);
+/* Give an image file to the caller's guest as a disk. Returns its handle, for guest_disk_ask.
+ * -E_BUSY: another guest or program uses one of the files. -E_INVAL: the file has no size that a
+ * disk can have. */
+struct GuestAttach {
+    const char *path;
+    const char *base; /* not NULL: path holds only what the guest has written (it is created when
+                       * missing), and the rest is read from this image file */
+    envid_t guest;
+    uint32_t use;   /* enum GuestDiskUse */
+    uint64_t limit; /* bytes that it may take of the host's; 0: as many as it has */
+    envid_t holder; /* after -E_BUSY: the guest that uses the file, or 0 */
+    uint64_t size;  /* of the disk in bytes, on success */
+};
+int guest_attach(struct GuestAttach *a);
+/* A request FSREQ_DISK_VALUE for a disk of the caller's guest, or of its parent's, which was
+ * attached for its monitor. The page is writable memory of the caller's own. Answer: see inc/fs.h.
+ */
+int guest_disk_ask(uint64_t value, void *page);
+/* What any guest's disk of this number takes and may take. -E_NOT_FOUND: it has none. */
+int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info);
 int pipe(int fds[2]);
 bool pipeisclosed(int fd);
 /* Is fd the reading end of a pipe from which nothing will ever come? */

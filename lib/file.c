@@ -1,6 +1,7 @@
 /*
  * Files: the client side of the file-system server's protocol (inc/fs.h). Each request goes out in
- * one page of this env, and the answer comes back in the same page.
+ * one page of this env, and the answer comes back in the same page; what is read in whole pages
+ * comes right into the caller's memory.
  */
 #include "internal.h"
 
@@ -20,16 +21,16 @@ static union Fsipc *request(void)
     return FSIPC_PAGE;
 }
 
-/* Send this value with page req and wait for the answer; a page that comes with it is mapped at
- * dstva. Without a server the error is -E_IO. */
-static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
+/* Send this value with what is at req (a page, or PERM_PAGES in perm) and wait for the answer; a
+ * page that comes with it is mapped at dstva. Without a server the error is -E_IO. */
+static inline int fsipc_pages(uint64_t value, void *req, uint64_t perm, void *dstva)
 {
     if (fs_env == 0)
         fs_env = ipc_find_env(ENV_TYPE_FS);
     if (fs_env == 0)
         return -E_IO;
     struct IpcMessage answer;
-    int r = receiving_call(SYS_ipc_call, fs_env, value, (uintptr_t)req, PERM_RW,
+    int r = receiving_call(SYS_ipc_call, fs_env, value, (uintptr_t)req, perm,
                            dstva ? (uintptr_t)dstva : UTOP, &answer);
     if (r != 0)
         return r == -E_BAD_ENV ? -E_IO : r;
@@ -38,7 +39,7 @@ static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
 
 static int fsipc(int type, void *dstva)
 {
-    return fsipc_page(type, FSIPC_PAGE, dstva);
+    return fsipc_pages(type, FSIPC_PAGE, PERM_RW, dstva);
 }
 
 static int path_request(int type, const char *path)
@@ -71,6 +72,13 @@ int open(const char *path, int mode)
     return fd_number(fd);
 }
 
+int open_image(const char *path, int mode, envid_t *holder)
+{
+    int fd = open(path, mode);
+    *holder = fd == -E_BUSY ? FSIPC_PAGE->open_ret.holder : 0;
+    return fd;
+}
+
 int remove(const char *path)
 {
     return path_request(FSREQ_REMOVE, path);
@@ -99,27 +107,35 @@ int statfs(uint64_t *blocks_total, uint64_t *blocks_free)
     return 0;
 }
 
-int guest_attach(const char *path, const char *base, uint64_t limit, envid_t guest, envid_t *holder)
+int guest_attach(struct GuestAttach *a)
 {
     union Fsipc *req = request();
     if (!req)
         return -E_NO_MEM;
-    if (strlcpy(req->guest_attach.path, path, MAXPATHLEN) >= MAXPATHLEN ||
-        strlcpy(req->guest_attach.base, base ? base : "", MAXPATHLEN) >= MAXPATHLEN)
+    if (strlcpy(req->guest_attach.path, a->path, MAXPATHLEN) >= MAXPATHLEN ||
+        strlcpy(req->guest_attach.base, a->base ? a->base : "", MAXPATHLEN) >= MAXPATHLEN)
         return -E_BAD_PATH;
-    req->guest_attach.guest = guest;
-    req->guest_attach.limit = limit;
+    req->guest_attach.guest = a->guest;
+    req->guest_attach.use = a->use;
+    req->guest_attach.limit = a->limit;
     int r = fsipc(FSREQ_GUEST_ATTACH, NULL);
-    *holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    a->holder = r == -E_BUSY ? req->guest_attach_ret.holder : 0;
+    a->size = r >= 0 ? req->guest_attach_ret.size : 0;
     return r;
 }
 
-int guest_disk(envid_t guest, struct GuestDiskInfo *info)
+int guest_disk_ask(uint64_t value, void *page)
+{
+    return fsipc_pages(value, page, PERM_RW, NULL);
+}
+
+int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info)
 {
     union Fsipc *req = request();
     if (!req)
         return -E_NO_MEM;
     req->guest_disk.guest = guest;
+    req->guest_disk.number = number;
     int r = fsipc(FSREQ_GUEST_DISK, NULL);
     if (r == 0)
         *info = req->guest_disk_ret;
@@ -136,35 +152,48 @@ static inline uint32_t file_id(const struct Fd *fd)
  * the page. */
 static int __attribute__((noinline)) show(struct Fd *fd)
 {
-    return fsipc_page(FSREQ_SHOW, (union Fsipc *)fd, NULL);
+    return fsipc_pages(FSREQ_SHOW, fd, PERM_RW, NULL);
 }
 
-/* Send a request about an open file, for which page req is filled in; a second time if the server
- * had forgotten this env, for which others who have the file must have come in between. */
-static inline int ask(struct Fd *fd, uint64_t value, union Fsipc *req)
+/* Send a request about an open file, for which the pages at req are ready; a second time if the
+ * server had forgotten this env, for which others who have the file must have come in between. */
+static inline int ask_pages(struct Fd *fd, uint64_t value, void *req, uint64_t perm)
 {
-    int r = fsipc_page(value, req, NULL);
+    int r = fsipc_pages(value, req, perm, NULL);
 
     while (__builtin_expect(r == -E_NOT_OPEN, 0) && (r = show(fd)) == 0)
-        r = fsipc_page(value, req, NULL);
+        r = fsipc_pages(value, req, perm, NULL);
     return r;
 }
 
-/* A page of the caller's takes the data itself; it is written to first, for the reason given at
- * request(). */
-static inline ssize_t read_page(struct Fd *fd, char *page)
+static inline int ask(struct Fd *fd, uint64_t value, union Fsipc *req)
 {
-    *(volatile char *)page = *(volatile char *)page;
-    return ask(fd, FSREQ_READ_VALUE(file_id(fd), PGSIZE_FS), (union Fsipc *)page);
+    return ask_pages(fd, value, req, PERM_RW);
 }
 
-/* At most a page from the file's offset on, which the server moves. */
+/* Pages of the caller's take the data themselves; they are written to first, for the reason given
+ * at request(). */
+static inline ssize_t read_pages(struct Fd *fd, char *buf, size_t n)
+{
+    for (volatile char *page = buf; page < buf + n * PGSIZE_FS; page += PGSIZE_FS)
+        *page = *page;
+    return ask_pages(fd, FSREQ_READ_VALUE(file_id(fd), n * PGSIZE_FS), buf,
+                     PERM_RW | PERM_PAGES(n));
+}
+
+static ssize_t __attribute__((noinline)) read_many_pages(struct Fd *fd, char *buf, size_t n)
+{
+    return read_pages(fd, buf, MIN(n, (size_t)PERM_PAGES_MAX));
+}
+
+/* From the file's offset on, which the server moves: whole pages if the buffer has some, else at
+ * most as many bytes as the request page holds. */
 static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
 {
     size_t most = MIN(n, (size_t)PGSIZE_FS);
 
     if ((uintptr_t)buf % PGSIZE_FS == 0 && n >= PGSIZE_FS)
-        return read_page(fd, buf);
+        return n < 2 * PGSIZE_FS ? read_pages(fd, buf, 1) : read_many_pages(fd, buf, n / PGSIZE_FS);
     union Fsipc *page = request();
     if (!page)
         return -E_NO_MEM;
@@ -180,12 +209,14 @@ static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
 static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
 {
     size_t done = 0;
+    if (n == PGSIZE_FS && (uintptr_t)buf % PGSIZE_FS == 0) /* the shortest way for the usual case */
+        return read_pages(fd, buf, 1);
     while (done < n) {
         ssize_t got = read_piece(fd, (char *)buf + done, n - done);
-        if (got < 0)
+        if (got <= 0)
             return done ? (ssize_t)done : got;
         done += got;
-        if (got < PGSIZE_FS)
+        if (got % PGSIZE_FS != 0)
             break;
     }
     return done;

@@ -23,17 +23,23 @@ static const char *state(const volatile struct Env *e)
     return wait < ARRAY_SIZE(waits) && waits[wait] ? waits[wait] : "?";
 }
 
-/* In KiB, in buf of `size` bytes; "-": it has no disk. */
+/* Of all its disks, in KiB, in buffers of `size` bytes; "-": it has none. */
 static void disk_words(envid_t guest, char *used, char *limit, size_t size)
 {
     struct GuestDiskInfo info;
+    uint64_t blocks = 0, most = 0;
+    uint32_t n = 0;
 
+    for (; guest_disk(guest, n, &info) == 0; n++) {
+        blocks += info.used;
+        most += info.limit;
+    }
     strlcpy(used, "-", size);
     strlcpy(limit, "-", size);
-    if (guest_disk(guest, &info) < 0)
+    if (n == 0)
         return;
-    snprintf(used, size, "%lu", info.used * (BLKSIZE / 1024ul));
-    snprintf(limit, size, "%lu", info.limit * (BLKSIZE / 1024ul));
+    snprintf(used, size, "%lu", blocks * (BLKSIZE / 1024ul));
+    snprintf(limit, size, "%lu", most * (BLKSIZE / 1024ul));
 }
 
 static void print_guest(const volatile struct Env *e, uint64_t ticks_per_ms)

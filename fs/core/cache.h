@@ -1,7 +1,7 @@
 /*
- * The block cache: write-back, of bounded size. Memory is taken when a slot is used for the first
- * time, and not before all slots that have memory hold a block. What an operation costs does not
- * depend on the size.
+ * The block cache: write-back, of bounded size. Memory is taken for a few slots at a time, and not
+ * before all slots that have some hold a block. What an operation costs does not depend on the
+ * size.
  */
 #ifndef JOS_FS_CORE_CACHE_H
 #define JOS_FS_CORE_CACHE_H
@@ -55,8 +55,10 @@ struct Cache {
     uint32_t nslots; /* limit */
     uint32_t nused;  /* slots that have memory */
     uint32_t unused; /* first of those among them that hold no block; CACHE_NONE: none */
-    uint32_t hand;   /* of the clock that picks a victim */
+    uint32_t nunused;
+    uint32_t hand; /* of the clock that picks a victim */
     uint32_t gets;
+    bool cached_only; /* what would have to wait for the disk fails with -E_AGAIN instead */
     uint32_t ndirty[BC_NCLASSES], ndirty_all;
     struct {
         uint16_t first, last; /* CACHE_NONE: there is none */
@@ -90,7 +92,8 @@ static inline uint32_t cache_slot(const struct Cache *c, uint32_t block)
 
 /* Set up a cache of nslots blocks (brought into CACHE_MIN..CACHE_MAX). -E_NO_MEM. */
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots);
-/* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now. */
+/* *out gets the memory of a block. -E_IO; -E_NO_MEM: all slots are dirty or were used just now;
+ * -E_AGAIN: cached_only, and the block would have to be read. */
 int cache_get(struct Cache *c, uint32_t block, enum CacheHow how, void **out);
 /* The memory of a block, as after cache_get; NULL if it is not in the cache. */
 static inline void *cache_find(struct Cache *c, uint32_t block)
@@ -105,6 +108,11 @@ static inline void *cache_find(struct Cache *c, uint32_t block)
     return cache_data(c, i);
 }
 bool cache_has(const struct Cache *c, uint32_t block);
+/* How many blocks can come in without others going? */
+static inline uint32_t cache_room(const struct Cache *c)
+{
+    return c->nslots - c->nused + c->nunused;
+}
 /* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
  * effort. */
 void cache_readahead(struct Cache *c, uint32_t block, uint32_t n);

@@ -89,7 +89,9 @@ int fs_sync(struct Fs *fs)
 
 int fs_make_room(struct Fs *fs)
 {
-    return fs->cache.ndirty_all > MIN(fs->cache.nslots / 2, DIRTY_LIMIT) ? fs_writeback(fs) : 0;
+    if (fs->cache.ndirty_all <= MIN(fs->cache.nslots / 2, DIRTY_LIMIT))
+        return 0;
+    return fs->cache.cached_only ? -E_AGAIN : fs_writeback(fs);
 }
 
 /* Does the disk take n blocks more than those that are dirty? */

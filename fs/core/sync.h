@@ -12,7 +12,8 @@ int fs_sync(struct Fs *fs);
 int fs_writeback(struct Fs *fs);
 /* Write the blocks of class BC_MOVED; they are safe on disk when this returns. -E_IO. */
 int fs_write_moved(struct Fs *fs);
-/* Write back if much of the cache is dirty; called between the steps of long operations. */
+/* Write back if much of the cache is dirty; called between the steps of long operations. -E_IO;
+ * -E_AGAIN: it is, and the cache is not to wait for the disk (cached_only). */
 int fs_make_room(struct Fs *fs);
 /* May a request change something now? On a disk that may have less space than blocks, what it makes
  * dirty must find room there; to add something is refused earlier than to remove something. The

@@ -1,8 +1,8 @@
 /*
  * Disks of guests. A guest's disk is an image file of this file system, given to it by its monitor;
- * the guest asks for blocks of that one file and can reach nothing else. With a base image, its own
- * holds the blocks that it has written, and holes are read from the base, which many guests share
- * and nobody may write.
+ * the guest, or the monitor for it, asks for blocks of that file and can reach nothing else. With a
+ * base image, its own holds the blocks that it has written, and holes are read from the base, which
+ * many guests share and nobody may write. Read-only disks are shared likewise.
  *
  * An image may grow to its guest's limit, and all of them only as long as a quarter of the file
  * system's blocks stays free for others. A guest whose cache holds what is still to be written asks
@@ -18,18 +18,11 @@
 #include <fs/server/open.h>
 #include <fs/server/serv.h>
 
-#define MAXGUESTS    64
+#define MAXGUESTS    64              /* disks of all guests; handles are less (FSREQ_DISK_HANDLE) */
 #define MAXOWNED     (MAXGUESTS / 4) /* disks of one family's guests */
 #define OTHERS_SHARE 4               /* one part in so many of the blocks is never a guest's */
 
-static struct GuestDisk {
-    envid_t guest; /* 0: unused */
-    uint32_t inum;
-    uint32_t base; /* inode of the base image, 0: none */
-    uint32_t nblocks;
-    uint32_t limit;    /* blocks that its image may take, tables included */
-    uint32_t promised; /* blocks of this file system that it counts on */
-} gdisks[MAXGUESTS];
+static struct GuestDisk gdisks[MAXGUESTS];
 
 static bool guest_is_alive(envid_t id)
 {
@@ -38,12 +31,22 @@ static bool guest_is_alive(envid_t id)
     return e->env_id == id && e->env_type == ENV_TYPE_GUEST && env_status_is_alive(e->env_status);
 }
 
-/* The first living guest that has this image as its own, or (as_base) as its base. */
+/* Has this disk the image as its own, or (as_base) as one that it only reads? */
+static bool uses(const struct GuestDisk *gd, uint32_t inum, bool as_base)
+{
+    bool read_only = gd->use & GUEST_DISK_READ_ONLY;
+
+    if (as_base)
+        return (read_only ? gd->inum : gd->base) == inum;
+    return !read_only && gd->inum == inum;
+}
+
+/* The first living guest that has this image as its own, or (as_base) reads it only. */
 static envid_t user_of(uint32_t inum, bool as_base)
 {
     for (int i = 0; i < MAXGUESTS; i++) {
         const struct GuestDisk *gd = &gdisks[i];
-        if (gd->guest && (as_base ? gd->base : gd->inum) == inum && guest_is_alive(gd->guest))
+        if (gd->guest && uses(gd, inum, as_base) && guest_is_alive(gd->guest))
             return gd->guest;
     }
     return 0;
@@ -52,6 +55,12 @@ static envid_t user_of(uint32_t inum, bool as_base)
 bool gdisk_has(uint32_t inum)
 {
     return user_of(inum, false) || user_of(inum, true);
+}
+
+envid_t gdisk_user(uint32_t inum)
+{
+    envid_t owner = user_of(inum, false);
+    return owner ? owner : user_of(inum, true);
 }
 
 /* A guest no longer has this image. */
@@ -83,16 +92,35 @@ int gdisk_sweep(void)
     return n;
 }
 
+/* The disk that a guest has by hypercall. */
 static struct GuestDisk *find(envid_t guest)
 {
     for (int i = 0; i < MAXGUESTS; i++)
-        if (gdisks[i].guest == guest)
+        if (gdisks[i].guest == guest && !(gdisks[i].use & GUEST_DISK_MONITOR))
             return &gdisks[i];
     return NULL;
 }
 
-/* Can this file be a disk? */
-static int check_image(uint32_t inum, struct FsStat *st)
+static struct GuestDisk *find_free(void)
+{
+    for (int i = 0; i < MAXGUESTS; i++)
+        if (gdisks[i].guest == 0)
+            return &gdisks[i];
+    return NULL;
+}
+
+/* How many disks a guest has. */
+static uint32_t count(envid_t guest)
+{
+    uint32_t n = 0;
+
+    for (int i = 0; i < MAXGUESTS; i++)
+        n += gdisks[i].guest == guest;
+    return n;
+}
+
+/* Can this file be a disk? A guest that asks by hypercall has whole blocks only. */
+static int check_image(uint32_t inum, uint32_t use, struct FsStat *st)
 {
     int r = fs_stat(&fs, inum, st);
 
@@ -100,10 +128,12 @@ static int check_image(uint32_t inum, struct FsStat *st)
         return r;
     if (st->type != FTYPE_REG)
         return -E_IS_DIR;
+    if (use & GUEST_DISK_MONITOR)
+        return st->size < DISK_SECTOR || st->size % DISK_SECTOR ? -E_INVAL : 0;
     return st->size < BLKSIZE ? -E_INVAL : 0;
 }
 
-/* Would this use of an image get into the way of another one? A base is shared by its readers. */
+/* Would this use of an image get into the way of another one? Readers share. */
 static bool is_busy(uint32_t inum, bool as_base, envid_t *holder)
 {
     *holder = user_of(inum, false);
@@ -115,7 +145,7 @@ static bool is_busy(uint32_t inum, bool as_base, envid_t *holder)
 int gdisk_create(const char *path, uint32_t base, uint32_t *inum)
 {
     struct FsStat st;
-    int r = check_image(base, &st);
+    int r = check_image(base, GUEST_DISK_CALLS, &st);
 
     if (r < 0 || (r = fs_create(&fs, path, FS_FILE, inum)) < 0)
         return r;
@@ -144,31 +174,69 @@ static uint32_t whole_image(uint32_t nblocks)
     return nblocks + 2 + (nblocks - two + FS_NINDIRECT - 1) / FS_NINDIRECT;
 }
 
-int gdisk_attach(envid_t guest, uint32_t inum, uint32_t base, uint64_t limit, envid_t *holder)
+/* Blocks that hold so many bytes. */
+static uint32_t blocks_of(uint64_t size)
 {
+    return (size + BLKSIZE - 1) / BLKSIZE;
+}
+
+/* The limit in blocks of an image for a disk of `size` bytes, of one in bytes (0: none). */
+static uint32_t limit_of(uint64_t size, uint64_t limit)
+{
+    uint64_t whole = whole_image(blocks_of(size));
+
+    return limit ? MIN(limit / BLKSIZE, whole) : whole;
+}
+
+/* Are these images what a disk can have, and is nobody in the way? *size: the disk's, in bytes. */
+static int check_attach(const struct GdiskAttach *a, uint64_t *size, envid_t *holder)
+{
+    bool read_only = a->use & GUEST_DISK_READ_ONLY;
     struct FsStat st;
     int r;
 
+    if (a->use & ~(GUEST_DISK_MONITOR | GUEST_DISK_READ_ONLY) || (read_only && a->base))
+        return -E_INVAL;
+    if (a->base && (r = check_image(a->base, GUEST_DISK_CALLS, &st)) < 0)
+        return r;
+    if ((r = check_image(a->inum, a->use, &st)) < 0)
+        return r;
+    *size = st.size;
+    if (a->inum == a->base)
+        return -E_INVAL;
+    if (is_busy(a->inum, read_only, holder) || (a->base && is_busy(a->base, true, holder)))
+        return -E_BUSY;
+    return !(a->use & GUEST_DISK_MONITOR) && find(a->guest) ? -E_BUSY : 0;
+}
+
+int gdisk_attach(const struct GdiskAttach *a, envid_t *holder)
+{
+    uint64_t size;
+
     gdisk_sweep();
     open_sweep(); /* nobody may go on with an image that he had open */
-    if (base && (r = check_image(base, &st)) < 0)
+    int r = check_attach(a, &size, holder);
+    if (r < 0)
         return r;
-    if ((r = check_image(inum, &st)) < 0)
-        return r;
-    if (inum == base)
-        return -E_INVAL;
-    if (find(guest) || is_busy(inum, false, holder) || (base && is_busy(base, true, holder)))
-        return -E_BUSY;
-    struct GuestDisk *gd = find(0);
-    if (!gd || disks_of_family(envs[ENVX(guest)].env_family) >= MAXOWNED)
+    struct GuestDisk *gd = find_free();
+    if (!gd || disks_of_family(envs[ENVX(a->guest)].env_family) >= MAXOWNED)
         return -E_MAX_OPEN;
     *gd = (struct GuestDisk){
-        .guest = guest, .inum = inum, .base = base, .nblocks = st.size / BLKSIZE
+        .guest = a->guest,
+        .monitor = a->monitor,
+        .number = count(a->guest),
+        .use = a->use,
+        .inum = a->inum,
+        .base = a->base,
+        .size = size,
+        .limit = limit_of(size, a->limit),
     };
-    gd->limit = whole_image(gd->nblocks);
-    if (limit)
-        gd->limit = MIN(limit / BLKSIZE, (uint64_t)gd->limit);
-    return 0;
+    return gd - gdisks;
+}
+
+uint64_t gdisk_size(int handle)
+{
+    return gdisks[handle].size;
 }
 
 /* How many blocks the image may take now in addition; -E_*. */
@@ -184,19 +252,22 @@ static int64_t available(const struct GuestDisk *gd)
     return MIN(gd->limit - MIN(gd->limit, st.blocks), all - MIN(all, kept));
 }
 
-int gdisk_info(envid_t guest, struct GuestDiskInfo *info)
+int gdisk_info(envid_t guest, uint32_t number, struct GuestDiskInfo *info)
 {
-    struct GuestDisk *gd = guest > 0 && guest_is_alive(guest) ? find(guest) : NULL;
+    const struct GuestDisk *gd = NULL;
     struct FsStat st;
     int64_t left;
     int r;
 
+    for (int i = 0; i < MAXGUESTS && guest > 0 && !gd; i++)
+        if (gdisks[i].guest == guest && gdisks[i].number == number && guest_is_alive(guest))
+            gd = &gdisks[i];
     if (!gd)
         return -E_NOT_FOUND;
     if ((r = fs_stat(&fs, gd->inum, &st)) < 0 || (left = available(gd)) < 0)
         return -E_IO;
     *info = (struct GuestDiskInfo){
-        .blocks = gd->nblocks, .used = st.blocks, .limit = gd->limit, .left = left
+        .blocks = blocks_of(gd->size), .used = st.blocks, .limit = gd->limit, .left = left
     };
     return 0;
 }
@@ -208,7 +279,8 @@ static int make_free(struct GuestDisk **gd)
     envid_t guest = (*gd)->guest;
     int n = open_sweep() + gdisk_sweep();
 
-    *gd = find(guest);
+    if ((*gd)->guest != guest)
+        *gd = NULL;
     return n;
 }
 
@@ -225,8 +297,9 @@ static int64_t give_room(struct GuestDisk *gd)
         return -E_NOT_FOUND;
     if ((r = fs_stat(&fs, gd->inum, &st)) < 0)
         return r;
-    int64_t avail = available(gd), missing = fs_tables_missing(&fs, gd->inum, gd->nblocks);
-    int64_t lacks = (int64_t)whole_image(gd->nblocks) - st.blocks; /* of the whole disk */
+    uint32_t nblocks = blocks_of(gd->size);
+    int64_t avail = available(gd), missing = fs_tables_missing(&fs, gd->inum, nblocks);
+    int64_t lacks = (int64_t)whole_image(nblocks) - st.blocks; /* of the whole disk */
     if (avail < 0 || missing < 0)
         return MIN(avail, missing);
     int64_t n = avail >= lacks ? most : MIN(MAX(avail - missing, avail / 3), most);
@@ -234,88 +307,99 @@ static int64_t give_room(struct GuestDisk *gd)
     return n;
 }
 
-/* Write a block, for which the file system's allocator is told of nobody's promises: they have been
- * looked at here. What this guest was promised it gets even after others have filled the disk. */
-static ssize_t write_block(struct GuestDisk *gd, uint32_t b, const void *page)
+int gdisk_may_grow(struct GuestDisk *gd, uint32_t b)
 {
     int64_t need = fs_missing(&fs, gd->inum, b), avail = need > 0 ? available(gd) : 0;
 
     if (need < 0 || avail < 0)
         return MIN(need, avail);
+    if (need > 0 && fs.cache.cached_only)
+        return -E_AGAIN;
     if (need > avail && make_free(&gd) > 0)
         avail = gd ? available(gd) : -E_NOT_FOUND;
     if (avail < 0 || need > MAX(avail, (int64_t)gd->promised))
         return avail < 0 ? avail : -E_NO_DISK;
     promise(gd, gd->promised - MIN(gd->promised, (uint32_t)need));
-    uint32_t kept = fs.kept;
-    fs.kept = 0;
-    ssize_t n = fs_write(&fs, gd->inum, page, BLKSIZE, (uint64_t)b * BLKSIZE);
-    fs.kept = kept;
-    return n;
-}
-
-static int discard(struct GuestDisk *gd, uint32_t block, uint32_t n)
-{
-    if (n > GDISK_DISCARD_MAX || block > gd->nblocks || n > gd->nblocks - block)
-        return -E_INVAL;
-    return fs_punch(&fs, gd->inum, block, n);
-}
-
-/* The image from which block b of a disk is to be read. */
-static int source_of(const struct GuestDisk *gd, uint32_t b, uint32_t *inum)
-{
-    struct FsInode *ip;
-    uint32_t block = 0;
-    int r;
-
-    *inum = gd->inum;
-    if (gd->base == 0)
-        return 0;
-    if ((r = fs_inode_used(&fs, gd->inum, &ip)) < 0 || (r = fs_bmap(&fs, ip, b, &block)) < 0)
-        return r;
-    if (block == 0)
-        *inum = gd->base;
     return 0;
 }
 
-/* A block past the end of the base is zero, as the guest left it. */
-static ssize_t read_block(const struct GuestDisk *gd, uint32_t b, void *page)
-{
-    uint32_t inum;
-    int r = source_of(gd, b, &inum);
+/* ---- Requests of guests ---- */
 
-    if (r < 0)
-        return r;
-    ssize_t n = fs_read(&fs, inum, page, BLKSIZE, (uint64_t)b * BLKSIZE);
-    if (n < 0 || n == BLKSIZE || inum == gd->inum)
-        return n;
-    memset((char *)page + n, 0, BLKSIZE - n);
-    return BLKSIZE;
+static int discard(struct GuestDisk *gd, uint32_t block, uint32_t n)
+{
+    uint32_t nblocks = gd->size / BLKSIZE;
+
+    if (n > GDISK_DISCARD_MAX || block > nblocks || n > nblocks - block)
+        return -E_INVAL;
+    return fs_punch(&fs, gd->inum, block, n);
 }
 
 int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable)
 {
     struct GuestDisk *gd = find(guest);
     uint64_t block = GDISK_BLOCK(value);
-    ssize_t n;
 
     if (!gd)
         return -E_NOT_FOUND;
     if (GDISK_REQ(value) == GDISK_INFO)
-        return gd->nblocks;
+        return gd->size / BLKSIZE;
     if (GDISK_REQ(value) == GDISK_FLUSH)
         return fs_sync(&fs);
+    if (GDISK_REQ(value) == GDISK_READ && page && writable && block < gd->size / BLKSIZE)
+        return gdata_read(gd, block * BLKSIZE, BLKSIZE, page);
+    if (GDISK_REQ(value) < GDISK_INFO || GDISK_REQ(value) > GDISK_DISCARD)
+        return -E_INVAL;
+    if (gd->use & GUEST_DISK_READ_ONLY)
+        return -E_PERM;
     if (GDISK_REQ(value) == GDISK_ROOM)
         return give_room(gd);
     if (GDISK_REQ(value) == GDISK_DISCARD)
         return discard(gd, GDISK_DISCARD_BLOCK(value), GDISK_DISCARD_N(value));
-    if (!page || block >= gd->nblocks)
+    if (GDISK_REQ(value) == GDISK_WRITE && page && block < gd->size / BLKSIZE)
+        return gdata_write(gd, block * BLKSIZE, BLKSIZE, page);
+    return -E_INVAL;
+}
+
+/* ---- Requests of monitors ---- */
+
+/* May this env ask for the disk's blocks? Its monitor may, and other children of that. */
+static bool is_monitor(envid_t from, const struct GuestDisk *gd)
+{
+    return gd->guest && (gd->use & GUEST_DISK_MONITOR) &&
+           (from == gd->monitor || envs[ENVX(from)].env_parent_id == gd->monitor);
+}
+
+static int change(struct GuestDisk *gd, uint64_t value, uint64_t off, uint64_t n, const void *page)
+{
+    if (gd->use & GUEST_DISK_READ_ONLY)
+        return -E_PERM;
+    if (FSREQ_NUMBER(value) == FSREQ_DISK_WRITE)
+        return n <= PGSIZE_FS ? gdata_write(gd, off, n, page) : -E_INVAL;
+    if (n > DISK_SECTORS_MAX * DISK_SECTOR)
         return -E_INVAL;
-    if (GDISK_REQ(value) == GDISK_READ && writable)
-        n = read_block(gd, block, page);
-    else if (GDISK_REQ(value) == GDISK_WRITE)
-        n = write_block(gd, block, page);
+    if (FSREQ_NUMBER(value) == FSREQ_DISK_DISCARD)
+        return gdata_discard(gd, off, n);
+    return gdata_zero(gd, off, n, FSREQ_DISK_HINT(value) & DISK_UNMAP);
+}
+
+int64_t gdisk_serve(envid_t from, uint64_t value, void *page)
+{
+    struct GuestDisk *gd = &gdisks[FSREQ_DISK_HANDLE(value)];
+    uint64_t off = FSREQ_DISK_SECTOR(value) * DISK_SECTOR, n = FSREQ_DISK_N(value) * DISK_SECTOR;
+    uint32_t req = FSREQ_NUMBER(value);
+    int r;
+
+    if (!is_monitor(from, gd))
+        return -E_NOT_FOUND;
+    if (req == FSREQ_DISK_FLUSH)
+        return gd->use & GUEST_DISK_READ_ONLY ? 0 : fs_sync(&fs);
+    if (off > gd->size || n > gd->size - off)
+        return -E_INVAL;
+    fs.cache.cached_only = req <= FSREQ_DISK_WRITE && (FSREQ_DISK_HINT(value) & DISK_QUICK);
+    if (req == FSREQ_DISK_READ)
+        r = n <= PGSIZE_FS ? gdata_read(gd, off, n, page) : -E_INVAL;
     else
-        return -E_INVAL;
-    return n == BLKSIZE ? 0 : n < 0 ? n : -E_IO;
+        r = change(gd, value, off, n, page);
+    fs.cache.cached_only = false;
+    return r;
 }

@@ -29,12 +29,17 @@ void pci_write(unsigned slot, unsigned reg, unsigned size, uint32_t value)
         outl(port, value);
 }
 
-int pci_find(uint16_t vendor, uint16_t device)
+int pci_find_from(unsigned from, uint16_t vendor, uint16_t device)
 {
-    for (unsigned slot = 0; slot < PCI_SLOTS; slot++)
+    for (unsigned slot = from; slot < PCI_SLOTS; slot++)
         if (pci_read(slot, 0, 4) == (vendor | (uint32_t)device << 16))
             return slot;
     return -1;
+}
+
+int pci_find(uint16_t vendor, uint16_t device)
+{
+    return pci_find_from(0, vendor, device);
 }
 
 unsigned pci_cap(unsigned slot, uint8_t id, unsigned after)
@@ -136,9 +141,11 @@ static void take_msix(struct Vdev *d)
     d->msix_pending = pci_bar(d->slot, pending & 7) + (pending & ~7u);
 }
 
-bool dev_find(struct Vdev *d, unsigned type)
+bool dev_find_nth(struct Vdev *d, unsigned type, unsigned n)
 {
     int slot = pci_find(VIRTIO_VENDOR, VIRTIO_DEVICE + type);
+    for (; n > 0 && slot >= 0; n--)
+        slot = pci_find_from(slot + 1, VIRTIO_VENDOR, VIRTIO_DEVICE + type);
     check(slot >= 0, "there is no virtio device of type %u", type);
     if (slot < 0)
         return false;
@@ -166,6 +173,11 @@ uint64_t dev_negotiate(const struct Vdev *d, uint64_t want)
     dev_set_status(d, STATUS_ACK | STATUS_DRIVER | STATUS_FEATURES);
     check(dev_status(d) & STATUS_FEATURES, "the device refuses features 0x%lx", features);
     return features;
+}
+
+bool dev_find(struct Vdev *d, unsigned type)
+{
+    return dev_find_nth(d, type, 0);
 }
 
 void dev_ready(const struct Vdev *d)

@@ -24,8 +24,9 @@
 
 uint32_t pci_read(unsigned slot, unsigned reg, unsigned size);
 void pci_write(unsigned slot, unsigned reg, unsigned size, uint32_t value);
-/* The slot of this device; -1: there is none. */
+/* The slot of this device; -1: there is none. From slot `from` on: */
 int pci_find(uint16_t vendor, uint16_t device);
+int pci_find_from(unsigned from, uint16_t vendor, uint16_t device);
 /* The register of the first capability with this id after `after` (0: of all); 0: none. */
 unsigned pci_cap(unsigned slot, uint8_t id, unsigned after);
 /* Where BAR n is: memory is mapped, one to one. */
@@ -37,6 +38,7 @@ void map_device(uint64_t pa);
 #define VIRTIO_VENDOR   0x1af4
 #define VIRTIO_DEVICE   0x1040
 #define VIRTIO_NET      1
+#define VIRTIO_BLK      2
 #define VIRTIO_CONSOLE  3
 #define VIRTIO_RNG      4
 #define F_INDIRECT      (1ul << 28)
@@ -85,6 +87,8 @@ uint64_t dev_features(const struct Vdev *d);
 /* Find the device of this type and its registers, and let it be a bus master. false, after saying
  * so: there is none. */
 bool dev_find(struct Vdev *d, unsigned type);
+/* The same for the nth of them, from 0 on. */
+bool dev_find_nth(struct Vdev *d, unsigned type, unsigned n);
 /* Reset it, and negotiate VERSION_1 and those of `want` that it offers, which are the result. */
 uint64_t dev_negotiate(const struct Vdev *d, uint64_t want);
 /* The driver is ready. */

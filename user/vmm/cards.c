@@ -4,6 +4,7 @@
  */
 #include <user/vmm/cards.h>
 #include <user/vmm/console.h>
+#include <user/vmm/disks.h>
 #include <user/vmm/random.h>
 
 static int send_msi(void *to, uint64_t address, uint32_t data)
@@ -46,5 +47,7 @@ int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize
         r = virtio_console_add(&c->console, &c->virtio_peer, &console);
     if (r == 0 && options->loopback)
         r = add_loopback(c);
+    if (r == 0)
+        r = disks_plug(&c->virtio_peer);
     return r;
 }

@@ -255,15 +255,16 @@ static int make_image(char *path, size_t size, int n)
 static void take_guest_disks(void)
 {
     char path[32];
-    envid_t guest, holder;
+    envid_t guest;
     int n, r = 0;
 
-    for (n = 0; n < MANY_DISKS && r == 0; n++) {
+    for (n = 0; n < MANY_DISKS && r >= 0; n++) {
         guest = make_guest();
         if (guest == 0)
             return;
         CHECK_IS(make_image(path, sizeof(path), n), 0);
-        r = guest_attach(path, NULL, 0, guest, &holder);
+        struct GuestAttach a = { .path = path, .guest = guest };
+        r = guest_attach(&a);
         CHECK_IS(remove(path), 0);
     }
     CHECK_IS(r, -E_MAX_OPEN);
