@@ -286,7 +286,7 @@ static int run_once(const struct Options *o, struct Boot *b)
         status = start_and_run(guest, o, b);
     }
     discard(guest);
-    work_end();
+    disks_end();
 out:
     boot_close(b);
     return status;

@@ -51,3 +51,9 @@ int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize
         r = disks_plug(&c->virtio_peer);
     return r;
 }
+
+void cards_end(struct Cards *c)
+{
+    if (c->dma.peer) /* they were plugged */
+        dma_forget(&c->dma);
+}

@@ -33,6 +33,8 @@ struct Cards {
  * -E_*. */
 int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize,
                const struct GuestExit *shared, const struct CardOptions *options);
+/* The guest has ended: give back what of its memory is mapped. */
+void cards_end(struct Cards *c);
 /* The guest's console may have input. */
 static inline void cards_input(struct Cards *c)
 {

@@ -198,6 +198,15 @@ int disks_plug(const struct VirtioPeer *peer)
     return r;
 }
 
+void disks_end(void)
+{
+    work_end();
+    for (unsigned i = 0; i < disks.n; i++)
+        free(disks.disk[i].device);
+    memset(&disks, 0, sizeof(disks));
+    sys_page_unmap(0, BOUNCE);
+}
+
 bool disks_message(envid_t from)
 {
     void *request, *data;

@@ -15,6 +15,9 @@ int disks_check(const struct Options *o);
 int disks_attach(envid_t guest, const struct Options *o, bool is_linux);
 /* Plug a virtio-blk function for each disk for devices. 0 or -E_*. */
 int disks_plug(const struct VirtioPeer *peer);
+/* The guest has ended: nothing of its disks is left, so that another one can have them. What their
+ * devices were asked for last may be done or not. */
+void disks_end(void);
 /* A message has come to the monitor: is it about disks? Then requests go on. */
 bool disks_message(envid_t from);
 

@@ -66,6 +66,11 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struc
     return r;
 }
 
+void machine_end(struct Machine *m)
+{
+    cards_end(&m->cards);
+}
+
 bool machine_press_power(struct Machine *m)
 {
     return pm_press_power(&m->pm);

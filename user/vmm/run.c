@@ -220,6 +220,7 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
     else if ((r = machine_init(&run.machine, guest, memsize, (struct GuestExit *)page, cards)) < 0)
         end_guest(1, "its devices have no room on the bus: %s", strerror(r));
     serve(guest, (struct GuestExit *)page);
+    machine_end(&run.machine);
     gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
     if (restart && run.reset) {
