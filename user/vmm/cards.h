@@ -4,16 +4,12 @@
 #ifndef JOS_USER_VMM_CARDS_H
 #define JOS_USER_VMM_CARDS_H
 
+#include <user/vmm/choices.h>
 #include <user/vmm/dev/pci/ecam.h>
 #include <user/vmm/dev/virtio/console.h>
 #include <user/vmm/dev/virtio/net.h>
 #include <user/vmm/dev/virtio/rng.h>
 #include <user/vmm/window.h>
-
-/* Which cards a guest gets besides the usual ones. */
-struct CardOptions {
-    bool loopback; /* a network card that hears what it sends */
-};
 
 struct Cards {
     envid_t guest;
