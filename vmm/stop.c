@@ -126,10 +126,8 @@ static void note_instruction(struct Vcpu *v)
         insn->selector[i] = s.selector;
         insn->segment_base[i] = s.base;
     }
-    insn->nbytes = 0;
-    while (insn->nbytes < GUEST_INSN_MAX &&
-           guest_fetch(v, &m, wide ? va : (uint32_t)va, &insn->bytes[insn->nbytes]))
-        insn->nbytes++, va++;
+    insn->nbytes =
+        guest_fetch_code(v, &m, wide ? va : (uint32_t)va, wide, insn->bytes, sizeof(insn->bytes));
 }
 
 bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)

@@ -5,8 +5,8 @@
 #ifndef JOS_USER_VMM_DISKS_H
 #define JOS_USER_VMM_DISKS_H
 
+#include <user/vmm/choices.h>
 #include <user/vmm/dev/virtio/virtio.h>
-#include <user/vmm/options.h>
 
 /* Look at the disks' files, before there is a guest. 0, or -E_* after a sentence. */
 int disks_check(const struct Options *o);
