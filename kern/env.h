@@ -57,10 +57,11 @@ struct Env {
             struct Env *env_child;           /* first child that is not a zombie, */
             struct Env *env_zombie;          /* and first one that is */
             struct Env *env_sib_next, *env_sib_prev;
-            uintptr_t env_ipc_dstva;     /* where to map a page; >= UTOP: nowhere */
-            envid_t env_ipc_recv_from;   /* accept only this sender; 0: any */
-            envid_t env_wait_id;         /* the env it waits for */
-            struct EnvList env_senders;  /* envs blocked in sending to this one, in order */
+            uintptr_t env_ipc_dstva;    /* where to map pages (IPC_ROOM); >= UTOP: nowhere */
+            uint32_t env_ipc_more;      /* pages that came beside the first one and are there yet */
+            envid_t env_ipc_recv_from;  /* accept only this sender; 0: any */
+            envid_t env_wait_id;        /* the env it waits for */
+            struct EnvList env_senders; /* envs blocked in sending to this one, in order */
             uint64_t env_ipc_send_value; /* while blocked in sending: */
             uintptr_t env_ipc_send_srcva;
             uint64_t env_ipc_send_perm;

@@ -186,10 +186,15 @@ static int copy_piece(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t n, bool w
 static int copy_guest(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
     while (len > 0) {
-        size_t n = MIN(len, PGSIZE - PGOFF(gpa));
-        int r = copy_piece(v, gpa, buf, n, write);
-        if (r < 0)
-            return r;
+        ssize_t n = write ? gmem_populate_from(v->vm, gpa, buf, len) : 0;
+        if (n < 0)
+            return n;
+        if (n == 0) {
+            n = MIN(len, PGSIZE - PGOFF(gpa));
+            int r = copy_piece(v, gpa, buf, n, write);
+            if (r < 0)
+                return r;
+        }
         gpa += n;
         buf += n;
         len -= n;

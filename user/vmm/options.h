@@ -5,11 +5,11 @@
 #define JOS_USER_VMM_OPTIONS_H
 
 #include <user/vmm/boot.h>
+#include <user/vmm/disks.h>
 #include <user/vmm/cards.h>
 
 #define STATUS_USAGE 2 /* exit status on wrong usage */
 
-#define MAX_DISKS       8
 #define DISK_SERIAL_MAX 20 /* bytes of a serial number */
 
 struct DiskOption {
@@ -21,7 +21,7 @@ struct DiskOption {
 struct Options {
     const char *name;
     const char *kernel; /* NULL: not given */
-    struct DiskOption disks[MAX_DISKS];
+    struct DiskOption disks[DISKS_MAX];
     unsigned ndisks;
     bool virtio;            /* the first disk is a device's, too */
     char image[MAXPATHLEN]; /* without -d: what this guest writes to GUEST_DISK */
