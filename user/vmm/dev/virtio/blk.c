@@ -158,10 +158,13 @@ static void *whole_pages(const struct BlkRequest *r, unsigned *n)
     const struct QueuePiece *p = &r->chain.pieces[r->piece];
     gpa_t gpa = p->gpa + r->offset;
 
-    *n = MIN(MIN(r->left, (uint64_t)(p->len - r->offset)) / PGSIZE, (uint64_t)BLK_PAGES);
-    if (*n == 0 || PGOFF(gpa) != 0 || r->sector % (BLK_BLOCK / BLK_SECTOR) != 0)
+    struct Dma *dma = r->blk->virtio.peer->dma;
+    uint64_t most = MIN(r->left, (uint64_t)(p->len - r->offset)) / PGSIZE;
+
+    if (most == 0 || PGOFF(gpa) != 0 || r->sector % (BLK_BLOCK / BLK_SECTOR) != 0)
         return NULL;
-    return dma_pages(r->blk->virtio.peer->dma, gpa, DMA_WRITE, n);
+    *n = MIN(most, (uint64_t)BLK_PAGES);
+    return most == 1 ? dma_at(dma, gpa, DMA_WRITE) : dma_pages(dma, gpa, DMA_WRITE, n);
 }
 
 /* Move the next r->n sectors now, which are within a block, or more, if that can be done without
@@ -429,7 +432,7 @@ static void go_on(struct BlkRequest *r)
 {
     const struct Blk *b = r->blk;
 
-    while (r->state == BLK_READY && b->budget > 0 && virtio_is_live(&b->virtio, QUEUE) && step(r))
+    while (r->state == BLK_READY && b->budget > 0 && step(r))
         ;
 }
 
