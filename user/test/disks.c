@@ -47,7 +47,7 @@ static int attach(envid_t guest, const char *path, const char *base, uint32_t us
 
 static int ask(int req, int handle, int hint, uint64_t sector, uint32_t n)
 {
-    uint32_t pages = (n + PER - 1) / PER;
+    uint32_t pages = req <= FSREQ_DISK_WRITE ? (n + PER - 1) / PER : 1;
     return guest_disk_ask(FSREQ_DISK_VALUE(req, handle, hint, sector, n), page,
                           MIN(MAX(pages, 1u), (uint32_t)PAGES));
 }
