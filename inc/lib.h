@@ -313,9 +313,9 @@ struct GuestAttach {
 };
 int guest_attach(struct GuestAttach *a);
 /* A request FSREQ_DISK_VALUE for a disk of the caller's guest, or of its parent's, which was
- * attached for its monitor. The page is writable memory of the caller's own. Answer: see inc/fs.h.
- */
-int guest_disk_ask(uint64_t value, void *page);
+ * attached for its monitor, with n pages (1 to PERM_PAGES_MAX) of writable memory of the caller's
+ * own. Answer: see inc/fs.h. */
+int guest_disk_ask(uint64_t value, void *pages, unsigned n);
 /* What any guest's disk of this number takes and may take. -E_NOT_FOUND: it has none. */
 int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info);
 int pipe(int fds[2]);

@@ -7,7 +7,7 @@
 #include <inc/fs.h>
 #include <user/vmm/features.h>
 
-#define MAX_DISKS       8
+#define DISKS_MAX       8
 #define DISK_SERIAL_MAX 20 /* bytes of a serial number */
 
 struct DiskOption {
@@ -24,7 +24,7 @@ struct CardOptions {
 struct Options {
     const char *name;
     const char *kernel; /* NULL: not given */
-    struct DiskOption disks[MAX_DISKS];
+    struct DiskOption disks[DISKS_MAX];
     unsigned ndisks;
     bool virtio;            /* the first disk is a device's, too */
     char image[MAXPATHLEN]; /* without -d: what this guest writes to GUEST_DISK */
