@@ -13,8 +13,8 @@
 #define WRITE      0x80000000u
 #define HALT       0xffffffffu
 #define NAP_MSEC   20
-#define PORT_VALUE 0xf2 /* it tells what it has read */
-#define PERM_RW    (PTE_P | PTE_U | PTE_W)
+#define PORT_VALUE 0xf2                                /* it tells what it has read */
+#define PERM_RW    (PTE_P | PTE_U | PTE_W | PTE_SHARE) /* fork keeps it one page */
 
 /* Offsets of registers (SDM "Local APIC Register Address Map") */
 #define APIC_LDR   0xd0
