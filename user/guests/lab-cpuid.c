@@ -11,16 +11,16 @@ const char guest_name[] = "lab-cpuid";
 #define EXT_BASE 0x80000000ul
 
 /* CPUID.1:ECX (SDM "CPUID-CPU Identification") */
-#define MONITOR   BIT(3)
-#define VMX       BIT(5)
-#define SMX       BIT(6)
-#define X2APIC    BIT(21)
-#define DEADLINE  BIT(24)
+#define MONITOR  BIT(3)
+#define VMX      BIT(5)
+#define SMX      BIT(6)
+#define X2APIC   BIT(21)
+#define DEADLINE BIT(24)
 /* FMA, PCID, XSAVE, OSXSAVE, AVX, F16C: the code after the table adds them */
 #define DEPENDS (BIT(12) | BIT(17) | BIT(26) | BIT(27) | BIT(28) | BIT(29))
-#define HV        BIT(31)
-#define USEFUL    (BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23)) /* SSE3 to POPCNT */
-#define OTHERS    (BIT(1) | BIT(22) | BIT(25) | BIT(30)) /* PCLMUL, MOVBE, AES, RDRAND */
+#define HV      BIT(31)
+#define USEFUL  (BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(23)) /* SSE3 to POPCNT */
+#define OTHERS  (BIT(1) | BIT(22) | BIT(25) | BIT(30)) /* PCLMUL, MOVBE, AES, RDRAND */
 
 /* CPUID with all of RAX to RDX. */
 static void cpuid_regs(uint64_t r[4])
