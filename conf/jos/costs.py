@@ -27,7 +27,7 @@ ECHOES = 20
 GUESTS = 8  # that idle at once
 ENVS = 8  # that sleep at once
 LOADED = "detaches)"
-LARGE_LOAD = "vmm -m 96M -k /vmm/large-kernel -i /vmm/large-initrd"  # what user/guests/mklarge makes
+LARGE_LOAD = "vmm -m 96M -k /vmm/bz14m -i /vmm/initrd2m"  # what user/guests/mklarge makes
 LOADING = "modules: 2048 KiB"  # before what takes long
 BENCH_LINE = re.compile(r"^BENCH (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 FRAMES_LINE = re.compile(r"^HOST frames (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE)
@@ -165,7 +165,7 @@ def load_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
         trace = read_trace(machine.work / "bochs.log")
     finally:
         session.drop()
-    pages = sum((obj / "guests" / f"large-{name}").stat().st_size for name in ("kernel", "initrd")) // 4096
+    pages = sum((obj / "guests" / name).stat().st_size for name in ("bz14m", "initrd2m")) // 4096
     typed, page = [], []
     for number in range(LAUNCHES):
         entered = trace.typed("\n", number)
