@@ -5,6 +5,11 @@
  * through the same page; the value of its answer is 0 or more, or -E_*. Only FSREQ_OPEN's answer
  * carries a page (the struct Fd of the open file). The disk's own format is in fs/core/format.h.
  *
+ * FSREQ_READ may come with several pages (PERM_PAGES, inc/syscall.h), which are lent to the server
+ * until it answers: it puts the data right there. Up to FSREAD_MAX bytes are read by one request.
+ * What the client does to the pages meanwhile, and what others do to whom it has lent them as well,
+ * shows in what it reads and nowhere else.
+ *
  * Whoever has the page of an open file may use the file, and nobody else: only the kernel hands
  * pages on, to children and in messages. A request names the file by the number of that page's
  * frame (fileid), which is no secret; but it is served only to a sender that has the page, as far
@@ -16,6 +21,7 @@
 #ifndef JOS_INC_FS_H
 #define JOS_INC_FS_H
 
+#include "syscall.h"
 #include "types.h"
 
 #define BLKSIZE    4096
@@ -47,9 +53,10 @@ _Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of en
 #define O_APPEND  0x0800 /* start at the end of the file */
 
 enum {
-    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd */
-    FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf; from Fd.fd_offset on, which
-                     * the server moves on */
+    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd. -E_BUSY: for writing a disk that a guest
+                     * uses -> open_ret */
+    FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf and the pages that follow; from
+                     * Fd.fd_offset on, which the server moves on. -E_INVAL: n is more than fits */
     FSREQ_WRITE,    /* fileid, offset, n, data -> number of bytes written */
     FSREQ_SET_SIZE, /* fileid, size */
     FSREQ_STAT,     /* fileid -> stat_ret */
@@ -77,8 +84,9 @@ enum {
 
 #define FSWRITE_MAX (PGSIZE_FS - 24)
 #define PGSIZE_FS   4096
+#define FSREAD_MAX  ((size_t)PERM_PAGES_MAX * PGSIZE_FS)
 
-/* The value of a message: request, and for FSREQ_READ the rest; n is at most PGSIZE_FS. */
+/* The value of a message: request, and for FSREQ_READ the rest. */
 #define FSREQ_READ_VALUE(fileid, n) ((uint64_t)(fileid) << 32 | (uint64_t)(n) << 8 | FSREQ_READ)
 #define FSREQ_NUMBER(value)         ((value)&0xff)
 #define FSREQ_READ_N(value)         ((uint32_t)(value) >> 8)
@@ -130,6 +138,9 @@ union Fsipc {
         char path[MAXPATHLEN];
         uint32_t mode;
     } open;
+    struct {
+        envid_t holder; /* the guest that uses it */
+    } open_ret;
     struct {
         char buf[PGSIZE_FS];
     } read_ret;

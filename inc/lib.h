@@ -5,6 +5,7 @@
 #ifndef JOS_INC_LIB_H
 #define JOS_INC_LIB_H
 
+#include "cpufeatures.h"
 #include "types.h"
 #include "assert.h"
 #include "env.h"
@@ -56,7 +57,7 @@ envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);
 /* Map a zeroed page at va of env (self or child); perm: PTE_U | PTE_P, and any of PTE_W, PTE_NX,
- * PTE_AVAIL. -E_BAD_ENV, -E_INVAL, -E_NO_MEM. */
+ * PTE_AVAIL; with PERM_PAGES(n), n pages from va on, or none. -E_BAD_ENV, -E_INVAL, -E_NO_MEM. */
 int sys_page_alloc(envid_t env, void *va, uint64_t perm);
 /* Map srcva of srcenv at dstva of dstenv. -E_INVAL also if perm has PTE_W and srcva is not
  * writable. */
@@ -72,32 +73,33 @@ int sys_page_fork(envid_t child, void *from, void *to);
  * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
- * registers and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags, and those of x87, SSE and AVX
+ * become those of a new program. For a guest: the general registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
-/* Send to an env that is receiving right now. page >= UTOP: value only. perm as sys_page_alloc.
- * -E_IPC_NOT_RECV, -E_BAD_ENV, -E_INVAL. */
+/* Send to an env that is receiving right now. page >= UTOP: value only. perm as sys_page_alloc,
+ * PERM_PAGES included. -E_IPC_NOT_RECV, -E_BAD_ENV, -E_INVAL; this one also if the receiver has no
+ * room for so many pages. */
 int sys_ipc_try_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* The same, but sleeps until the receiver takes it. -E_BAD_ENV also if it dies meanwhile. */
 int sys_ipc_send(envid_t to, uint64_t value, void *page, uint64_t perm);
 /* What a message is, besides its page. */
 struct IpcMessage {
     uint64_t value;
-    uint64_t perm; /* PTE_* of the page that was mapped; 0: none came */
+    uint64_t perm; /* PTE_* of what was mapped, and its PERM_PAGES; 0: no page came */
     envid_t from;
 };
 /* Sleep until a message comes from `from` (0: anybody); a page it carries is mapped at dstva (>=
- * UTOP: not wanted). The message is in *m (m may be NULL) if the result is 0. -E_BAD_ENV: `from`
- * does not exist or died. */
+ * UTOP: not wanted), which may be an IPC_ROOM for several. The message is in *m (m may be NULL) if
+ * the result is 0. -E_BAD_ENV: `from` does not exist or died. */
 int sys_ipc_recv(void *dstva, envid_t from, struct IpcMessage *m);
 /* Take a message that somebody waits to deliver. -E_AGAIN: there is none. */
 int sys_ipc_try_recv(void *dstva, struct IpcMessage *m);
 /* sys_ipc_send and sys_ipc_recv(dstva, to, m) in one. */
 int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
                  struct IpcMessage *m);
-/* A server's step: unmap the last request's page at dstva, send to `to` if it is receiving (else
+/* A server's step: unmap the last request's pages at dstva, send to `to` if it is receiving (else
  * the answer is dropped; bad arguments are errors), then sys_ipc_recv(dstva, 0, m). */
 int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, void *dstva,
                        struct IpcMessage *m);
@@ -124,6 +126,10 @@ int sys_guest_check(char *why, size_t whysize);
  * -E_NO_FREE_ENV; -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
+/* Features of the CPU that this guest, which has not run yet, is not to have; what needs one of
+ * them it has not, either. Replaces what an earlier call said. -E_BAD_ENV; -E_BUSY: it has run;
+ * -E_INVAL: no feature, or one that a guest needs (inc/cpufeatures.h). */
+int sys_guest_features(envid_t guest, const struct CpuWords *off);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
  * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
@@ -151,7 +157,8 @@ int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
  * page now. */
 int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
- * is guest memory. Untouched guest memory reads as zeroes. */
+ * is guest memory; -E_NO_MEM. Untouched guest memory reads as zeroes; a page of it that is written
+ * whole costs no more than the copy. */
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write);
 /* Map the frame that the caller's guest has at gpa at the caller's va, too, and replace what was
  * mapped there; an untouched page gets its frame now. perm: PTE_P | PTE_U, and any of PTE_W and
@@ -269,6 +276,8 @@ struct Fd {
     off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
+/* Open a disk image for writing, as open does. -E_BUSY: guest *holder uses it. */
+int open_image(const char *path, int mode, envid_t *holder);
 int close(int fd);
 void close_all(void);
 ssize_t read(int fd, void *buf, size_t n);

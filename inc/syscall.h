@@ -54,6 +54,7 @@
 #define GUEST_SYSCALLS(X) \
     X(guest_check)        \
     X(env_mkguest)        \
+    X(guest_features)     \
     X(ept_map)            \
     X(guest_share)        \
     X(guest_run)          \
@@ -79,6 +80,19 @@ enum {
 
 #ifndef __ASSEMBLER__
 #include "types.h"
+
+/*
+ * Where a call's comment says so, the permission of a page may be that of up to PERM_PAGES_MAX
+ * pages in a row: perm | PERM_PAGES(n).
+ *
+ * A message brings several pages only to a receiver that names a room for them, IPC_ROOM(va, n),
+ * where others name the address of one page.
+ */
+#define PERM_PAGES_MAX      16
+#define PERM_PAGES(n)       ((uint64_t)((n)-1) << 3) /* bits that are no user's to set in a PTE */
+#define PERM_PAGES_MASK     PERM_PAGES(PERM_PAGES_MAX)
+#define PERM_PAGES_IN(perm) (((perm)&PERM_PAGES_MASK) / PERM_PAGES(2) + 1)
+#define IPC_ROOM(va, n)     ((void *)((uintptr_t)(va) + (n)-1))
 
 /* What sys_crash does: a failed assertion of the kernel's, an exception in it, one that the CPU
  * cannot deliver, which is a triple fault and the end of the machine, or a loop without end on the

@@ -139,7 +139,8 @@ struct GuestExit {
     struct GuestRegs regs;
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */
-    uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats */
+    uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats, */
+    uint64_t last_unclaimed; /* and the last one's port, or gpa, which no port is as large as */
     uint64_t replaced; /* the kernel counts here how often a frame of the guest's was replaced by
                         * another, or lost rights: what sys_guest_map has mapped may be stale */
 };
@@ -196,7 +197,9 @@ struct GuestStats {
     uint64_t exits;                   /* VM exits, the sum of reasons[] */
     uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
     uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
-    uint64_t unclaimed;               /* accesses to ports and memory that no device has */
+    uint64_t unclaimed;               /* accesses to ports and memory that no device has, */
+    uint64_t last_unclaimed;          /* and the last one's port, or gpa */
+    uint64_t unknown_msrs;            /* RDMSR and WRMSR of MSRs that its CPU does not have */
     uint64_t pages;                   /* 4 KiB frames that the guest has as its memory */
     uint64_t large_pages;             /* pages of 2 MiB, whose 512 frames count above, too */
     uint64_t table_pages;             /* frames that hold second-stage tables */
@@ -208,8 +211,9 @@ struct GuestStats {
      * assembly, which is the same for all exits. */
     uint64_t vmm_ticks[GUEST_NREASONS + 1]; /* the last: before the first entry */
     uint64_t monitor_ticks[GUEST_NREASONS];
-    uint32_t last_reason; /* of the last exit; GUEST_NREASONS: there was none */
-    uint32_t traced;      /* exits that sys_guest_trace keeps; 0: it was never started */
+    uint32_t last_reason;      /* of the last exit; GUEST_NREASONS: there was none */
+    uint32_t traced;           /* exits that sys_guest_trace keeps; 0: it was never started */
+    uint32_t last_unknown_msr; /* of unknown_msrs */
 };
 
 /* What came after an exit, as a trace tells it: name for programs, words for people. */

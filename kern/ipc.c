@@ -1,11 +1,14 @@
 /*
- * Messages between envs: a 64-bit value and possibly a page. A receiver finds them in its
- * registers: value in RDX, sender in RSI, permission of the page in RDI (0: none came). A sender
+ * Messages between envs: a 64-bit value and possibly a page, or a row of some. A receiver finds
+ * them in its registers: value in RDX, sender in RSI, permission of the pages in RDI (0: none
+ * came), with their number (inc/syscall.h). Of several pages the first one goes the way of a single
+ * one; the others are looked up when the receiver takes the message, and follow. A sender
  * that finds no receiver waits in the receiver's senders list, whose lock is the receiver's. A
  * receiver that wants to hear one env only notes that there (env_awaited), so the end of an env
  * wakes everybody who depends on it.
  */
 #include <inc/error.h>
+#include <inc/syscall.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlist.h>
@@ -20,7 +23,8 @@ struct Message {
     struct Env *from;
     uint64_t value;
     struct PageInfo *page; /* NULL: none, or delivered; else with a reference */
-    uint64_t perm;
+    uint64_t perm;         /* with PERM_PAGES */
+    uintptr_t srcva;       /* where the page is in the sender's memory, and others follow */
 };
 
 /* `to` is locked. */
@@ -30,13 +34,39 @@ static inline bool is_receiving(const struct Env *to, envid_t from)
            (to->env_ipc_recv_from == 0 || to->env_ipc_recv_from == from);
 }
 
-/* Give the page of m to a receiver that wants one. */
+/* How many pages have room at dstva, which is below UTOP. */
+static size_t room_for(uintptr_t dstva)
+{
+    return MIN(PGOFF(dstva) + 1, (UTOP + PGOFF(dstva) - dstva) / PGSIZE);
+}
+
+/* Give several pages. -E_INVAL: there is no room for them, or they are not there; -E_NO_MEM. */
+static int __attribute__((noinline)) deliver_pages(struct Env *to, const struct Message *m)
+{
+    uint64_t perm = m->perm & ~PERM_PAGES_MASK;
+    struct PageInfo *pages[PERM_PAGES_MAX];
+    size_t n = PERM_PAGES_IN(m->perm);
+    int r;
+
+    if (n > room_for(to->env_ipc_dstva))
+        return -E_INVAL;
+    if ((r = env_pages_take(m->from, m->srcva, n, perm, pages)) < 0 ||
+        (r = env_pages_give(to, pages, n, to->env_ipc_dstva, perm)) < 0)
+        return r;
+    to->env_ipc_more = n - 1;
+    to->env_tf.tf_rdi = m->perm;
+    return 0;
+}
+
+/* Give the page of m, or the pages, to a receiver that wants some. */
 ALWAYS_INLINE int deliver_page(struct Env *to, struct Message *m)
 {
     int r;
 
     if (to->env_ipc_dstva >= UTOP)
         return 0;
+    if (__builtin_expect(m->perm & PERM_PAGES_MASK, 0))
+        return deliver_pages(to, m);
     r = env_page_give(to, m->page, to->env_ipc_dstva, m->perm);
     if (r < 0)
         return r;
@@ -65,6 +95,8 @@ static int deliver_to_guest(struct Env *to, const struct Message *m)
 
     if (m->from->env_type != ENV_TYPE_FS)
         return -E_BAD_ENV;
+    if (m->perm & PERM_PAGES_MASK)
+        return -E_INVAL;
     r = guest_hooks.ipc_deliver(to, m->value, m->page, m->perm);
     if (r == 0 && to->env_wait == WAIT_HOSTRECV)
         sched_wake(to);
@@ -101,19 +133,20 @@ ALWAYS_INLINE int try_deliver(struct Env *to, envid_t id, struct Message *m, str
     return r;
 }
 
-/* The page at srcva of e for a message; NULL for srcva >= UTOP. -E_INVAL. */
-ALWAYS_INLINE int message_page(struct Env *e, uintptr_t srcva, uint64_t perm, struct PageInfo **pp)
+/* The page at m->srcva of m->from, if that is one. -E_INVAL. */
+ALWAYS_INLINE int message_page(struct Message *m)
 {
-    *pp = NULL;
-    return srcva < UTOP ? env_page_take(e, srcva, perm, pp) : 0;
+    m->page = NULL;
+    return m->srcva < UTOP ? env_page_take(m->from, m->srcva, m->perm, &m->page) : 0;
 }
 
 ALWAYS_INLINE int message_init(struct Message *m, uint64_t value, uintptr_t srcva, uint64_t perm)
 {
     m->from = curenv;
     m->value = value;
+    m->srcva = srcva;
     m->perm = perm;
-    return message_page(m->from, srcva, perm, &m->page);
+    return message_page(m);
 }
 
 ALWAYS_INLINE void message_drop(struct Message *m)
@@ -214,7 +247,7 @@ int64_t sys_ipc_send(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm)
 int ipc_guest_send(struct Env *g, struct Env *to, uint64_t value, struct PageInfo *pp,
                    uint64_t perm)
 {
-    struct Message m = { g, value, pp, perm };
+    struct Message m = { .from = g, .value = value, .page = pp, .perm = perm };
     struct Env *next;
     int r;
 
@@ -291,12 +324,16 @@ static void sender_done(struct Env *s, struct Env *by, int result)
  * gone meanwhile gets the error. */
 static int take_queued_from(struct Env *e, struct Env *s)
 {
-    struct Message m = { s, s->env_ipc_send_value, s->env_ipc_send_page, s->env_ipc_send_perm };
+    struct Message m = { .from = s,
+                         .value = s->env_ipc_send_value,
+                         .page = s->env_ipc_send_page,
+                         .srcva = s->env_ipc_send_srcva,
+                         .perm = s->env_ipc_send_perm };
     int r = 0;
 
     s->env_ipc_send_page = NULL;
     if (s->env_wait != WAIT_HOSTSEND)
-        r = message_page(s, s->env_ipc_send_srcva, m.perm, &m.page);
+        r = message_page(&m);
     if (r == 0)
         r = deliver(e, &m);
     message_drop(&m);
@@ -371,7 +408,7 @@ static int receive_from(struct Env *e, uintptr_t dstva, struct Env *sender, envi
 
 static bool dstva_valid(uintptr_t dstva)
 {
-    return dstva >= UTOP || dstva % PGSIZE == 0;
+    return dstva >= UTOP || PGOFF(dstva) < PERM_PAGES_MAX;
 }
 
 int64_t sys_ipc_recv(uintptr_t dstva, envid_t from)
@@ -460,6 +497,20 @@ ALWAYS_INLINE int receive_next(struct Env *e, struct Env *to, struct Env *next, 
     sched_yield();
 }
 
+static void __attribute__((noinline)) drop_more(struct Env *e, uintptr_t dstva)
+{
+    env_pages_drop(e, dstva + PGSIZE, MIN(e->env_ipc_more, room_for(dstva) - 1));
+    e->env_ipc_more = 0;
+}
+
+/* Unmap what the last request has brought to the current env e, which says that it was here. */
+ALWAYS_INLINE void drop_request(struct Env *e, uintptr_t dstva)
+{
+    env_page_drop(e, dstva);
+    if (__builtin_expect(e->env_ipc_more, 0))
+        drop_more(e, dstva);
+}
+
 int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t perm,
                            uintptr_t dstva)
 {
@@ -473,7 +524,7 @@ int64_t sys_ipc_reply_recv(envid_t id, uint64_t value, uintptr_t srcva, uint64_t
         return r;
     /* Before the client goes on, so that it finds its memory as it was. */
     if (dstva < UTOP)
-        env_page_drop(m.from, dstva);
+        drop_request(m.from, dstva);
     if (!lock_both(m.from, to)) {
         message_drop(&m);
         return sys_ipc_recv(dstva, 0);

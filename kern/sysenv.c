@@ -6,12 +6,14 @@
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlife.h>
+#include <kern/frame.h>
 #include <kern/hooks.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
 #include <kern/sysenv.h>
 #include <kern/trapentry.h>
 #include <kern/uaccess.h>
+#include <kern/xstate.h>
 
 int64_t sys_getenvid(void)
 {
@@ -136,11 +138,17 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
 
 int64_t sys_exofork(void)
 {
+    struct XsaveArea *xstate;
     struct Env *e;
     int r;
 
-    if ((r = env_alloc(&e, curenv, ENV_TYPE_USER)) < 0)
+    if ((r = xstate_copy(&xstate)) < 0)
         return r;
+    if ((r = env_alloc(&e, curenv, ENV_TYPE_USER)) < 0) {
+        page_drop(xstate);
+        return r;
+    }
+    e->env_xstate = xstate;
     env_fpu_save();
     memcpy(e->env_fpu, curenv->env_fpu, sizeof(e->env_fpu));
     e->env_tf = curenv->env_tf;
@@ -225,6 +233,8 @@ static int change_other_trapframe(struct Env *e, struct Trapframe *tf)
     enum SchedPlace place = sched_mark(e, 0);
     int r = place == SCHED_HAS_CPU ? -E_BUSY : change_trapframe(e, tf);
 
+    if (r == 0)
+        env_fpu_reset(e);
     if (place == SCHED_QUEUED)
         sched_ready(e);
     return r;

@@ -5,6 +5,7 @@
 #include <inc/error.h>
 #include <inc/stdio.h>
 #include <inc/string.h>
+#include <inc/syscall.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <kern/env.h>
@@ -72,6 +73,34 @@ static inline void env_unmap(struct Env *e, uintptr_t va)
         e->env_pages -= pte_unmap(e, pte, va);
 }
 
+static void drop_refs(struct PageInfo *const pp[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        page_decref(pp[i]);
+}
+
+/* Unmap n pages. */
+static void unmap_pages(struct Env *e, uintptr_t va, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        env_unmap(e, va + i * PGSIZE);
+}
+
+/* Map n pages. The mappings take over the references; after an error there are neither. */
+static int give_pages(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
+                      uint64_t perm)
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = env_give(e, pp[i], va + i * PGSIZE, perm);
+        if (r == 0)
+            continue;
+        unmap_pages(e, va, i);
+        drop_refs(pp + i, n - i);
+        return r;
+    }
+    return 0;
+}
+
 void env_page_drop(struct Env *e, uintptr_t va)
 {
     spin_lock(env_mem(e));
@@ -102,6 +131,29 @@ static inline int memory_open(envid_t id, struct Env **e)
     return 0;
 }
 
+/* sys_page_alloc of several pages, or of what cannot be. */
+static int64_t __attribute__((noinline)) alloc_pages(envid_t id, uintptr_t va, uint64_t perm)
+{
+    size_t n = PERM_PAGES_IN(perm), got = 0;
+    struct PageInfo *pp[PERM_PAGES_MAX];
+    struct Env *e;
+    int r;
+
+    perm &= ~PERM_PAGES_MASK;
+    if (!va_valid(va) || n > (UTOP - va) / PGSIZE || !perm_valid(perm))
+        return (r = envid2env(id, &e, true)) < 0 ? r : -E_INVAL;
+    while (got < n && (pp[got] = page_alloc(ALLOC_ZERO)))
+        page_incref(pp[got++]);
+    r = got == n ? memory_open(id, &e) : -E_NO_MEM;
+    if (r < 0) {
+        drop_refs(pp, got);
+        return r;
+    }
+    r = give_pages(e, pp, n, va, perm);
+    spin_unlock(env_mem(e));
+    return r;
+}
+
 int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
 {
     struct PageInfo *pp;
@@ -109,7 +161,7 @@ int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
     int r;
 
     if (!va_valid(va) || !perm_valid(perm))
-        return (r = envid2env(id, &e, true)) < 0 ? r : -E_INVAL;
+        return alloc_pages(id, va, perm);
     if (!(pp = page_alloc(ALLOC_ZERO)))
         return -E_NO_MEM;
     page_incref(pp);
@@ -122,12 +174,12 @@ int64_t sys_page_alloc(envid_t id, uintptr_t va, uint64_t perm)
     return r;
 }
 
-/* The frame at va of e, to be mapped elsewhere with perm. env_mem is held. Takes a reference. */
+/* The frame at va of e, to be mapped elsewhere with perm. env_mem is held. Takes a reference; *pp
+ * is set only then. */
 ALWAYS_INLINE int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
 {
     uint64_t *pte, entry, needed = PTE_P | (perm & PTE_W);
 
-    *pp = NULL;
     if (va >= UTOP || va % PGSIZE || !perm_valid(perm))
         return -E_INVAL;
     pte = env_pte(e, va, false);
@@ -139,13 +191,26 @@ ALWAYS_INLINE int page_take(struct Env *e, uintptr_t va, uint64_t perm, struct P
     return 0;
 }
 
+/* page_take of n pages; all or none. */
+static int take_pages(struct Env *e, uintptr_t va, size_t n, uint64_t perm, struct PageInfo *pp[])
+{
+    for (size_t i = 0; i < n; i++) {
+        int r = page_take(e, va + i * PGSIZE, perm, &pp[i]);
+        if (r < 0) {
+            drop_refs(pp, i);
+            return r;
+        }
+    }
+    return 0;
+}
+
 int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp)
 {
     int r = -E_INVAL;
 
     spin_lock(env_mem(e));
     if (e->env_pml4)
-        r = page_take(e, va, perm, pp);
+        r = page_take(e, va, perm & ~PERM_PAGES_MASK, pp);
     spin_unlock(env_mem(e));
     return r;
 }
@@ -158,6 +223,33 @@ int env_page_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t per
     r = env_give(e, pp, va, perm);
     spin_unlock(env_mem(e));
     return r;
+}
+
+int env_pages_take(struct Env *e, uintptr_t va, size_t n, uint64_t perm, struct PageInfo *pp[])
+{
+    int r = -E_INVAL;
+
+    spin_lock(env_mem(e));
+    if (e->env_pml4)
+        r = take_pages(e, va, n, perm, pp);
+    spin_unlock(env_mem(e));
+    return r;
+}
+
+int env_pages_give(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
+                   uint64_t perm)
+{
+    spin_lock(env_mem(e));
+    int r = give_pages(e, pp, n, va, perm);
+    spin_unlock(env_mem(e));
+    return r;
+}
+
+void env_pages_drop(struct Env *e, uintptr_t va, size_t n)
+{
+    spin_lock(env_mem(e));
+    unmap_pages(e, va, n);
+    spin_unlock(env_mem(e));
 }
 
 int64_t sys_page_map(envid_t srcid, uintptr_t srcva, envid_t dstid, uintptr_t dstva, uint64_t perm)

@@ -15,14 +15,20 @@ static inline bool perm_valid(uint64_t perm)
 }
 /* Map pp in the user space of e and keep count (env_pages). env_mem is held. -E_NO_MEM. */
 int env_map(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
-/* The frame at page-aligned va of e, to be mapped elsewhere with perm (as system calls take it),
- * with a reference for the caller. Takes env_mem. -E_INVAL. */
+/* The frame at page-aligned va of e, to be mapped elsewhere with perm (as system calls take it, for
+ * one page or several), with a reference for the caller. Takes env_mem. -E_INVAL. */
 int env_page_take(struct Env *e, uintptr_t va, uint64_t perm, struct PageInfo **pp);
-/* The other half: map pp at page-aligned va of e. The mapping takes over the caller's reference,
- * unless the result is an error. Takes env_mem. -E_NO_MEM. */
+/* The other half: map pp as the page that va of e is in. The mapping takes over the caller's
+ * reference, unless the result is an error. Takes env_mem. -E_NO_MEM. */
 int env_page_give(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm);
-/* Unmap page-aligned va of the current env e, if it is mapped. Takes env_mem. */
+/* Unmap the page of e that va is in, if it is mapped. Takes env_mem. */
 void env_page_drop(struct Env *e, uintptr_t va);
+/* The same three for n pages in a row. An error changes nothing, but the references that were to be
+ * given are dropped. */
+int env_pages_take(struct Env *e, uintptr_t va, size_t n, uint64_t perm, struct PageInfo *pp[]);
+int env_pages_give(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
+                   uint64_t perm);
+void env_pages_drop(struct Env *e, uintptr_t va, size_t n);
 
 /* System calls; inc/lib.h has the contracts. */
 int64_t sys_page_alloc(envid_t env, uintptr_t va, uint64_t perm);

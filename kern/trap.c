@@ -27,6 +27,7 @@
 #include <kern/trapframe.h>
 #include <kern/uaccess.h>
 #include <kern/waiters.h>
+#include <kern/xstate.h>
 
 /* ---- Exceptions of envs ---- */
 
@@ -90,6 +91,15 @@ static void page_fault(struct Trapframe *tf, uintptr_t va)
              tf->tf_err & FEC_PR ? ", forbidden by the page" : ", nothing mapped",
              upcall ? ", no room on the exception stack" : "");
     end_env(tf, more);
+}
+
+/* It is none if it comes of extended registers that this env can have. */
+static void invalid_opcode(struct Trapframe *tf)
+{
+    const char *more;
+
+    if (!xstate_take(curenv, &more))
+        end_env(tf, more);
 }
 
 /* ---- Interrupts ---- */
@@ -177,6 +187,8 @@ void trap(struct Trapframe *tf)
     }
     if (tf->tf_trapno == T_PGFLT)
         page_fault(tf, rcr2());
+    else if (tf->tf_trapno == T_ILLOP)
+        invalid_opcode(tf);
     else
         end_env(tf, "");
 }

@@ -1,6 +1,7 @@
 /*
  * Files: the client side of the file-system server's protocol (inc/fs.h). Each request goes out in
- * one page of this env, and the answer comes back in the same page.
+ * one page of this env, and the answer comes back in the same page; what is read in whole pages
+ * comes right into the caller's memory.
  */
 #include "internal.h"
 
@@ -20,16 +21,16 @@ static union Fsipc *request(void)
     return FSIPC_PAGE;
 }
 
-/* Send this value with page req and wait for the answer; a page that comes with it is mapped at
- * dstva. Without a server the error is -E_IO. */
-static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
+/* Send this value with what is at req (a page, or PERM_PAGES in perm) and wait for the answer; a
+ * page that comes with it is mapped at dstva. Without a server the error is -E_IO. */
+static inline int fsipc_pages(uint64_t value, void *req, uint64_t perm, void *dstva)
 {
     if (fs_env == 0)
         fs_env = ipc_find_env(ENV_TYPE_FS);
     if (fs_env == 0)
         return -E_IO;
     struct IpcMessage answer;
-    int r = receiving_call(SYS_ipc_call, fs_env, value, (uintptr_t)req, PERM_RW,
+    int r = receiving_call(SYS_ipc_call, fs_env, value, (uintptr_t)req, perm,
                            dstva ? (uintptr_t)dstva : UTOP, &answer);
     if (r != 0)
         return r == -E_BAD_ENV ? -E_IO : r;
@@ -38,7 +39,7 @@ static inline int fsipc_page(uint64_t value, union Fsipc *req, void *dstva)
 
 static int fsipc(int type, void *dstva)
 {
-    return fsipc_page(type, FSIPC_PAGE, dstva);
+    return fsipc_pages(type, FSIPC_PAGE, PERM_RW, dstva);
 }
 
 static int path_request(int type, const char *path)
@@ -69,6 +70,13 @@ int open(const char *path, int mode)
     if (!is_mapped((uintptr_t)fd))
         return -E_NO_MEM;
     return fd_number(fd);
+}
+
+int open_image(const char *path, int mode, envid_t *holder)
+{
+    int fd = open(path, mode);
+    *holder = fd == -E_BUSY ? FSIPC_PAGE->open_ret.holder : 0;
+    return fd;
 }
 
 int remove(const char *path)
@@ -118,7 +126,7 @@ int guest_attach(struct GuestAttach *a)
 
 int guest_disk_ask(uint64_t value, void *page)
 {
-    return fsipc_page(value, page, NULL);
+    return fsipc_pages(value, page, PERM_RW, NULL);
 }
 
 int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info)
@@ -144,35 +152,48 @@ static inline uint32_t file_id(const struct Fd *fd)
  * the page. */
 static int __attribute__((noinline)) show(struct Fd *fd)
 {
-    return fsipc_page(FSREQ_SHOW, (union Fsipc *)fd, NULL);
+    return fsipc_pages(FSREQ_SHOW, fd, PERM_RW, NULL);
 }
 
-/* Send a request about an open file, for which page req is filled in; a second time if the server
- * had forgotten this env, for which others who have the file must have come in between. */
-static inline int ask(struct Fd *fd, uint64_t value, union Fsipc *req)
+/* Send a request about an open file, for which the pages at req are ready; a second time if the
+ * server had forgotten this env, for which others who have the file must have come in between. */
+static inline int ask_pages(struct Fd *fd, uint64_t value, void *req, uint64_t perm)
 {
-    int r = fsipc_page(value, req, NULL);
+    int r = fsipc_pages(value, req, perm, NULL);
 
     while (__builtin_expect(r == -E_NOT_OPEN, 0) && (r = show(fd)) == 0)
-        r = fsipc_page(value, req, NULL);
+        r = fsipc_pages(value, req, perm, NULL);
     return r;
 }
 
-/* A page of the caller's takes the data itself; it is written to first, for the reason given at
- * request(). */
-static inline ssize_t read_page(struct Fd *fd, char *page)
+static inline int ask(struct Fd *fd, uint64_t value, union Fsipc *req)
 {
-    *(volatile char *)page = *(volatile char *)page;
-    return ask(fd, FSREQ_READ_VALUE(file_id(fd), PGSIZE_FS), (union Fsipc *)page);
+    return ask_pages(fd, value, req, PERM_RW);
 }
 
-/* At most a page from the file's offset on, which the server moves. */
+/* Pages of the caller's take the data themselves; they are written to first, for the reason given
+ * at request(). */
+static inline ssize_t read_pages(struct Fd *fd, char *buf, size_t n)
+{
+    for (volatile char *page = buf; page < buf + n * PGSIZE_FS; page += PGSIZE_FS)
+        *page = *page;
+    return ask_pages(fd, FSREQ_READ_VALUE(file_id(fd), n * PGSIZE_FS), buf,
+                     PERM_RW | PERM_PAGES(n));
+}
+
+static ssize_t __attribute__((noinline)) read_many_pages(struct Fd *fd, char *buf, size_t n)
+{
+    return read_pages(fd, buf, MIN(n, (size_t)PERM_PAGES_MAX));
+}
+
+/* From the file's offset on, which the server moves: whole pages if the buffer has some, else at
+ * most as many bytes as the request page holds. */
 static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
 {
     size_t most = MIN(n, (size_t)PGSIZE_FS);
 
     if ((uintptr_t)buf % PGSIZE_FS == 0 && n >= PGSIZE_FS)
-        return read_page(fd, buf);
+        return n < 2 * PGSIZE_FS ? read_pages(fd, buf, 1) : read_many_pages(fd, buf, n / PGSIZE_FS);
     union Fsipc *page = request();
     if (!page)
         return -E_NO_MEM;
@@ -188,12 +209,14 @@ static ssize_t read_piece(struct Fd *fd, char *buf, size_t n)
 static ssize_t file_read(struct Fd *fd, void *buf, size_t n)
 {
     size_t done = 0;
+    if (n == PGSIZE_FS && (uintptr_t)buf % PGSIZE_FS == 0) /* the shortest way for the usual case */
+        return read_pages(fd, buf, 1);
     while (done < n) {
         ssize_t got = read_piece(fd, (char *)buf + done, n - done);
-        if (got < 0)
+        if (got <= 0)
             return done ? (ssize_t)done : got;
         done += got;
-        if (got < PGSIZE_FS)
+        if (got % PGSIZE_FS != 0)
             break;
     }
     return done;

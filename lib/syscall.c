@@ -250,6 +250,11 @@ int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access)
     return call3(SYS_guest_walk, guest, va, access);
 }
 
+int sys_guest_features(envid_t guest, const struct CpuWords *off)
+{
+    return call2(SYS_guest_features, guest, (uintptr_t)off);
+}
+
 int sys_guest_stats(envid_t guest, struct GuestStats *stats)
 {
     return call2(SYS_guest_stats, guest, (uintptr_t)stats);

@@ -3,7 +3,7 @@
  */
 #include <inc/lib.h>
 
-static char buf[16 * PGSIZE];
+static char buf[FSREAD_MAX] __attribute__((aligned(PGSIZE)));
 
 /* Copy everything between open files. Returns 0, or the error with the name of its file in *at. */
 static int copy_data(int from, int to, const char *src, const char *dst, const char **at)

@@ -4,9 +4,8 @@
  * devices until it ends. `vmm` alone starts gOS. In the foreground this is done by a child, so that
  * the guest can go on when the user takes the console back.
  *
- * File contents come into guest memory a page at a time: a page is read into a fresh page at
- * SCRATCH, given to the guest, and taken out of the monitor's own address space, so that it has one
- * owner.
+ * File contents come into guest memory by way of pages of the monitor's own at SCRATCH, as many at
+ * a time as the file server reads at once.
  */
 #include <inc/multiboot.h>
 #include <user/vmm.h>
@@ -20,6 +19,7 @@
 #include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
 #include <user/vmm/options.h>
+#include <user/vmm/progress.h>
 #include <user/vmm/run.h>
 #include <user/vmm/stats.h>
 
@@ -27,7 +27,7 @@
     1 /* exit status of failures here; a guest that powers off chooses its own \
        */
 
-#define SCRATCH ((void *)UTEMP)
+#define SCRATCH ((char *)UTEMP)
 
 /* ---- The guest and its memory ---- */
 
@@ -48,21 +48,45 @@ static int read_all(int fd, void *buf, size_t n)
     ssize_t r = readn(fd, buf, n);
     if (r < 0)
         return r;
+    progress_add(r);
     return (size_t)r == n ? 0 : -E_EOF;
 }
 
 /* LAB 3 cut */
-/* A new page with n bytes of the file, then zeroes, becomes the guest's page at gpa (page aligned).
- */
-static int give_page(envid_t guest, gpa_t gpa, int fd, size_t n)
+/* Pages at SCRATCH for n bytes, or for what is read at once if that is less. */
+static int scratch_alloc(size_t n)
 {
-    int r = sys_page_alloc(0, SCRATCH, PTE_P | PTE_U | PTE_W);
-    if (r < 0)
-        return r;
-    r = read_all(fd, SCRATCH, n);
-    if (r == 0)
-        r = sys_ept_map(0, SCRATCH, guest, gpa, PTE_P | PTE_U | PTE_W);
-    sys_page_unmap(0, SCRATCH);
+    size_t pages = ROUNDUP(MIN(n, FSREAD_MAX), PGSIZE) / PGSIZE;
+    return pages > 0 ? sys_page_alloc(0, SCRATCH, PTE_P | PTE_U | PTE_W | PERM_PAGES(pages)) : 0;
+}
+
+static void scratch_free(size_t n)
+{
+    for (size_t at = 0; at < MIN(n, FSREAD_MAX); at += PGSIZE)
+        sys_page_unmap(0, SCRATCH + at);
+}
+
+/* n bytes of the file, then zeroes up to the end of the page, to gpa (page aligned). They go by way
+ * of SCRATCH into frames that the VMM takes for the guest. (A page that is given to the guest by
+ * sys_ept_map would be cleared when it is allocated, which costs as much as this copy, and system
+ * calls for each page.) */
+static int fill_pages(envid_t guest, gpa_t gpa, int fd, size_t n)
+{
+    int r = read_all(fd, SCRATCH, n);
+    size_t whole = ROUNDUP(n, PGSIZE);
+    memset(SCRATCH + n, 0, whole - n);
+    return r == 0 ? sys_guest_mem(guest, gpa, SCRATCH, whole, true) : r;
+}
+
+static int give_pages(envid_t guest, gpa_t gpa, int fd, size_t size)
+{
+    int r = scratch_alloc(size);
+    size_t n;
+    for (size_t done = 0; r == 0 && done < size; done += n) {
+        n = MIN(size - done, FSREAD_MAX);
+        r = fill_pages(guest, gpa + done, fd, n);
+    }
+    scratch_free(size);
     return r;
 }
 /* LAB 3 end */
@@ -85,13 +109,12 @@ int map_in_guest(envid_t guest, gpa_t gpa, size_t memsz, int fd, size_t filesz, 
     /* LAB 3 begin: map_in_guest */
     if (filesz > memsz)
         return -E_INVAL;
+    size_t head = PGOFF(gpa) == 0 ? 0 : MIN(filesz, PGSIZE - PGOFF(gpa));
     int r = seek(fd, fileoffset);
-    size_t n;
-    for (size_t done = 0; r >= 0 && done < filesz; done += n) {
-        gpa_t at = gpa + done;
-        n = MIN(filesz - done, PGSIZE - PGOFF(at));
-        r = PGOFF(at) == 0 ? give_page(guest, at, fd, n) : copy_part(guest, at, fd, n);
-    }
+    if (r >= 0 && head > 0)
+        r = copy_part(guest, gpa, fd, head);
+    if (r >= 0)
+        r = give_pages(guest, gpa + head, fd, filesz - head);
     return r < 0 ? r : 0;
     /* LAB 3 end */
 }
@@ -158,6 +181,7 @@ static int load(envid_t guest, const struct Boot *b)
     if (b->nmods > 0)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
+    progress_begin(kernel_bytes(&b->kernel) + module_bytes(b));
     int r = acpi_load(guest);
     if (r == 0)
         r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
@@ -182,6 +206,14 @@ static int take_name(envid_t guest, const char *name)
                  name);
         return -E_BUSY;
     }
+    return r;
+}
+
+static int limit_cpu(envid_t guest, const struct Options *o)
+{
+    int r = features_any(&o->features_off) ? sys_guest_features(guest, &o->features_off) : 0;
+    if (r < 0)
+        complain("cannot turn features of the guest's CPU off: %e", r);
     return r;
 }
 
@@ -247,7 +279,7 @@ static int run_once(const struct Options *o, struct Boot *b)
     envid_t guest = make_guest(b, o->flags);
     if (guest < 0)
         goto out;
-    if (start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
+    if (limit_cpu(guest, o) == 0 && start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
         disks_attach(guest, o, b->kernel.is_linux) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);

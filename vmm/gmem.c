@@ -6,6 +6,7 @@
 #include <inc/stdio.h>
 #include <inc/error.h>
 #include <inc/string.h>
+#include <kern/uaccess.h>
 #include <vmm/backend.h>
 #include <vmm/ept.h>
 #include <vmm/kill.h>
@@ -52,7 +53,18 @@ static int populate_page(struct Vm *vm, gpa_t gpa)
     return r == -E_BUSY ? 0 : r;
 }
 
-/* The same by its entry. false: no memory. */
+/* Map pp, with a new reference, by an entry that maps nothing. false: it does now. */
+static bool put_frame(struct Vm *vm, uint64_t *entry, struct PageInfo *pp)
+{
+    spin_lock(&vm->mem_lock);
+    bool empty = *entry == 0;
+    if (empty)
+        ept_fill(vm, entry, pp, GUEST_RWX);
+    spin_unlock(&vm->mem_lock);
+    return empty;
+}
+
+/* The same as populate_page by the entry. false: no memory. */
 static bool fill_entry(struct Vm *vm, uint64_t *entry)
 {
     /* Without the lock: an entry that maps a page maps one to the guest's end. */
@@ -61,12 +73,7 @@ static bool fill_entry(struct Vm *vm, uint64_t *entry)
     struct PageInfo *pp = page_alloc(ALLOC_ZERO);
     if (!pp)
         return false;
-    spin_lock(&vm->mem_lock);
-    bool empty = *entry == 0;
-    if (empty)
-        ept_fill(vm, entry, pp, GUEST_RWX);
-    spin_unlock(&vm->mem_lock);
-    if (!empty)
+    if (!put_frame(vm, entry, pp))
         page_free(pp);
     return true;
 }
@@ -99,6 +106,41 @@ int gmem_populate(struct Vm *vm, gpa_t gpa)
     if (r == 0 && nfree >= PLENTY_PAGES)
         populate_around(vm, gpa);
     return r;
+}
+
+/* Give an entry a frame with what the page at buf holds. The frame is not cleared first, since all
+ * of it is overwritten before anybody has it mapped: if the copy stops half-way, it is given back,
+ * and what it holds is seen by nobody. -E_BUSY: the entry has a frame; -E_NO_MEM, -E_FAULT. */
+static int fill_entry_from(struct Vm *vm, uint64_t *entry, uintptr_t buf)
+{
+    if (READ_ONCE(*entry) != 0)
+        return -E_BUSY;
+    struct PageInfo *pp = page_nfree() < RESERVE_PAGES ? NULL : page_alloc(0);
+    if (!pp)
+        return -E_NO_MEM;
+    int r = copyin(page2kva(pp), buf, PGSIZE);
+    if (r == 0)
+        r = put_frame(vm, entry, pp) ? 0 : -E_BUSY;
+    if (r < 0)
+        page_free(pp);
+    return r;
+}
+
+ssize_t gmem_populate_from(struct Vm *vm, gpa_t gpa, uintptr_t buf, size_t len)
+{
+    size_t done = 0, whole = MIN(ROUNDDOWN(len, PGSIZE), PGSIZE_2M - gpa % PGSIZE_2M);
+    uint64_t *e;
+    if (PGOFF(gpa) != 0 || whole == 0)
+        return 0;
+    spin_lock(&vm->mem_lock);
+    int r = ept_lookup_gpa(vm, gpa, true, &e);
+    bool large = r == 0 && (*e & EPTE_LARGE);
+    spin_unlock(&vm->mem_lock);
+    if (large)
+        return 0;
+    for (; r == 0 && done < whole; done += r == 0 ? PGSIZE : 0)
+        r = fill_entry_from(vm, e++, buf + done);
+    return done > 0 || r == -E_BUSY ? (ssize_t)done : r;
 }
 
 /* Do the 2 MiB around gpa have pages, or did they? */

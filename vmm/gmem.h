@@ -31,6 +31,10 @@ bool gmem_would_be_ram(uint64_t memsize, gpa_t gpa, size_t len);
 int gmem_host(struct Vm *vm, gpa_t gpa, size_t *len, enum GmemAccess access, void **hva);
 /* Give gpa's page, and its neighbours if memory is plenty, zeroed frames. -E_INVAL, -E_NO_MEM. */
 int gmem_populate(struct Vm *vm, gpa_t gpa);
+/* Give untouched pages of [gpa, gpa + len), which is RAM, frames with what the current env has at
+ * buf: whole pages from gpa on, as far as they are untouched and in one table. Returns how many
+ * bytes that are; 0: the first page is not like that. -E_NO_MEM; -E_FAULT: buf. */
+ssize_t gmem_populate_from(struct Vm *vm, gpa_t gpa, uintptr_t buf, size_t len);
 /* Give all of the 2 MiB around gpa a zeroed large page, if it is time for that (gmem.c has the
  * rule): 0; else nothing is done and gmem_populate is to be called. -E_INVAL, -E_BUSY, -E_NOT_SUPP,
  * -E_NO_MEM. Takes long and lets interrupts in, so no lock may be held. */

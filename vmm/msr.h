@@ -21,6 +21,7 @@ struct Vcpu;
 #define MSR_DEBUGCTL     0x1d9
 #define MSR_PAT          0x277
 #define MSR_TSC_AUX      0xc0000103
+#define MSR_SYSCFG       0xc0010010
 
 #define MSR_PASS_READ  1
 #define MSR_PASS_WRITE 2

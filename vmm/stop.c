@@ -58,9 +58,10 @@ static void deliver_stop(struct Vcpu *v)
     /* The whole of it but for the monitor's own counter. I/O, which is frequent, has only what it
      * needs written: the monitor hears from its system call that this is I/O. */
     if (from->event != GUEST_EV_IO) {
-        uint64_t unclaimed = to->unclaimed;
+        uint64_t unclaimed = to->unclaimed, last_unclaimed = to->last_unclaimed;
         *to = *from;
         to->unclaimed = unclaimed;
+        to->last_unclaimed = last_unclaimed;
         return;
     }
     to->io = from->io;

@@ -13,6 +13,7 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/ept.h>
+#include <vmm/features.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
 #include <vmm/vapic_regs.h>
@@ -90,6 +91,20 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
     }
     return guest_adopt(e, v);
     /* LAB 1 end */
+}
+
+int64_t sys_guest_features(envid_t guest, uintptr_t off)
+{
+    struct CpuWords words;
+    int r = copyin(&words, off, sizeof(words));
+    if (r < 0)
+        return r;
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
+        return -E_BAD_ENV;
+    r = v->started ? -E_BUSY : features_turn_off(v->vm, &words);
+    guest_close(v);
+    return r;
 }
 
 static bool ept_perm_ok(uint64_t perm)
@@ -197,10 +212,15 @@ static int copy_piece(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t n, bool w
 static int copy_guest(struct Vcpu *v, gpa_t gpa, uintptr_t buf, size_t len, bool write)
 {
     while (len > 0) {
-        size_t n = MIN(len, PGSIZE - PGOFF(gpa));
-        int r = copy_piece(v, gpa, buf, n, write);
-        if (r < 0)
-            return r;
+        ssize_t n = write ? gmem_populate_from(v->vm, gpa, buf, len) : 0;
+        if (n < 0)
+            return n;
+        if (n == 0) {
+            n = MIN(len, PGSIZE - PGOFF(gpa));
+            int r = copy_piece(v, gpa, buf, n, write);
+            if (r < 0)
+                return r;
+        }
         gpa += n;
         buf += n;
         len -= n;
@@ -256,6 +276,9 @@ static void add_exits(struct GuestStats *st, const struct ExitStats *from)
         st->monitor_ticks[i] += from->monitor_ticks[i];
     }
     st->vmm_ticks[GUEST_NREASONS] += from->vmm_ticks[GUEST_NREASONS];
+    st->unknown_msrs += from->unknown_msrs;
+    if (from->unknown_msrs > 0)
+        st->last_unknown_msr = from->last_unknown_msr;
     st->injected_pf += from->injected_pf;
     st->refused_pf += from->refused_pf;
 }
@@ -271,6 +294,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
         .large_pages = vm->stats.large_pages,
         .table_pages = vm->stats.table_pages,
         .unclaimed = v->shared ? READ_ONCE(v->shared->unclaimed) : 0,
+        .last_unclaimed = v->shared ? READ_ONCE(v->shared->last_unclaimed) : 0,
         .start_tsc = v->stats.start_tsc,
         .last_reason = v->clock_reason,
         .traced = trace_size(v),

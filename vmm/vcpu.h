@@ -13,8 +13,10 @@
 #include <kern/env.h>
 #include <vmm/apic_insn.h>
 #include <vmm/code.h>
+#include <vmm/cpuid.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
+#include <vmm/mtrr.h>
 #include <vmm/paging.h>
 #include <vmm/vapic_state.h>
 #include <vmm/vm.h>
@@ -66,6 +68,8 @@ struct ExitStats {
     uint64_t count[GUEST_NREASONS];
     uint64_t vmm_ticks[GUEST_NREASONS + 1], monitor_ticks[GUEST_NREASONS]; /* as in GuestStats */
     uint64_t injected_pf, refused_pf, start_tsc;
+    uint64_t unknown_msrs;     /* RDMSR and WRMSR of MSRs that its CPU does not have, */
+    uint32_t last_unknown_msr; /* and the last one */
 };
 
 /* An instruction that accesses the page of the local APIC, decoded. */
@@ -84,6 +88,8 @@ struct Vcpu {
     bool halted;            /* executed HLT, no interrupt since */
     bool nmi;               /* an NMI waits; more than one are one, as on a CPU */
     bool dr_live;           /* uses debug registers: they are switched */
+    bool xsave;             /* has set CR4.OSXSAVE: vmm/xstate.h */
+    bool has_extras;        /* one of these two, or it has a debugger: vcpu_load_extras */
     bool doomed;            /* ended; only waits for the monitor to hear of it */
     bool traced;            /* exits take the long way, past vmm/trace.c */
     uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
@@ -99,6 +105,10 @@ struct Vcpu {
     uint64_t tsc_adjust;   /* IA32_TSC_ADJUST */
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
+    uint64_t efer_reserved;
+    uint64_t xcr0;                               /* likewise, if xsave */
+    struct CpuidRegs cpuid[CPUID_PLAIN_MAX + 1]; /* what these leaves say */
+    struct Mtrrs mtrrs;
     struct Vapic vapic;
     struct ApicSite apic_sites[NAPIC_SITES];
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
@@ -189,6 +199,11 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
     uint32_t page_faults = v->vm->flags & GUEST_INTERCEPT_PF ? 1u << T_PGFLT : 0;
     return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
 }
+
+/* What only some guests use, to this CPU and from it, if v->has_extras: debug registers, extended
+ * state. */
+void vcpu_load_extras(struct Vcpu *v);
+void vcpu_save_extras(struct Vcpu *v);
 
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);

@@ -52,6 +52,7 @@ static int vcpu_new(struct Vm *vm, uint32_t n)
     if (!(vm->flags & GUEST_DEBUG))
         return 0;
     backend->prepare_steps();
+    v->has_extras = true;
     v->debug = page_new();
     return v->debug ? 0 : -E_NO_MEM;
 }

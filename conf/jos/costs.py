@@ -66,6 +66,12 @@ def bench_lines(text: str) -> Dict[str, Sample]:
     return {name: (int(m[2]), int(m[3]), int(m[4])) for name, m in found}
 
 
+def disk_lines(session: Session) -> str:
+    """What a guest's disk costs."""
+    session.sh("test-disks make 8192 /bench.img")
+    return session.sh("vmm -V -d /bench.img -k /vmm/guests/blk-bench", 120)
+
+
 def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> Dict[str, Sample]:
     """The BENCH lines of hOS's and the guest's programs."""
     session = booted(f"{name}-{cpus}", Bochs(), images(obj, ips=SHORT_IPS, cpus=cpus), logs)
@@ -74,6 +80,7 @@ def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> 
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + disk_lines(session)
         )
     finally:
         session.drop()
@@ -87,6 +94,7 @@ def qemu_costs(obj: Path, logs: Path, name: str = "bench-qemu") -> Dict[str, Sam
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + disk_lines(session)
         )
         return {**short, "vmm-busy": sample([busy_launch(session) for _ in range(LAUNCHES)])}
     finally:

@@ -62,6 +62,8 @@ ROWS = (
     Row("the same page, mean, by pages of 2 MiB", "ept-page-2m", 1_000, 6_087, KVM, of_guest=True),
     Row("guest page fault intercepted and injected", "page-fault", 400, svm_target=430, of_guest=True),
     Row("timer interrupt to guest handler, EOI", "timer-interrupt", 400, 4_096, KVM + " (self-IPI)", svm_target=450, of_guest=True),
+    Row("virtio-blk read, 4 KiB, cached, queue depth 1", "virtio-blk-read-4k", 4_500, None, "", 9_000, svm_target=4_500, of_guest=True),
+    Row("the same, queue depth 32, a KiB", "virtio-blk-kib", 700, None, "", 1_400, svm_target=700, of_guest=True),
     Row("self-IPI to guest handler, EOI, return", "self-ipi", None, 4_096, KVM, of_guest=True),
     Row("EOI by x2APIC MSR", "x2apic-eoi", 110, svm_target=150, of_guest=True),
     Row("EOI by xAPIC MMIO", "xapic-eoi", 400, svm_target=400, of_guest=True),

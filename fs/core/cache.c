@@ -10,6 +10,7 @@
 #include <inc/string.h>
 
 #define SLOTS_IN_PAGE (PGSIZE_FS / sizeof(struct CacheSlot))
+#define GROW          16u /* slots that get memory together; divides SLOTS_IN_PAGE */
 
 int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
 {
@@ -34,26 +35,39 @@ int cache_init(struct Cache *c, struct Disk *disk, uint32_t nslots)
     return 0;
 }
 
-/* Memory for one more slot. -E_NO_MEM. */
-static int add_slot(struct Cache *c)
-{
-    uint32_t i = c->nused;
-    int r = 0;
-
-    if (i % SLOTS_IN_PAGE == 0)
-        r = os_commit(&c->slot[i], PGSIZE_FS);
-    if (r == 0)
-        r = os_commit(cache_data(c, i), BLKSIZE);
-    if (r == 0)
-        c->nused++;
-    return r;
-}
-
 /* A slot that holds no block any more. */
 static void give_back(struct Cache *c, uint32_t i)
 {
     c->slot[i].next = c->unused;
     c->unused = i;
+    c->nunused++;
+}
+
+/* Memory for n more slots, whose structs are in one page. -E_NO_MEM. */
+static int add_slots(struct Cache *c, uint32_t n)
+{
+    uint32_t first = c->nused;
+    int r = 0;
+
+    if (first % SLOTS_IN_PAGE == 0)
+        r = os_commit(&c->slot[first], PGSIZE_FS);
+    if (r == 0)
+        r = os_commit(cache_data(c, first), (size_t)n * BLKSIZE);
+    if (r < 0)
+        return r;
+    c->nused += n;
+    while (n-- > 0)
+        give_back(c, first + n);
+    return 0;
+}
+
+/* Memory for some more slots, up to the limit, or for as many as there is memory. -E_NO_MEM. */
+static int grow(struct Cache *c)
+{
+    uint32_t n = MIN(GROW - c->nused % GROW, c->nslots - c->nused);
+    int r = add_slots(c, n);
+
+    return r < 0 && n > 1 ? add_slots(c, 1) : r;
 }
 
 static void unlink_slot(struct Cache *c, uint32_t i)
@@ -87,14 +101,15 @@ static uint32_t take_slot(struct Cache *c)
 {
     uint32_t i = c->unused;
 
+    if (i == CACHE_NONE && c->nused < c->nslots) {
+        if (grow(c) < 0)
+            c->nslots = c->nused; /* no memory: the cache stays as small as it is */
+        i = c->unused;
+    }
     if (i != CACHE_NONE) {
         c->unused = c->slot[i].next;
+        c->nunused--;
         return i;
-    }
-    if (c->nused < c->nslots) {
-        if (add_slot(c) == 0)
-            return c->nused - 1;
-        c->nslots = c->nused; /* no memory: the cache stays as small as it is */
     }
     for (uint32_t n = 0; n < 2 * c->nslots; n++) {
         i = c->hand;

@@ -1,7 +1,7 @@
 /*
- * The block cache: write-back, of bounded size. Memory is taken when a slot is used for the first
- * time, and not before all slots that have memory hold a block. What an operation costs does not
- * depend on the size.
+ * The block cache: write-back, of bounded size. Memory is taken for a few slots at a time, and not
+ * before all slots that have some hold a block. What an operation costs does not depend on the
+ * size.
  */
 #ifndef JOS_FS_CORE_CACHE_H
 #define JOS_FS_CORE_CACHE_H
@@ -55,7 +55,8 @@ struct Cache {
     uint32_t nslots; /* limit */
     uint32_t nused;  /* slots that have memory */
     uint32_t unused; /* first of those among them that hold no block; CACHE_NONE: none */
-    uint32_t hand;   /* of the clock that picks a victim */
+    uint32_t nunused;
+    uint32_t hand; /* of the clock that picks a victim */
     uint32_t gets;
     bool cached_only; /* what would have to wait for the disk fails with -E_AGAIN instead */
     uint32_t ndirty[BC_NCLASSES], ndirty_all;
@@ -107,6 +108,11 @@ static inline void *cache_find(struct Cache *c, uint32_t block)
     return cache_data(c, i);
 }
 bool cache_has(const struct Cache *c, uint32_t block);
+/* How many blocks can come in without others going? */
+static inline uint32_t cache_room(const struct Cache *c)
+{
+    return c->nslots - c->nused + c->nunused;
+}
 /* Read n (up to the disk's max_run) contiguous blocks ahead, none of which is in the cache. Best
  * effort. */
 void cache_readahead(struct Cache *c, uint32_t block, uint32_t n);

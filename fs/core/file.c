@@ -216,11 +216,150 @@ static inline ssize_t read_part(struct Fs *fs, uint32_t inum, void *buf, size_t 
     return n;
 }
 
+/* ---- Reading many blocks at once ---- */
+
+/* What is read of a file at once: `want` whole blocks from block fb on, which the caller wants, and
+ * what follows, as far as one table of the file's has it. */
+struct BlockRun {
+    uint64_t fb;
+    uint32_t want, count;
+    uint32_t block[DISK_MAX_RUN]; /* 0: a hole */
+};
+
+/* The place in an inode, or in its last table, that has the pointer of block fb. *out is NULL if
+ * the tables end before, which is a hole. */
+static int find_pointers(struct Fs *fs, const struct FsInode *ip, uint64_t fb, const uint32_t **out)
+{
+    struct BlockPath path;
+
+    *out = block_path((struct FsInode *)ip, fb, &path);
+    for (int level = 0; level < path.depth; level++) {
+        uint32_t block = **out;
+        void *table;
+        *out = NULL;
+        if (block == 0)
+            return 0;
+        if (!fs_block_ok(fs, block))
+            return bad_pointer(fs, block);
+        int r = cache_get(&fs->cache, block, CACHE_READ, &table);
+        if (r < 0)
+            return r;
+        *out = (uint32_t *)table + path.index[level];
+    }
+    return 0;
+}
+
+/* How many of n pointers from that of block fb on are in one place. */
+static uint32_t together(uint64_t fb, uint64_t n)
+{
+    uint64_t left =
+        fb < FS_NDIRECT ? FS_NDIRECT - fb : FS_NINDIRECT - (fb - FS_NDIRECT) % FS_NINDIRECT;
+    return MIN(n, left);
+}
+
+/* Find the blocks that a read of n bytes from off on, which is the start of a block, is about. Only
+ * whole blocks are; run->want is 0 if there is none. */
+static int find_run(struct Fs *fs, uint32_t inum, size_t n, uint64_t off, struct BlockRun *run)
+{
+    const uint32_t *pointer;
+    struct FsInode *ip;
+    int r = fs_inode_used(fs, inum, &ip);
+
+    run->want = run->count = 0;
+    if (r < 0 || off >= ip->i_size)
+        return r;
+    run->fb = off / BLKSIZE;
+    run->count = together(run->fb, MIN((ip->i_size - off) / BLKSIZE, (uint64_t)fs->disk->max_run));
+    if ((r = find_pointers(fs, ip, run->fb, &pointer)) < 0)
+        return r;
+    for (uint32_t i = 0; i < run->count; i++) {
+        run->block[i] = pointer ? pointer[i] : 0;
+        if (run->block[i] != 0 && !fs_block_ok(fs, run->block[i]))
+            run->count = i; /* whoever reads that one is told */
+    }
+    run->want = MIN(run->count, n / BLKSIZE);
+    return 0;
+}
+
+/* How many blocks of the run, from number i on, are one after the other on the disk and not in the
+ * cache. */
+static uint32_t missing_in_row(struct Fs *fs, const struct BlockRun *run, uint32_t i)
+{
+    uint32_t n = 0;
+
+    while (i + n < run->count && run->block[i + n] == run->block[i] + n &&
+           !cache_has(&fs->cache, run->block[i + n]))
+        n++;
+    return n;
+}
+
+/* Read blocks from number i on, which is not in the cache, right into the reader's memory. Returns
+ * how many. */
+static int read_past_cache(struct Fs *fs, const struct BlockRun *run, uint32_t i, char *buf)
+{
+    uint32_t n = MIN(missing_in_row(fs, run, i), run->want - i);
+    void *page[DISK_MAX_RUN];
+
+    for (uint32_t k = 0; k < n; k++)
+        page[k] = buf + (size_t)k * BLKSIZE;
+    int r = fs->disk->read(fs->disk, run->block[i], n, page);
+    return r < 0 ? r : (int)n;
+}
+
+/* Read some blocks of the run, from number i on. Returns how many, at least one.
+ *
+ * The cache takes what is read as long as nothing else has to go. When it is full, a long read
+ * goes past it: it would push out what others use again and again, and its own beginning before
+ * anybody reads that a second time. */
+static int read_some(struct Fs *fs, const struct BlockRun *run, uint32_t i, char *buf)
+{
+    uint32_t block = run->block[i];
+    void *p = NULL;
+
+    if (block != 0 && !(p = cache_find(&fs->cache, block))) {
+        uint32_t room = cache_room(&fs->cache);
+        if (room == 0 && (uintptr_t)buf % BLKSIZE == 0) /* as a disk wants it */
+            return read_past_cache(fs, run, i, buf);
+        cache_readahead(&fs->cache, block, MIN(missing_in_row(fs, run, i), MAX(room, 1u)));
+        int r = cache_get(&fs->cache, block, CACHE_READ, &p);
+        if (r < 0)
+            return r;
+    }
+    if (p)
+        memcpy(buf, p, BLKSIZE);
+    else
+        memset(buf, 0, BLKSIZE);
+    return 1;
+}
+
+/* Read whole blocks, some of what n bytes from off on are. Returns the bytes; 0: none, or it did
+ * not work, and read_part is to look at the first block. */
+static ssize_t read_blocks(struct Fs *fs, uint32_t inum, char *buf, size_t n, uint64_t off)
+{
+    struct BlockRun run;
+    uint32_t done = 0;
+    int r = find_run(fs, inum, n, off, &run);
+
+    for (; r >= 0 && done < run.want; done += MAX(r, 0))
+        r = read_some(fs, &run, done, buf + (size_t)done * BLKSIZE);
+    return (ssize_t)done * BLKSIZE;
+}
+
+/* read_part, or more where that is quicker. */
+static inline ssize_t read_next(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
+{
+    ssize_t got = 0;
+
+    if (n > BLKSIZE && off % BLKSIZE == 0)
+        got = read_blocks(fs, inum, buf, n, off);
+    return got > 0 ? got : read_part(fs, inum, buf, n, off);
+}
+
 ssize_t fs_read(struct Fs *fs, uint32_t inum, void *buf, size_t n, uint64_t off)
 {
     ssize_t done = 0, r = 0;
 
-    for (; n > 0 && (r = read_part(fs, inum, buf, n, off)) > 0; n -= r) {
+    for (; n > 0 && (r = read_next(fs, inum, buf, n, off)) > 0; n -= r) {
         buf = (char *)buf + r;
         off += r;
         done += r;

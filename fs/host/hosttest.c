@@ -19,6 +19,7 @@
 #include <fs/host/cuttest.h>
 #include <fs/host/hostdev.h>
 #include <fs/host/hosttest.h>
+#include <fs/host/readtest.h>
 #include <fs/host/thintest.h>
 #include <fs/host/waittest.h>
 #include <inc/error.h>
@@ -194,11 +195,14 @@ static void op_write(struct ModelFile *f)
 
 static void op_read(struct ModelFile *f)
 {
-    static uint8_t buf[MAX_WRITE];
+    static uint8_t buf[FSREAD_MAX] __attribute__((aligned(BLKSIZE)));
     uint64_t off = below(f->size + 100);
-    size_t n = below(sizeof(buf)), want = off < f->size ? MIN(n, f->size - off) : 0;
+    size_t n = below(sizeof(buf) + 1);
     uint32_t inum;
 
+    if (below(2)) /* as clients read that want much */
+        off = off / BLKSIZE * BLKSIZE;
+    size_t want = off < f->size ? MIN(n, f->size - off) : 0;
     if (fs_lookup(&fs, f->path, &inum) < 0)
         return;
     CHECK(fs_read(&fs, inum, buf, n, off) == (ssize_t)want);
@@ -735,6 +739,7 @@ int main(int argc, char **argv)
     test_power(240);
     test_thin(full);
     test_waiting();
+    test_long_reads();
     test_cuts(full);
     test_flips(full ? FLIPS_FULL : FLIPS_QUICK);
     model_reset();

@@ -1,5 +1,5 @@
 /*
- * The file server: takes requests by IPC (inc/fs.h), one page each, and answers them. It never
+ * The file server: takes requests by IPC (inc/fs.h) and answers them. It never
  * waits for a client: an answer that nobody receives is dropped, and what a dead client had open is
  * found later by reference counts.
  */
@@ -19,7 +19,8 @@
 #include <fs/server/serv.h>
 #include <inc/once.h>
 
-#define REQVA       UL(0x0ffff000) /* the page of the present request */
+#define REQVA       UL(0x0fff0000) /* the pages of the present request */
+#define REQ_ROOM    IPC_ROOM(REQVA, PERM_PAGES_MAX)
 #define NO_PAGE     ((void *)UTOP)
 #define POOL        UL(0x40000000) /* memory of cache and tables, from here up */
 #define CACHE_LIMIT 16384          /* blocks */
@@ -43,8 +44,11 @@ void *os_reserve(size_t size)
 
 int os_commit(void *p, size_t size)
 {
-    for (size_t off = 0; off < size; off += PGSIZE) {
-        int r = sys_page_alloc(0, (char *)p + off, PTE_P | PTE_U | PTE_W | PTE_NX);
+    size_t n;
+
+    for (size_t off = 0; off < size; off += n * PGSIZE) {
+        n = MIN((size - off + PGSIZE - 1) / PGSIZE, (size_t)PERM_PAGES_MAX);
+        int r = sys_page_alloc(0, (char *)p + off, PTE_P | PTE_U | PTE_W | PTE_NX | PERM_PAGES(n));
         if (r < 0)
             return r;
     }
@@ -64,12 +68,13 @@ void os_say(const char *fmt, ...)
 
 /* ---- Requests ---- */
 
-/* A request. The page belongs to the client, which may change it at any time, and a descriptor's
+/* A request. Its pages belong to the client, which may change them at any time, and a descriptor's
  * page may be changed by everybody who has the file open: each field is read once, checked, and
  * then used. */
 struct Request {
     envid_t from;
     uint64_t value;
+    uint64_t perm; /* of the pages, and how many there are (PERM_PAGES_IN) */
     union Fsipc *page;
     char path[MAXPATHLEN]; /* copy, for requests with a path */
     void *answer_page;     /* page to send with the answer, or NO_PAGE */
@@ -126,8 +131,12 @@ static int64_t serve_open(struct Request *rq)
         return -E_INVAL;
     /* The slot first: without one, nothing is created or truncated. */
     if ((r = take_path(rq, rq->page->open.path)) < 0 || (r = open_alloc(rq->from, mode, &of)) < 0 ||
-        (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
+        (r = open_inode(rq->path, mode, &inum)) < 0)
         return r;
+    if ((r = check_mode(inum, mode, &st)) < 0) {
+        rq->page->open_ret.holder = r == -E_BUSY ? gdisk_user(inum) : 0;
+        return r;
+    }
     if ((mode & O_TRUNC) && st.size > 0) {
         if ((r = fs_may_change(&fs, false)) < 0 || (r = fs_truncate(&fs, inum, 0)) < 0)
             return r;
@@ -149,7 +158,8 @@ static int64_t serve_read(struct Request *rq)
 
     if (!of)
         return -E_NOT_OPEN;
-    if (n > PGSIZE_FS || (offset = READ_ONCE(of->fd->fd_offset)) < 0)
+    if ((n > PGSIZE_FS && n > PERM_PAGES_IN(rq->perm) * PGSIZE_FS) ||
+        (offset = READ_ONCE(of->fd->fd_offset)) < 0)
         return -E_INVAL;
     if (of->mode == O_WRONLY)
         return -E_PERM;
@@ -331,11 +341,11 @@ static int64_t (*const handlers[])(struct Request *rq) = {
 };
 
 /* Serve a client's request; returns the answer's value. */
-static int64_t serve(struct Request *rq, uint64_t perm)
+static int64_t serve(struct Request *rq)
 {
     size_t nr = FSREQ_NUMBER(rq->value);
 
-    if (nr >= ARRAY_SIZE(handlers) || !handlers[nr] || !(perm & PTE_W))
+    if (nr >= ARRAY_SIZE(handlers) || !handlers[nr] || !(rq->perm & PTE_W))
         return -E_INVAL;
     int64_t r = handlers[nr](rq);
     /* Perhaps removed files that nobody has open any more still take space. */
@@ -346,7 +356,7 @@ static int64_t serve(struct Request *rq, uint64_t perm)
 
 /* Serve the message in the request page. A guest's is told from a client's by the sender's type,
  * which is certain only while the sender exists; if it is gone, nothing is done for it. */
-static int64_t dispatch(struct Request *rq, uint64_t perm)
+static int64_t dispatch(struct Request *rq)
 {
     const volatile struct Env *e = &envs[ENVX(rq->from)];
     uint32_t type = e->env_type;
@@ -356,8 +366,9 @@ static int64_t dispatch(struct Request *rq, uint64_t perm)
     if (e->env_id != rq->from)
         return -E_BAD_ENV;
     if (type == ENV_TYPE_GUEST)
-        return gdisk_request(rq->from, rq->value, perm & PTE_P ? rq->page : NULL, perm & PTE_W);
-    return serve(rq, perm);
+        return gdisk_request(rq->from, rq->value, rq->perm & PTE_P ? rq->page : NULL,
+                             rq->perm & PTE_W);
+    return serve(rq);
 }
 
 /* Do what the message that has come asks for. Returns the answer's value. */
@@ -365,9 +376,10 @@ static int64_t serve_one(struct Request *rq, const struct IpcMessage *m)
 {
     rq->from = m->from;
     rq->value = m->value;
+    rq->perm = m->perm;
     rq->page = (union Fsipc *)REQVA;
     rq->answer_page = NO_PAGE;
-    return dispatch(rq, m->perm);
+    return dispatch(rq);
 }
 
 /* Answer the last request and take the next one, for ever. */
@@ -375,16 +387,16 @@ static void __attribute__((noreturn)) serve_all(void)
 {
     static struct Request rq;
     struct IpcMessage m;
-    int r = sys_ipc_recv((void *)REQVA, 0, &m);
+    int r = sys_ipc_recv(REQ_ROOM, 0, &m);
 
     for (;;) {
         if (r < 0) {
-            r = sys_ipc_recv((void *)REQVA, 0, &m);
+            r = sys_ipc_recv(REQ_ROOM, 0, &m);
             continue;
         }
         int64_t answer = serve_one(&rq, &m);
         r = sys_ipc_reply_recv(rq.from, answer, rq.answer_page,
-                               PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, (void *)REQVA, &m);
+                               PTE_P | PTE_U | PTE_W | PTE_SHARE | PTE_NX, REQ_ROOM, &m);
     }
 }
 

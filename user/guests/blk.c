@@ -2,8 +2,9 @@
  * blk: disks by virtio-blk. Disk 0 can be written; a second one, if there is one, may be read-only.
  * What is written comes back in pieces of any shape, discarded and zeroed sectors do not disturb
  * their neighbours, many requests are in flight at a time, and what is not possible fails with the
- * right status. With the word `leave` it ends with a pattern on disk 0; with `check` it only looks
- * for that.
+ * right status. It leaves a pattern on disk 0. Words on its command line: `two`: there is a second
+ * disk. `check`: only look for the pattern. `full`: the host has no room for all of the disk.
+ * `storm`: write until somebody ends it.
  */
 #include "vblk.h"
 
@@ -209,10 +210,11 @@ static void try_second(void)
     fails(&second, T_OUT, 0, SECTOR, read_only ? S_IOERR : S_OK);
     ok(&second, T_IN, 0, back, SECTOR);
     check(!read_only || memcmp(data, back, SECTOR) == 0, "a read-only disk has changed");
-    fill(data, SECTOR, 1);
+    ok(&disk, T_IN, 0, data, SECTOR);
+    data[0] = ~back[0];
     ok(&disk, T_OUT, 0, data, SECTOR);
     ok(&second, T_IN, 0, back, SECTOR);
-    check(memcmp(data, back, SECTOR) != 0, "both disks are one");
+    check(data[0] != back[0], "both disks are one");
 }
 
 /* From sector 3 on, so that it is not aligned with anything. */
@@ -229,6 +231,48 @@ static void pattern(bool write)
         ok(&disk, T_FLUSH, 0, NULL, 0);
 }
 
+/* Write 64 KiB everywhere; what has come to a good end is there. */
+static void try_full(void)
+{
+    const uint32_t n = BIG / SECTOR;
+    uint64_t written = 0, sector;
+    trying("to fill the disk");
+    for (sector = 0; sector + n <= disk.sectors; sector += n) {
+        fill(data, BIG, sector);
+        unsigned status = vblk_do(&disk, T_OUT, sector, data, BIG);
+        check(status == S_OK || status == S_IOERR, "status %u", status);
+        if (status != S_OK)
+            break;
+        written = sector + n;
+    }
+    check(written > 0 && written + n < disk.sectors, "it is full after %lu of %lu sectors", written,
+          disk.sectors);
+    for (sector = 0; sector < written; sector += n) {
+        fill(data, BIG, sector);
+        ok(&disk, T_IN, sector, back, BIG);
+        check(memcmp(data, back, BIG) == 0, "what was written at %lu is lost", sector);
+        ok(&disk, T_OUT, sector, data, BIG);
+    }
+    segment(T_DISCARD, 0, MIN(written, 8192ul), 0, S_OK);
+    ok(&disk, T_OUT, written, data, BIG);
+}
+
+static void __attribute__((noreturn)) storm(void)
+{
+    for (uint64_t sector = 0; sector < disk.sectors; sector += 8) /* no holes are left */
+        ok(&disk, T_OUT, sector, data, 8 * SECTOR);
+    trying("to write for ever");
+    for (uint32_t round = 0;; round++) {
+        uint32_t len;
+        for (unsigned i = 0; i < VBLK_DEPTH; i++)
+            vblk_put(&disk, i, i % 16 ? T_OUT : T_FLUSH,
+                     (round * 4099 + i * 16) % (disk.sectors - 16), data, i % 16 ? 16 * SECTOR : 0);
+        vblk_wait(&disk, VBLK_DEPTH);
+        while (vblk_done(&disk))
+            vblk_next(&disk, &len);
+    }
+}
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
@@ -236,6 +280,12 @@ int guest_main(const struct MultibootInfo *info)
         return check_result();
     if (cmdline_has("check")) {
         pattern(false);
+        return check_result();
+    }
+    if (cmdline_has("storm"))
+        storm();
+    if (cmdline_has("full")) {
+        try_full();
         return check_result();
     }
     tell(&disk, 0);

@@ -333,6 +333,185 @@ static void bad_reads(void)
     CHECK_IS(remove(DIR "/w"), 0);
 }
 
+/* ---- Reads of several pages, past the library: they come at LENT, filled with FILL before ---- */
+
+#define LENT ((uint8_t *)UHEAP)
+#define FILL 0x5a
+#define RW   ((uint64_t)(PTE_P | PTE_U | PTE_W | PTE_NX))
+
+static uint32_t id_of(int fd)
+{
+    return PGNUM(PTE_ADDR(uvpt_entry(FDTABLE + (uintptr_t)fd * PGSIZE)));
+}
+
+static void lend_fresh(size_t npages)
+{
+    CHECK_IS(sys_page_alloc(0, LENT, RW | PERM_PAGES(npages)), 0);
+    memset(LENT, FILL, npages * PGSIZE);
+}
+
+static void lend_no_more(void)
+{
+    for (size_t i = 0; i < PERM_PAGES_MAX; i++)
+        sys_page_unmap(0, LENT + i * PGSIZE);
+}
+
+/* Ask for n bytes with npages lent; what the system call, or else the server, answers. */
+static int64_t ask_lending(uint32_t id, size_t n, size_t npages, uint64_t perm)
+{
+    struct IpcMessage answer;
+    int r = sys_ipc_call(ipc_find_env(ENV_TYPE_FS), FSREQ_READ_VALUE(id, n), LENT,
+                         perm | PERM_PAGES(npages), (void *)UTOP, &answer);
+    return r < 0 ? r : (int64_t)answer.value;
+}
+
+/* n bytes from an offset on are `want` in number and right, and nothing after them is touched. */
+static void check_lent(int fd, off_t offset, size_t n, size_t npages, ssize_t want)
+{
+    struct Fd *f = (struct Fd *)(FDTABLE + (uintptr_t)fd * PGSIZE);
+    uint32_t word;
+
+    lend_fresh(npages);
+    f->fd_offset = offset;
+    CHECK_IS(ask_lending(id_of(fd), n, npages, RW), want);
+    CHECK_IS(f->fd_offset, offset + want);
+    for (ssize_t i = 0; i + (ssize_t)sizeof(word) <= want; i += sizeof(word)) {
+        memcpy(&word, LENT + i, sizeof(word));
+        CHECK(word == (uint32_t)((offset + i) / sizeof(word) * 2654435761u + 4),
+              "wrong data at %ld", offset + i);
+    }
+    for (size_t i = want; i < npages * PGSIZE; i++)
+        CHECK(LENT[i] == FILL, "byte %zu after the data was written to", i - want);
+    for (size_t i = 0; i < npages; i++)
+        CHECK_IS(pages[PGNUM(PTE_ADDR(uvpt_entry((uintptr_t)LENT + i * PGSIZE)))].pp_ref, 1);
+    lend_no_more();
+}
+
+static void lent_pages(void)
+{
+    const size_t size = 40 * PGSIZE + 100;
+    int error;
+
+    CHECK_IS(write_file(DIR "/lent", 4, size, &error), size);
+    int fd = open_or_fail(DIR "/lent", O_RDONLY);
+    check_lent(fd, 0, FSREAD_MAX, 16, FSREAD_MAX);
+    check_lent(fd, 17 * PGSIZE, FSREAD_MAX, 16, FSREAD_MAX);
+    check_lent(fd, 1000, FSREAD_MAX, 16, FSREAD_MAX);
+    check_lent(fd, 5 * PGSIZE, 3 * PGSIZE - 12, 3, 3 * PGSIZE - 12);
+    check_lent(fd, 2 * PGSIZE, PGSIZE, 16, PGSIZE);
+    check_lent(fd, 0, 0, 2, 0);
+    check_lent(fd, 38 * PGSIZE, FSREAD_MAX, 16, 2 * PGSIZE + 100);
+    check_lent(fd, size - 4, FSREAD_MAX, 16, 4);
+    check_lent(fd, size, FSREAD_MAX, 16, 0);
+    check_lent(fd, size + PGSIZE, FSREAD_MAX, 16, 0);
+    close(fd);
+    CHECK_IS(remove(DIR "/lent"), 0);
+}
+
+/* What cannot be served is an error, and leaves file and memory as they are. */
+static void bad_lending(void)
+{
+    int fd = open_or_fail("/README", O_RDONLY), wfd = open_or_fail(DIR "/w", O_WRONLY | O_CREAT);
+    uint32_t id = id_of(fd), wid = id_of(wfd);
+
+    lend_fresh(PERM_PAGES_MAX);
+    CHECK_IS(ask_lending(id, PGSIZE + 1, 1, RW), -E_INVAL);
+    CHECK_IS(ask_lending(id, 4 * PGSIZE + 1, 4, RW), -E_INVAL);
+    CHECK_IS(ask_lending(id, FSREAD_MAX + 1, PERM_PAGES_MAX, RW), -E_INVAL);
+    CHECK_IS(ask_lending(id, 0xffffff, PERM_PAGES_MAX, RW), -E_INVAL);
+    CHECK_IS(ask_lending(wid, FSREAD_MAX, PERM_PAGES_MAX, RW), -E_PERM);
+    CHECK_IS(ask_lending(id, FSREAD_MAX, PERM_PAGES_MAX, RW & ~PTE_W), -E_INVAL);
+    CHECK_IS(sys_page_map(0, LENT + 3 * PGSIZE, 0, LENT + 3 * PGSIZE, RW & ~PTE_W), 0);
+    CHECK_IS(ask_lending(id, FSREAD_MAX, PERM_PAGES_MAX, RW), -E_INVAL);
+    sys_page_unmap(0, LENT + 3 * PGSIZE);
+    CHECK_IS(ask_lending(id, FSREAD_MAX, PERM_PAGES_MAX, RW), -E_INVAL);
+    CHECK_IS(ask_lending(id, 3 * PGSIZE, 3, RW | PTE_PS), -E_INVAL);
+    CHECK(ask_lending(id, 3 * PGSIZE, 3, RW) > 0, "three pages that are there are not taken");
+    for (size_t i = 4 * PGSIZE; i < FSREAD_MAX; i++)
+        CHECK(LENT[i] == FILL, "a read that was refused has written to byte %zu", i);
+    close(fd);
+    close(wfd);
+    CHECK_IS(ask_lending(id, 3 * PGSIZE, 3, RW), -E_NOT_OPEN);
+    lend_no_more();
+    CHECK_IS(remove(DIR "/w"), 0);
+}
+
+/* Who has not got the file cannot read it, however many pages it lends. */
+static void other_files(void)
+{
+    envid_t me = sys_getenvid(), child = fork();
+
+    if (child == 0) {
+        int fd = open_or_fail("/README", O_RDONLY);
+        fd_keep(fd);
+        ipc_send(me, id_of(fd), NULL, 0);
+        ipc_recv(NULL, NULL, NULL);
+        exit(0);
+    }
+    uint32_t id = ipc_recv(NULL, NULL, NULL);
+    lend_fresh(2);
+    CHECK_IS(ask_lending(id, 2 * PGSIZE, 2, RW), -E_NOT_OPEN);
+    lend_no_more();
+    ipc_send(child, 0, NULL, 0);
+    CHECK_IS(wait(child), 0);
+}
+
+/* A long read into memory that is shared copy-on-write changes nobody else's. */
+static void read_after_fork(void)
+{
+    static uint32_t mine[FSREAD_MAX / sizeof(uint32_t)] __attribute__((aligned(PGSIZE)));
+    int error;
+
+    CHECK_IS(write_file(DIR "/cow", 5, sizeof(mine), &error), sizeof(mine));
+    memset(mine, FILL, sizeof(mine));
+    envid_t child = fork();
+    if (child == 0) {
+        int fd = open_or_fail(DIR "/cow", O_RDONLY);
+        CHECK_IS(read(fd, mine, sizeof(mine)), sizeof(mine));
+        memcpy(buf, mine, sizeof(buf));
+        check_filled(5, 0, sizeof(buf));
+        exit(0);
+    }
+    CHECK_IS(wait(child), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(mine); i++)
+        CHECK(mine[i] == FILL * 0x01010101u, "the child's read has changed word %zu", i);
+    CHECK_IS(remove(DIR "/cow"), 0);
+}
+
+static uint64_t pages_free(void)
+{
+    struct SysInfo info;
+    CHECK_IS(sys_sysinfo(&info), 0);
+    return info.pages_free;
+}
+
+/* Readers that are ended at some moment of a long read take nothing with them. */
+static void killed_readers(void)
+{
+    uint64_t before = 0;
+
+    for (int i = 0; i < 40; i++) {
+        envid_t child = fork();
+        if (child == 0) {
+            int fd = open_or_fail("/vmm/guest.img", O_RDONLY);
+            lend_fresh(PERM_PAGES_MAX);
+            for (;;)
+                ask_lending(id_of(fd), FSREAD_MAX, PERM_PAGES_MAX, RW);
+        }
+        for (int n = 0; n < i % 8; n++)
+            sys_yield();
+        sys_sleep_msec(i % 3);
+        CHECK_IS(sys_env_destroy(child), 0);
+        wait(child);
+        CHECK_IS(sync(), 0); /* the server is done with it */
+        if (i == 20)
+            before = pages_free();
+    }
+    /* The cache may have grown meanwhile, by what it had not read yet of the file. */
+    CHECK(pages_free() + 20 * 2 * PERM_PAGES_MAX >= before, "%ld pages are missing",
+          (long)(before - pages_free()));
+}
+
 static void disk_full(void)
 {
     const size_t kept_size = 100000;
@@ -357,10 +536,22 @@ static void disk_full(void)
 }
 
 static const struct Test tests[] = {
-    { "modes", open_modes },    { "offsets", offsets },       { "names", names },
-    { "deep-dirs", deep_dirs }, { "many-files", many_files }, { "shared-use", shared_use },
-    { "many-open", many_open }, { "open-share", open_share }, { "large", large_file },
-    { "bad-reads", bad_reads }, { "disk-full", disk_full },
+    { "modes", open_modes },
+    { "offsets", offsets },
+    { "names", names },
+    { "deep-dirs", deep_dirs },
+    { "many-files", many_files },
+    { "shared-use", shared_use },
+    { "many-open", many_open },
+    { "open-share", open_share },
+    { "large", large_file },
+    { "bad-reads", bad_reads },
+    { "lent-pages", lent_pages },
+    { "bad-lending", bad_lending },
+    { "other-files", other_files },
+    { "read-after-fork", read_after_fork },
+    { "killed-readers", killed_readers },
+    { "disk-full", disk_full },
 };
 
 int umain(int argc, char **argv)

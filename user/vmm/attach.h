@@ -11,8 +11,19 @@
  * -E_NOT_SUPP: the guest does not look at it. */
 #define MON_ATTACH 1
 #define MON_STOP   2
-/* Answers: the console was given back; the guest has ended with status MON_STATUS(answer); or
- * -E_BUSY, -E_INVAL. */
+/* The output that is kept, from byte MON_LOG_FROM(value) of all the guest's output on, or from the
+ * oldest one: the answer is 0 with a page, struct MonLog, which is the client's own. */
+#define MON_LOG             3
+#define MON_LOG_VALUE(from) ((uint64_t)(from) << 8 | MON_LOG)
+#define MON_LOG_FROM(value) ((value) >> 8)
+#define MON_REQUEST(value)  ((value)&0xff)
+struct MonLog {
+    uint64_t start, end; /* the first byte here; the end of all output so far */
+    char text[PGSIZE - 16];
+};
+_Static_assert(sizeof(struct MonLog) == PGSIZE, "one page");
+/* Answers to MON_ATTACH: the console was given back; the guest has ended with status
+ * MON_STATUS(answer); or -E_BUSY, -E_INVAL. */
 #define MON_DETACHED      1
 #define MON_ENDED(status) (2 | (uint64_t)(status) << 8)
 #define MON_STATUS(value) ((int)((value) >> 8 & 0xff))
@@ -25,10 +36,8 @@ bool attached(void);
 bool attached_on_request(void);
 /* Show output if somebody is attached (on_console: it is not written elsewhere), and keep it. */
 void attach_output(const char *s, size_t n, bool on_console);
-/* Answer a MON_ATTACH. */
-void attach_client(envid_t from);
-/* Answer another message. */
-void attach_answer(envid_t from, int64_t value);
+/* Answer a message. */
+void attach_message(envid_t from, uint64_t value);
 /* Give the console back, with this answer. */
 void attach_end(uint64_t answer);
 

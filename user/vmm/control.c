@@ -1,10 +1,12 @@
 /*
- * The user's side of several guests: `vmm attach|pause|resume|stop|kill NAME`. A guest is found by
- * its env's name; its monitor is its parent.
+ * The user's side of several guests: `vmm attach|log|pause|resume|stop|kill NAME`. A guest is found
+ * by its env's name; its monitor is its parent.
  */
 #include <user/vmm/attach.h>
 #include <user/vmm/control.h>
 #include <user/vmm/report.h>
+
+#define LOG_PAGE ((struct MonLog *)UTEMP)
 
 bool name_ok(const char *name)
 {
@@ -47,6 +49,44 @@ static int attach(const char *name, envid_t guest, envid_t monitor)
     else if (answer < 0)
         complain("guest %s was killed", name);
     return answer < 0 ? 1 : MON_STATUS(answer);
+}
+
+/* Ask for the output from byte `from` on. NULL if the monitor or its guest has ended. */
+static const struct MonLog *ask_log(envid_t monitor, uint64_t from)
+{
+    struct IpcMessage m;
+    int r = sys_ipc_call(monitor, MON_LOG_VALUE(from), (void *)UTOP, 0, LOG_PAGE, &m);
+    return r == 0 && (int64_t)m.value == 0 && m.perm != 0 ? LOG_PAGE : NULL;
+}
+
+/* Print what its monitor keeps of the guest's output up to now. What was overwritten before it
+ * could be read is skipped. */
+static int print_log(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)guest;
+    uint64_t at = 0, end = UINT64_MAX;
+    char last = '\n';
+    while (at < end) {
+        const struct MonLog *log = ask_log(monitor, at);
+        if (!log) {
+            complain("cannot read the log of guest %s: it has ended", name);
+            return 1;
+        }
+        end = MIN(end, log->end);
+        if (log->start >= end)
+            break;
+        size_t n = MIN(end - log->start, sizeof(log->text));
+        int r = writen(1, log->text, n);
+        if (r < 0) {
+            complain("cannot write the log of guest %s: %e", name, r);
+            return 1;
+        }
+        at = log->start + n;
+        last = log->text[n - 1];
+    }
+    if (last != '\n')
+        putchar('\n');
+    return 0;
 }
 
 static int report(const char *what, const char *name, int r)
@@ -185,8 +225,8 @@ static const struct {
     const char *word;
     int (*run)(const char *name, envid_t guest, envid_t monitor);
 } commands[] = {
-    { "attach", attach }, { "pause", set_paused }, { "resume", set_running },
-    { "stop", stop },     { "kill", end_guest },
+    { "attach", attach },      { "log", print_log }, { "pause", set_paused },
+    { "resume", set_running }, { "stop", stop },     { "kill", end_guest },
 };
 
 static const char stop_word[] = "stop", all_guests[] = "-a";

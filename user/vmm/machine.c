@@ -109,5 +109,6 @@ void machine_io(struct Machine *m, struct GuestExit *x)
     if (x->io.in)
         x->regs.rax = ~0ul;
     x->unclaimed++;
+    x->last_unclaimed = x->io.port;
     x->skip = 1;
 }

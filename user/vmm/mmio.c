@@ -58,6 +58,12 @@ static unsigned step_of(unsigned size)
     return size & (size - 1) ? 1 : size;
 }
 
+static void count_unclaimed(struct GuestExit *x, gpa_t gpa)
+{
+    x->unclaimed++;
+    x->last_unclaimed = gpa;
+}
+
 /* The local APIC's registers are the kernel's. */
 static bool is_apic(const struct Access *a, const struct Piece *p)
 {
@@ -78,7 +84,7 @@ static void read_device(struct Access *a, const struct Piece *p, uint8_t *bytes)
         if (is_apic(a, p))
             v = access_apic(a, p->gpa + i, step, false, 0);
         else if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
-            a->exit->unclaimed++;
+            count_unclaimed(a->exit, p->gpa + i);
         memcpy(bytes + i, &v, step);
     }
 }
@@ -92,7 +98,7 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
         if (is_apic(a, p))
             access_apic(a, p->gpa + i, step, true, v);
         else if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
-            a->exit->unclaimed++;
+            count_unclaimed(a->exit, p->gpa + i);
     }
 }
 
@@ -136,7 +142,8 @@ static bool write_memory(struct Emulation *e, uint64_t va, unsigned size, uint64
 static bool fetch_memory(struct Emulation *e, uint64_t va)
 {
     gpa_t gpa;
-    ((struct Access *)e)->exit->unclaimed++;
+    struct GuestExit *x = ((struct Access *)e)->exit;
+    count_unclaimed(x, x->gpa);
     return walk(e, va, GUEST_FETCH, &gpa);
 }
 

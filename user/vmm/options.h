@@ -6,6 +6,7 @@
 
 #include <user/vmm/boot.h>
 #include <user/vmm/cards.h>
+#include <user/vmm/features.h>
 
 #define STATUS_USAGE 2 /* exit status on wrong usage */
 
@@ -28,6 +29,7 @@ struct Options {
     uint64_t limit;         /* bytes that a disk may take of the host's; 0: all of its own */
     int flags;              /* for sys_env_mkguest */
     bool restart;           /* after a reset */
+    struct CpuWords features_off;
     bool stats;
     struct CardOptions cards;
     size_t trace; /* exits to keep; 0: none */

@@ -114,7 +114,7 @@ static void on_console(struct GuestExit *x)
 }
 
 /* JOS has its own interrupt for the power button, others ACPI's. */
-static int64_t press_power(void)
+int64_t press_power(void)
 {
     if (run.power_vector != 0)
         return sys_guest_irq(run.guest, run.power_vector);
@@ -126,12 +126,8 @@ static void on_message(struct GuestExit *x)
     (void)x;
     cons_flush();
     struct IpcMessage m;
-    if (sys_ipc_try_recv((void *)UTOP, &m) < 0 || disks_message(m.from))
-        return;
-    if (m.value == MON_ATTACH)
-        attach_client(m.from);
-    else
-        attach_answer(m.from, m.value == MON_STOP ? press_power() : -E_INVAL);
+    if (sys_ipc_try_recv((void *)UTOP, &m) == 0 && !disks_message(m.from))
+        attach_message(m.from, m.value);
 }
 
 static void on_mmio(struct GuestExit *x)

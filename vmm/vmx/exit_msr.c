@@ -34,6 +34,14 @@ void msr_bitmap_init(uint8_t *bitmap)
     msr_each_passed(let_through, bitmap);
 }
 
+void msr_bitmap_stop(uint8_t *bitmap, uint32_t msr)
+{
+    uint32_t bit = msr & BITMAP_MSRS;
+    bitmap[(msr >= HIGH_MSRS ? BITMAP_READ_HIGH : BITMAP_READ_LOW) + bit / 8] |= 1u << bit % 8;
+    bitmap[(msr >= HIGH_MSRS ? BITMAP_READ_HIGH : BITMAP_READ_LOW) + BITMAP_WRITE + bit / 8] |=
+        1u << bit % 8;
+}
+
 /* The end of a RDMSR. */
 static inline bool end_read(struct Vcpu *v, struct MsrValue r)
 {
@@ -64,7 +72,7 @@ static bool __attribute__((noinline)) write_efer(struct Vcpu *v, uint64_t value)
 {
     struct ControlRegs r = { .cr0 = vmread_known(VMCS_GUEST_CR0),
                              .efer = vmread_known(VMCS_GUEST_EFER) };
-    if (!efer_write(&r, value))
+    if (!efer_write(&r, value, v->efer_reserved))
         return vmx_gp(v);
     vmwrite_known(VMCS_GUEST_EFER, r.efer);
     if (r.flush)

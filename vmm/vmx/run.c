@@ -178,8 +178,8 @@ bool vmx_end(struct Vcpu *v, enum Verdict verdict)
 static bool vcpu_enter(struct Vcpu *v, uint64_t now)
 {
     lcr2(v->cr2);
-    if (vcpu_uses_drs(v))
-        vcpu_load_drs(v);
+    if (v->has_extras)
+        vcpu_load_extras(v);
     if (!v->started)
         v->stats.start_tsc = now;
     v->started = true;
@@ -190,8 +190,8 @@ static bool vcpu_enter(struct Vcpu *v, uint64_t now)
 ALWAYS_INLINE void vcpu_leave(struct Vcpu *v)
 {
     v->cr2 = rcr2();
-    if (vcpu_uses_drs(v))
-        vcpu_save_drs(v);
+    if (v->has_extras)
+        vcpu_save_extras(v);
     cpu_load_tables(this_cpu());
 }
 

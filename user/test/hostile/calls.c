@@ -82,6 +82,7 @@ enum Kind {
 #define ARGS_null                   ARGS(ANY)
 #define ARGS_guest_check            ARGS(ANY)
 #define ARGS_env_mkguest            ARGS(MEMSIZE, ENTRY, FLAGS)
+#define ARGS_guest_features         ARGS(GUEST, READ)
 #define ARGS_ept_map                ARGS(SENDER, MAPPED, GUEST, GPA_PAGE, PERM)
 #define ARGS_guest_share            ARGS(GUEST, MAPPED)
 #define ARGS_guest_run              ARGS(GUEST)

@@ -135,6 +135,7 @@ static const struct {
     { SYS_guest_apic, { any_kid, any_number, few, few, any_number } },
     { SYS_guest_mem, { any_kid, any_number, any_page, any_number, few } },
     { SYS_guest_map, { any_kid, any_page, any_page, any_perm } },
+    { SYS_guest_features, { any_kid, any_page } },
     { SYS_guest_stats, { any_kid, any_page } },
     { SYS_guest_pause, { any_kid, few } },
     { SYS_guest_trace_start, { any_kid } },
