@@ -55,7 +55,7 @@ struct Virtio *bed_virtio(struct Bed *b, unsigned n);
  * was, and BARs are where they may be. */
 void bed_check(const struct Bed *b);
 
-#define DISK_SECTORS 0x4003
+#define DISK_SECTORS 0x103 /* no whole number of blocks */
 #define DISK_WAITING 4
 
 /* What devices are connected to. */
