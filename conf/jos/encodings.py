@@ -94,12 +94,14 @@ def canonical(text: str, bits: int) -> Tuple[str, str]:
     return name, ",".join(parts)
 
 
-def ours(tool: Path, bits: int, one_in: int, seed: int, binary: Path) -> Tuple[List[str], str]:
+def ours(tool: Path, bits: int, one_in: int, seed: int, binary: Path, texts: Path) -> str:
+    """Writes the encodings and what the decoder makes of them; returns counts in words."""
     command = [tool, str(bits), str(one_in), str(seed), binary]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    with open(texts, "w", encoding="utf-8") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise Differ(f"encodings ends with {done.returncode}:\n{done.stderr}")
-    return done.stdout.splitlines(), done.stderr.strip()
+    return done.stderr.strip()
 
 
 def theirs(bits: int, binary: Path) -> Iterator[Tuple[str, str]]:
@@ -120,24 +122,26 @@ def bytes_at(binary: Path, address: int) -> str:
 
 def compare(tool: Path, bits: int, one_in: int, seed: int, folder: Path) -> Tuple[str, Set[str]]:
     """Raises Differ with the first differences; returns counts in words, and which operations there were."""
-    binary = folder / f"encodings-{bits}"
-    mine, counts = ours(tool, bits, one_in, seed, binary)
-    differ = []
+    binary, texts = folder / f"encodings-{bits}", folder / f"encodings-{bits}.txt"
+    counts = ours(tool, bits, one_in, seed, binary, texts)
     other = theirs(bits, binary)
     names: Set[str] = set()
-    for line in mine:
-        address, name, operands = line.split("\t")
-        names.add(name)
-        at, text = next(other, ("", "end of the file"))
-        its_name, its_operands = canonical(text, bits)
-        if (at, its_name, its_operands) != (address, name, operands):
-            differ.append(
-                f"{bits} bits, {bytes_at(binary, int(address, 16))}: {name} {operands} at {address}; "
-                f"objdump at {at}: {its_name} {its_operands} ({text.strip()})"
-            )
-            if len(differ) == SHOWN or at != address:
-                break
+    differ: List[str] = []
+    with open(texts, encoding="utf-8") as lines:
+        for line in lines:
+            address, name, operands = line.rstrip("\n").split("\t")
+            names.add(name)
+            at, text = next(other, ("", "end of the file"))
+            its_name, its_operands = canonical(text, bits)
+            if (at, its_name, its_operands) != (address, name, operands):
+                differ.append(
+                    f"{bits} bits, {bytes_at(binary, int(address, 16))}: {name} {operands} at {address}; "
+                    f"objdump at {at}: {its_name} {its_operands} ({text.strip()})"
+                )
+                if len(differ) == SHOWN or at != address:
+                    break
     if differ:
         raise Differ("\n".join(differ))
     binary.unlink()
+    texts.unlink()
     return f"{counts}; {len(names)} operations", names

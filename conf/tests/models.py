@@ -17,8 +17,8 @@ SEED = 1
 # One in so many of all encodings, by the code's bits
 QUICK = {16: 12, 32: 12, 64: 150}
 WHOLE = {16: 1, 32: 1, 64: 1}
-RANDOM_QUICK, RANDOM_WHOLE = 20_000, 1_000_000  # inputs
-EDGES_QUICK, EDGES_WHOLE = 20, 1  # one in so many
+RANDOM_QUICK, RANDOM_WHOLE = 10_000, 1_000_000  # inputs
+EDGES_QUICK, EDGES_WHOLE = 40, 1  # one in so many
 # Operations that the monitor has to know.
 NAMES = set(
     "adc add and bt btc btr bts call clflush cmp cmpxchg cmpxchg8b dec imul inc jmp mov movbe movsx movzx mul neg not or"

@@ -54,9 +54,17 @@ static void reset(uint16_t port)
     called();
 }
 
-static void set_line(void *to, bool level)
+static void send_message(void *to, uint64_t address, uint32_t data)
 {
-    *(int *)to = level;
+    (void)to;
+    (void)data;
+    called();
+    HOLDS(address >> 20 == 0xfee, "message to 0x%lx", address);
+}
+
+static uint64_t pm_ticks(void)
+{
+    return outside.time << 20;
 }
 
 static int send_msi(void *to, uint64_t address, uint32_t data)
@@ -156,21 +164,32 @@ void bed_disk_answer(unsigned n, bool fails)
 
 static const struct UartPeer uart_peer = { next_byte, put_bytes, called };
 static const struct RtcPeer rtc_peer = { seconds };
+static const struct PmPeer pm_peer = { pm_ticks };
 static const struct PowerSwitch power_switch = { switch_off, reset };
 static const struct RngPeer rng_peer = { fill };
 static const struct ConsolePeer console_peer = { next_byte, put_bytes, called };
 
 /* ---- Parts ---- */
 
+static int add_ioapic(struct Bed *b)
+{
+    return ioapic_add(&b->ioapic, &b->bus.memory, (struct MessagePeer){ send_message, b });
+}
+
 static int add_uart(struct Bed *b)
 {
-    return uart_add(&b->uart, &b->bus.ports, COM_BASE, &uart_peer,
-                    (struct IrqLine){ set_line, &outside.level });
+    return uart_add(&b->uart, &b->bus.ports, COM_BASE, &uart_peer, ioapic_line(&b->ioapic, 4));
 }
 
 static int add_rtc(struct Bed *b)
 {
-    return rtc_add(&b->rtc, &b->bus.ports, &rtc_peer, (struct IrqLine){ NULL, NULL });
+    return rtc_add(&b->rtc, &b->bus.ports, &rtc_peer, ioapic_line(&b->ioapic, 8));
+}
+
+static int add_pm(struct Bed *b)
+{
+    return pm_add(&b->pm, &b->bus.ports, &pm_peer, &power_switch,
+                  ioapic_line(&b->ioapic, SCI_INPUT));
 }
 
 static int add_power(struct Bed *b)
@@ -216,8 +235,10 @@ static int add_blk(struct Bed *b)
 }
 
 const struct BedPart bed_parts[BED_PARTS] = {
+    { add_ioapic, offsetof(struct Bed, ioapic) },
     { add_uart, offsetof(struct Bed, uart) },
     { add_rtc, offsetof(struct Bed, rtc) },
+    { add_pm, offsetof(struct Bed, pm) },
     { add_power, offsetof(struct Bed, power) },
     { add_debug_exit, offsetof(struct Bed, debug_exit) },
     { add_pci, offsetof(struct Bed, pci.address_port) },
@@ -281,8 +302,10 @@ static void check_order(const struct BusSpace *space)
 
 void bed_check(const struct Bed *b)
 {
-    static const uint64_t fixed[] = { COM_BASE, 0x70,  0x60,  0x64,      0x92,
-                                      0x604,    0xcf9, 0x501, PCI_PORTS, PCI_PORTS + 4 };
+    static const uint64_t fixed[] = {
+        COM_BASE, 0x70,  0x60,  0x64,  0x92,      0x600,
+        0x604,    0x608, 0xcf9, 0x501, PCI_PORTS, PCI_PORTS + 4,
+    };
     HOLDS(outside.calls <= MOST_CALLS, "%lu calls by one access", outside.calls);
     HOLDS(outside.bytes <= MOST_BYTES, "%lu bytes by one access", outside.bytes);
     outside.calls = outside.bytes = 0;
@@ -292,7 +315,8 @@ void bed_check(const struct Bed *b)
         HOLDS(has(&b->bus.ports, fixed[i]), "nobody at port 0x%lx", fixed[i]);
     for (unsigned i = 0; i < b->bus.memory.nranges; i++) {
         const struct BusRange *r = &b->bus.memory.ranges[i];
-        HOLDS(r->first >= PCI_MEM_START && r->first + r->count <= PCI_MEM_END, "a BAR at 0x%lx",
-              r->first);
+        bool is_fixed = r->first == IOAPIC_ADDRESS && r->count == IOAPIC_BYTES;
+        HOLDS(is_fixed || (r->first >= PCI_MEM_START && r->first + r->count <= PCI_MEM_END),
+              "a BAR at 0x%lx", r->first);
     }
 }

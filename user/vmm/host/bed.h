@@ -8,7 +8,9 @@
 #define JOS_USER_VMM_HOST_BED_H
 
 #include <user/vmm/dev/debugexit.h>
+#include <user/vmm/dev/ioapic.h>
 #include <user/vmm/dev/pci/pci.h>
+#include <user/vmm/dev/pm.h>
 #include <user/vmm/dev/power.h>
 #include <user/vmm/dev/rtc.h>
 #include <user/vmm/dev/uart.h>
@@ -19,8 +21,10 @@
 
 struct Bed {
     struct Bus bus;
+    struct Ioapic ioapic;
     struct Uart uart;
     struct Rtc rtc;
+    struct Pm pm;
     struct Power power;
     struct DebugExit debug_exit;
     struct Dma dma;
@@ -39,7 +43,7 @@ struct BedPart {
     int (*add)(struct Bed *b);
     size_t device; /* what saves its state, in struct Bed */
 };
-#define BED_PARTS  9
+#define BED_PARTS  11
 #define BED_VIRTIO 4
 extern const struct BedPart bed_parts[BED_PARTS];
 
@@ -51,7 +55,7 @@ struct Virtio *bed_virtio(struct Bed *b, unsigned n);
  * was, and BARs are where they may be. */
 void bed_check(const struct Bed *b);
 
-#define DISK_SECTORS 0x4003
+#define DISK_SECTORS 0x103 /* no whole number of blocks */
 #define DISK_WAITING 4
 
 /* What devices are connected to. */
@@ -60,7 +64,6 @@ struct Outside {
     uint64_t line;  /* bytes that wait for UART and console */
     uint64_t calls; /* of peers, by one access, but for input and output */
     uint64_t bytes; /* of these, by one access */
-    int level;      /* of the UART's interrupt line */
     uint64_t disk;  /* how it answers: two bits for each request */
     struct BlkRequest *waiting[DISK_WAITING]; /* for it */
     char *pages[DISK_WAITING], *bounce;       /* theirs, and of what it does at once */

@@ -93,7 +93,14 @@ static void pass_time(struct Bed *b, struct Input *in)
 static void type(struct Bed *b, struct Input *in)
 {
     outside.line += input_take(in, 1);
+    uart_input(&b->uart);
     virtio_console_input(&b->console);
+}
+
+static void press_power(struct Bed *b, struct Input *in)
+{
+    (void)in;
+    pm_press_power(&b->pm);
 }
 
 static void receive_frame(struct Bed *b, struct Input *in)
@@ -182,6 +189,7 @@ static void (*const ops[])(struct Bed *b, struct Input *in) = {
     driver_start,   driver_describe, driver_offer,
     driver_notify,  driver_request,  driver_configure,
     disk_mood,      disk_answer,     driver_disk_request,
+    press_power,
 };
 
 static unsigned moves_left; /* they take long */

@@ -191,11 +191,11 @@ void driver_disk_request(struct Bed *b, struct Input *in)
     const struct {
         uint32_t type, reserved;
         uint64_t sector;
-    } header = { types[how & 7], 0, input_take(in, how & 8 ? 8 : 2) };
+    } header = { types[how & 7], 0, how & 8 ? input_take(in, 8) : input_take(in, 2) & 0x1ff };
     const struct {
         uint64_t sector;
         uint32_t count, flags;
-    } segment = { input_take(in, 2), input_take(in, 2), how >> 4 & 1 };
+    } segment = { input_take(in, 2) & 0x1ff, input_take(in, 2) & 0x1ff, how >> 4 & 1 };
     bool to_guest = header.type == 0 || header.type == 8;
     gpa_t at = BUFFERS + (how & 0x20 ? 0x600 : 0);
     uint32_t bytes = header.type > 8 ? sizeof(segment) * (1 + (sectors & 1)) : sectors * BLK_SECTOR;

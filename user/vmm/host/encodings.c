@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <user/vmm/host/apicmov.h>
 #include <user/vmm/host/random.h>
 #include <user/vmm/insn/alu.h>
 #include <user/vmm/insn/insn.h>
@@ -216,6 +217,7 @@ static void take(const uint8_t *bytes)
     struct Generator *g = &generator;
     struct Insn insn;
     enum DecodeResult r = insn_decode(&insn, bytes, GUEST_INSN_MAX, g->bits);
+    apicmov_compare(bytes, GUEST_INSN_MAX, g->bits);
     g->unknown += r != DECODED && r != DECODE_REGISTER;
     g->known_register += r == DECODE_REGISTER;
     if (r != DECODED)

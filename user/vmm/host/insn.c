@@ -6,6 +6,7 @@
 #include <inc/trap.h>
 #include <stdlib.h>
 #include <string.h>
+#include <user/vmm/host/apicmov.h>
 #include <user/vmm/host/target.h>
 #include <user/vmm/insn/emulate.h>
 
@@ -132,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ((uint64_t *)&regs)[i] =
             input_take(&in, 1) & 1 ? input_take(&in, 8) : (uint64_t)(int8_t)input_take(&in, 1);
     decode_alone(code);
+    apicmov_compare(code->bytes, code->nbytes, code->bits);
     r.emulation = (struct Emulation){ .memory = &memory, .code = code, .regs = &regs };
     for (unsigned i = 0; i < MOST_ELEMENTS && run_once(&r); i++)
         ;

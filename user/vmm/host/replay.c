@@ -1,8 +1,8 @@
 /*
  * replay [-e ONE_IN] [-n COUNT] [-s SEED] [FILE or FOLDER]...: gives a target the contents of
  * files, and COUNT random inputs. With -e, fields of files, of all sizes and at all offsets, take
- * numbers at the edges, too: one in ONE_IN of all these. An input that hurts is in the file
- * crash-input unless it was a file's own.
+ * numbers at the edges, too: one in ONE_IN of all these. An input that hurts, unless
+ * it was a file's own, is in a file beside the program: its name with "-input".
  */
 #include <dirent.h>
 #include <signal.h>
@@ -15,26 +15,26 @@
 
 #define LARGEST    (1 << 20)
 #define RANDOM_MAX 512 /* bytes of a random input */
-#define CRASH_FILE "crash-input"
 
 static unsigned nfiles;
 static unsigned long edges; /* one in so many; 0: none */
 static unsigned long nedges;
 static const uint8_t *current; /* an input that is in no file */
 static size_t current_size;
+static char kept[4096]; /* the file for it, beside the program's */
 
 /* Sanitizers, where there are any, call this back before they end the program. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 static void keep_input(void)
 {
-    FILE *file = current ? fopen(CRASH_FILE, "wb") : NULL;
+    FILE *file = current ? fopen(kept, "wb") : NULL;
     if (!file)
         return;
     fwrite(current, 1, current_size, file);
     fclose(file);
     current = NULL;
-    fprintf(stderr, "the input is in " CRASH_FILE "\n");
+    fprintf(stderr, "the input is in %s\n", kept);
 }
 
 static void on_abort(int signal)
@@ -140,6 +140,7 @@ int main(int argc, char **argv)
 {
     unsigned long count = 0;
     random_start(1);
+    snprintf(kept, sizeof(kept), "%s-input", argv[0]);
     signal(SIGABRT, on_abort);
     if (__sanitizer_set_death_callback)
         __sanitizer_set_death_callback(keep_input);
