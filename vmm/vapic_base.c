@@ -13,9 +13,10 @@
 #include <vmm/vapic.h>
 #include <vmm/vapic_regs.h>
 
-#define SVR_RESET 0xffu
-#define DFR_RESET 0xffffffffu /* flat */
-#define BASE_BITS (APIC_BASE_BSP | APIC_BASE_MODE)
+#define SVR_RESET       0xffu
+#define DFR_RESET       0xffffffffu /* flat */
+#define CPUID1_EDX_APIC (1u << 9)
+#define BASE_BITS       (APIC_BASE_BSP | APIC_BASE_MODE)
 
 /* The registers' state after reset; base stays. */
 static void reset(struct Vapic *a)
@@ -86,6 +87,10 @@ static void change_mode(struct Vcpu *v, uint64_t from, uint64_t to)
     else if (to == APIC_BASE_X2APIC)
         a->icr = (uint32_t)a->icr;
     a->nmsrs = to == APIC_BASE_X2APIC ? NX2APIC_MSRS : 0;
+    if (to == 0)
+        v->cpuid[1].edx &= ~CPUID1_EDX_APIC;
+    else
+        v->cpuid[1].edx |= CPUID1_EDX_APIC;
     look_around_soon(v); /* its timer may have been stopped */
 }
 

@@ -7,21 +7,22 @@
 
 const char guest_name[] = "apic-modes";
 
-#define MODE_BITS (APIC_BASE_EN | APIC_BASE_EXTD)
-#define BSP       (1ul << 8)
-#define DISABLED  0
-#define XAPIC     APIC_BASE_EN
-#define X2APIC    (APIC_BASE_EN | APIC_BASE_EXTD)
-#define INVALID   APIC_BASE_EXTD
-#define TPR       0x35
-#define VEC       0x41
-#define NOWHERE   0xd0000000ul /* no RAM is there */
-#define COLD      0x1800000ul  /* RAM that nothing has touched */
-#define LARGE     0x1400000ul  /* this VMM maps it by a large page, once the guest has grown */
-#define GROWN     0xa00000ul   /* where it grows */
-#define PATTERN   0x5a5a1234u
-#define ONES      0xffffffffu
-#define WORD      12 /* of a page that has the APIC's registers: the version */
+#define MODE_BITS       (APIC_BASE_EN | APIC_BASE_EXTD)
+#define BSP             (1ul << 8)
+#define CPUID1_EDX_APIC (1u << 9)
+#define DISABLED        0
+#define XAPIC           APIC_BASE_EN
+#define X2APIC          (APIC_BASE_EN | APIC_BASE_EXTD)
+#define INVALID         APIC_BASE_EXTD
+#define TPR             0x35
+#define VEC             0x41
+#define NOWHERE         0xd0000000ul /* no RAM is there */
+#define COLD            0x1800000ul  /* RAM that nothing has touched */
+#define LARGE           0x1400000ul /* this VMM maps it by a large page, once the guest has grown */
+#define GROWN           0xa00000ul  /* where it grows */
+#define PATTERN         0x5a5a1234u
+#define ONES            0xffffffffu
+#define WORD            12 /* of a page that has the APIC's registers: the version */
 
 static uint32_t own[3 * PGSIZE / 4] __attribute__((aligned(PGSIZE)));
 
@@ -74,6 +75,17 @@ static void try_transitions(void)
                      want = modes[legal[from][to] ? to : from];
             check(now == want, "0x%lx to 0x%lx: it is 0x%lx", modes[from], modes[to], now);
         }
+}
+
+static void try_cpuid(void)
+{
+    static const uint64_t modes[] = { DISABLED, XAPIC, X2APIC, DISABLED, XAPIC };
+    trying("CPUID");
+    for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+        bring_to(modes[i]);
+        bool there = cpuid(1, 0).edx & CPUID1_EDX_APIC;
+        check(there == (modes[i] != DISABLED), "in mode 0x%lx it says %d", modes[i], there);
+    }
 }
 
 static void try_reserved(void)
@@ -232,6 +244,7 @@ int guest_main(const struct MultibootInfo *info)
     (void)info;
     map_2m(APIC_PAGE, APIC_PAGE, PTE_P | PTE_W | PTE_PCD);
     try_transitions();
+    try_cpuid();
     try_reserved();
     try_ways();
     try_state();
