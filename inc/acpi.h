@@ -144,6 +144,19 @@ _Static_assert(sizeof(struct AcpiFadt) == 276, "FADT");
 #define PM1_SLEEP_ENABLE (1u << 13)
 #define PM_TIMER_HZ      3579545
 
+/* ---- MCFG: PCI Firmware Specification, "MCFG Table Description" ---- */
+
+struct AcpiMcfg {
+    struct AcpiHeader header;
+    uint64_t reserved;
+    /* One range of configuration space in memory. */
+    uint64_t base; /* of bus 0 */
+    uint16_t segment;
+    uint8_t first_bus, last_bus;
+    uint32_t reserved2;
+} __attribute__((packed));
+_Static_assert(sizeof(struct AcpiMcfg) == 60, "MCFG");
+
 /* "Firmware ACPI Control Structure", which has no checksum. */
 struct AcpiFacs {
     char signature[4];

@@ -104,12 +104,13 @@ enum GuestDiskUse {
 /*
  * Requests of a monitor, or of another child of it (a sibling of the guest). The arguments are in
  * the message's value: the disk, the first sector of 512 bytes, and how many. FSREQ_DISK_READ and
- * FSREQ_DISK_WRITE take as many as fit into the page, which is for their data only; they are done
- * as a whole or have failed. FSREQ_DISK_FLUSH: what was written is safe. FSREQ_DISK_DISCARD: the
- * contents of these sectors are no longer needed; the blocks that lie in them are given back.
- * FSREQ_DISK_ZERO: they read as zeroes from now on. These two take at most DISK_SECTORS_MAX.
+ * FSREQ_DISK_WRITE take as many as fit into the pages that are lent (PERM_PAGES), which are for
+ * their data only; their answer is how many sectors are done: all of them. FSREQ_DISK_FLUSH: what
+ * was written is safe. FSREQ_DISK_DISCARD: the contents of these sectors are no longer needed; the
+ * blocks that lie in them are given back. FSREQ_DISK_ZERO: they read as zeroes from now on. These
+ * two take at most DISK_SECTORS_MAX.
  *
- * `hint` is DISK_QUICK for reads and writes: -E_AGAIN, and at most a part has been done, if the
+ * `hint` is DISK_QUICK for reads and writes: fewer sectors, or -E_AGAIN for none, if the
  * rest would have to wait for the disk below; and DISK_UNMAP for zeroes: space may be given back.
  * The answer is 0; -E_INVAL: not within the disk; -E_NOT_FOUND: the sender has no such disk;
  * -E_PERM: it is read-only; -E_NO_DISK: the image may not grow any more; -E_IO.

@@ -135,10 +135,11 @@ int sys_guest_features(envid_t guest, const struct CpuWords *off);
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
  * srcva not writable. -E_NO_MEM. */
 int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t perm);
-/* From now on the caller's page at `page`, which it can write to, tells what its guest's stops are
- * about, and takes the answers. Once for each guest. -E_BAD_ENV: not the caller's guest; -E_INVAL:
- * alignment, not mapped, or not writable; -E_BUSY: there is one already. */
-int sys_guest_share(envid_t guest, struct GuestExit *page);
+/* From now on the caller's page at `page` (struct GuestShared), which it can write to, tells what
+ * its guest's stops are about, takes the answers, and collects a UART's output. Once for each
+ * guest. -E_BAD_ENV: not the caller's guest; -E_INVAL: alignment, not mapped, or not writable;
+ * -E_BUSY: there is one already. */
+int sys_guest_share(envid_t guest, void *page);
 /* Answer the exit that the caller's guest is stopped at (if it is), let it run, and sleep until its
  * next event, which is returned (enum GuestEvent); with console != 0, console input is an event
  * too. A message that waits to be taken (sys_ipc_try_recv) is one as well. -E_BAD_ENV: no such
@@ -312,9 +313,9 @@ struct GuestAttach {
 };
 int guest_attach(struct GuestAttach *a);
 /* A request FSREQ_DISK_VALUE for a disk of the caller's guest, or of its parent's, which was
- * attached for its monitor. The page is writable memory of the caller's own. Answer: see inc/fs.h.
- */
-int guest_disk_ask(uint64_t value, void *page);
+ * attached for its monitor, with n pages (1 to PERM_PAGES_MAX) of writable memory of the caller's
+ * own. Answer: see inc/fs.h. */
+int guest_disk_ask(uint64_t value, void *pages, unsigned n);
 /* What any guest's disk of this number takes and may take. -E_NOT_FOUND: it has none. */
 int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info);
 int pipe(int fds[2]);

@@ -74,6 +74,7 @@ enum GuestEvent {
     GUEST_EV_MESSAGE, /* not stopped: an env waits to give the monitor a message */
     GUEST_EV_SERIAL,  /* not stopped: the serial port that the monitor has opened has input */
     GUEST_EV_DEBUG,   /* stopped for a debugger; code = enum GuestDebugStop */
+    GUEST_EV_OUTPUT,  /* not stopped: bytes wait in GuestSerial.ring */
     GUEST_EV_OFF,     /* the guest powered itself off; code = status. Destroy it. */
     GUEST_EV_DEAD,    /* the VMM ended it; why = reason in words. Destroy it. */
 };
@@ -144,6 +145,30 @@ struct GuestExit {
     uint64_t replaced; /* the kernel counts here how often a frame of the guest's was replaced by
                         * another, or lost rights: what sys_guest_map has mapped may be stale */
 };
+
+#define GUEST_NO_SERIAL   0xfff0
+#define GUEST_SERIAL_RING 1024 /* bytes; a power of two */
+
+/*
+ * A UART of the monitor's whose transmitter the kernel serves (16550: inc/uart.h), in the same
+ * page. The monitor writes all of it but head and ring.
+ */
+struct GuestSerial {
+    /* Bytes that the guest writes to this port go into the ring, and the first read of the line
+     * status after each says lsr. The rest stops the guest as ever, and so does a byte for which
+     * there is no room. GUEST_NO_SERIAL: nothing is collected now. */
+    uint16_t port;
+    uint8_t lsr, pad;
+    uint32_t head, tail; /* bytes put in and taken out so far; byte i is ring[i % its size] */
+    uint8_t ring[GUEST_SERIAL_RING];
+};
+
+/* The page of sys_guest_share. */
+struct GuestShared {
+    struct GuestExit exit;
+    struct GuestSerial serial;
+};
+_Static_assert(sizeof(struct GuestShared) <= 4096, "one page");
 
 /* Why a guest is stopped for a debugger. */
 enum GuestDebugStop {

@@ -86,11 +86,30 @@ static void unmap_pages(struct Env *e, uintptr_t va, size_t n)
         env_unmap(e, va + i * PGSIZE);
 }
 
+/* env_give where nothing is mapped and the page table is the last one used, which is usual for a
+ * row of pages. false: it is not so, and nothing is done. */
+ALWAYS_INLINE bool give_quickly(struct Env *e, struct PageInfo *pp, uintptr_t va, uint64_t perm)
+{
+    uint64_t *pte = &e->env_table[PTX(va, 0)];
+
+    if ((va ^ e->env_table_va) >= PGSIZE_2M || (READ_ONCE(*pte) & PTE_P))
+        return false;
+    WRITE_ONCE(*pte, page2pa(pp) | perm);
+    e->env_pages++;
+    return true;
+}
+
 /* Map n pages. The mappings take over the references; after an error there are neither. */
 static int give_pages(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
                       uint64_t perm)
 {
+    uint64_t entry = perm & PTE_W ? perm | PTE_NX : perm;
+
+    if (!cpu_features.nx)
+        entry &= ~PTE_NX;
     for (size_t i = 0; i < n; i++) {
+        if (give_quickly(e, pp[i], va + i * PGSIZE, entry))
+            continue;
         int r = env_give(e, pp[i], va + i * PGSIZE, perm);
         if (r == 0)
             continue;

@@ -4,6 +4,7 @@
  */
 #include <inc/error.h>
 #include <inc/mmu.h>
+#include <inc/once.h>
 #include <inc/string.h>
 #include <inc/x86.h>
 #include <kern/cpu.h>
@@ -95,7 +96,7 @@ static void set_mark(struct Env *e, bool on)
 bool xstate_take(struct Env *e, const char **more)
 {
     *more = "";
-    if (xstate_xcr0 == 0 || (e->env_marks & ENV_MARK_XSTATE))
+    if (xstate_xcr0 == 0 || (READ_ONCE(e->env_marks) & ENV_MARK_XSTATE))
         return false;
     if (!e->env_xstate)
         e->env_xstate = page_new();
@@ -134,7 +135,7 @@ int xstate_copy(struct XsaveArea **store)
     *store = page_new();
     if (!*store)
         return -E_NO_MEM;
-    if (e->env_marks & ENV_MARK_XSTATE)
+    if (READ_ONCE(e->env_marks) & ENV_MARK_XSTATE)
         xstate_save(e->env_xstate, extended());
     memcpy(*store, e->env_xstate, PGSIZE);
     return 0;

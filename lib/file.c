@@ -124,9 +124,9 @@ int guest_attach(struct GuestAttach *a)
     return r;
 }
 
-int guest_disk_ask(uint64_t value, void *page)
+int guest_disk_ask(uint64_t value, void *pages, unsigned n)
 {
-    return fsipc_pages(value, page, PERM_RW, NULL);
+    return fsipc_pages(value, pages, PERM_RW | PERM_PAGES(n), NULL);
 }
 
 int guest_disk(envid_t guest, uint32_t number, struct GuestDiskInfo *info)

@@ -210,7 +210,7 @@ int sys_ept_map(envid_t srcenv, void *srcva, envid_t guest, gpa_t gpa, uint64_t 
     return call5(SYS_ept_map, srcenv, (uintptr_t)srcva, guest, gpa, perm);
 }
 
-int sys_guest_share(envid_t guest, struct GuestExit *page)
+int sys_guest_share(envid_t guest, void *page)
 {
     return call2(SYS_guest_share, guest, (uintptr_t)page);
 }

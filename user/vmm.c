@@ -13,8 +13,8 @@
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
+#include <user/vmm/diskfiles.h>
 #include <user/vmm/disks.h>
-#include <user/vmm/diskwork.h>
 #include <user/vmm/gdb/session.h>
 #include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
@@ -286,7 +286,7 @@ static int run_once(const struct Options *o, struct Boot *b)
         status = start_and_run(guest, o, b);
     }
     discard(guest);
-    work_end();
+    disks_end();
 out:
     boot_close(b);
     return status;

@@ -9,8 +9,6 @@
 
 struct Vcpu;
 
-#define CPUID_PLAIN_MAX 3 /* up to this leaf, answers are rows of a vCPU's table */
-
 /* The answer of any leaf. On the vCPU's CPU. */
 struct CpuidRegs cpuid_answer(const struct Vcpu *v, uint32_t leaf, uint32_t subleaf);
 /* Is this the CPU of AMD's? */

@@ -58,13 +58,14 @@ static enum Verdict write_zero_only(struct Vcpu *v, uint64_t value)
     return allowed_if(value == 0);
 }
 
-/* AMD's: no memory type but those of the MTRRs that everybody has. */
-static struct MsrValue read_syscfg(struct Vcpu *v)
+/* AMD's, which Linux reads without looking first: no memory types but those of everybody's MTRRs;
+ * no C1E. */
+static struct MsrValue read_zero_on_amd(struct Vcpu *v)
 {
     return cpuid_is_amd(v) ? value_is(0) : no_value;
 }
 
-static enum Verdict write_syscfg(struct Vcpu *v, uint64_t value)
+static enum Verdict write_zero_on_amd(struct Vcpu *v, uint64_t value)
 {
     return allowed_if(cpuid_is_amd(v) && value == 0);
 }
@@ -144,7 +145,8 @@ static const struct MsrRule {
     { MSR_BIOS_SIGN_ID, 0, read_zero, write_ignored },
     { MSR_MISC_ENABLE, 0, read_misc_enable, write_ignored },
     { MSR_DEBUGCTL, 0, read_zero, write_zero_only },
-    { MSR_SYSCFG, 0, read_syscfg, write_syscfg },
+    { MSR_SYSCFG, 0, read_zero_on_amd, write_zero_on_amd },
+    { MSR_INT_PENDING, 0, read_zero_on_amd, write_zero_on_amd },
     { MSR_PAT, 0, read_pat, write_pat },
     /* The guest's own while it runs: in the VMCS or its MSR areas; in the VMCB. */
     { MSR_SYSENTER_CS, MSR_PASS, NULL, NULL },

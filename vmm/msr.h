@@ -22,6 +22,7 @@ struct Vcpu;
 #define MSR_PAT          0x277
 #define MSR_TSC_AUX      0xc0000103
 #define MSR_SYSCFG       0xc0010010
+#define MSR_INT_PENDING  0xc0010055
 
 #define MSR_PASS_READ  1
 #define MSR_PASS_WRITE 2

@@ -19,10 +19,12 @@
 #include <vmm/backtrace.h>
 #include <vmm/debug/debug.h>
 #include <vmm/guest.h>
+#include <vmm/serial.h>
 #include <vmm/stop.h>
 #include <vmm/vmlife.h>
 #include <vmm/gwalk.h>
 #include <vmm/string_io.h>
+#include <kern/dev/clock.h>
 #include <kern/dev/console.h>
 #include <kern/dev/serport.h>
 
@@ -124,10 +126,8 @@ static void note_instruction(struct Vcpu *v)
         insn->selector[i] = s.selector;
         insn->segment_base[i] = s.base;
     }
-    insn->nbytes = 0;
-    while (insn->nbytes < GUEST_INSN_MAX &&
-           guest_fetch(v, &m, wide ? va : (uint32_t)va, &insn->bytes[insn->nbytes]))
-        insn->nbytes++, va++;
+    insn->nbytes =
+        guest_fetch_code(v, &m, wide ? va : (uint32_t)va, wide, insn->bytes, sizeof(insn->bytes));
 }
 
 bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
@@ -148,6 +148,22 @@ void guest_block_if_stopped(struct Vcpu *v)
         if (v->env->env_status == ENV_NOT_RUNNABLE)
             sched_handoff(monitor);
         sched_ready(monitor);
+    }
+    env_unlock(monitor);
+    env_unlock(v->env);
+}
+
+#define OUTPUT_MSEC 4 /* that output may wait in the ring */
+
+/* A monitor that waits is woken in a while, whatever the guest does; one that does not takes the
+ * output with its next event. */
+void guest_has_output(struct Vcpu *v)
+{
+    struct Env *monitor = guest_lock_both(v);
+    v->serial_waits = true;
+    if (monitor_waits(v, monitor) && monitor->env_wake_tsc == 0) {
+        sched_timer_insert(monitor, read_tsc() + OUTPUT_MSEC * tsc_khz);
+        look_around_soon(v);
     }
     env_unlock(monitor);
     env_unlock(v->env);
@@ -257,19 +273,24 @@ int64_t sys_guest_share(envid_t guest, uintptr_t va)
     if (!v)
         return -E_BAD_ENV;
     int r = v->shared ? -E_BUSY : env_page_take(curenv, va, PTE_P | PTE_U | PTE_W, &pp);
-    if (r == 0)
-        v->shared = page2kva(pp);
+    if (r == 0) {
+        struct GuestShared *page = page2kva(pp);
+        v->shared = &page->exit;
+        v->serial = &page->serial;
+    }
     guest_close(v);
     return r;
 }
 
 /* What is there for the monitor; GUEST_EV_NONE: nothing. It and the guest are locked. */
-static inline enum GuestEvent next_event(const struct Vcpu *v, struct Env *monitor, bool console)
+static inline enum GuestEvent next_event(struct Vcpu *v, struct Env *monitor, bool console)
 {
     if (monitor->env_senders.head)
         return GUEST_EV_MESSAGE;
     if (v->state == GUEST_EVENT)
         return v->exit.event;
+    if (v->serial_waits && serial_has_output(v))
+        return GUEST_EV_OUTPUT;
     if (serport_has_input(monitor->env_id))
         return GUEST_EV_SERIAL;
     /* Last, since with no input the monitor is among those who wait for it now. */
@@ -311,7 +332,9 @@ ALWAYS_INLINE int64_t answer_and_wait(struct Env *monitor, struct Vcpu *v, bool 
         await_event(monitor, v->env, console, is_ready);
     if (is_ready)
         sched_ready(v->env);
-    if (event != GUEST_EV_CONSOLE && event != GUEST_EV_MESSAGE && event != GUEST_EV_SERIAL)
+    v->serial_waits = false; /* it takes output at any event */
+    if (event != GUEST_EV_CONSOLE && event != GUEST_EV_MESSAGE && event != GUEST_EV_SERIAL &&
+        event != GUEST_EV_OUTPUT)
         deliver_stop(v);
     return event;
 }

@@ -2,10 +2,7 @@
  * A vCPU's general registers as instructions number them.
  */
 #include <vmm/backend.h>
-#include <vmm/debug/debug.h>
-#include <vmm/debug/drs.h>
 #include <vmm/vcpu.h>
-#include <vmm/xstate.h>
 
 #define GPR_RSP 4
 
@@ -50,20 +47,4 @@ void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value)
         backend->set(v, VREG_RSP, value);
     else
         *gpr(v, n) = value;
-}
-
-void vcpu_load_extras(struct Vcpu *v)
-{
-    if (vcpu_uses_drs(v))
-        vcpu_load_drs(v);
-    if (v->xsave)
-        vcpu_load_xstate(v);
-}
-
-void vcpu_save_extras(struct Vcpu *v)
-{
-    if (vcpu_uses_drs(v))
-        vcpu_save_drs(v);
-    if (v->xsave)
-        vcpu_save_xstate(v);
 }

@@ -42,6 +42,8 @@ enum GuestState {
 #define ATTN_ANSWER       (1u << 9)  /* the monitor's answer to an access to memory: stop.c */
 #define ATTN_TRAP         (1u << 10) /* SVM: an instruction was executed here with RFLAGS.TF */
 
+#define CPUID_PLAIN_MAX 3 /* up to this leaf of CPUID, answers are rows of Vcpu.cpuid */
+
 #define QUICK_NONE 0 /* of Vcpu.quick_reasons */
 
 /* A deadline (host TSC) that has come already: see to it before the next entry. */
@@ -89,7 +91,7 @@ struct Vcpu {
     bool nmi;               /* an NMI waits; more than one are one, as on a CPU */
     bool dr_live;           /* uses debug registers: they are switched */
     bool xsave;             /* has set CR4.OSXSAVE: vmm/xstate.h */
-    bool has_extras;        /* one of these two, or it has a debugger: vcpu_load_extras */
+    bool has_extras;        /* one of these two, or it has a debugger: vmm/extras.h */
     bool doomed;            /* ended; only waits for the monitor to hear of it */
     bool traced;            /* exits take the long way, past vmm/trace.c */
     uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
@@ -127,6 +129,9 @@ struct Vcpu {
     enum GuestState state;    /* like doomed, under the env's lock */
     struct GuestExit exit;    /* the event for the monitor; registers are in it while it stops */
     struct GuestExit *shared; /* the monitor's page (sys_guest_share), with a reference; or NULL */
+    struct GuestSerial *serial; /* in that page, or NULL */
+    bool serial_answers;        /* the next read of the line status is answered */
+    bool serial_waits;          /* the monitor has to hear of the ring */
     struct ExitStats stats;
 
     /* Clocks of the statistics */
@@ -199,11 +204,6 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
     uint32_t page_faults = v->vm->flags & GUEST_INTERCEPT_PF ? 1u << T_PGFLT : 0;
     return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
 }
-
-/* What only some guests use, to this CPU and from it, if v->has_extras: debug registers, extended
- * state. */
-void vcpu_load_extras(struct Vcpu *v);
-void vcpu_save_extras(struct Vcpu *v);
 
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);

@@ -27,6 +27,8 @@ ECHOES = 20
 GUESTS = 8  # that idle at once
 ENVS = 8  # that sleep at once
 LOADED = "detaches)"
+LARGE_LOAD = "vmm -m 96M -k /vmm/bz14m -i /vmm/initrd2m"  # what user/guests/mklarge makes
+LOADING = "modules: 2048 KiB"  # before what takes long
 BENCH_LINE = re.compile(r"^BENCH (\S+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 FRAMES_LINE = re.compile(r"^HOST frames (\d+) (\d+) (\d+) (\d+)$", re.MULTILINE)
 BUSY_LINE = re.compile(r"^HOST busy (\d+)$", re.MULTILINE)
@@ -41,6 +43,7 @@ LAUNCH_SOURCES = {
     "power-on",
 }
 QEMU_SOURCES = {"vmm-busy"}  # only there
+LOAD_SOURCES = {"load-page-cached", "load-page-cold", "load-cached", "load-cold"}
 HOST_SOURCES = {"idle-guests", "memory-fixed", "memory-env", "memory-guest"}
 PAGE_KIB = 4
 DETACH_KEY = "\x1d"  # Ctrl-]
@@ -80,6 +83,7 @@ def short_costs(obj: Path, logs: Path, cpus: int, name: str = "bench-short") -> 
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + session.sh("vmm -k /vmm/guests/bench -a uart-char >/tmp/uart; cat /tmp/uart; rm /tmp/uart", 120)
             + disk_lines(session)
         )
     finally:
@@ -94,6 +98,7 @@ def qemu_costs(obj: Path, logs: Path, name: str = "bench-qemu") -> Dict[str, Sam
             session.sh("bench", 120)
             + session.sh("vmm -m 128M -k /vmm/guests/bench", 120)
             + session.sh("vmm -p -k /vmm/guests/bench -a page-fault", 120)
+            + session.sh("vmm -k /vmm/guests/bench -a uart-char >/tmp/uart; cat /tmp/uart; rm /tmp/uart", 120)
             + disk_lines(session)
         )
         return {**short, "vmm-busy": sample([busy_launch(session) for _ in range(LAUNCHES)])}
@@ -153,6 +158,34 @@ def launch_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
         "launch-ept": sample(violations),
         "boot-sector": sample([trace.shown(HOS) - trace.boot]),
         "power-on": sample([trace.shown(HOS)]),
+    }
+
+
+def load_costs(obj: Path, logs: Path) -> Dict[str, Sample]:
+    """A kernel and an initrd of Linux's size, from the disk after each boot, and then from the file server's cache."""
+    config = images(obj, ips=SHORT_IPS, trace=True)
+    config.fs = obj / "fs-load.img"
+    if not config.fs.exists():
+        raise MachineError(f"there is no {config.fs}: make it first, or run make bench")
+    session = booted("bench-load", Bochs(), config, logs)
+    try:
+        machine = session.ready()
+        for _ in range(LAUNCHES):
+            session.sh(LARGE_LOAD, 60)
+        trace = read_trace(machine.work / "bochs.log")
+    finally:
+        session.drop()
+    pages = sum((obj / "guests" / name).stat().st_size for name in ("bz14m", "initrd2m")) // 4096
+    typed, page = [], []
+    for number in range(LAUNCHES):
+        entered = trace.typed("\n", number)
+        typed.append(next(tick for tick in trace.exits if tick > entered) - entered)
+        page.append((trace.shown(" ok", entered) - trace.shown(LOADING, entered)) // pages)
+    return {
+        "load-page-cold": sample(page[:1]),
+        "load-page-cached": sample(page[1:]),
+        "load-cold": sample(typed[:1]),
+        "load-cached": sample(typed[1:]),
     }
 
 
@@ -245,17 +278,19 @@ def measure(obj: Path, logs: Path, only: str = "") -> List[Row]:
     also when a row is missing."""
     logs.mkdir(parents=True, exist_ok=True)
     wanted, rows = chosen(only), []
-    short = wanted - LAUNCH_SOURCES - HOST_SOURCES
+    short = wanted - LAUNCH_SOURCES - HOST_SOURCES - LOAD_SOURCES
     if short - QEMU_SOURCES:
         for cpus in (1, 2):
             names = ("bench-first", "bench-second")
             first, second = (short_costs(obj, logs, cpus, name) for name in names)
             rows += repeated(first, second, cpus)
-    if wanted - LAUNCH_SOURCES - HOST_SOURCES:
+    if short:
         first, second = (qemu_costs(obj, logs, name) for name in ("bench-qemu-first", "bench-qemu-second"))
         rows += repeated(first, second, 1, "QEMU")
     if wanted & LAUNCH_SOURCES:
         rows += repeated(launch_costs(obj, logs), launch_costs(obj, logs), 1)
+    if wanted & LOAD_SOURCES:
+        rows += repeated(load_costs(obj, logs), load_costs(obj, logs), 1)
     if wanted & HOST_SOURCES:
         rows += repeated(host_costs(obj, logs), host_costs(obj, logs), 1)
     absent = wanted - {row.source for row in rows}

@@ -347,10 +347,10 @@ EXERCISE_6 = (
         (
             "The row of leaf 1, features: which bits of the host's answer a guest may see "
             "(keep), and which it sees in any case (set), in the order EAX, EBX, ECX, EDX. A "
-            "guest sees what it can use without help: no VMX, no MONITOR, nothing of XSAVE or "
-            "AVX (their state is not switched), no PCID. It does see that it is a guest, and the "
-            "x2APIC and the TSC deadline timer, which the VMM emulates. EBX and EDX have masks "
-            "above, EAX stays; ECX is yours.",
+            "guest sees what it can use without help: no VMX, no MONITOR. XSAVE, AVX and PCID are "
+            "added afterwards (limit_features). It does see that it is a guest, and the x2APIC "
+            "and the TSC deadline timer, which the VMM emulates. EBX and EDX have masks above, "
+            "EAX stays; ECX is yours.",
         ),
         (
             'Intel SDM volume 2, "CPUID - CPU Identification": feature information in ECX',
@@ -365,13 +365,13 @@ EXERCISE_6 = (
         (
             "The guest has executed CPUID with a leaf in eax and a subleaf in ecx. Answer in its "
             "eax, ebx, ecx and edx, and go on after the instruction. Leaves up to CPUID_PLAIN_MAX are "
-            "rows of cpuid_basic as they are; the others come from cpuid_answer. The table of masks "
+            "rows of v->cpuid as they are; the others come from cpuid_answer. The table of masks "
             "in vmm/cpuid.c needs its row of leaf 1, which is yours, too.",
         ),
         (
             SDM("Instructions That Cause VM Exits Unconditionally"),
             'Intel SDM volume 2, "CPUID - CPU Identification": the upper halves of the registers',
-            "vmm/cpuid.h: cpuid_basic, cpuid_answer",
+            "vmm/cpuid.h: cpuid_answer",
             "vmm/vmx/run.h: the ways to end an exit (vmx_skip)",
         ),
         (

@@ -7,7 +7,7 @@ import socket
 import struct
 import subprocess
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 from jos.bochs import Bochs
 from jos.grade import Bench, check_that
@@ -83,6 +83,18 @@ def make(obj: Path, *arguments: str, limit: float = 240) -> "subprocess.Complete
     depend on the name."""
     clean = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "O"]
     return host([*clean, "make", f"O={os.path.relpath(obj, TOP)}", *arguments], limit)
+
+
+def disk_with(bench: Bench, name: str, files: Dict[str, Path], size: str = "64M") -> Path:
+    """fs.img with these files as well, or instead of others, by their paths there."""
+    words = (bench.obj / ".args-fs.img").read_text().split()
+    image = bench.folder / name
+    place = next(number for number, word in enumerate(words) if word.endswith("/fs.img"))
+    others = [word for word in words[place + 1 :] if word.rsplit(":", 1)[-1] not in files]
+    mine = [f"{path}:{target}" for target, path in files.items()]
+    done = host([bench.obj / "fs/mkfs", "-c", "-s", size, image, *others, *mine])
+    check_that(done.returncode == 0, "mkfs to succeed", done.stdout)
+    return image
 
 
 # ---- A line to gdb that somebody else uses

@@ -23,6 +23,7 @@ SELF_CHECKED = {
         "cr-bits",
         "xsetbv",
         "fpu-state",
+        "avx-state x",
         "debug-regs",
         "single-step",
         "align-check",
@@ -149,8 +150,8 @@ def each(bench: Bench, guests: Sequence[str], try_one: Callable[[Session, str], 
     )
 
 
-# What QEMU does otherwise: user/guests/bad-cr.c, bad-msr.c.
-IN_QEMU = {"bad-cr": "bad-cr low-bits", "bad-msr": "bad-msr any-address"}
+# What QEMU does otherwise: user/guests/bad-cr.c, bad-msr.c, xsetbv.c.
+IN_QEMU = {"bad-cr": "bad-cr low-bits", "bad-msr": "bad-msr any-address", "xsetbv": "xsetbv any"}
 
 
 # These find what QEMU does otherwise than a CPU: no #AC, no EXT in error codes of an IDT's entries, no limits in real

@@ -10,7 +10,7 @@ from jos.platforms import SVM
 from jos.qemu import Tcg
 from jos.session import Session
 
-from .common import host, hos, nonce, qemu
+from .common import disk_with, hos, host, nonce, qemu
 
 SECTOR, KIB = 512, 1024
 EXT_STATE = 1024 + 58  # place of s_state
@@ -74,23 +74,12 @@ def samples(folder: Path) -> Dict[str, "tuple[bytes, str]"]:
     }
 
 
-def with_files(bench: Bench, name: str, files: Dict[str, Path]) -> Path:
-    """fs.img with more files in /d."""
-    words = (bench.obj / ".args-fs.img").read_text().split()
-    image = bench.folder / name
-    place = next(number for number, word in enumerate(words) if word.endswith("/fs.img"))
-    more = [f"{path}:/d/{target}" for target, path in files.items()]
-    done = host([bench.obj / "fs/mkfs", *words[:place], image, *words[place + 1 :], *more])
-    check_that(done.returncode == 0, "mkfs to succeed", done.stdout)
-    return image
-
-
 @check("Disks", 0, "mkdisk -i knows JOS file systems, ext2/3/4 clean and dirty, iso9660, MBR, GPT, nothing, and anything else")
 def inspects(bench: Bench) -> None:
     found = samples(bench.folder)
     for name, (data, _) in found.items():
         (bench.folder / f"disk-{name}").write_bytes(data)
-    image = with_files(bench, "disks.img", {name: bench.folder / f"disk-{name}" for name in found})
+    image = disk_with(bench, "disks.img", {f"/d/{name}": bench.folder / f"disk-{name}" for name in found})
     session = bench.session("disks", Tcg, fs=image)
     for name, (_, words) in found.items():
         text = session.sh(f"mkdisk -i /d/{name}")

@@ -34,10 +34,10 @@ def acpi_tables(bench: Bench) -> None:
     text = session.sh("vmm -k /vmm/guests/acpi")
     check_match(r"(?m)^acpi: ok$", text)
     tables = tables_in(text)
-    check_that(set(tables) == {"RSDP", "XSDT", "FACP", "FACS", "DSDT", "APIC"}, "the tables of a PC", sorted(tables))
+    check_that(set(tables) == {"RSDP", "XSDT", "FACP", "FACS", "DSDT", "APIC", "MCFG"}, "the tables of a PC", sorted(tables))
     folder = session.folder / f"acpi-{nonce()}"
     folder.mkdir()
-    for name in ("XSDT", "FACP", "FACS", "DSDT", "APIC"):
+    for name in ("XSDT", "FACP", "FACS", "DSDT", "APIC", "MCFG"):
         (folder / f"{name}.dat").write_bytes(tables[name])
         says = iasl("-d", folder / f"{name}.dat")
         check_that("Error" not in says and "Warning" not in says, f"{name} can be taken apart", says)

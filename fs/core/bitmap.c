@@ -8,6 +8,16 @@
 #include <fs/core/format.h>
 #include <fs/core/fs.h>
 
+#define WORD_BITS 64
+
+static uint64_t word_at(const uint8_t *map, uint32_t bit)
+{
+    uint64_t word;
+
+    __builtin_memcpy(&word, map + bit / 8, sizeof(word)); /* a load, and no call */
+    return word;
+}
+
 int fs_bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out)
 {
     void *p;
@@ -20,11 +30,10 @@ int fs_bitmap_of(struct Fs *fs, uint32_t b, uint8_t **out)
 uint32_t fs_find_clear(const uint8_t *map, uint32_t from, uint32_t to)
 {
     while (from < to) {
-        if (from % 64 == 0 && to - from >= 64) {
-            uint64_t word;
-            memcpy(&word, map + from / 8, sizeof(word));
+        if (from % WORD_BITS == 0 && to - from >= WORD_BITS) {
+            uint64_t word = word_at(map, from);
             if (word == ~(uint64_t)0) {
-                from += 64;
+                from += WORD_BITS;
                 continue;
             }
             return from + __builtin_ctzll(~word);
@@ -34,6 +43,31 @@ uint32_t fs_find_clear(const uint8_t *map, uint32_t from, uint32_t to)
         from++;
     }
     return to;
+}
+
+/* Set bits of a word, summed up in pairs, fours and bytes. */
+static uint32_t count_set(uint64_t w)
+{
+    w -= w >> 1 & 0x5555555555555555ul;
+    w = (w & 0x3333333333333333ul) + (w >> 2 & 0x3333333333333333ul);
+    w = (w + (w >> 4)) & 0x0f0f0f0f0f0f0f0ful;
+    return w * 0x0101010101010101ul >> 56;
+}
+
+/* Clear bits in [from, to). */
+static uint32_t count_clear(const uint8_t *map, uint32_t from, uint32_t to)
+{
+    uint32_t n = 0;
+
+    while (from < to) {
+        if (from % WORD_BITS == 0 && to - from >= WORD_BITS) {
+            n += WORD_BITS - count_set(word_at(map, from));
+            from += WORD_BITS;
+        } else {
+            n += !fs_bit_get(map, from++);
+        }
+    }
+    return n;
 }
 
 int fs_count_free(struct Fs *fs)
@@ -46,8 +80,7 @@ int fs_count_free(struct Fs *fs)
             return r;
         uint32_t n = MIN(fs->super.nblocks - b, (uint32_t)FS_BITS_PER_BLOCK);
         uint32_t i = b == 0 ? MIN(fs->super.data_start, n) : 0;
-        for (; (i = fs_find_clear(map, i, n)) < n; i++)
-            fs->nfree++;
+        fs->nfree += count_clear(map, i, n);
     }
     return 0;
 }
@@ -65,8 +98,9 @@ int fs_release_pending(struct Fs *fs)
 
     for (uint32_t b = 0; b < fs->super.nblocks && fs->npending; b++) {
         uint8_t *map;
-        if (b % 8 == 0 && fs->pending[b / 8] == 0) {
-            b += 7;
+        if (b % WORD_BITS == 0 && fs->super.nblocks - b >= WORD_BITS &&
+            word_at(fs->pending, b) == 0) {
+            b += WORD_BITS - 1;
             continue;
         }
         if (!fs_bit_get(fs->pending, b))

@@ -317,6 +317,8 @@ static int read_some(struct Fs *fs, const struct BlockRun *run, uint32_t i, char
     void *p = NULL;
 
     if (block != 0 && !(p = cache_find(&fs->cache, block))) {
+        if (fs->cache.cached_only)
+            return -E_AGAIN;
         uint32_t room = cache_room(&fs->cache);
         if (room == 0 && (uintptr_t)buf % BLKSIZE == 0) /* as a disk wants it */
             return read_past_cache(fs, run, i, buf);

@@ -19,6 +19,7 @@
 #define CACHE   300 /* blocks */
 #define SIZE    (1200 * BLKSIZE)
 #define OPS     20000
+#define MANY    8 /* blocks at once */
 
 static struct Fs fs;
 static struct HostDisk host;
@@ -73,6 +74,25 @@ static void operate(uint32_t inum, bool write)
     CHECK(r == (ssize_t)n && memcmp(buf, model + off, n) == 0);
 }
 
+/* Whole blocks at once: the first of them come without waiting, as many as are in the cache. */
+static void read_many(uint32_t inum)
+{
+    static uint8_t buf[MANY * BLKSIZE] __attribute__((aligned(BLKSIZE)));
+    uint64_t off = below(SIZE / BLKSIZE - MANY) * BLKSIZE;
+
+    fs.cache.cached_only = true;
+    ssize_t r = fs_read(&fs, inum, buf, sizeof(buf), off);
+    fs.cache.cached_only = false;
+    CHECK(r == -E_AGAIN || (r > 0 && r % BLKSIZE == 0));
+    at_once += r > 0;
+    later += r < 0;
+    size_t done = MAX(r, 0l);
+    CHECK(memcmp(buf, model + off, done) == 0);
+    CHECK(done == sizeof(buf) || fs_read(&fs, inum, buf + done, sizeof(buf) - done, off + done) ==
+                                     (ssize_t)(sizeof(buf) - done));
+    CHECK(memcmp(buf, model + off, sizeof(buf)) == 0);
+}
+
 void test_waiting(void)
 {
     static uint8_t buf[SIZE];
@@ -81,8 +101,11 @@ void test_waiting(void)
 
     CHECK(image);
     setup(fileno(image), &inum);
-    for (int i = 0; i < OPS; i++)
+    for (int i = 0; i < OPS; i++) {
         operate(inum, below(3) == 0);
+        if (below(8) == 0)
+            read_many(inum);
+    }
     CHECK(at_once > OPS / 10 && later > OPS / 10);
     CHECK(fs_read(&fs, inum, buf, SIZE, 0) == SIZE && memcmp(buf, model, SIZE) == 0);
     CHECK(fs_sync(&fs) == 0);

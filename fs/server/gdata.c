@@ -45,19 +45,27 @@ static int read_over_base(const struct GuestDisk *gd, uint64_t off, size_t n, vo
     return 0;
 }
 
-int gdata_read(const struct GuestDisk *gd, uint64_t off, size_t n, void *buf)
+/* What an access that stopped at an error has done, if that is to be told instead. */
+static ssize_t done_or(size_t done, int error)
 {
-    int r = 0;
+    return error == -E_AGAIN && done > 0 ? (ssize_t)done : error;
+}
+
+ssize_t gdata_read(const struct GuestDisk *gd, uint64_t off, size_t n, void *buf)
+{
+    size_t done = 0;
 
     if (!gd->base) {
         ssize_t got = fs_read(&fs, gd->inum, buf, n, off);
-        return got == (ssize_t)n ? 0 : got < 0 ? got : fs.cache.cached_only ? -E_AGAIN : -E_IO;
+        return got == (ssize_t)n || got < 0 || (got > 0 && fs.cache.cached_only) ? got : -E_IO;
     }
-    for (size_t k; r == 0 && n > 0; off += k, n -= k, buf = (char *)buf + k) {
-        k = in_block(off, n);
-        r = read_over_base(gd, off, k, buf);
+    for (size_t k; done < n; done += k) {
+        k = in_block(off + done, n - done);
+        int r = read_over_base(gd, off + done, k, (char *)buf + done);
+        if (r < 0)
+            return done_or(done, r);
     }
-    return r;
+    return done;
 }
 
 /* Write within one block. The file system's allocator is told of nobody's promises: gdisk_may_grow
@@ -71,8 +79,9 @@ static int write_part(struct GuestDisk *gd, uint64_t off, size_t n, const void *
     if (missing < 0)
         return missing;
     if (missing > 0 && gd->base && n < size) { /* the rest of the block comes from the base */
-        if ((r = gdata_read(gd, start, size, whole)) < 0)
-            return r;
+        ssize_t got = gdata_read(gd, start, size, whole);
+        if (got < 0)
+            return got;
         memcpy(whole + off % BLKSIZE, buf, n);
         off = start;
         n = size;
@@ -87,15 +96,17 @@ static int write_part(struct GuestDisk *gd, uint64_t off, size_t n, const void *
     return put == (ssize_t)n ? 0 : put < 0 ? put : -E_IO;
 }
 
-int gdata_write(struct GuestDisk *gd, uint64_t off, size_t n, const void *buf)
+ssize_t gdata_write(struct GuestDisk *gd, uint64_t off, size_t n, const void *buf)
 {
-    int r = 0;
+    size_t done = 0;
 
-    for (size_t k; r == 0 && n > 0; off += k, n -= k, buf = (const char *)buf + k) {
-        k = in_block(off, n);
-        r = write_part(gd, off, k, buf);
+    for (size_t k; done < n; done += k) {
+        k = in_block(off + done, n - done);
+        int r = write_part(gd, off + done, k, (const char *)buf + done);
+        if (r < 0)
+            return done_or(done, r);
     }
-    return r;
+    return done;
 }
 
 int gdata_zero(struct GuestDisk *gd, uint64_t off, uint64_t n, bool unmap)

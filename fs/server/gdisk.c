@@ -346,7 +346,7 @@ int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable)
     if (GDISK_REQ(value) == GDISK_FLUSH)
         return fs_sync(&fs);
     if (GDISK_REQ(value) == GDISK_READ && page && writable && block < gd->size / BLKSIZE)
-        return gdata_read(gd, block * BLKSIZE, BLKSIZE, page);
+        return MIN(gdata_read(gd, block * BLKSIZE, BLKSIZE, page), 0l);
     if (GDISK_REQ(value) < GDISK_INFO || GDISK_REQ(value) > GDISK_DISCARD)
         return -E_INVAL;
     if (gd->use & GUEST_DISK_READ_ONLY)
@@ -356,7 +356,7 @@ int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable)
     if (GDISK_REQ(value) == GDISK_DISCARD)
         return discard(gd, GDISK_DISCARD_BLOCK(value), GDISK_DISCARD_N(value));
     if (GDISK_REQ(value) == GDISK_WRITE && page && block < gd->size / BLKSIZE)
-        return gdata_write(gd, block * BLKSIZE, BLKSIZE, page);
+        return MIN(gdata_write(gd, block * BLKSIZE, BLKSIZE, page), 0l);
     return -E_INVAL;
 }
 
@@ -369,12 +369,9 @@ static bool is_monitor(envid_t from, const struct GuestDisk *gd)
            (from == gd->monitor || envs[ENVX(from)].env_parent_id == gd->monitor);
 }
 
-static int change(struct GuestDisk *gd, uint64_t value, uint64_t off, uint64_t n, const void *page)
+/* Give back, or zero, n bytes from `off` on. */
+static int clear(struct GuestDisk *gd, uint64_t value, uint64_t off, uint64_t n)
 {
-    if (gd->use & GUEST_DISK_READ_ONLY)
-        return -E_PERM;
-    if (FSREQ_NUMBER(value) == FSREQ_DISK_WRITE)
-        return n <= PGSIZE_FS ? gdata_write(gd, off, n, page) : -E_INVAL;
     if (n > DISK_SECTORS_MAX * DISK_SECTOR)
         return -E_INVAL;
     if (FSREQ_NUMBER(value) == FSREQ_DISK_DISCARD)
@@ -382,24 +379,36 @@ static int change(struct GuestDisk *gd, uint64_t value, uint64_t off, uint64_t n
     return gdata_zero(gd, off, n, FSREQ_DISK_HINT(value) & DISK_UNMAP);
 }
 
-int64_t gdisk_serve(envid_t from, uint64_t value, void *page)
+/* Read or write n bytes from `off` on. Returns sectors. */
+static int64_t move(struct GuestDisk *gd, uint64_t value, uint64_t off, size_t n, void *buf)
+{
+    ssize_t done;
+
+    fs.cache.cached_only = FSREQ_DISK_HINT(value) & DISK_QUICK;
+    if (FSREQ_NUMBER(value) == FSREQ_DISK_READ)
+        done = gdata_read(gd, off, n, buf);
+    else
+        done = gdata_write(gd, off, n, buf);
+    fs.cache.cached_only = false;
+    return done < 0 ? done : done / DISK_SECTOR;
+}
+
+int64_t gdisk_serve(envid_t from, uint64_t value, void *buf, size_t room)
 {
     struct GuestDisk *gd = &gdisks[FSREQ_DISK_HANDLE(value)];
     uint64_t off = FSREQ_DISK_SECTOR(value) * DISK_SECTOR, n = FSREQ_DISK_N(value) * DISK_SECTOR;
     uint32_t req = FSREQ_NUMBER(value);
-    int r;
+    bool read_only = gd->use & GUEST_DISK_READ_ONLY;
 
     if (!is_monitor(from, gd))
         return -E_NOT_FOUND;
     if (req == FSREQ_DISK_FLUSH)
-        return gd->use & GUEST_DISK_READ_ONLY ? 0 : fs_sync(&fs);
+        return read_only ? 0 : fs_sync(&fs);
     if (off > gd->size || n > gd->size - off)
         return -E_INVAL;
-    fs.cache.cached_only = req <= FSREQ_DISK_WRITE && (FSREQ_DISK_HINT(value) & DISK_QUICK);
-    if (req == FSREQ_DISK_READ)
-        r = n <= PGSIZE_FS ? gdata_read(gd, off, n, page) : -E_INVAL;
-    else
-        r = change(gd, value, off, n, page);
-    fs.cache.cached_only = false;
-    return r;
+    if (req != FSREQ_DISK_READ && read_only)
+        return -E_PERM;
+    if (req == FSREQ_DISK_READ || req == FSREQ_DISK_WRITE)
+        return n <= room ? move(gd, value, off, n, buf) : -E_INVAL;
+    return clear(gd, value, off, n);
 }

@@ -20,8 +20,8 @@ struct GuestDisk {
 
 /* Serve a request from a guest; page is NULL if none came. Returns the answer's value. */
 int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable);
-/* The same from a guest's monitor (FSREQ_DISK_*). */
-int64_t gdisk_serve(envid_t from, uint64_t value, void *page);
+/* The same from a guest's monitor (FSREQ_DISK_*), with `room` bytes of memory at buf. */
+int64_t gdisk_serve(envid_t from, uint64_t value, void *buf, size_t room);
 /* Give an image file to a guest: what `disk` says of guest, monitor, use, inum, base and limit, the
  * last in bytes (0: as far as it goes). Returns its handle. -E_BUSY: somebody else has one of the
  * images (*holder: this guest), or has it open for writing (*holder: 0); -E_INVAL: its size is none
@@ -52,9 +52,10 @@ int gdisk_sweep(void);
  * -E_NO_DISK; -E_NOT_FOUND: the guest is gone; -E_AGAIN: it takes something, and the cache is not
  * to wait for the disk. */
 int gdisk_may_grow(struct GuestDisk *gd, uint32_t b);
-/* Read or write n bytes from `off` on, which lie within the disk. 0 or -E_*. */
-int gdata_read(const struct GuestDisk *gd, uint64_t off, size_t n, void *buf);
-int gdata_write(struct GuestDisk *gd, uint64_t off, size_t n, const void *buf);
+/* Read or write n bytes from `off` on, which lie within the disk. Returns n or -E_*; if the cache
+ * is not to wait for the disk, perhaps fewer, whole blocks but for the first. */
+ssize_t gdata_read(const struct GuestDisk *gd, uint64_t off, size_t n, void *buf);
+ssize_t gdata_write(struct GuestDisk *gd, uint64_t off, size_t n, const void *buf);
 /* n bytes from `off` on read as zeroes from now on; unmap: space may be given back. */
 int gdata_zero(struct GuestDisk *gd, uint64_t off, uint64_t n, bool unmap);
 /* Give back the blocks that lie in the n bytes from `off` on. */

@@ -325,7 +325,7 @@ static int64_t serve_guest_disk(struct Request *rq)
 
 static int64_t serve_disk(struct Request *rq)
 {
-    return gdisk_serve(rq->from, rq->value, rq->page);
+    return gdisk_serve(rq->from, rq->value, rq->page, PERM_PAGES_IN(rq->perm) * PGSIZE_FS);
 }
 
 static int64_t (*const handlers[])(struct Request *rq) = {

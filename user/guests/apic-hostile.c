@@ -12,8 +12,8 @@ const char guest_name[] = "apic-hostile";
 
 #define BSP        (1ul << 8)
 #define FIRST      32
-#define STORM      20000
-#define MOVES      3000
+#define STORM      2000
+#define MOVES      1000
 #define RAM_FROM   0x800000ul
 #define RAM_PAGES  512
 #define ICR_INIT   (5 << 8)

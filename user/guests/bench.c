@@ -4,12 +4,14 @@
  * for each operation, out of 1000 samples; the cost of reading the TSC twice is taken off. With the
  * word out-forever it does nothing but OUTs for its monitor, which others count.
  */
+#include <inc/uart.h>
 #include "rt.h"
 
 const char guest_name[] = "bench";
 
 #define SAMPLES     1000
 #define VEC         0x41
+#define LINE        80    /* bytes */
 #define IDLE_PORT   0x80  /* answered by the VMM itself */
 #define FREE_PORT   0x180 /* the monitor finds no device there */
 #define VEC_TIMER   0x42
@@ -143,6 +145,15 @@ static inline void do_in_kernel(void)
     inb(IDLE_PORT);
 }
 
+/* As Linux prints: a look at the line status before each byte. */
+static inline void do_uart_char(void)
+{
+    static unsigned n;
+    while (!(inb(COM1 + COM_LSR) & LSR_THRE))
+        continue;
+    outb(COM1 + COM_DATA, ++n % LINE == 0 ? '\n' : 'x');
+}
+
 static inline void do_self_ipi(void)
 {
     wrmsr(X2APIC_SELF, VEC);
@@ -238,23 +249,24 @@ static void report_mean(const char *name, unsigned n)
 }
 
 /* Name, operation, number of samples, what is printed. */
-#define OPERATIONS(X)                                           \
-    X("cpuid-exit", do_cpuid, SAMPLES, report)                  \
-    X("vmcall-null", do_vmcall, SAMPLES, report)                \
-    X("vmmcall-null", do_vmmcall, SAMPLES, report)              \
-    X("rdmsr-efer", do_rdmsr, SAMPLES, report)                  \
-    X("wrmsr-efer", do_wrmsr, SAMPLES, report)                  \
-    X("rdmsr-apic", do_apic_read, SAMPLES, report)              \
-    X("out-kernel", do_out_kernel, SAMPLES, report)             \
-    X("in-kernel", do_in_kernel, SAMPLES, report)               \
-    X("out-monitor", do_out, SAMPLES, report)                   \
-    X("in-monitor", do_in, SAMPLES, report)                     \
-    X("self-ipi", do_self_ipi, SAMPLES, report)                 \
-    X("timer-interrupt", do_timer, SAMPLES, report)             \
-    X("page-fault", do_page_fault, SAMPLES, report)             \
-    X("ept-violation", do_small_exit, SMALL_SAMPLES, report)    \
-    X("ept-page", do_small_page, SAMPLES, report_mean)          \
-    X("ept-violation-2m", do_large_exit, LARGE_SAMPLES, report) \
+#define OPERATIONS(X)                                                \
+    X("cpuid-exit", do_cpuid, SAMPLES, report)                       \
+    X("vmcall-null", do_vmcall, SAMPLES, report)                     \
+    X("vmmcall-null", do_vmmcall, SAMPLES, report)                   \
+    X("rdmsr-efer", do_rdmsr, SAMPLES, report)                       \
+    X("wrmsr-efer", do_wrmsr, SAMPLES, report)                       \
+    X("rdmsr-apic", do_apic_read, SAMPLES, report)                   \
+    X("out-kernel", do_out_kernel, SAMPLES, report)                  \
+    X("in-kernel", do_in_kernel, SAMPLES, report)                    \
+    X("out-monitor", do_out, SAMPLES, report)                        \
+    X("in-monitor", do_in, SAMPLES, report)                          \
+    X("uart-char", do_uart_char, SAMPLES / LINE * LINE, report_mean) \
+    X("self-ipi", do_self_ipi, SAMPLES, report)                      \
+    X("timer-interrupt", do_timer, SAMPLES, report)                  \
+    X("page-fault", do_page_fault, SAMPLES, report)                  \
+    X("ept-violation", do_small_exit, SMALL_SAMPLES, report)         \
+    X("ept-page", do_small_page, SAMPLES, report_mean)               \
+    X("ept-violation-2m", do_large_exit, LARGE_SAMPLES, report)      \
     X("ept-page-2m", do_large_page, SAMPLES, report_mean)
 
 static void measure_x2apic_eoi(void)
@@ -304,13 +316,14 @@ static void __attribute__((noreturn)) out_forever(void)
 }
 
 /* The command line names what is to be measured; nothing on it means everything but page faults,
- * which exit with `vmm -p` only, and the hypercall that this CPU does not have. */
+ * which exit with `vmm -p` only, output, which is for a file, and the hypercall that this CPU does
+ * not have. */
 static bool wanted(const char *name)
 {
     if (strcmp(name, hypercall_is_vmmcall ? "vmcall-null" : "vmmcall-null") == 0)
         return false;
     if (cmdline()[0] == '\0')
-        return strcmp(name, "page-fault") != 0;
+        return strcmp(name, "page-fault") != 0 && strcmp(name, "uart-char") != 0;
     return cmdline_has(name);
 }
 

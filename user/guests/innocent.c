@@ -1,10 +1,11 @@
 /*
  * innocent: a guest that does nothing wrong while others do. A timer wakes it; each time it looks
- * whether its memory, its x87, SSE and debug registers and its clock are as it left them. Asked by
- * a line of input, it says how many rounds it has done and how often something was wrong.
+ * whether its memory, its x87, SSE, AVX and debug registers and its clock are as it left them.
+ * Asked by a line of input, it says how many rounds it has done and how often something was wrong.
  */
 #include <inc/uart.h>
 #include "fx.h"
+#include "ymm.h"
 
 const char guest_name[] = "innocent";
 
@@ -15,6 +16,8 @@ const char guest_name[] = "innocent";
 #define DR_ADDR 0x123456789a0ul
 
 static volatile uint64_t ticks;
+static bool has_avx;
+static uint8_t ymm_seed;
 static uint64_t memory[WORDS], wrong, last_tsc;
 
 static void on_timer(struct Trapframe *tf)
@@ -28,6 +31,9 @@ static void set_up(void)
 {
     for (uint64_t i = 0; i < WORDS; i++)
         memory[i] = i * 0x9e3779b97f4a7c15ul;
+    has_avx = ymm_enable();
+    if (has_avx)
+        ymm_fill(ymm_seed = read_tsc());
     fx_fill(SEED);
     asm volatile("mov %0, %%dr0; mov %0, %%dr3" : : "r"(DR_ADDR));
     trap_handlers[VECTOR] = on_timer;
@@ -43,6 +49,7 @@ static void look(void)
     wrong += now <= last_tsc;
     wrong += dr0 != DR_ADDR || dr3 != DR_ADDR;
     wrong += !fx_intact(SEED);
+    wrong += has_avx && !ymm_upper_intact(ymm_seed);
     for (uint64_t i = 0; i < WORDS; i++)
         wrong += memory[i] != i * 0x9e3779b97f4a7c15ul;
     last_tsc = now;

@@ -7,6 +7,7 @@
 const char guest_name[] = "pci";
 
 #define COMMAND_BITS (PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_MASTER)
+#define ECAM         0xfed00000ul
 #define NOBODY       31 /* a slot without a card */
 
 static struct Vdev dev;
@@ -122,6 +123,26 @@ static void try_window(void)
     check(dev_status(&dev) == 0, "the device was not reset by it");
 }
 
+/* Configuration space in memory, as the monitor's MCFG table has it; QEMU's older machine has none.
+ */
+static void try_memory(void)
+{
+    uint64_t at = ECAM + dev.slot * 0x8000;
+    struct CpuidRegs r = cpuid(HV_CPUID_BASE, 0);
+    if (memcmp(&r.ebx, HV_SIGNATURE, sizeof(r.ebx)) != 0)
+        return;
+    trying("configuration space in memory");
+    map_device(at);
+    check(mmio_read(at, 4) == pci_read(dev.slot, 0, 4), "the identity is 0x%x", mmio_read(at, 4));
+    check(mmio_read(at + 2, 2) == pci_read(dev.slot, 2, 2), "the device is 0x%x",
+          mmio_read(at + 2, 2));
+    mmio_write(at + 0x3c, 1, 0xa5);
+    check(pci_read(dev.slot, 0x3c, 1) == 0xa5, "the interrupt line keeps nothing");
+    check(mmio_read(at + 256, 4) == 0xffffffff, "there is more than 256 bytes");
+    check(mmio_read(at + 0x1000, 4) == 0xffffffff, "there is a function 1");
+    check(mmio_read(ECAM + NOBODY * 0x8000, 4) == 0xffffffff, "somebody is in slot %u", NOBODY);
+}
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
@@ -130,6 +151,7 @@ int guest_main(const struct MultibootInfo *info)
         try_sizes();
         try_moves();
         try_window();
+        try_memory();
     }
     return check_result();
 }

@@ -3,8 +3,10 @@
  * saved goes on as the one it was saved from. Devices are driven at random, and compared by what
  * they answer.
  */
+#include <inc/acpi.h>
 #include <inc/uart.h>
 #include <user/vmm/dev/debugexit.h>
+#include <user/vmm/dev/ioapic.h>
 #include <user/vmm/dev/pm.h>
 #include <user/vmm/dev/power.h>
 #include <user/vmm/dev/rtc.h>
@@ -112,27 +114,15 @@ static void test_widths(void)
     CHECK_IS(in(&ports, COM_BASE + COM_LCR, 2) & 0xffff, 0x1f03);
 }
 
-static uint64_t no_ticks(void)
-{
-    return 0;
-}
-
 static void test_power(void)
 {
-    static const struct PmPeer clock = { no_ticks };
     struct BusSpace ports = { .nranges = 0 };
     struct Power p;
-    struct Pm pm;
     struct DebugExit x;
-    CHECK_IS(pm_add(&pm, &ports, &clock, &power, irq), 0);
     CHECK_IS(power_add(&p, &ports, &power), 0);
     CHECK_IS(debugexit_add(&x, &ports, &power), 0);
     bus_write(&ports, 0x501, 1, 42);
     CHECK_IS(last_status, 42);
-    bus_write(&ports, 0x604, 1, 0x20); /* the low half of PM1 */
-    CHECK_IS(last_status, 42);
-    bus_write(&ports, 0x604, 2, 0x2000);
-    CHECK_IS(last_status, 0);
     bus_write(&ports, 0xcf8, 4, ~0ul);
     bus_write(&ports, 0x64, 1, 0xff);
     CHECK_IS(last_reset, 0);
@@ -141,6 +131,126 @@ static void test_power(void)
     bus_write(&ports, 0xcf9, 1, 6);
     CHECK_IS(last_reset, 0xcf9);
     CHECK_IS(in(&ports, 0x64, 1), 0);
+}
+
+/* ---- Output that the kernel has collected ---- */
+
+static void collect(struct GuestSerial *s, const char *text)
+{
+    for (; *text; text++)
+        s->ring[s->head++ % GUEST_SERIAL_RING] = *text;
+}
+
+/* It goes out before whatever the guest does next, in the order in which it came. */
+static void test_collected(void)
+{
+    static struct GuestSerial s;
+    struct BusSpace ports = { .nranges = 0 };
+    struct Uart u;
+    CHECK_IS(uart_add(&u, &ports, COM_BASE, &peer, irq), 0);
+    s.head = s.tail = -2u; /* the counters pass their end */
+    uart_share(&u, &s, COM_BASE);
+    CHECK_IS(s.port, COM_BASE);
+    CHECK_IS(s.lsr, LSR_THRE | LSR_TEMT);
+    nsent = 0;
+    collect(&s, "abcd");
+    bus_write(&ports, COM_BASE + COM_DATA, 1, 'e');
+    CHECK_IS(s.tail, s.head);
+    CHECK_IS(nsent, 5);
+    CHECK(memcmp(sent, "abcde", 5) == 0, "sent: %.5s", sent);
+    collect(&s, "f");
+    uart_output(&u);
+    CHECK_IS(nsent, 6);
+    bus_write(&ports, COM_BASE + COM_LCR, 1, LCR_DLAB);
+    CHECK_IS(s.port, GUEST_NO_SERIAL);
+    bus_write(&ports, COM_BASE + COM_LCR, 1, LCR_8N1);
+    CHECK_IS(s.port, COM_BASE);
+    bus_write(&ports, COM_BASE + COM_MCR, 1, MCR_LOOP);
+    CHECK_IS(s.port, GUEST_NO_SERIAL);
+}
+
+/* ---- The I/O APIC, and ACPI's registers ---- */
+
+static uint64_t last_address;
+static uint32_t last_data;
+static unsigned nmessages;
+
+static void note_message(void *to, uint64_t address, uint32_t data)
+{
+    (void)to;
+    last_address = address;
+    last_data = data;
+    nmessages++;
+}
+
+static void set_entry(struct BusSpace *memory, unsigned n, uint64_t entry)
+{
+    for (unsigned half = 0; half < 2; half++) {
+        bus_write(memory, IOAPIC_ADDRESS, 4, 0x10 + 2 * n + half);
+        bus_write(memory, IOAPIC_ADDRESS + 0x10, 4, (uint32_t)(entry >> 32 * half));
+    }
+}
+
+/* An edge sends a message, once, unless the input is masked. */
+static void test_ioapic(void)
+{
+    struct BusSpace memory = { .nranges = 0 };
+    static struct Ioapic a;
+    uint64_t v;
+    CHECK_IS(ioapic_add(&a, &memory, (struct MessagePeer){ note_message, NULL }), 0);
+    struct IrqLine line = ioapic_line(&a, 9);
+    irq_set(&line, true);
+    irq_set(&line, false);
+    CHECK_IS(nmessages, 0);
+    set_entry(&memory, 9, 0x0300000000000851); /* logical destination 3, fixed, vector 0x51 */
+    irq_set(&line, true);
+    irq_set(&line, true);
+    CHECK_IS(nmessages, 1);
+    CHECK_IS(last_address, 0xfee03004);
+    CHECK_IS(last_data, 0x51);
+    irq_set(&line, false);
+    irq_set(&line, true);
+    CHECK_IS(nmessages, 2);
+    bus_write(&memory, IOAPIC_ADDRESS, 4, 1);
+    CHECK_IS(bus_read(&memory, IOAPIC_ADDRESS + 0x10, 4, &v), true);
+    CHECK_IS(v >> 16, IOAPIC_INPUTS - 1);
+    bus_write(&memory, IOAPIC_ADDRESS, 4, 0x10 + 2 * IOAPIC_INPUTS); /* no such entry */
+    bus_write(&memory, IOAPIC_ADDRESS + 0x10, 4, ~0u);
+    CHECK_IS(bus_read(&memory, IOAPIC_ADDRESS + 0x10, 4, &v), true);
+    CHECK_IS(v, 0);
+}
+
+static uint64_t now_ticks;
+
+static uint64_t pm_now(void)
+{
+    return now_ticks;
+}
+
+static const struct PmPeer pm_peer = { .ticks = pm_now };
+
+static void test_pm(void)
+{
+    struct BusSpace ports = { .nranges = 0 };
+    struct Pm p;
+    irq_level = 0;
+    CHECK_IS(pm_add(&p, &ports, &pm_peer, &power, irq), 0);
+    CHECK_IS(pm_press_power(&p), false); /* it is not enabled */
+    bus_write(&ports, PORT_PM1_EVENT + 2, 2, PM1_POWER_BUTTON | PM1_TIMER);
+    CHECK_IS(pm_press_power(&p), true);
+    CHECK_IS(irq_level, 1);
+    CHECK_IS(in(&ports, PORT_PM1_EVENT, 2) & PM1_POWER_BUTTON, PM1_POWER_BUTTON);
+    bus_write(&ports, PORT_PM1_EVENT, 2, PM1_POWER_BUTTON);
+    CHECK_IS(irq_level, 0);
+    now_ticks = 0x80000000; /* the top bit has changed */
+    CHECK_IS(in(&ports, PORT_PM_TIMER, 4), 0x80000000);
+    CHECK_IS(irq_level, 1);
+    CHECK_IS(in(&ports, PORT_PM1_EVENT, 4) & 0xffff, PM1_TIMER);
+    last_status = -1;
+    bus_write(&ports, PORT_PM1_CONTROL, 2, 3 << 10 | PM1_SLEEP_ENABLE); /* no such sleep */
+    CHECK_IS(last_status, -1);
+    bus_write(&ports, PORT_PM1_CONTROL, 2, PM_SLEEP_OFF << 10 | PM1_SLEEP_ENABLE);
+    CHECK_IS(last_status, 0);
 }
 
 /* ---- The clock ---- */
@@ -305,9 +415,15 @@ static void test_any_state(void)
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "ranges", test_ranges },       { "widths", test_widths },
-        { "power", test_power },         { "rtc", test_rtc },
-        { "saved", test_saved },         { "refused", test_refused },
+        { "ranges", test_ranges },
+        { "widths", test_widths },
+        { "power", test_power },
+        { "rtc", test_rtc },
+        { "collected", test_collected },
+        { "ioapic", test_ioapic },
+        { "pm", test_pm },
+        { "saved", test_saved },
+        { "refused", test_refused },
         { "any-state", test_any_state },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);

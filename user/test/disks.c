@@ -12,7 +12,9 @@
 #define SECTORS 4093 /* 4 KiB blocks do not come out even */
 #define PER     (BLKSIZE / DISK_SECTOR)
 
-static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
+#define PAGES PERM_PAGES_MAX
+
+static char page[PAGES * PGSIZE] __attribute__((aligned(PGSIZE)));
 static char model[SECTORS * DISK_SECTOR];
 
 static void make_image(const char *path, uint64_t size)
@@ -45,14 +47,18 @@ static int attach(envid_t guest, const char *path, const char *base, uint32_t us
 
 static int ask(int req, int handle, int hint, uint64_t sector, uint32_t n)
 {
-    return guest_disk_ask(FSREQ_DISK_VALUE(req, handle, hint, sector, n), page);
+    uint32_t pages = req <= FSREQ_DISK_WRITE ? (n + PER - 1) / PER : 1;
+    return guest_disk_ask(FSREQ_DISK_VALUE(req, handle, hint, sector, n), page,
+                          MIN(MAX(pages, 1u), (uint32_t)PAGES));
 }
 
-/* The same, first without waiting for the disk. */
-static int ask_quick(int req, int handle, uint64_t sector, uint32_t n)
+/* Move n sectors; first without waiting for the disk, and what is left, as a whole. */
+static void move(int req, int handle, uint64_t sector, uint32_t n)
 {
     int r = ask(req, handle, DISK_QUICK, sector, n);
-    return r == -E_AGAIN ? ask(req, handle, 0, sector, n) : r;
+    CHECK(r == -E_AGAIN || (r > 0 && r <= (int)n), "request %d for %u sectors: %d", req, n, r);
+    if (r != (int)n)
+        CHECK_IS(ask(req, handle, 0, sector, n), n);
 }
 
 static uint32_t random(void)
@@ -68,15 +74,15 @@ static void random_write(int handle, uint32_t sector, uint32_t n)
 {
     for (uint32_t i = 0; i < n * DISK_SECTOR; i++)
         page[i] = random();
-    CHECK_IS(ask_quick(FSREQ_DISK_WRITE, handle, sector, n), 0);
+    move(FSREQ_DISK_WRITE, handle, sector, n);
     memcpy(model + sector * DISK_SECTOR, page, n * DISK_SECTOR);
 }
 
 static void compare(int handle)
 {
     for (uint32_t at = 0, n; at < SECTORS; at += n) {
-        n = MIN(SECTORS - at, 1 + random() % PER);
-        CHECK_IS(ask_quick(FSREQ_DISK_READ, handle, at, n), 0);
+        n = MIN(SECTORS - at, 1 + random() % (PAGES * PER));
+        move(FSREQ_DISK_READ, handle, at, n);
         CHECK(memcmp(page, model + at * DISK_SECTOR, n * DISK_SECTOR) == 0, "wrong data at %u", at);
     }
 }
@@ -90,7 +96,7 @@ static void zero(int handle, uint32_t sector, uint32_t n, int hint)
 static void exercise(int handle)
 {
     for (int i = 0; i < 2000; i++) {
-        uint32_t n = 1 + random() % PER, at = random() % (SECTORS - n + 1);
+        uint32_t n = 1 + random() % (i % 10 ? PER : PAGES * PER), at = random() % (SECTORS - n + 1);
         random_write(handle, at, n);
         if (i % 50 == 0)
             zero(handle, at, MIN(SECTORS - at, random() % 100), i % 100 == 0 ? DISK_UNMAP : 0);
@@ -160,8 +166,8 @@ static void bounds(void)
         refused(handle, req, FSREQ_DISK_END - 1, 1);
         refused(handle, req, FSREQ_DISK_END - 1, DISK_SECTORS_MAX);
     }
-    refused(handle, FSREQ_DISK_READ, 0, PER + 1);
-    refused(handle, FSREQ_DISK_WRITE, 0, PER + 1);
+    refused(handle, FSREQ_DISK_READ, 0, PAGES * PER + 1);
+    refused(handle, FSREQ_DISK_WRITE, 0, PAGES * PER + 1);
     refused(handle, FSREQ_DISK_ZERO, 0, DISK_SECTORS_MAX + 1);
     for (int other = 0; other < 64; other++)
         if (other != handle)
@@ -178,8 +184,8 @@ static void read_only(void)
     CHECK(handle >= 0 && second >= 0, "attach: %d, %d", handle, second);
     CHECK_IS(attach(other, DIR "/data", NULL, GUEST_DISK_MONITOR), -E_BUSY);
     CHECK_IS(open(DIR "/data", O_RDWR), -E_BUSY);
-    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, PER), 0);
-    CHECK_IS(ask(FSREQ_DISK_READ, second, 0, 0, PER), 0);
+    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, PER), PER);
+    CHECK_IS(ask(FSREQ_DISK_READ, second, 0, 0, PER), PER);
     CHECK_IS(ask(FSREQ_DISK_WRITE, handle, 0, 0, 1), -E_PERM);
     CHECK_IS(ask(FSREQ_DISK_ZERO, handle, 0, 0, 1), -E_PERM);
     CHECK_IS(ask(FSREQ_DISK_DISCARD, handle, 0, 0, PER), -E_PERM);
@@ -211,7 +217,8 @@ static int ask_below(int depth, int handle)
     int status = -1;
     if (child == 0) {
         page[0] = 0;
-        exit(depth > 1 ? ask_below(depth - 1, handle) : -ask(FSREQ_DISK_READ, handle, 0, 0, 1));
+        exit(depth > 1 ? ask_below(depth - 1, handle)
+                       : -MIN(ask(FSREQ_DISK_READ, handle, 0, 0, 1), 0));
     }
     CHECK_IS(sys_env_wait(child, &status, false), child);
     return status;
@@ -228,7 +235,7 @@ static void owners(void)
     guest = make_guest();
     int handle = attach(guest, DIR "/data", NULL, GUEST_DISK_MONITOR);
     page[0] = 0;
-    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, 1), 0);
+    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, 1), 1);
     CHECK_IS(ask_below(1, handle), 0);
     CHECK_IS(ask_below(2, handle), E_NOT_FOUND);
     end_guest(guest);
@@ -248,7 +255,7 @@ static void discard(void)
     CHECK_IS(guest_disk(guest, 0, &after), 0);
     CHECK(after.used < before.used - SECTORS / PER / 2, "%u blocks, then %u", before.used,
           after.used);
-    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, 1), 0);
+    CHECK_IS(ask(FSREQ_DISK_READ, handle, 0, 0, 1), 1);
     CHECK(memcmp(page, model, DISK_SECTOR) == 0, "the first sector is gone, too");
     CHECK_IS(guest_disk(guest, 1, &after), -E_NOT_FOUND);
     end_guest(guest);

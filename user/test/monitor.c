@@ -62,13 +62,18 @@ static uint64_t free_frames(void)
     return info.pages_free;
 }
 
-static envid_t new_guest(void)
+static envid_t guest_with(uint64_t memsize)
 {
     char why[256] = "";
-    envid_t guest = sys_env_mkguest(MEMSIZE, CODE, 0, why, sizeof(why));
+    envid_t guest = sys_env_mkguest(memsize, CODE, 0, why, sizeof(why));
     CHECK(guest > 0, "no guest: %e %s", guest, why);
     CHECK_IS(sys_guest_mem(guest, CODE, (void *)guest_code, guest_code_end - guest_code, true), 0);
     return guest;
+}
+
+static envid_t new_guest(void)
+{
+    return guest_with(MEMSIZE);
 }
 
 static envid_t start_guest(void)
@@ -171,11 +176,149 @@ static void test_race(void)
     sys_page_unmap(0, shared);
 }
 
+/* ---- Guest memory that is mapped here ---- */
+
+#define FREE_GPA 0x20000ul
+#define PERM_RO  (PTE_P | PTE_U)
+
+static volatile uint32_t *const mine = (uint32_t *)(UTEMP + PGSIZE); /* a page to give away */
+static volatile uint32_t *const window = (uint32_t *)(UTEMP + 2 * PGSIZE);
+
+static void give(envid_t guest, uint32_t word, uint64_t perm)
+{
+    CHECK_IS(sys_page_alloc(0, (void *)mine, PERM_RW), 0);
+    *mine = word;
+    CHECK_IS(sys_ept_map(0, (void *)mine, guest, FREE_GPA, perm), 0);
+    CHECK_IS(sys_page_unmap(0, (void *)mine), 0);
+}
+
+static uint32_t guest_word(envid_t guest)
+{
+    uint32_t word = 0;
+    CHECK_IS(sys_guest_mem(guest, FREE_GPA, &word, sizeof(word), false), 0);
+    return word;
+}
+
+static void bad_windows(envid_t guest)
+{
+    void *va = (void *)window;
+    CHECK_IS(sys_guest_map(sys_getenvid(), FREE_GPA, va, PERM_RW), -E_BAD_ENV);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA + 1, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, MEMSIZE, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, GUEST_HOLE_START, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, -PGSIZE, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (char *)va + 4, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)UTOP, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, va, PTE_P | PTE_W), -E_INVAL);
+}
+
+/* The window and the guest see the same page, until the guest gets another one; that is counted. */
+static void test_window(void)
+{
+    uint64_t before = free_frames();
+    envid_t guest = start_guest();
+    bad_windows(guest);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), 0);
+    CHECK_IS(*window, 0); /* nobody has touched it */
+    *window = 0x1234;
+    CHECK_IS(guest_word(guest), 0x1234);
+    uint64_t replaced = shared->replaced;
+    give(guest, 0x5678, PERM_RW);
+    CHECK(shared->replaced > replaced, "nothing was counted");
+    CHECK_IS(*window, 0x1234);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), 0);
+    CHECK_IS(*window, 0x5678);
+    give(guest, 0x9abc, PERM_RO);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RO), 0);
+    CHECK_IS(*window, 0x9abc);
+    replaced = shared->replaced;
+    run_to_io(guest);
+    CHECK_IS(shared->replaced, replaced);
+    end_guest(guest);
+    CHECK_IS(*window, 0x9abc);
+    sys_page_unmap(0, (void *)window);
+    sys_page_unmap(0, shared);
+    uint64_t missing = before - free_frames(); /* tables of this env, and a CPU's first guest */
+    CHECK(missing < 4, "%lu pages are missing", missing);
+}
+
+/* ---- Copies into memory that the guest has not touched ---- */
+
+#define ENOUGH (16ul << 20)
+#define FRESH  ((gpa_t)0x200000) /* far from the guest's code */
+#define BUF    ((uint8_t *)UHEAP)
+#define BACK   ((uint8_t *)UHEAP + 32 * PGSIZE)
+
+static uint64_t guest_pages(envid_t guest)
+{
+    struct GuestStats stats;
+    CHECK_IS(sys_guest_stats(guest, &stats), 0);
+    return stats.pages;
+}
+
+/* n bytes at gpa are what BUF has, or zeroes. */
+static void check_memory(envid_t guest, gpa_t gpa, size_t n, bool copied)
+{
+    memset(BACK, 0xee, n);
+    CHECK_IS(sys_guest_mem(guest, gpa, BACK, n, false), 0);
+    for (size_t i = 0; i < n; i++)
+        CHECK(BACK[i] == (copied ? BUF[i] : 0), "byte %zu at gpa %#lx is %#x", i, gpa, BACK[i]);
+}
+
+static void fill_memory(void)
+{
+    const size_t n = 12 * PGSIZE;
+    envid_t guest = guest_with(ENOUGH);
+    uint64_t before = guest_pages(guest);
+
+    for (size_t i = 0; i < n; i++)
+        BUF[i] = i * 31 + i / PGSIZE + 1;
+    CHECK_IS(sys_guest_mem(guest, FRESH, BUF, n, true), 0);
+    CHECK_IS(guest_pages(guest), before + 12); /* these and none around them */
+    check_memory(guest, FRESH, n, true);
+    check_memory(guest, FRESH + n, PGSIZE, false);
+    check_memory(guest, FRESH - PGSIZE, PGSIZE, false);
+
+    /* Over what is there, across two tables, and with parts of pages. */
+    CHECK_IS(sys_guest_mem(guest, FRESH + 8 * PGSIZE, BUF, n, true), 0);
+    check_memory(guest, FRESH, 8 * PGSIZE, true);
+    check_memory(guest, FRESH + 8 * PGSIZE, n, true);
+    CHECK_IS(guest_pages(guest), before + 20);
+    CHECK_IS(sys_guest_mem(guest, 2 * FRESH - 3 * PGSIZE, BUF, n, true), 0);
+    check_memory(guest, 2 * FRESH - 3 * PGSIZE, n, true);
+    CHECK_IS(sys_guest_mem(guest, 3 * FRESH - 100, BUF, n, true), 0);
+    check_memory(guest, 3 * FRESH - 100, n, true);
+
+    /* A buffer that ends half-way: what was whole is there, and nothing of the rest. */
+    sys_page_unmap(0, BUF + 5 * PGSIZE);
+    before = guest_pages(guest);
+    CHECK_IS(sys_guest_mem(guest, 4 * FRESH, BUF, n, true), -E_FAULT);
+    CHECK_IS(guest_pages(guest), before + 5);
+    check_memory(guest, 4 * FRESH, 5 * PGSIZE, true);
+    check_memory(guest, 4 * FRESH + 5 * PGSIZE, 7 * PGSIZE, false);
+    CHECK_IS(sys_guest_mem(guest, ENOUGH - 2 * PGSIZE, BUF, 3 * PGSIZE, true), -E_INVAL);
+    check_memory(guest, ENOUGH - 2 * PGSIZE, 2 * PGSIZE, false);
+    CHECK_IS(sys_page_alloc(0, BUF + 5 * PGSIZE, PERM_RW), 0);
+    end_guest(guest);
+}
+
+/* What a monitor writes into a guest's memory is there, and goes with the guest. */
+static void test_memory(void)
+{
+    for (size_t i = 0; i < 64; i += PERM_PAGES_MAX)
+        CHECK_IS(sys_page_alloc(0, BUF + i * PGSIZE, PERM_RW | PERM_PAGES(PERM_PAGES_MAX)), 0);
+    fill_memory();
+    uint64_t before = free_frames();
+    fill_memory();
+    CHECK_IS(free_frames(), before);
+    for (size_t i = 0; i < 64; i++)
+        sys_page_unmap(0, BUF + i * PGSIZE);
+}
+
 static const struct Test tests[] = {
-    { "arguments", test_arguments },
-    { "nonsense", test_nonsense },
-    { "unmapped", test_unmapped },
-    { "race", test_race },
+    { "arguments", test_arguments }, { "nonsense", test_nonsense }, { "unmapped", test_unmapped },
+    { "race", test_race },           { "window", test_window },     { "memory", test_memory },
 };
 
 int umain(int argc, char **argv)

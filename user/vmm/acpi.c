@@ -7,6 +7,7 @@
 #include <user/vmm/acpi.h>
 #include <user/vmm/common.h>
 #include <user/vmm/dev/ioapic.h>
+#include <user/vmm/dev/pci/ecam.h>
 #include <user/vmm/dev/pm.h>
 #include <user/vmm/memmap.h>
 
@@ -34,7 +35,7 @@ struct Madt {
 
 struct Xsdt {
     struct AcpiHeader header;
-    uint64_t tables[2];
+    uint64_t tables[3];
 } __attribute__((packed));
 
 /* What lies in guest memory from BIOS_AREA on. */
@@ -43,6 +44,7 @@ static struct {
     struct Xsdt xsdt __attribute__((aligned(16)));
     struct AcpiFadt fadt __attribute__((aligned(16)));
     struct Madt madt __attribute__((aligned(16)));
+    struct AcpiMcfg mcfg __attribute__((aligned(16)));
     struct AcpiFacs facs __attribute__((aligned(64)));
     char dsdt[DSDT_MAX] __attribute__((aligned(16)));
 } tables __attribute__((aligned(64)));
@@ -133,6 +135,13 @@ static void build_madt(struct Madt *m)
     finish(&m->head.header, ACPI_MADT_SIGNATURE, 5, sizeof(*m));
 }
 
+/* Of the one bus. */
+static void build_mcfg(struct AcpiMcfg *m)
+{
+    m->base = ECAM_START;
+    finish(&m->header, "MCFG", 1, sizeof(*m));
+}
+
 static void build_rsdp(struct AcpiRsdp *r)
 {
     memcpy(r->signature, ACPI_RSDP_SIGNATURE, sizeof(r->signature));
@@ -158,8 +167,10 @@ static void build(void)
     tables.facs.version = 2;
     build_fadt(&tables.fadt);
     build_madt(&tables.madt);
+    build_mcfg(&tables.mcfg);
     tables.xsdt.tables[0] = gpa_of(&tables.fadt);
     tables.xsdt.tables[1] = gpa_of(&tables.madt);
+    tables.xsdt.tables[2] = gpa_of(&tables.mcfg);
     finish(&tables.xsdt.header, "XSDT", 1, sizeof(tables.xsdt));
     build_rsdp(&tables.rsdp);
 }

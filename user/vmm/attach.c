@@ -59,8 +59,11 @@ static uint64_t last_line(uint64_t oldest)
 
 void attach_output(const char *s, size_t n, bool on_console)
 {
-    for (size_t i = 0; i < n; i++)
-        history.buf[history.head++ % HISTORY_SIZE] = s[i];
+    for (size_t done = 0, now; done < n; done += now, history.head += now) {
+        size_t at = history.head % HISTORY_SIZE;
+        now = MIN(n - done, HISTORY_SIZE - at);
+        memcpy(history.buf + at, s + done, now);
+    }
     if (!attached())
         return;
     if (on_console || on_request)

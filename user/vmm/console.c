@@ -137,22 +137,42 @@ void cons_flush(void)
     text.used = 0;
 }
 
-static void put(char c)
+/* n > 0 bytes of a line, or its end. */
+static void put(const char *s, size_t n)
 {
-    /* The host's console adds its own carriage return to a newline. */
-    if (c == '\n' && text.used > 0 && text.buf[text.used - 1] == '\r')
+    text.mid_line = s[n - 1] != '\n';
+    while (n > 0) {
+        size_t now = MIN(n, sizeof(text.buf) - text.used);
+        memcpy(text.buf + text.used, s, now);
+        text.used += now;
+        s += now;
+        n -= now;
+        if (text.used == sizeof(text.buf))
+            cons_flush();
+    }
+}
+
+/* The host's console adds its own carriage return to a newline. */
+static void end_line(void)
+{
+    if (text.used > 0 && text.buf[text.used - 1] == '\r')
         text.used--;
-    text.buf[text.used++] = c;
-    text.mid_line = c != '\n';
-    if (text.used == sizeof(text.buf))
-        cons_flush();
+    put("\n", 1);
 }
 
 void cons_put(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        put(s[i]);
-    if (memchr(s, '\n', n))
+    const char *end = s + n, *newline;
+    bool lines = false;
+    for (; (newline = memchr(s, '\n', end - s)); s = newline + 1) {
+        lines = true;
+        if (newline > s)
+            put(s, newline - s);
+        end_line();
+    }
+    if (end > s)
+        put(s, end - s);
+    if (lines)
         cons_flush();
 }
 
@@ -176,6 +196,6 @@ bool cons_mid_line(void)
 void cons_fresh_line(void)
 {
     if (text.mid_line)
-        put('\n');
+        put("\n", 1);
     cons_flush();
 }

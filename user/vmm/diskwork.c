@@ -61,7 +61,7 @@ static void serve_monitor(envid_t monitor)
 {
     for (uint32_t done = 0; await_post(monitor, done);) {
         unsigned i = done % NSLOTS;
-        ring->slot[i].answer = guest_disk_ask(ring->slot[i].value, page_of(done));
+        ring->slot[i].answer = guest_disk_ask(ring->slot[i].value, page_of(done), 1);
         __atomic_store_n(&ring->done, ++done, __ATOMIC_SEQ_CST);
         if (!__atomic_exchange_n(&ring->told, true, __ATOMIC_SEQ_CST) &&
             sys_ipc_send(monitor, 0, NO_PAGE, 0) < 0)
@@ -104,7 +104,7 @@ void work_end(void)
         return;
     sys_env_destroy(work.env);
     sys_env_wait(work.env, NULL, false);
-    work.env = 0;
+    memset(&work, 0, sizeof(work));
 }
 
 bool work_message(envid_t from)

@@ -45,7 +45,7 @@ static void send_message(void *machine, uint64_t address, uint32_t data)
 }
 
 /* The inputs of the I/O APIC are those of a PC. */
-int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, struct GuestShared *shared,
                  const struct CardOptions *cards)
 {
     *m = (struct Machine){ .guest = guest, .memsize = memsize };
@@ -62,13 +62,25 @@ int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struc
     if (r == 0)
         r = debugexit_add(&m->debug_exit, ports, &power);
     if (r == 0)
-        r = cards_init(&m->cards, &m->bus, guest, memsize, shared, cards);
+        r = cards_init(&m->cards, &m->bus, guest, memsize, &shared->exit, cards);
+    if (r == 0)
+        uart_share(&m->com1, &shared->serial, COM1);
     return r;
+}
+
+void machine_end(struct Machine *m)
+{
+    cards_end(&m->cards);
 }
 
 bool machine_press_power(struct Machine *m)
 {
     return pm_press_power(&m->pm);
+}
+
+void machine_output(struct Machine *m)
+{
+    uart_output(&m->com1);
 }
 
 void machine_input(struct Machine *m)

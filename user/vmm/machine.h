@@ -32,10 +32,14 @@ struct Machine {
 };
 
 /* Connect a PC's devices, and the cards. shared: the page of sys_guest_share. 0 or -E_*. */
-int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
+int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, struct GuestShared *shared,
                  const struct CardOptions *cards);
+/* The guest has ended: give back what machine_init and the devices have taken of its memory. */
+void machine_end(struct Machine *m);
 /* Press the power button. false: the guest does not look at it. */
 bool machine_press_power(struct Machine *m);
+/* Take what the kernel has collected of the guest's output. */
+void machine_output(struct Machine *m);
 /* The console has input for the guest. */
 void machine_input(struct Machine *m);
 /* Carry out the I/O instruction, or the access to memory, that the guest is stopped at; the answer

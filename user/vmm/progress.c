@@ -7,7 +7,7 @@
 #include <user/vmm/progress.h>
 
 #define LONG_LOAD (8 * MIB)
-#define STEPS     8
+#define STEPS     4
 
 static struct {
     uint64_t step; /* bytes for a dot */

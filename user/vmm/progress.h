@@ -8,7 +8,7 @@
 
 /* So many bytes are going to be loaded. */
 void progress_begin(uint64_t bytes);
-/* So many more are. Of what takes long, each eighth is a dot on the console. */
+/* So many more are. Of what takes long, each quarter is a dot on the console. */
 void progress_add(uint64_t bytes);
 
 #endif

@@ -100,6 +100,11 @@ static void on_vmcall(struct GuestExit *x)
     announce_input();
 }
 
+static void on_output(struct GuestExit *x)
+{
+    (void)x; /* handle has taken it */
+}
+
 static void on_console(struct GuestExit *x)
 {
     (void)x;
@@ -163,11 +168,12 @@ static void on_debug(struct GuestExit *x)
 static void (*const handlers[])(struct GuestExit *x) = {
     [GUEST_EV_MMIO] = on_mmio,       [GUEST_EV_VMCALL] = on_vmcall, [GUEST_EV_CONSOLE] = on_console,
     [GUEST_EV_MESSAGE] = on_message, [GUEST_EV_OFF] = on_off,       [GUEST_EV_DEAD] = on_dead,
-    [GUEST_EV_SERIAL] = on_serial,   [GUEST_EV_DEBUG] = on_debug,
+    [GUEST_EV_OUTPUT] = on_output,   [GUEST_EV_SERIAL] = on_serial, [GUEST_EV_DEBUG] = on_debug,
 };
 
 static void handle(unsigned event, struct GuestExit *x)
 {
+    machine_output(&run.machine);
     if (event < ARRAY_SIZE(handlers) && handlers[event])
         handlers[event](x);
     else
@@ -214,12 +220,15 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
     run.power_vector = 0;
     run.guest = guest;
     page[0] = 0; /* it has memory of its own now, which can be shared */
-    int r = sys_guest_share(guest, (struct GuestExit *)page);
+    struct GuestShared *shared = (struct GuestShared *)page;
+    int r = sys_guest_share(guest, shared);
     if (r < 0)
         end_guest(1, "the VMM has no page for its exits: %s", strerror(r));
-    else if ((r = machine_init(&run.machine, guest, memsize, (struct GuestExit *)page, cards)) < 0)
+    else if ((r = machine_init(&run.machine, guest, memsize, shared, cards)) < 0)
         end_guest(1, "its devices have no room on the bus: %s", strerror(r));
-    serve(guest, (struct GuestExit *)page);
+    serve(guest, &shared->exit);
+    machine_output(&run.machine);
+    machine_end(&run.machine);
     gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
     if (restart && run.reset) {

@@ -8,6 +8,7 @@
 #include <vmm/backend.h>
 #include <vmm/gmem.h>
 #include <vmm/ports.h>
+#include <vmm/serial.h>
 #include <vmm/stop.h>
 #include <vmm/string_io.h>
 #include <vmm/svm/exit_io.h>
@@ -66,6 +67,9 @@ bool svm_handle_io(struct SvmVcpu *s)
             tf->tf_rax = port_ones(tf->tf_rax, IOIO_SIZE(info));
         return svm_skip_to(s, s->vmcb->exit_info2);
     }
+    if (!(info & IOIO_STRING) &&
+        serial_access(v, port, IOIO_SIZE(info), info & IOIO_IN, &tf->tf_rax))
+        return svm_skip_to(s, s->vmcb->exit_info2);
     v->exit.io = (struct GuestIo){
         .port = port,
         .size = IOIO_SIZE(info),

@@ -16,7 +16,7 @@
 #include <vmm/backtrace.h>
 #include <vmm/debug/debug.h>
 #include <vmm/debug/dr.h>
-#include <vmm/debug/drs.h>
+#include <vmm/extras.h>
 #include <vmm/halt.h>
 #include <vmm/msr.h>
 #include <vmm/stop.h>

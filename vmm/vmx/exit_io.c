@@ -3,6 +3,7 @@
  * monitor, which answers with the value for IN.
  */
 #include <vmm/ports.h>
+#include <vmm/serial.h>
 #include <vmm/stop.h>
 #include <vmm/string_io.h>
 #include <vmm/vmx/exit_io.h>
@@ -53,6 +54,9 @@ bool handle_ioinstr(struct Vcpu *v)
             tf->tf_rax = port_ones(tf->tf_rax, QUAL_IO_SIZE(qual));
         return vmx_skip(v);
     }
+    if (!(qual & QUAL_IO_STRING) &&
+        serial_access(v, QUAL_IO_PORT(qual), QUAL_IO_SIZE(qual), qual & QUAL_IO_IN, &tf->tf_rax))
+        return vmx_skip(v);
     v->exit.io = (struct GuestIo){
         .port = QUAL_IO_PORT(qual),
         .size = QUAL_IO_SIZE(qual),

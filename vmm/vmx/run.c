@@ -7,7 +7,7 @@
 #include <vmm/backtrace.h>
 #include <vmm/check.h>
 #include <vmm/debug/debug.h>
-#include <vmm/debug/drs.h>
+#include <vmm/extras.h>
 #include <vmm/halt.h>
 #include <vmm/run.h>
 #include <vmm/stop.h>

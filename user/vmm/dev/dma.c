@@ -47,6 +47,18 @@ char *dma_map(struct Dma *d, gpa_t gpa, gpa_t access)
     return s->tag & access ? s->page : NULL;
 }
 
+/* Pages in a row have slots in a row, unless these begin anew. */
+char *dma_pages(struct Dma *d, gpa_t gpa, gpa_t access, unsigned *n)
+{
+    char *first = dma_at(d, gpa, access);
+    unsigned k = 1;
+    while (first && k < *n && k < DMA_SLOTS &&
+           dma_at(d, gpa + k * PGSIZE, access) == first + k * PGSIZE)
+        k++;
+    *n = k;
+    return first;
+}
+
 bool dma_read(struct Dma *d, gpa_t gpa, void *buf, size_t len)
 {
     for (size_t n; len > 0; gpa += n, buf = (char *)buf + n, len -= n) {

@@ -65,6 +65,10 @@ static inline char *dma_at(struct Dma *d, gpa_t gpa, gpa_t access)
     return page ? page + PGOFF(gpa) : NULL;
 }
 
+/* Up to *n pages from page-aligned gpa on for an access, at one address, which is the result; *n:
+ * how many there are. NULL: none. */
+char *dma_pages(struct Dma *d, gpa_t gpa, gpa_t access, unsigned *n);
+
 /* Copy len bytes from or to guest memory. false: not all of it can be had; some may be copied. */
 bool dma_read(struct Dma *d, gpa_t gpa, void *buf, size_t len);
 bool dma_write(struct Dma *d, gpa_t gpa, const void *buf, size_t len);

@@ -150,12 +150,15 @@ static void write_mcr(struct Uart *u, uint8_t v)
     u->s.mcr = v & MCR_ALL;
 }
 
+static uint8_t line_status(const struct Uart *u)
+{
+    return LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0) | (u->s.overrun ? LSR_OE : 0);
+}
+
 static uint8_t read_lsr(struct Uart *u)
 {
     rx_look(u);
-    uint8_t v = LSR_THRE | LSR_TEMT | (u->s.rx_count > 0 ? LSR_DR : 0);
-    if (u->s.overrun)
-        v |= LSR_OE;
+    uint8_t v = line_status(u);
     u->s.overrun = false;
     return v;
 }
@@ -198,10 +201,62 @@ static void drive_irq(struct Uart *u)
     }
 }
 
+/* ---- Output that was collected ---- */
+
+/* Whoever collects it knows just the data register, and a line status without errors. */
+static void publish(struct Uart *u)
+{
+    if (!u->shared)
+        return;
+    u->shared->lsr = line_status(u);
+    bool plain = !(u->s.lcr & LCR_DLAB) && !(u->s.mcr & MCR_LOOP) && !u->s.overrun;
+    u->shared->port = plain ? u->port : GUEST_NO_SERIAL;
+}
+
+/* It was written before the access that is about to be served, and while there was no loop. */
+static void send_collected(struct Uart *u, uint32_t head)
+{
+    struct GuestSerial *s = u->shared;
+    uint32_t tail = s->tail;
+    while (tail != head) {
+        uint32_t at = tail % GUEST_SERIAL_RING, n = MIN(head - tail, GUEST_SERIAL_RING - at);
+        u->peer->put((const char *)&s->ring[at], n);
+        tail += n;
+        __atomic_store_n(&s->tail, tail, __ATOMIC_RELEASE);
+    }
+    u->polls = 0;
+    u->s.thr_empty_event = true;
+}
+
+static inline void take_output(struct Uart *u)
+{
+    if (!u->shared)
+        return;
+    uint32_t head = __atomic_load_n(&u->shared->head, __ATOMIC_ACQUIRE);
+    if (head != u->shared->tail)
+        send_collected(u, head);
+}
+
+void uart_output(struct Uart *u)
+{
+    take_output(u);
+    drive_irq(u);
+}
+
+void uart_share(struct Uart *u, struct GuestSerial *shared, uint16_t port)
+{
+    u->shared = shared;
+    u->port = port;
+    shared->tail = shared->head;
+    publish(u);
+}
+
 void uart_input(struct Uart *u)
 {
+    take_output(u);
     if (u->s.ier & IER_RX)
         rx_fill(u, false);
+    publish(u);
     drive_irq(u);
 }
 
@@ -209,7 +264,9 @@ static uint64_t uart_read(struct Device *d, uint64_t offset, unsigned size)
 {
     struct Uart *u = (struct Uart *)d;
     (void)size;
+    take_output(u);
     uint8_t v = registers[offset].read(u);
+    publish(u);
     drive_irq(u);
     return v;
 }
@@ -218,8 +275,10 @@ static void uart_write(struct Device *d, uint64_t offset, unsigned size, uint64_
 {
     struct Uart *u = (struct Uart *)d;
     (void)size;
+    take_output(u);
     if (registers[offset].write)
         registers[offset].write(u, value);
+    publish(u);
     drive_irq(u);
 }
 
@@ -238,6 +297,7 @@ static int uart_load(struct Device *d, const void *state)
         return -E_INVAL;
     u->s = s;
     u->polls = 0;
+    publish(u);
     drive_irq(u);
     return 0;
 }

@@ -5,6 +5,7 @@
 #define JOS_USER_VMM_DEV_UART_H
 
 #include <inc/uart.h>
+#include <inc/vmm.h>
 #include <user/vmm/dev/bus.h>
 
 /* The other end of its line. */
@@ -32,10 +33,17 @@ struct Uart {
     const struct UartPeer *peer;
     struct IrqLine irq;
     struct UartState s;
+    uint16_t port;
+    struct GuestSerial *shared; /* output that is collected for it; NULL: none is */
     bool irq_level;
     unsigned polls; /* reads of LSR and IIR since the last write to THR */
 };
 
+/* From now on this collects its output, for as long as it lives; port: that of its first register.
+ */
+void uart_share(struct Uart *u, struct GuestSerial *shared, uint16_t port);
+/* Send what was collected. */
+void uart_output(struct Uart *u);
 /* The other end may have something to send: the guest gets an interrupt if it has enabled that. */
 void uart_input(struct Uart *u);
 /* A fresh one, with its interrupt line, at COM_NPORTS ports from `port` on. 0 or -E_*. */

@@ -12,7 +12,7 @@
 
 #define QUEUE       0
 #define PCI_STORAGE 0x018000 /* class: mass storage, other */
-#define BUDGET      128      /* blocks moved for one event; a request counts as one, too */
+#define BUDGET      192      /* blocks moved for one event; a request counts as one, too */
 #define ZERO_STEP   512      /* sectors */
 
 /* "Feature bits" */
@@ -151,32 +151,39 @@ static void step_done(struct BlkRequest *r)
     advance(r, r->n * BLK_SECTOR);
 }
 
-/* The guest's own page, if the next sectors are a block that is a page of its memory, too. */
-static void *whole_page(const struct BlkRequest *r)
+/* The guest's own pages, if the next sectors are blocks that are pages of its memory, too; *n: how
+ * many. NULL: they are not. */
+static void *whole_pages(const struct BlkRequest *r, unsigned *n)
 {
     const struct QueuePiece *p = &r->chain.pieces[r->piece];
     gpa_t gpa = p->gpa + r->offset;
 
-    if (r->n * BLK_SECTOR != PGSIZE || PGOFF(gpa) != 0 || p->len - r->offset < PGSIZE)
+    struct Dma *dma = r->blk->virtio.peer->dma;
+    uint64_t most = MIN(r->left, (uint64_t)(p->len - r->offset)) / PGSIZE;
+
+    if (most == 0 || PGOFF(gpa) != 0 || r->sector % (BLK_BLOCK / BLK_SECTOR) != 0)
         return NULL;
-    return dma_at(r->blk->virtio.peer->dma, gpa, DMA_WRITE);
+    *n = MIN(most, (uint64_t)BLK_PAGES);
+    return most == 1 ? dma_at(dma, gpa, DMA_WRITE) : dma_pages(dma, gpa, DMA_WRITE, n);
 }
 
-/* Move the next sectors now, if that can be done without waiting. 0 or -E_*. */
+/* Move the next r->n sectors now, which are within a block, or more, if that can be done without
+ * waiting. Returns how many, or -E_*. */
 static int move_now(struct BlkRequest *r)
 {
     const struct BlkPeer *peer = r->blk->peer;
     enum BlkOp op = r->type == T_IN ? BLK_READ : BLK_WRITE;
-    void *page = whole_page(r);
+    unsigned n;
+    void *pages = whole_pages(r, &n);
 
-    if (page)
-        return peer->now(peer->to, op, r->sector, r->n, page);
+    if (pages)
+        return peer->now(peer->to, op, r->sector, n * (BLK_BLOCK / BLK_SECTOR), pages);
     if (op == BLK_WRITE && !copy(r, peer->bounce))
         return -E_INVAL;
-    int result = peer->now(peer->to, op, r->sector, r->n, peer->bounce);
-    if (result == 0 && op == BLK_READ && !copy(r, peer->bounce))
+    int done = peer->now(peer->to, op, r->sector, r->n, peer->bounce);
+    if (done > 0 && op == BLK_READ && !copy(r, peer->bounce))
         return -E_INVAL;
-    return result;
+    return done;
 }
 
 /* ---- Steps ---- */
@@ -251,13 +258,17 @@ static unsigned in_block(const struct BlkRequest *r)
 static bool step_data(struct BlkRequest *r)
 {
     r->n = in_block(r);
-    int result = move_now(r);
-    if (result == -E_AGAIN)
+    int done = move_now(r);
+    r->blk->budget--;
+    if (done == -E_AGAIN)
         return ask_later(r);
-    if (result < 0)
-        fail(r, result);
-    else
-        step_done(r);
+    if (done <= 0) {
+        fail(r, done);
+        return true;
+    }
+    r->n = done;
+    r->blk->budget -= done / (BLK_BLOCK / BLK_SECTOR);
+    step_done(r);
     return true;
 }
 
@@ -265,6 +276,7 @@ static bool step_segment(struct BlkRequest *r)
 {
     int result = r->left == 0 ? next_segment(r) : 0;
 
+    r->blk->budget--;
     if (result > 0)
         finish(r, S_OK);
     else if (result < 0)
@@ -416,33 +428,32 @@ static struct BlkRequest *take(struct Blk *b)
 /* ---- Events ---- */
 
 /* Go on with a request as long as it is ready and the budget lasts. */
-static void go_on(struct BlkRequest *r, int *budget)
+static void go_on(struct BlkRequest *r)
 {
-    while (r->state == BLK_READY && *budget > 0 && virtio_is_live(&r->blk->virtio, QUEUE)) {
-        *budget -= r->left > 0;
-        if (!step(r))
-            return;
-    }
+    const struct Blk *b = r->blk;
+
+    while (r->state == BLK_READY && b->budget > 0 && step(r))
+        ;
 }
 
 /* What was in flight before a reset may still change the disk: nothing is begun before that is
  * over. */
 void blk_run(struct Blk *b)
 {
-    int budget = BUDGET;
     struct BlkRequest *r;
 
     if (!virtio_is_live(&b->virtio, QUEUE))
         return;
     dma_refresh(b->virtio.peer->dma);
+    b->budget = BUDGET;
     for (unsigned i = 0; b->ready > 0 && i < BLK_FLIGHT; i++)
-        go_on(&b->requests[i], &budget);
-    while (budget > 0 && b->orphans == 0 && (r = take(b))) {
-        --budget;
-        go_on(r, &budget);
+        go_on(&b->requests[i]);
+    while (b->budget > 0 && b->orphans == 0 && (r = take(b))) {
+        b->budget--;
+        go_on(r);
     }
     virtio_signal(&b->virtio, QUEUE);
-    if (budget <= 0)
+    if (b->budget <= 0)
         b->peer->nudge(b->peer->to);
 }
 
@@ -458,7 +469,7 @@ void blk_answer(struct BlkRequest *r, int result, void *page)
     }
     dma_refresh(v->peer->dma);
     set_state(r, BLK_READY);
-    if (result == 0 && r->type == T_IN && !copy(r, page))
+    if (result >= 0 && r->type == T_IN && !copy(r, page))
         result = -E_INVAL;
     if (result < 0)
         fail(r, result);

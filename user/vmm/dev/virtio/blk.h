@@ -10,6 +10,7 @@
 
 #define BLK_SECTOR 512
 #define BLK_BLOCK  4096 /* of the disk below: what is asked of it lies in one */
+#define BLK_PAGES  16   /* that `now` takes at a time */
 #define BLK_FLIGHT 16   /* requests that may be underway */
 #define BLK_SERIAL 20   /* bytes of a serial number; a shorter one ends with a 0 */
 #define BLK_DISCARD \
@@ -29,15 +30,17 @@ enum BlkOp {
 struct Blk;
 struct BlkRequest;
 
-/* The disk below. Sectors lie within the disk, and for BLK_READ and BLK_WRITE in one block. */
+/* The disk below. Sectors lie within the disk, and for BLK_READ and BLK_WRITE in one block, unless
+ * `now` says otherwise. */
 struct BlkPeer {
-    /* BLK_READ or BLK_WRITE, with a page of memory that is writable: 0; -E_AGAIN: it would take
-     * long; another -E_*: it cannot be done. */
-    int (*now)(void *to, enum BlkOp op, uint64_t sector, unsigned n, void *page);
+    /* BLK_READ or BLK_WRITE, with as many pages of writable memory as that takes: up to BLK_PAGES
+     * blocks if they are whole. Returns how many sectors are done, perhaps not all; -E_AGAIN: none,
+     * since it would take long; another -E_*: it cannot be done. */
+    int (*now)(void *to, enum BlkOp op, uint64_t sector, unsigned n, void *pages);
     /* Page for the data of the next `later`. NULL: too much is underway; blk_run comes when it is
      * not. */
     void *(*page)(void *to);
-    /* Do it, with that page, and call blk_answer for the request. */
+    /* Do all of it, with that page, and call blk_answer for the request. */
     void (*later)(void *to, enum BlkOp op, uint64_t sector, unsigned n, struct BlkRequest *r);
     /* Call blk_run soon, with other things done in between. */
     void (*nudge)(void *to);
@@ -77,6 +80,7 @@ struct Blk {
     struct Virtio virtio;
     struct BlkSetup setup;
     const struct BlkPeer *peer;
+    int budget;       /* blocks and requests that may still be done for this event */
     unsigned ready;   /* requests in this state */
     unsigned orphans; /* requests in flight that a reset has left behind */
     struct BlkRequest requests[BLK_FLIGHT];
@@ -90,7 +94,7 @@ struct BlkSaved {
 /* Make it, and plug it into the bus. 0 or -E_*. */
 int blk_add(struct Blk *b, const struct BlkSetup *setup, const struct BlkPeer *peer,
             const struct VirtioPeer *virtio_peer);
-/* The request of a `later` is done, with this page: 0 or -E_*. */
+/* The request of a `later` is done, with this page; result < 0: -E_*. */
 void blk_answer(struct BlkRequest *r, int result, void *page);
 /* Go on with what waits: after answers, for all disks below which there is the same server. */
 void blk_run(struct Blk *b);

@@ -68,7 +68,7 @@ static bool load_desc(struct Queue *q, gpa_t gpa, struct Desc *d)
 {
     const char *p = dma_at(q->dma, gpa, DMA_READ);
     if (p && PGOFF(gpa) <= PGSIZE - sizeof(*d)) {
-        memcpy(d, p, sizeof(*d));
+        __builtin_memcpy(d, p, sizeof(*d));
         return true;
     }
     return dma_read(q->dma, gpa, d, sizeof(*d)) || broken(q, "a descriptor is not in its RAM");
