@@ -114,19 +114,11 @@ static void test_widths(void)
     CHECK_IS(in(&ports, COM_BASE + COM_LCR, 2) & 0xffff, 0x1f03);
 }
 
-static uint64_t no_ticks(void)
-{
-    return 0;
-}
-
 static void test_power(void)
 {
-    static const struct PmPeer clock = { no_ticks };
     struct BusSpace ports = { .nranges = 0 };
     struct Power p;
-    struct Pm pm;
     struct DebugExit x;
-    CHECK_IS(pm_add(&pm, &ports, &clock, &power, irq), 0);
     CHECK_IS(power_add(&p, &ports, &power), 0);
     CHECK_IS(debugexit_add(&x, &ports, &power), 0);
     bus_write(&ports, 0x501, 1, 42);
