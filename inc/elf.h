@@ -14,6 +14,7 @@
 #define ELF_MACH_386   3
 #define ELF_MACH_AMD64 62
 #define ELF_PT_LOAD    1
+#define ELF_PT_NOTE    4
 #define ELF_PF_X       1
 #define ELF_PF_W       2
 #define ELF_PF_R       4
@@ -50,5 +51,10 @@ struct Proghdr32 {
     uint32_t p_type, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_flags, p_align;
 };
 _Static_assert(sizeof(struct Proghdr32) == 32, "ELF32 program header");
+
+/* A note: name and contents follow, each filled up to a multiple of 4 bytes. */
+struct ElfNote {
+    uint32_t n_namesz, n_descsz, n_type;
+};
 
 #endif

@@ -32,7 +32,8 @@
     X(E_AGAIN, "try again")                                               \
     X(E_CORRUPT, "file system is corrupt")                                \
     X(E_READ_ONLY, "file system needs fsck, and is read-only until then") \
-    X(E_NOT_OPEN, "file is not open here")
+    X(E_NOT_OPEN, "file is not open here")                                \
+    X(E_POWER, "the power button was pressed")
 
 enum {
     E_NONE = 0,

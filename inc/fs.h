@@ -53,7 +53,8 @@ _Static_assert(sizeof(struct Dirent) == 128, "a block holds a whole number of en
 #define O_APPEND  0x0800 /* start at the end of the file */
 
 enum {
-    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd */
+    FSREQ_OPEN = 1, /* path, mode -> page with struct Fd. -E_BUSY: for writing a disk that a guest
+                     * uses -> open_ret */
     FSREQ_READ,     /* fileid, n -> number of bytes, in read_ret.buf and the pages that follow; from
                      * Fd.fd_offset on, which the server moves on. -E_INVAL: n is more than fits */
     FSREQ_WRITE,    /* fileid, offset, n, data -> number of bytes written */
@@ -138,6 +139,9 @@ union Fsipc {
         char path[MAXPATHLEN];
         uint32_t mode;
     } open;
+    struct {
+        envid_t holder; /* the guest that uses it */
+    } open_ret;
     struct {
         char buf[PGSIZE_FS];
     } read_ret;

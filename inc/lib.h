@@ -5,6 +5,7 @@
 #ifndef JOS_INC_LIB_H
 #define JOS_INC_LIB_H
 
+#include "cpufeatures.h"
 #include "types.h"
 #include "assert.h"
 #include "env.h"
@@ -50,7 +51,8 @@ int sys_env_destroy(envid_t env);
 /* End the caller with a status of 0 to 255. Does not return. */
 int sys_env_exit(int status);
 /* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
- * 0 with nohang when none has ended. -E_BAD_ENV: no such child. */
+ * 0 with nohang when none has ended. -E_BAD_ENV: no such child. For init, -E_POWER: the power
+ * button was pressed (once for each time). */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);
@@ -71,8 +73,8 @@ int sys_page_fork(envid_t child, void *from, void *to);
  * lacks. */
 static inline envid_t sys_exofork(void);
 int sys_env_set_status(envid_t env, int status); /* ENV_RUNNABLE or ENV_NOT_RUNNABLE */
-/* Registers of a child; the kernel forces user segments and flags. For a guest: the general
- * registers and RIP it starts with. */
+/* Registers of a child; the kernel forces user segments and flags, and those of x87, SSE and AVX
+ * become those of a new program. For a guest: the general registers and RIP it starts with. */
 int sys_env_set_trapframe(envid_t env, const struct Trapframe *tf);
 int sys_env_set_pgfault_upcall(envid_t env, void *upcall);
 void sys_yield(void);
@@ -103,6 +105,8 @@ int sys_ipc_reply_recv(envid_t to, uint64_t value, void *page, uint64_t perm, vo
                        struct IpcMessage *m);
 /* Milliseconds since the kernel started. */
 uint64_t sys_time_msec(void);
+/* Seconds since the beginning of 1970, UTC, as the machine's real-time clock had it. */
+int64_t sys_time_unix(void);
 int sys_sleep_msec(uint64_t msec);
 int sys_sysinfo(struct SysInfo *info);
 /* The kernel's command line, terminated; at most size bytes. Returns its length. */
@@ -122,6 +126,10 @@ int sys_guest_check(char *why, size_t whysize);
  * -E_NO_FREE_ENV; -E_NOT_SUPP: this machine cannot run guests, and the reason is in why (whysize
  * bytes). */
 envid_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, char *why, size_t whysize);
+/* Features of the CPU that this guest, which has not run yet, is not to have; what needs one of
+ * them it has not, either. Replaces what an earlier call said. -E_BAD_ENV; -E_BUSY: it has run;
+ * -E_INVAL: no feature, or one that a guest needs (inc/cpufeatures.h). */
+int sys_guest_features(envid_t guest, const struct CpuWords *off);
 /* Give the page at srcva of srcenv (self) to the caller's guest at gpa; perm: PTE_P | PTE_U, and
  * any of PTE_W and PTE_NX (which the second stage keeps). -E_BAD_ENV: not the caller's guest.
  * -E_INVAL: alignment, perm, gpa outside of the guest's memory, srcva not mapped, PTE_W wanted and
@@ -139,11 +147,15 @@ int sys_guest_run(envid_t guest, bool console);
 /* Raise an interrupt vector (32 to 255) in the guest's virtual local APIC. */
 int sys_guest_irq(envid_t guest, int vector);
 /* A message-signaled interrupt for the guest: this data, written to this address. 0 also if the
- * destination names none of its CPUs. -E_BAD_ENV: not the caller's guest. -E_INVAL: the address is
- * not 0xfeeXXXXX, the vector is below 16, or the delivery mode is neither fixed nor lowest
- * priority.
- */
+ * destination names none of its CPUs, or its local APIC is disabled. -E_BAD_ENV: not the caller's
+ * guest. -E_INVAL: the address is not 0xfeeXXXXX, the delivery mode is not fixed, lowest priority
+ * or NMI, or the vector is below 16. */
 int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data);
+/* While the guest is stopped for GUEST_EV_MMIO: access size bytes (1, 2, 4 or 8) at this offset of
+ * the page of its local APIC, as its own instruction would. The value that is read; 0 for a write.
+ * -E_BAD_ENV. -E_AGAIN: it is not stopped so. -E_INVAL: no such offset or size, or it has no such
+ * page now. */
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value);
 /* Copy len bytes between buf and the guest's memory at gpa. -E_FAULT: buf; -E_INVAL: not all of it
  * is guest memory; -E_NO_MEM. Untouched guest memory reads as zeroes; a page of it that is written
  * whole costs no more than the copy. */
@@ -264,6 +276,8 @@ struct Fd {
     off_t fd_offset;    /* writable page */
 };
 int open(const char *path, int mode);
+/* Open a disk image for writing, as open does. -E_BUSY: guest *holder uses it. */
+int open_image(const char *path, int mode, envid_t *holder);
 int close(int fd);
 void close_all(void);
 ssize_t read(int fd, void *buf, size_t n);

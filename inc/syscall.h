@@ -36,6 +36,7 @@
     X(ipc_call)               \
     X(ipc_reply_recv)         \
     X(time_msec)              \
+    X(time_unix)              \
     X(sleep_msec)             \
     X(sysinfo)                \
     X(cmdline)                \
@@ -53,12 +54,14 @@
 #define GUEST_SYSCALLS(X) \
     X(guest_check)        \
     X(env_mkguest)        \
+    X(guest_features)     \
     X(ept_map)            \
     X(guest_share)        \
     X(guest_run)          \
     X(guest_walk)         \
     X(guest_irq)          \
     X(guest_msi)          \
+    X(guest_apic)         \
     X(guest_mem)          \
     X(guest_map)          \
     X(guest_stats)        \

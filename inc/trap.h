@@ -36,6 +36,7 @@
 #define T_HVCONS     49 /* gOS: the monitor has console input */
 #define T_IPI_FLUSH  50 /* TLB / EPT flush request */
 #define T_IPI_KICK   51 /* look at the run queue */
+#define T_HVPOWER    52 /* gOS: its power button was pressed */
 #define T_APIC_ERROR 62
 #define T_APIC_SPUR  63
 #define T_SYSCALL    0x100 /* trap number of a frame saved by SYSCALL entry */

@@ -22,6 +22,9 @@
     8 /* rbx: enum GuestExitReason, or ~0: all -> rcx: exits of this guest, this call's included \
        */
 
+#define VMX_VMCALL_POWER_BUTTON \
+    9 /* rbx: vector that the power button raises from now on, 32 to 255; 0: it does nothing */
+
 /* Destination of VMX_VMCALL_IPCSEND: the host's file server. No other exists. */
 #define VMX_HOST_FS_ENV 1
 
@@ -66,7 +69,7 @@ enum GuestEvent {
     GUEST_EV_NONE = 0,
     GUEST_EV_IO,      /* stopped at an I/O instruction that the kernel does not handle */
     GUEST_EV_MMIO,    /* stopped at an access to a gpa that is not RAM */
-    GUEST_EV_VMCALL,  /* stopped at a console hypercall */
+    GUEST_EV_VMCALL,  /* stopped at a hypercall that is the monitor's */
     GUEST_EV_CONSOLE, /* not stopped: the host's console has input for the monitor */
     GUEST_EV_MESSAGE, /* not stopped: an env waits to give the monitor a message */
     GUEST_EV_SERIAL,  /* not stopped: the serial port that the monitor has opened has input */
@@ -103,8 +106,10 @@ struct GuestInsn {
     uint8_t nbytes;
     uint8_t bits; /* of its code: 16, 32 or 64 */
     uint8_t cpl;
-    uint8_t pad[6];
-    uint64_t segment_base[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
+    uint8_t stack_bits; /* of the stack pointer: 16, 32 or 64 */
+    uint8_t pad;
+    uint16_t selector[GUEST_NSEGMENTS]; /* ES, CS, SS, DS, FS, GS */
+    uint64_t segment_base[GUEST_NSEGMENTS];
 };
 
 /*
@@ -129,10 +134,13 @@ struct GuestExit {
     uint32_t access;        /* GUEST_EV_MMIO: GUEST_READ, GUEST_WRITE or GUEST_FETCH */
     uint32_t hits;          /* DEBUG_HW: bit n: debug register n */
     uint64_t gpa;           /* GUEST_EV_MMIO: the address */
+    uint64_t apic_page;     /* GUEST_EV_MMIO: where the local APIC has its page, whose registers are
+                             * sys_guest_apic's; ~0: nowhere */
     struct GuestRegs regs;
     struct GuestInsn insn; /* GUEST_EV_MMIO */
     char why[128];         /* GUEST_EV_DEAD: words */
-    uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats */
+    uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats, */
+    uint64_t last_unclaimed; /* and the last one's port, or gpa, which no port is as large as */
     uint64_t replaced; /* the kernel counts here how often a frame of the guest's was replaced by
                         * another, or lost rights: what sys_guest_map has mapped may be stale */
 };
@@ -189,7 +197,9 @@ struct GuestStats {
     uint64_t exits;                   /* VM exits, the sum of reasons[] */
     uint64_t injected_pf;             /* page faults verified and injected (GUEST_INTERCEPT_PF) */
     uint64_t refused_pf;              /* intercepted page faults that were spurious: not injected */
-    uint64_t unclaimed;               /* accesses to ports and memory that no device has */
+    uint64_t unclaimed;               /* accesses to ports and memory that no device has, */
+    uint64_t last_unclaimed;          /* and the last one's port, or gpa */
+    uint64_t unknown_msrs;            /* RDMSR and WRMSR of MSRs that its CPU does not have */
     uint64_t pages;                   /* 4 KiB frames that the guest has as its memory */
     uint64_t large_pages;             /* pages of 2 MiB, whose 512 frames count above, too */
     uint64_t table_pages;             /* frames that hold second-stage tables */
@@ -201,8 +211,9 @@ struct GuestStats {
      * assembly, which is the same for all exits. */
     uint64_t vmm_ticks[GUEST_NREASONS + 1]; /* the last: before the first entry */
     uint64_t monitor_ticks[GUEST_NREASONS];
-    uint32_t last_reason; /* of the last exit; GUEST_NREASONS: there was none */
-    uint32_t traced;      /* exits that sys_guest_trace keeps; 0: it was never started */
+    uint32_t last_reason;      /* of the last exit; GUEST_NREASONS: there was none */
+    uint32_t traced;           /* exits that sys_guest_trace keeps; 0: it was never started */
+    uint32_t last_unknown_msr; /* of unknown_msrs */
 };
 
 /* What came after an exit, as a trace tells it: name for programs, words for people. */

@@ -12,6 +12,9 @@
  * NULL. */
 const char *vmexit_name(uint32_t reason);
 const char *vmexit_words(uint32_t reason);
+/* What a guest has looked for in vain, a line each, indented: ports, memory and MSRs. Calls print
+ * with each line, without its end. */
+void vmstats_unknown(const struct GuestStats *st, void (*print)(const char *line));
 /* Name and words of an enum GuestAction. */
 const char *vmaction_name(uint32_t action);
 /* What an exit was about, "" if the reason says all. */

@@ -5,6 +5,7 @@
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <kern/trapentry.h>
+#include <kern/xstate.h>
 
 struct Cpu cpus[NCPU] __attribute__((aligned(PGSIZE)));
 uint32_t ncpu = 1;
@@ -48,6 +49,7 @@ void cpu_features_init(void)
         f->smap = seven.ebx & CPUID7_EBX_SMAP;
         f->umip = seven.ecx & CPUID7_ECX_UMIP;
     }
+    xstate_init();
     f->maxphyaddr = max_ext >= 0x80000008 ? cpuid(0x80000008, 0).eax & 0xff : DEFAULT_MAXPHYADDR;
 }
 

@@ -11,6 +11,7 @@
 #include <kern/spinlock.h>
 
 struct Vcpu; /* a guest's virtual machine: vmm/ */
+struct XsaveArea;
 
 /* A doubly linked list of envs; an env is on at most one (Env.env_on). */
 struct EnvList {
@@ -23,6 +24,7 @@ struct EnvList {
  * more, ENV_MARK_PAUSED, is public (inc/env.h). */
 #define ENV_MARK_KILLED (1 << 1) /* is to be ended, with env_exit */
 #define ENV_MARK_STOP   (1 << 2) /* is to be stopped */
+#define ENV_MARK_XSTATE (1 << 3) /* its extended state is in the CPU: kern/xstate.h */
 
 /*
  * The private part lies on another page than the public one, so that no frame of UENVS has anything
@@ -49,10 +51,11 @@ struct Env {
             uintptr_t env_pgfault_upcall; /* 0: none */
             uint64_t *env_pml4;
             physaddr_t env_cr3;
-            uint64_t *env_table;    /* the page table that was used last, */
-            uintptr_t env_table_va; /* and the start of what it maps; ENV_NO_TABLE: none */
-            struct Vcpu *env_guest; /* ENV_TYPE_GUEST: its virtual machine */
-            struct EnvList *env_on; /* list it is on: run queue, free list or a wait list */
+            uint64_t *env_table;          /* the page table that was used last, */
+            uintptr_t env_table_va;       /* and the start of what it maps; ENV_NO_TABLE: none */
+            struct Vcpu *env_guest;       /* ENV_TYPE_GUEST: its virtual machine */
+            struct XsaveArea *env_xstate; /* a page: kern/xstate.h; NULL: never used */
+            struct EnvList *env_on;       /* list it is on: run queue, free list or a wait list */
             struct Env *env_next, *env_prev; /* neighbours there */
             struct Env *env_child;           /* first child that is not a zombie, */
             struct Env *env_zombie;          /* and first one that is */

@@ -20,6 +20,7 @@
 #include <kern/sched.h>
 #include <kern/spinlock.h>
 #include <kern/waiters.h>
+#include <kern/xstate.h>
 
 #define WORD_BITS 64
 
@@ -133,6 +134,20 @@ static void clear(void *part)
     }
 }
 
+static void fpu_control_reset(struct Env *e)
+{
+    *(uint16_t *)&e->env_fpu[FXSAVE_FCW] = FCW_INIT;
+    *(uint32_t *)&e->env_fpu[FXSAVE_MXCSR] = MXCSR_INIT;
+}
+
+void env_fpu_reset(struct Env *e)
+{
+    memset(e->env_fpu, 0, sizeof(e->env_fpu));
+    fpu_control_reset(e);
+    page_drop(e->env_xstate);
+    e->env_xstate = NULL;
+}
+
 /* Everything starts from zero. e is locked, since its last owner's id may be sent to. */
 static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
 {
@@ -150,8 +165,7 @@ static void env_reset(struct Env *e, struct Env *parent, enum EnvType type)
     e->env_tf.tf_cs = GD_UT | 3;
     e->env_tf.tf_ss = GD_UD | 3;
     e->env_tf.tf_rflags = FL_ONE | FL_IF | (type == ENV_TYPE_FS ? FL_IOPL : 0);
-    *(uint16_t *)&e->env_fpu[FXSAVE_FCW] = FCW_INIT;
-    *(uint32_t *)&e->env_fpu[FXSAVE_MXCSR] = MXCSR_INIT;
+    fpu_control_reset(e);
     strlcpy(e->env_name, parent ? parent->env_name : "?", sizeof(e->env_name));
 }
 
@@ -219,6 +233,8 @@ static bool end_running(struct Env *e, int status)
     WRITE_ONCE(e->env_wait, WAIT_NONE);
     sched_forget(e);
     if (e == curenv) {
+        if (e->env_marks & ENV_MARK_XSTATE)
+            xstate_drop(e);
         cpu_load_cr3(kern_cr3);
         WRITE_ONCE(this_cpu()->cpu_env, NULL);
     }
@@ -349,6 +365,8 @@ static void finish(struct Env *e)
     spin_unlock(env_mem(e));
     if (pml4)
         pml4_free(pml4);
+    page_drop(e->env_xstate);
+    e->env_xstate = NULL;
 
     spin_lock(&env_table_lock);
     e->env_freed = true;

@@ -18,6 +18,8 @@ void env_destroy(struct Env *e, int status);
 /* End the env of this id as the system call does. -E_BAD_ENV; -E_PERM: it is vital, and neither the
  * caller nor its child. Does not return if it is the caller. */
 int env_kill(envid_t id);
+/* x87, SSE and extended registers of e, which is on no CPU: those of a new program. e is locked. */
+void env_fpu_reset(struct Env *e);
 /* Forget a zombie child whose status its parent has read. env_table_lock is held. */
 void env_reap(struct Env *parent, struct Env *zombie);
 

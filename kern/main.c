@@ -9,6 +9,7 @@
 #include <kern/dev/console.h>
 #include <kern/dev/lapic.h>
 #include <kern/dev/pic.h>
+#include <kern/dev/poweroff.h>
 #include <kern/embed.h>
 #include <kern/frame.h>
 #include <kern/gdb/stub.h>
@@ -48,6 +49,7 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     cons_on_input(sched_wake_console, stop_for_monitor);
     cons_intr_enable();
     gdb_intr_enable();
+    power_button_init();
     if (!is_guest)
         mp_init();
     cprintf("%s: %lu MiB of memory, %u CPU%s, %lu MHz\n", is_guest ? "gOS" : "hOS",

@@ -28,6 +28,7 @@
 #include <kern/spinlock.h>
 #include <kern/timerq.h>
 #include <kern/trapentry.h>
+#include <kern/xstate.h>
 
 #define SLICE_MS 30
 #define NEVER    (~0ul)
@@ -493,9 +494,14 @@ ALWAYS_INLINE void __attribute__((noreturn)) run(struct Cpu *c, struct Env *e)
     enter_env(c, e);
 }
 
-/* The current env e is blocked, and next could run; but first the scheduler is asked. */
+/* The current env e is blocked, and next could run; but first the scheduler is asked, unless all
+ * that there is to do is to save e's extended state. */
 static void __attribute__((noreturn, noinline)) handoff_to_all(struct Env *e, struct Env *next)
 {
+    if (e->env_marks & ENV_MARK_XSTATE) {
+        xstate_put_away(e);
+        sched_handoff(next);
+    }
     sched_ready(next);
     env_unlock(next);
     env_unlock(e);
@@ -528,6 +534,8 @@ static bool __attribute__((noinline)) settle(struct Env *e)
     uint8_t marks;
 
     env_lock(e);
+    if (e->env_marks & ENV_MARK_XSTATE)
+        xstate_put_away(e);
     marks = e->env_marks;
     if (marks & ENV_MARK_KILLED) {
         int status = e->env_exit;
@@ -712,8 +720,8 @@ void sched_next(void)
     run_next(c, next, now);
 }
 
-/* A short way: the current env runs, and has nothing but its own marks to come to the scheduler
- * for. Those are seen to when it is taken from the queue. */
+/* A short way: the current env runs, and has nothing to come to the scheduler for. Marks that it
+ * gets now are seen to when it is taken from the queue. */
 int64_t sys_yield(void)
 {
     struct Cpu *c = this_cpu();
@@ -723,6 +731,8 @@ int64_t sys_yield(void)
     if (!READ_ONCE(c->cpu_queue.head))
         return 0;
     e->env_tf.tf_rax = 0;
+    if (__builtin_expect(READ_ONCE(e->env_marks), 0))
+        sched_yield();
     now = read_tsc();
     timers_check(c, now);
     next = is_time_to_share(c, now) ? exchange_any(c, e, now) : exchange(c, e, now);

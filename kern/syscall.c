@@ -12,6 +12,7 @@
 #include <kern/dev/console.h>
 #include <kern/dev/pic.h>
 #include <kern/dev/poweroff.h>
+#include <kern/dev/rtc.h>
 #include <kern/dev/serport.h>
 #include <kern/env.h>
 #include <kern/envlife.h>
@@ -84,6 +85,11 @@ static uint64_t uptime_ms(void)
 static int64_t sys_time_msec(void)
 {
     return uptime_ms();
+}
+
+static int64_t sys_time_unix(void)
+{
+    return rtc_now();
 }
 
 /* The TSC in msec milliseconds; the far future when that is beyond counting. */

@@ -6,12 +6,14 @@
 #include <kern/cpu.h>
 #include <kern/env.h>
 #include <kern/envlife.h>
+#include <kern/frame.h>
 #include <kern/hooks.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
 #include <kern/sysenv.h>
 #include <kern/trapentry.h>
 #include <kern/uaccess.h>
+#include <kern/xstate.h>
 
 int64_t sys_getenvid(void)
 {
@@ -55,12 +57,49 @@ static void await_child(struct Env *e, envid_t id)
     env_unlock(e);
 }
 
+static bool power_pressed; /* and init has not heard of it; under env_table_lock */
+
+static struct Env *find_init(void)
+{
+    for (struct Env *e = envs; e < envs + NENV; e++)
+        if (e->env_type == ENV_TYPE_INIT && env_is_alive(e))
+            return e;
+    return NULL;
+}
+
+void sysenv_press_power(void)
+{
+    spin_lock(&env_table_lock);
+    power_pressed = true;
+    struct Env *init = find_init();
+    if (init) {
+        env_lock(init);
+        if (init->env_wait == WAIT_CHILD)
+            sched_wake_at_once(init);
+        env_unlock(init);
+    }
+    spin_unlock(&env_table_lock);
+}
+
+/* Does the caller have to be told? env_table_lock is held. */
+static bool take_power_press(void)
+{
+    if (!power_pressed || curenv->env_type != ENV_TYPE_INIT)
+        return false;
+    power_pressed = false;
+    return true;
+}
+
 int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
 {
     struct Env *zombie;
     bool alive;
 
     spin_lock(&env_table_lock);
+    if (__builtin_expect(take_power_press(), 0)) {
+        spin_unlock(&env_table_lock);
+        return -E_POWER;
+    }
     zombie = find_zombie(id, &alive);
     if (!zombie && alive && !nohang)
         await_child(curenv, id);
@@ -99,11 +138,17 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
 
 int64_t sys_exofork(void)
 {
+    struct XsaveArea *xstate;
     struct Env *e;
     int r;
 
-    if ((r = env_alloc(&e, curenv, ENV_TYPE_USER)) < 0)
+    if ((r = xstate_copy(&xstate)) < 0)
         return r;
+    if ((r = env_alloc(&e, curenv, ENV_TYPE_USER)) < 0) {
+        page_drop(xstate);
+        return r;
+    }
+    e->env_xstate = xstate;
     env_fpu_save();
     memcpy(e->env_fpu, curenv->env_fpu, sizeof(e->env_fpu));
     e->env_tf = curenv->env_tf;
@@ -188,6 +233,8 @@ static int change_other_trapframe(struct Env *e, struct Trapframe *tf)
     enum SchedPlace place = sched_mark(e, 0);
     int r = place == SCHED_HAS_CPU ? -E_BUSY : change_trapframe(e, tf);
 
+    if (r == 0)
+        env_fpu_reset(e);
     if (place == SCHED_QUEUED)
         sched_ready(e);
     return r;

@@ -16,4 +16,7 @@ int64_t sys_env_set_status(envid_t env, uint32_t status);
 int64_t sys_env_set_trapframe(envid_t env, uintptr_t tf);
 int64_t sys_env_set_pgfault_upcall(envid_t env, uintptr_t upcall);
 
+/* The power button was pressed: init's present or next sys_env_wait says so. */
+void sysenv_press_power(void);
+
 #endif

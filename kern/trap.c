@@ -21,11 +21,13 @@
 #include <kern/panic.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
+#include <kern/sysenv.h>
 #include <kern/trap.h>
 #include <kern/trapentry.h>
 #include <kern/trapframe.h>
 #include <kern/uaccess.h>
 #include <kern/waiters.h>
+#include <kern/xstate.h>
 
 /* ---- Exceptions of envs ---- */
 
@@ -91,6 +93,15 @@ static void page_fault(struct Trapframe *tf, uintptr_t va)
     end_env(tf, more);
 }
 
+/* It is none if it comes of extended registers that this env can have. */
+static void invalid_opcode(struct Trapframe *tf)
+{
+    const char *more;
+
+    if (!xstate_take(curenv, &more))
+        end_env(tf, more);
+}
+
 /* ---- Interrupts ---- */
 
 bool irq_dispatch(int vector)
@@ -102,6 +113,10 @@ bool irq_dispatch(int vector)
     case T_HVCONS:
         lapic_eoi();
         cons_intr();
+        return sched_preempts();
+    case T_HVPOWER:
+        lapic_eoi();
+        sysenv_press_power();
         return sched_preempts();
     case T_IPI_FLUSH:
         lapic_eoi();
@@ -172,6 +187,8 @@ void trap(struct Trapframe *tf)
     }
     if (tf->tf_trapno == T_PGFLT)
         page_fault(tf, rcr2());
+    else if (tf->tf_trapno == T_ILLOP)
+        invalid_opcode(tf);
     else
         end_env(tf, "");
 }

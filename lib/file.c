@@ -72,6 +72,13 @@ int open(const char *path, int mode)
     return fd_number(fd);
 }
 
+int open_image(const char *path, int mode, envid_t *holder)
+{
+    int fd = open(path, mode);
+    *holder = fd == -E_BUSY ? FSIPC_PAGE->open_ret.holder : 0;
+    return fd;
+}
+
 int remove(const char *path)
 {
     return path_request(FSREQ_REMOVE, path);

@@ -155,6 +155,11 @@ int sys_ipc_call(envid_t to, uint64_t value, void *page, uint64_t perm, void *ds
     return receiving_call(SYS_ipc_call, to, value, (uintptr_t)page, perm, (uintptr_t)dstva, m);
 }
 
+int64_t sys_time_unix(void)
+{
+    return call0(SYS_time_unix);
+}
+
 uint64_t sys_time_msec(void)
 {
     return call0(SYS_time_msec);
@@ -225,6 +230,11 @@ int sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
     return call3(SYS_guest_msi, guest, address, data);
 }
 
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)
+{
+    return call5(SYS_guest_apic, guest, offset, size, write, value);
+}
+
 int sys_guest_mem(envid_t guest, gpa_t gpa, void *buf, size_t len, bool write)
 {
     return call5(SYS_guest_mem, guest, gpa, (uintptr_t)buf, len, write);
@@ -238,6 +248,11 @@ int sys_guest_map(envid_t guest, gpa_t gpa, void *va, uint64_t perm)
 int64_t sys_guest_walk(envid_t guest, uint64_t va, uint32_t access)
 {
     return call3(SYS_guest_walk, guest, va, access);
+}
+
+int sys_guest_features(envid_t guest, const struct CpuWords *off)
+{
+    return call2(SYS_guest_features, guest, (uintptr_t)off);
 }
 
 int sys_guest_stats(envid_t guest, struct GuestStats *stats)

@@ -191,3 +191,22 @@ void vmtrace_line(char *buf, size_t size, uint64_t n, const struct GuestTraceEnt
     snprintf(buf, size, "%6lu %14lu %016lx %s%s%s; %s, %u ticks", n, e->tsc, e->rip,
              vmexit_words(e->reason), detail[0] ? ": " : "", detail, action, e->ticks);
 }
+
+#define PORTS 0x10000
+
+void vmstats_unknown(const struct GuestStats *st, void (*print)(const char *line))
+{
+    char line[VMTRACE_LINE];
+
+    if (st->unclaimed > 0) {
+        const char *what = st->last_unclaimed < PORTS ? "port" : "gpa";
+        snprintf(line, sizeof(line), "  %-36s %10lu, last: %s 0x%lx",
+                 "accesses that no device claimed", st->unclaimed, what, st->last_unclaimed);
+        print(line);
+    }
+    if (st->unknown_msrs > 0) {
+        snprintf(line, sizeof(line), "  %-36s %10lu, last: 0x%x", "accesses to unknown MSRs",
+                 st->unknown_msrs, st->last_unknown_msr);
+        print(line);
+    }
+}

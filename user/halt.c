@@ -1,8 +1,26 @@
 /*
- * halt [STATUS]: write everything to disk and power the machine off. In a guest this ends the
- * guest.
+ * halt [STATUS]: let all guests switch off, write everything to disk and power the machine off. In
+ * a guest this ends the guest.
  */
 #include <inc/lib.h>
+
+static bool guests_run(void)
+{
+    for (unsigned i = 0; i < NENV; i++)
+        if (envs[i].env_type == ENV_TYPE_GUEST && env_status_is_alive(envs[i].env_status))
+            return true;
+    return false;
+}
+
+/* vmm knows how. */
+static void stop_guests(void)
+{
+    envid_t stopper = spawnl("/bin/vmm", "vmm", "stop", "-a", NULL);
+    if (stopper < 0)
+        warn("the guests are ended without notice: /bin/vmm: %e", stopper);
+    else
+        wait(stopper);
+}
 
 int umain(int argc, char **argv)
 {
@@ -15,6 +33,8 @@ int umain(int argc, char **argv)
         warn("usage: halt [STATUS], a number from 0 to 255");
         return 2;
     }
+    if (guests_run())
+        stop_guests();
     int r = sync();
     if (r < 0)
         warn("sync: %e", r);

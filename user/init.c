@@ -58,6 +58,23 @@ static void open_console(void)
     dup(0, 2);
 }
 
+/* The power button: what programs have not written yet is lost, as on a PC. */
+static void switch_off(void)
+{
+    printf("init: the power button was pressed\n");
+    sync();
+    sys_poweroff(0);
+}
+
+/* Wait for a child (0: any). Returns its id, or -E_*. */
+static envid_t wait_for(envid_t child, int *status)
+{
+    envid_t ended = sys_env_wait(child, status, false);
+    if (ended == -E_POWER)
+        switch_off();
+    return ended;
+}
+
 /* Run the program that was asked for; returns its exit status. */
 static int run_request(const struct Request *rq)
 {
@@ -69,7 +86,8 @@ static int run_request(const struct Request *rq)
         printf("init: %s: %e\n", path, child);
         return 127;
     }
-    int status = wait(child);
+    int status = 0;
+    wait_for(child, &status);
     if (status != 0)
         printf("init: %s exited with status %d\n", rq->run, status);
     return status;
@@ -87,7 +105,7 @@ static void run_shell(void)
         sys_poweroff(1);
     }
     do
-        ended = sys_env_wait(0, &status, false);
+        ended = wait_for(0, &status);
     while (ended != shell && ended > 0);
     printf("init: the shell ended with status %d; here is another\n", status);
 }

@@ -9,11 +9,12 @@
  */
 #include <inc/multiboot.h>
 #include <user/vmm.h>
+#include <user/vmm/acpi.h>
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
 #include <user/vmm/control.h>
 #include <user/vmm/diskfiles.h>
-#include <user/vmm/diskwork.h>
+#include <user/vmm/disks.h>
 #include <user/vmm/gdb/session.h>
 #include <user/vmm/linux.h>
 #include <user/vmm/mbi.h>
@@ -181,7 +182,9 @@ static int load(envid_t guest, const struct Boot *b)
         say(", modules: %lu KiB", (module_bytes(b) + KIB - 1) / KIB);
 
     progress_begin(kernel_bytes(&b->kernel) + module_bytes(b));
-    int r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
+    int r = acpi_load(guest);
+    if (r == 0)
+        r = b->kernel.is_linux ? linux_load(guest, b) : mbi_load(guest, b);
     if (r == 0)
         r = copy_guest_kern_gpa(guest, &b->kernel);
     if (r == 0)
@@ -203,6 +206,14 @@ static int take_name(envid_t guest, const char *name)
                  name);
         return -E_BUSY;
     }
+    return r;
+}
+
+static int limit_cpu(envid_t guest, const struct Options *o)
+{
+    int r = features_any(&o->features_off) ? sys_guest_features(guest, &o->features_off) : 0;
+    if (r < 0)
+        complain("cannot turn features of the guest's CPU off: %e", r);
     return r;
 }
 
@@ -231,7 +242,7 @@ static int start_and_run(envid_t guest, const struct Options *o, const struct Bo
         return STATUS_FAILED;
     }
     sys_yield();
-    int status = run_to_end(guest, o->name, b->memsize, &o->cards);
+    int status = run_to_end(guest, o->name, b->memsize, &o->cards, o->restart);
     if (o->stats && sys_guest_stats(guest, &stats) == 0)
         stats_print(&stats);
     return status;
@@ -258,7 +269,8 @@ static bool can_run_guests(void)
     return r == 0;
 }
 
-static int run(const struct Options *o, struct Boot *b)
+/* From its files to its end. Returns the exit status, or RUN_RESET. */
+static int run_once(const struct Options *o, struct Boot *b)
 {
     int status = STATUS_FAILED;
 
@@ -267,16 +279,25 @@ static int run(const struct Options *o, struct Boot *b)
     envid_t guest = make_guest(b, o->flags);
     if (guest < 0)
         goto out;
-    if (start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
+    if (limit_cpu(guest, o) == 0 && start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
         disks_attach(guest, o, b->kernel.is_linux) == 0 && load(guest, b) == 0 &&
         (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
         boot_close(b);
         status = start_and_run(guest, o, b);
     }
     discard(guest);
-    work_end();
+    disks_end();
 out:
     boot_close(b);
+    return status;
+}
+
+static int run(const struct Options *o, struct Boot *b)
+{
+    int status;
+    do
+        status = run_once(o, b);
+    while (status == RUN_RESET);
     attach_end(MON_ENDED(status));
     return status;
 }

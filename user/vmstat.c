@@ -29,6 +29,11 @@ static void print_reason(const struct GuestStats *st, unsigned i)
            st->vmm_ticks[i] / n, st->monitor_ticks[i] / n, vmexit_words(i));
 }
 
+static void print_line(const char *text)
+{
+    printf("%s\n", text);
+}
+
 static void print_guest(envid_t id, bool rate)
 {
     struct GuestStats st;
@@ -42,8 +47,7 @@ static void print_guest(envid_t id, bool rate)
     if (rate && b->id == id)
         printf(", %lu in the last second", (st.exits - b->exits) * 1000 / PERIOD_MS);
     printf(", last: %s\n", vmexit_words(st.last_reason));
-    if (st.unclaimed > 0)
-        printf("  %lu accesses that no device claimed\n", st.unclaimed);
+    vmstats_unknown(&st, print_line);
     *b = (struct Before){ .id = id, .exits = st.exits };
     printf("  %10s %6s %10s %10s  %s\n", "EXITS", "SHARE", "VMM", "MONITOR", "REASON");
     for (unsigned i = 0; i < GUEST_NREASONS; i++)

@@ -90,9 +90,12 @@ extern struct Stage2Format stage2;
 
 /* What a guest can have of this CPU, once the back end was turned on. */
 struct GuestFeatures {
-    bool pat;     /* a PAT of its own */
-    bool rdtscp;  /* RDTSCP, and so IA32_TSC_AUX */
-    uint64_t cr4; /* bits that may be set */
+    bool pat;          /* a PAT of its own */
+    bool rdtscp;       /* RDTSCP, and so IA32_TSC_AUX */
+    bool invpcid;      /* INVPCID */
+    uint64_t cr4;      /* bits that may be set */
+    uint64_t xcr0;     /* likewise */
+    uint64_t xcr0_all; /* components that a guest can reach whatever it is told */
 };
 extern struct GuestFeatures guest_features;
 

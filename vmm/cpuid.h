@@ -4,15 +4,23 @@
 #ifndef JOS_VMM_CPUID_H
 #define JOS_VMM_CPUID_H
 
+#include <inc/types.h>
 #include <inc/x86.h>
 
-#define CPUID_PLAIN_MAX 3 /* up to this leaf, answers are rows of a table */
+struct Vcpu;
 
-/* The rows, constant once cpuid_init was called. */
-extern struct CpuidRegs cpuid_basic[];
-/* The answer of any leaf. */
-struct CpuidRegs cpuid_answer(uint32_t leaf, uint32_t subleaf);
-/* Fill the tables from this CPU's leaves; has_rdtscp: guests can execute RDTSCP. Once. */
-void cpuid_init(bool has_rdtscp);
+#define CPUID_PLAIN_MAX 3 /* up to this leaf, answers are rows of a vCPU's table */
+
+/* The answer of any leaf. On the vCPU's CPU. */
+struct CpuidRegs cpuid_answer(const struct Vcpu *v, uint32_t leaf, uint32_t subleaf);
+/* Is this the CPU of AMD's? */
+bool cpuid_is_amd(const struct Vcpu *v);
+/* Width of guests' physical addresses. */
+uint32_t cpuid_physical_bits(void);
+/* Fill the tables of what all guests can have from this CPU's leaves. Once. */
+void cpuid_init(void);
+/* Choose the features of a vCPU that is about to be entered for the first time, and fill in
+ * Vcpu.cpuid. */
+void cpuid_vcpu_init(struct Vcpu *v);
 
 #endif

@@ -11,18 +11,8 @@
 #define CR0_DEFINED                                                                            \
     (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
      CR0_PG)
-#define CR4_VME (1 << 0)
-#define CR4_PVI (1 << 1)
-#define CR4_PCE (1 << 8)
-#define CR4_GUEST                                                                                \
-    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
-     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_SMEP | CR4_SMAP)
-#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP)
-
-uint64_t cr4_allowed(void)
-{
-    return CR4_GUEST & guest_features.cr4;
-}
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+#define CR3_PCID   0xffful
 
 /* Paging goes on. false: #GP. */
 static bool paging_on(struct ControlRegs *r)
@@ -41,7 +31,7 @@ static bool paging_on(struct ControlRegs *r)
 /* Paging goes off. false: #GP. */
 static bool paging_off(struct ControlRegs *r)
 {
-    if ((r->efer & EFER_LMA) && r->code64)
+    if (((r->efer & EFER_LMA) && r->code64) || (r->cr4 & CR4_PCIDE))
         return false;
     r->efer &= ~(uint64_t)EFER_LMA;
     return true;
@@ -65,7 +55,10 @@ bool cr0_write(struct ControlRegs *r, uint64_t value)
 bool cr4_write(struct ControlRegs *r, uint64_t value)
 {
     bool paging = r->cr0 & CR0_PG, long_mode = r->efer & EFER_LMA;
-    if ((value & ~cr4_allowed()) || (long_mode && !(value & CR4_PAE)))
+    if ((value & ~r->cr4_allowed) || (long_mode && !(value & CR4_PAE)))
+        return false;
+    /* SDM "Enabling PCIDs" */
+    if ((value & ~r->cr4 & CR4_PCIDE) && (!long_mode || (r->cr3 & CR3_PCID)))
         return false;
     uint64_t changed = (value ^ r->cr4) & CR4_PAGING;
     r->load_pdptes = paging && !long_mode && (value & CR4_PAE) && changed;

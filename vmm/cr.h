@@ -14,26 +14,33 @@
 
 /* The guest's view before a change, and after it. */
 struct ControlRegs {
-    uint64_t cr0, cr4, efer;
-    bool code64;  /* CS.L */
-    bool old_tss; /* TR refers to a 16-bit TSS */
+    uint64_t cr0, cr3, cr4, efer;
+    uint64_t cr4_allowed; /* bits that the guest may set */
+    bool code64;          /* CS.L */
+    bool old_tss;         /* TR refers to a 16-bit TSS */
     /* Set by a change: */
     bool load_pdptes; /* PAE paging: the PDPTEs are to be loaded from CR3, or it is #GP */
     bool flush;       /* translations may have changed */
 };
 
-/* CR4 bits that a guest may set. */
-uint64_t cr4_allowed(void);
+/* All bits of CR4 that are virtualized; which of them a guest may set, struct Vm says. */
+#define CR4_VME (1 << 0)
+#define CR4_PVI (1 << 1)
+#define CR4_PCE (1 << 8)
+#define CR4_GUEST                                                                                \
+    (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
+     CR4_OSXMMEXCPT | CR4_UMIP | CR4_FSGSBASE | CR4_PCIDE | CR4_OSXSAVE | CR4_SMEP | CR4_SMAP)
+/* Of these, a change of which is not only the guest's affair. */
+#define CR4_WATCHED (CR4_OSXSAVE | CR4_PCIDE)
+
 /* Change *r as the instruction would. false: #GP, and *r is void. */
 bool cr0_write(struct ControlRegs *r, uint64_t value);
 bool cr4_write(struct ControlRegs *r, uint64_t value);
-/* The same for WRMSR of EFER. LMA is the CPU's; LME must not change while paging is on (SDM
- * "Initializing IA-32e Mode"). */
-static inline bool efer_write(struct ControlRegs *r, uint64_t value)
+/* The same for WRMSR of EFER, of which these bits are reserved. LMA is the CPU's; LME must not
+ * change while paging is on (SDM "Initializing IA-32e Mode"). */
+static inline bool efer_write(struct ControlRegs *r, uint64_t value, uint64_t reserved)
 {
-    if (value & ~(uint64_t)EFER_GUEST)
-        return false;
-    if ((value & EFER_NXE) && !cpu_features.nx)
+    if (value & reserved)
         return false;
     if (((value ^ r->efer) & EFER_LME) && (r->cr0 & CR0_PG))
         return false;

@@ -44,10 +44,28 @@ uint32_t ept_rights(uint64_t perm)
     return GUEST_READ | (perm & PTE_W ? GUEST_WRITE : 0) | (perm & PTE_NX ? 0 : GUEST_FETCH);
 }
 
+/* A hidden entry maps nothing, since the bits that say what it allows are clear; the rest of it the
+ * CPU does not look at (SDM "EPT Translation Mechanism"; APM 2 "Page-Translation Table Entry
+ * Fields"). So it holds the frame's address, its rights, and a mark. */
+#define EPTE_HIDDEN  (1ul << 11)
+#define HIDDEN_SHIFT 4
+
+static bool is_hidden(uint64_t entry)
+{
+    return entry & EPTE_HIDDEN;
+}
+
+static uint64_t hidden_entry(uint64_t pa, uint32_t rights)
+{
+    return pa | EPTE_HIDDEN | rights << HIDDEN_SHIFT;
+}
+
 uint32_t ept_entry_rights(uint64_t entry)
 {
     if (!entry)
         return 0;
+    if (is_hidden(entry))
+        return entry >> HIDDEN_SHIFT & GUEST_RWX;
     bool fetch = (entry ^ stage2.fetch_flip) & stage2.fetch;
     return GUEST_READ | (entry & stage2.write ? GUEST_WRITE : 0) | (fetch ? GUEST_FETCH : 0);
 }
@@ -85,6 +103,8 @@ static void flush(struct Vm *vm)
 {
     for (uint32_t i = 0; i < ARRAY_SIZE(vm->vcpus) && vm->vcpus[i]; i++) {
         struct Vcpu *v = vm->vcpus[i];
+        for (int n = 0; n < NAPIC_SITES; n++)
+            v->apic_sites[n].place.valid = false;
         vcpu_attn(v, ATTN_STAGE2_FLUSH);
         if (v->env && v->env != curenv && env_has_cpu(v->env))
             cpu_flush_remote(&cpus[READ_ONCE(v->env->env_cpunum)]);
@@ -195,7 +215,7 @@ static int set_entry(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rig
         return r;
     uint64_t old = *e;
     page_incref(pp);
-    *e = page2pa(pp) | stage2.rights[rights];
+    *e = is_hidden(old) ? hidden_entry(page2pa(pp), rights) : page2pa(pp) | stage2.rights[rights];
     if (old == 0) {
         vm->stats.pages++;
         return 0;
@@ -211,6 +231,23 @@ int ept_map_hva2gpa(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights, bool o
 {
     spin_lock(&vm->mem_lock);
     int r = set_entry(vm, pa2page(PADDR(hva)), gpa, rights, overwrite);
+    spin_unlock(&vm->mem_lock);
+    return r;
+}
+
+int ept_hide(struct Vm *vm, gpa_t gpa, bool hide)
+{
+    uint64_t *e;
+    spin_lock(&vm->mem_lock);
+    int r = ept_lookup_gpa(vm, gpa, false, &e);
+    if (r == 0 && (*e & EPTE_LARGE))
+        r = split_large(vm, gpa, &e);
+    if (r == 0) {
+        uint32_t rights = ept_entry_rights(*e);
+        uint64_t pa = PTE_ADDR(*e);
+        *e = hide ? hidden_entry(pa, rights) : pa | stage2.rights[rights];
+        flush(vm);
+    }
     spin_unlock(&vm->mem_lock);
     return r;
 }

@@ -37,6 +37,10 @@ int ept_map_large(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights);
 /* The host address of gpa and the rights of its page, or NULL if nothing is mapped. mem_lock is
  * held. */
 void *ept_gpa2hva(struct Vm *vm, gpa_t gpa, uint32_t *rights);
+/* Hide the page at gpa, which has a frame, from the guest: its accesses fault, and everybody else
+ * reaches the frame as before. Or end that. What is mapped there meanwhile is hidden, too.
+ * -E_NO_MEM. */
+int ept_hide(struct Vm *vm, gpa_t gpa, bool hide);
 /* ept_map_hva2gpa of a frame, replacing what was there. */
 int ept_page_insert(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rights);
 /* Put pp, with a new reference, into an entry that maps nothing and is not EPTE_LARGE. mem_lock is

@@ -3,8 +3,10 @@
  * about an access (SDM "4-Level Paging", "PAE Paging", "32-Bit Paging", "Access Rights").
  */
 #include <inc/mmu.h>
+#include <inc/string.h>
 #include <kern/cpu.h>
 #include <vmm/backend.h>
+#include <vmm/code.h>
 #include <vmm/gmem.h>
 #include <vmm/gwalk.h>
 #include <vmm/vcpu.h>
@@ -244,4 +246,61 @@ bool guest_fetch(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_
     gpa_t gpa;
     enum WalkResult r = guest_walk(v, m, va, 0, &gpa);
     return (r == WALK_OK || r == WALK_FORBIDDEN) && gmem_peek(v->vm, gpa, byte, 1) == 0;
+}
+
+/* The bytes from va to the end of its page, n at most. */
+static uint32_t fetch_piece(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_t *buf,
+                            uint32_t n)
+{
+    gpa_t gpa;
+    enum WalkResult r = guest_walk(v, m, va, 0, &gpa);
+    n = MIN(n, (uint32_t)(PGSIZE - PGOFF(va)));
+    bool found = (r == WALK_OK || r == WALK_FORBIDDEN) && gmem_peek(v->vm, gpa, buf, n) == 0;
+    return found ? n : 0;
+}
+
+uint32_t guest_fetch_code(struct Vcpu *v, const struct PagingMode *m, uint64_t va, bool wide,
+                          uint8_t *buf, uint32_t n)
+{
+    uint32_t done = fetch_piece(v, m, va, buf, n);
+    if (done == n || done == 0)
+        return done;
+    va += done;
+    return done + fetch_piece(v, m, wide ? va : (uint32_t)va, buf + done, n - done);
+}
+
+/* The same way as walk_4level, but without its judgement: the CPU has executed what is there. */
+static bool find_code(struct Vcpu *v, struct CodePlace *c)
+{
+    uint64_t table = c->cr3;
+    void *hva;
+    for (int level = CODE_LEVELS - 1; level >= 0; level--) {
+        if (gmem_entry(v->vm, &v->leaf, PTE_ADDR(table) + PTX(c->va, level) * 8, &hva) == 0)
+            return false;
+        table = *(const volatile uint64_t *)hva;
+        for (int below = level; below >= 0; below--) {
+            c->entry[below] = hva;
+            c->seen[below] = table;
+        }
+        uint64_t page = (1ul << (PGSHIFT + 9 * level)) - 1;
+        if (!(table & PTE_P) || (level > 0 && !(table & PTE_PS)))
+            continue;
+        gpa_t gpa = (PTE_ADDR(table) & ~page) | (c->va & page);
+        if (gmem_entry(v->vm, &v->leaf, gpa, &hva) == 0)
+            return false;
+        c->bytes = hva;
+        memcpy(c->code, hva, CODE_BYTES);
+        return true;
+    }
+    return false;
+}
+
+bool guest_find_code(struct Vcpu *v, uint64_t va, uint64_t cr3, struct CodePlace *c)
+{
+    c->va = va;
+    c->cr3 = cr3;
+    spin_lock(&v->vm->mem_lock);
+    c->valid = PGOFF(va) <= PGSIZE - CODE_BYTES && find_code(v, c);
+    spin_unlock(&v->vm->mem_lock);
+    return c->valid;
 }

@@ -7,6 +7,7 @@
 #include <inc/types.h>
 #include <vmm/paging.h>
 
+struct CodePlace;
 struct Vcpu;
 
 enum WalkResult {
@@ -26,6 +27,13 @@ enum WalkResult guest_walk(struct Vcpu *v, const struct PagingMode *m, uint64_t 
                            gpa_t *gpa);
 /* The byte at a linear address, as the VMM reads code. false: it is not there. */
 bool guest_fetch(struct Vcpu *v, const struct PagingMode *m, uint64_t va, uint8_t *byte);
+/* Up to n bytes of code, not more than a page, from a linear address on, which has 32 bits unless
+ * it is `wide`; how many are in RAM that has been touched. */
+uint32_t guest_fetch_code(struct Vcpu *v, const struct PagingMode *m, uint64_t va, bool wide,
+                          uint8_t *buf, uint32_t n);
+/* Note where the CODE_BYTES at va are, in 4-level paging. false: some of it is not in RAM that has
+ * been touched, or they are in two pages. */
+bool guest_find_code(struct Vcpu *v, uint64_t va, uint64_t cr3, struct CodePlace *c);
 /* Set the accessed and dirty flags that the CPU would set for an access which guest_walk allows,
  * and which the VMM carries out in its place (SDM "Accessed and Dirty Flags"). WALK_OK: done. */
 enum WalkResult guest_mark_access(struct Vcpu *v, const struct PagingMode *m, uint64_t va,

@@ -179,6 +179,15 @@ enum Verdict hv_exits(struct Vcpu *v)
     /* LAB C end */
 }
 
+enum Verdict hv_power_button(struct Vcpu *v)
+{
+    struct HvArgs a = arguments(v);
+    v->env->env_tf.tf_rax = a.rax;
+    v->env->env_tf.tf_rbx = a.rbx;
+    guest_stop(v, GUEST_EV_VMCALL);
+    return DO_LEAVE;
+}
+
 /* By number, as vmm/hypercall.h lists them. */
 static enum Verdict (*const hypercalls[])(struct Vcpu *v) = {
 #define CALL(number, fn) [number] = fn,

@@ -36,6 +36,7 @@ enum Verdict hv_ipcrecv(struct Vcpu *v);
 enum Verdict hv_console(struct Vcpu *v);
 enum Verdict hv_poweroff(struct Vcpu *v);
 enum Verdict hv_exits(struct Vcpu *v);
+enum Verdict hv_power_button(struct Vcpu *v);
 
 /* Number and function of each call. A back end makes its table of them, whose functions end the
  * exit as the verdict says; so what a call has to do meets what ends it without a detour. Calls are
@@ -49,7 +50,8 @@ enum Verdict hv_exits(struct Vcpu *v);
     X(VMX_VMCALL_CONS_READ, hv_console)  \
     X(VMX_VMCALL_POWEROFF, hv_poweroff)  \
     X(VMX_VMCALL_NULL, hv_null)          \
-    X(VMX_VMCALL_EXITS, hv_exits)
+    X(VMX_VMCALL_EXITS, hv_exits)        \
+    X(VMX_VMCALL_POWER_BUTTON, hv_power_button)
 /* RAX is beyond the list: outside of 64-bit mode only its lower half is the number. */
 enum Verdict hypercall_odd(struct Vcpu *v, uint64_t nr) __attribute__((cold));
 

@@ -22,6 +22,7 @@ void guest_kill(struct Vcpu *v, const char *fmt, ...)
     if (v->doomed)
         return;
     v->exit.event = GUEST_EV_DEAD;
+    v->exit.reason = v->clock_reason;
     va_start(ap, fmt);
     vsnprintf(v->exit.why, sizeof(v->exit.why), fmt, ap);
     va_end(ap);
@@ -38,6 +39,7 @@ void guest_doom(struct Vcpu *v, const char *why)
     if (v->doomed)
         return;
     v->exit.event = GUEST_EV_DEAD;
+    v->exit.reason = GUEST_NREASONS; /* it has nothing to do with an exit */
     strlcpy(v->exit.why, why, sizeof(v->exit.why));
     doom(v);
 }

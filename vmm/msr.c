@@ -5,12 +5,13 @@
 #include <inc/x86.h>
 #include <kern/cpu.h>
 #include <vmm/backend.h>
+#include <vmm/cpuid.h>
+#include <vmm/features.h>
 #include <vmm/msr.h>
 #include <vmm/vapic.h>
 #include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
-#define APIC_BASE_VALUE          (0xfee00000ul | 1 << 8 | 1 << 10 | 1 << 11) /* BSP, x2APIC, enabled */
 #define MISC_ENABLE_FAST_STRINGS (1ul << 0)
 #define MISC_ENABLE_NO_BTS       (1ul << 11)
 #define MISC_ENABLE_NO_PEBS      (1ul << 12)
@@ -30,15 +31,7 @@ static enum Verdict allowed_if(bool allowed)
 
 static struct MsrValue read_apic_base(struct Vcpu *v)
 {
-    (void)v;
-    return value_is(APIC_BASE_VALUE);
-}
-
-/* The local APIC stays where it is, enabled, in x2APIC mode. */
-static enum Verdict write_apic_base(struct Vcpu *v, uint64_t value)
-{
-    (void)v;
-    return allowed_if(value == APIC_BASE_VALUE);
+    return value_is(v->vapic.base);
 }
 
 static struct MsrValue read_misc_enable(struct Vcpu *v)
@@ -65,6 +58,17 @@ static enum Verdict write_zero_only(struct Vcpu *v, uint64_t value)
     return allowed_if(value == 0);
 }
 
+/* AMD's: no memory type but those of the MTRRs that everybody has. */
+static struct MsrValue read_syscfg(struct Vcpu *v)
+{
+    return cpuid_is_amd(v) ? value_is(0) : no_value;
+}
+
+static enum Verdict write_syscfg(struct Vcpu *v, uint64_t value)
+{
+    return allowed_if(cpuid_is_amd(v) && value == 0);
+}
+
 /* Whatever is added to the TSC is added to this MSR as well, and the other way round (SDM
  * "IA32_TSC_ADJUST MSR Support"). */
 static void add_to_tsc(struct Vcpu *v, uint64_t difference)
@@ -85,11 +89,13 @@ static enum Verdict write_tsc(struct Vcpu *v, uint64_t value)
 
 static struct MsrValue read_tsc_adjust(struct Vcpu *v)
 {
-    return value_is(v->tsc_adjust);
+    return vm_has(v->vm, tsc_adjust) ? value_is(v->tsc_adjust) : no_value;
 }
 
 static enum Verdict write_tsc_adjust(struct Vcpu *v, uint64_t value)
 {
+    if (!vm_has(v->vm, tsc_adjust))
+        return DO_GP;
     add_to_tsc(v, value - v->tsc_adjust);
     return DO_NEXT;
 }
@@ -107,13 +113,13 @@ static enum Verdict write_deadline(struct Vcpu *v, uint64_t value)
 
 static struct MsrValue read_pat(struct Vcpu *v)
 {
-    return guest_features.pat ? value_is(backend->get(v, VREG_PAT)) : no_value;
+    return vm_has(v->vm, pat) ? value_is(backend->get(v, VREG_PAT)) : no_value;
 }
 
 /* Eight memory types: 2, 3 and those above 7 do not exist. */
 static enum Verdict write_pat(struct Vcpu *v, uint64_t value)
 {
-    if (!guest_features.pat)
+    if (!vm_has(v->vm, pat))
         return DO_GP;
     for (int i = 0; i < 8; i++) {
         uint8_t type = value >> (8 * i);
@@ -134,10 +140,11 @@ static const struct MsrRule {
     { MSR_TSC_DEADLINE, 0, read_deadline, write_deadline },
     { MSR_TSC, MSR_PASS_READ, NULL, write_tsc },
     { MSR_TSC_ADJUST, 0, read_tsc_adjust, write_tsc_adjust },
-    { MSR_APIC_BASE, 0, read_apic_base, write_apic_base },
+    { MSR_APIC_BASE, 0, read_apic_base, vapic_write_base },
     { MSR_BIOS_SIGN_ID, 0, read_zero, write_ignored },
     { MSR_MISC_ENABLE, 0, read_misc_enable, write_ignored },
     { MSR_DEBUGCTL, 0, read_zero, write_zero_only },
+    { MSR_SYSCFG, 0, read_syscfg, write_syscfg },
     { MSR_PAT, 0, read_pat, write_pat },
     /* The guest's own while it runs: in the VMCS or its MSR areas; in the VMCB. */
     { MSR_SYSENTER_CS, MSR_PASS, NULL, NULL },
@@ -160,6 +167,12 @@ void msr_each_passed(void (*let_through)(uint8_t *map, uint32_t msr, int pass), 
             let_through(map, rules[i].msr, rules[i].pass);
 }
 
+static void count_unknown(struct Vcpu *v, uint32_t msr)
+{
+    v->stats.unknown_msrs++;
+    v->stats.last_unknown_msr = msr;
+}
+
 /* Unrolled into comparisons with constants. */
 static inline const struct MsrRule *rule_for(uint32_t msr)
 {
@@ -170,14 +183,33 @@ static inline const struct MsrRule *rule_for(uint32_t msr)
     return NULL;
 }
 
+/* What no rule is for: an MTRR, or nothing. */
+static struct MsrValue __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
+{
+    struct MsrValue r = vm_has(v->vm, mtrr) ? mtrr_read(&v->mtrrs, msr) : no_value;
+    if (r.verdict != DO_NEXT)
+        count_unknown(v, msr);
+    return r;
+}
+
+static enum Verdict __attribute__((noinline))
+write_other(struct Vcpu *v, uint32_t msr, uint64_t value)
+{
+    if (!vm_has(v->vm, mtrr) || mtrr_read(&v->mtrrs, msr).verdict != DO_NEXT) {
+        count_unknown(v, msr);
+        return DO_GP;
+    }
+    return mtrr_write(&v->mtrrs, cpuid_physical_bits(), msr, value);
+}
+
 struct MsrValue msr_read(struct Vcpu *v, uint32_t msr)
 {
     const struct MsrRule *rule = rule_for(msr);
-    return rule && rule->read ? rule->read(v) : no_value;
+    return rule && rule->read ? rule->read(v) : read_other(v, msr);
 }
 
 enum Verdict msr_write(struct Vcpu *v, uint32_t msr, uint64_t value)
 {
     const struct MsrRule *rule = rule_for(msr);
-    return rule && rule->write ? rule->write(v, value) : DO_GP;
+    return rule && rule->write ? rule->write(v, value) : write_other(v, msr, value);
 }

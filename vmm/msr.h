@@ -21,12 +21,7 @@ struct Vcpu;
 #define MSR_DEBUGCTL     0x1d9
 #define MSR_PAT          0x277
 #define MSR_TSC_AUX      0xc0000103
-
-/* Is this MSR a register of the local APIC in x2APIC mode? Those are vapic.h's. */
-static inline bool msr_is_x2apic(uint32_t msr)
-{
-    return msr - MSR_X2APIC < 0x100;
-}
+#define MSR_SYSCFG       0xc0010010
 
 #define MSR_PASS_READ  1
 #define MSR_PASS_WRITE 2

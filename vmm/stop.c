@@ -58,9 +58,10 @@ static void deliver_stop(struct Vcpu *v)
     /* The whole of it but for the monitor's own counter. I/O, which is frequent, has only what it
      * needs written: the monitor hears from its system call that this is I/O. */
     if (from->event != GUEST_EV_IO) {
-        uint64_t unclaimed = to->unclaimed;
+        uint64_t unclaimed = to->unclaimed, last_unclaimed = to->last_unclaimed;
         *to = *from;
         to->unclaimed = unclaimed;
+        to->last_unclaimed = last_unclaimed;
         return;
     }
     to->io = from->io;
@@ -111,24 +112,27 @@ static void note_instruction(struct Vcpu *v)
 {
     struct GuestInsn *insn = &v->exit.insn;
     struct PagingMode m;
-    struct Segment cs = backend->get_segment(v, VSEG_CS);
+    struct Segment cs = backend->get_segment(v, VSEG_CS), ss = backend->get_segment(v, VSEG_SS);
     bool wide = backend->in_64bit(v);
     uint64_t va = backend->get(v, VREG_RIP) + (wide ? 0 : cs.base);
     backend->paging_mode(v, &m);
     insn->bits = wide ? 64 : cs.attributes & VSEG_DB ? 32 : 16;
-    insn->cpl = VSEG_DPL(backend->get_segment(v, VSEG_SS).attributes);
-    for (int i = 0; i < GUEST_NSEGMENTS; i++)
-        insn->segment_base[i] = backend->get_segment(v, i).base;
-    insn->nbytes = 0;
-    while (insn->nbytes < GUEST_INSN_MAX &&
-           guest_fetch(v, &m, wide ? va : (uint32_t)va, &insn->bytes[insn->nbytes]))
-        insn->nbytes++, va++;
+    insn->cpl = VSEG_DPL(ss.attributes);
+    insn->stack_bits = wide ? 64 : ss.attributes & VSEG_DB ? 32 : 16;
+    for (int i = 0; i < GUEST_NSEGMENTS; i++) {
+        struct Segment s = backend->get_segment(v, i);
+        insn->selector[i] = s.selector;
+        insn->segment_base[i] = s.base;
+    }
+    insn->nbytes =
+        guest_fetch_code(v, &m, wide ? va : (uint32_t)va, wide, insn->bytes, sizeof(insn->bytes));
 }
 
 bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access)
 {
     v->exit.gpa = gpa;
     v->exit.access = access;
+    v->exit.apic_page = v->vapic.page;
     note_instruction(v);
     return guest_stop(v, GUEST_EV_MMIO);
 }

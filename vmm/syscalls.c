@@ -13,6 +13,7 @@
 #include <vmm/backend.h>
 #include <vmm/debug/debug.h>
 #include <vmm/ept.h>
+#include <vmm/features.h>
 #include <vmm/guest.h>
 #include <vmm/trace.h>
 #include <vmm/vapic_regs.h>
@@ -92,6 +93,20 @@ int64_t sys_env_mkguest(uint64_t memsize, gpa_t entry, int flags, uintptr_t why,
     /* LAB 1 end */
 }
 
+int64_t sys_guest_features(envid_t guest, uintptr_t off)
+{
+    struct CpuWords words;
+    int r = copyin(&words, off, sizeof(words));
+    if (r < 0)
+        return r;
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
+        return -E_BAD_ENV;
+    r = v->started ? -E_BUSY : features_turn_off(v->vm, &words);
+    guest_close(v);
+    return r;
+}
+
 static bool ept_perm_ok(uint64_t perm)
 {
     return (perm & (PTE_P | PTE_U)) == (PTE_P | PTE_U) &&
@@ -119,10 +134,9 @@ int64_t sys_ept_map(envid_t srcenv, uintptr_t srcva, envid_t guest, gpa_t gpa, u
     /* LAB 3 end */
 }
 
-/* An interrupt from the monitor, whatever the guest is doing. */
-static void raise_and_poke(struct Vcpu *v, int vector)
+/* The guest has something to take, whatever it is doing. */
+static void poke(struct Vcpu *v)
 {
-    vapic_raise(v, vector);
     env_lock(v->env);
     sched_poke(v->env);
     env_unlock(v->env);
@@ -134,25 +148,12 @@ int64_t sys_guest_irq(envid_t guest, int vector)
     if (!v)
         return -E_BAD_ENV;
     bool ok = vector >= IRQ_OFFSET && vector <= 255;
-    if (ok)
-        raise_and_poke(v, vector);
+    if (ok) {
+        vapic_raise(v, vector);
+        poke(v);
+    }
     guest_close(v);
     return ok ? 0 : -E_INVAL;
-}
-
-/* SDM "Message Data Register Format": the vector, and a delivery mode of fixed or lowest priority;
- * trigger and level mean nothing for an edge. */
-static bool msi_ok(uint64_t address, uint32_t data)
-{
-    return address >> 20 == MSI_ADDRESS >> 20 && (data & MSI_VECTOR) >= FIRST_VECTOR &&
-           (data & MSI_MODE) <= MSI_LOWEST;
-}
-
-/* SDM "Message Address Register Format": does the destination name the guest's only CPU? */
-static bool msi_is_for_guest(uint64_t address)
-{
-    uint32_t dest = address >> MSI_DEST_SHIFT & MSI_DEST_MASK;
-    return address & MSI_LOGICAL ? dest & LDR_VALUE : dest == 0 || dest == MSI_DEST_MASK;
 }
 
 int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
@@ -160,11 +161,36 @@ int64_t sys_guest_msi(envid_t guest, uint64_t address, uint32_t data)
     struct Vcpu *v = guest_open(guest);
     if (!v)
         return -E_BAD_ENV;
-    bool ok = msi_ok(address, data);
-    if (ok && msi_is_for_guest(address))
-        raise_and_poke(v, data & MSI_VECTOR);
+    int r = vapic_accept_msi(v, address, data);
+    if (r > 0)
+        poke(v);
     guest_close(v);
-    return ok ? 0 : -E_INVAL;
+    return MIN(r, 0);
+}
+
+/* The vCPU has no CPU, since it is stopped. */
+static int64_t access_apic(struct Vcpu *v, uint32_t offset, unsigned size, bool write,
+                           uint64_t value)
+{
+    bool ok = size == 1 || size == 2 || size == 4 || size == 8;
+    if (v->state != GUEST_DELIVERED || v->exit.event != GUEST_EV_MMIO)
+        return -E_AGAIN;
+    if (!ok || offset > PGSIZE - size || v->vapic.page == NO_APIC_PAGE)
+        return -E_INVAL;
+    if (!write)
+        return vapic_load(v, offset, size);
+    vapic_store(v, offset, size, value); /* may end the guest */
+    return 0;
+}
+
+int64_t sys_guest_apic(envid_t guest, uint32_t offset, unsigned size, bool write, uint64_t value)
+{
+    struct Vcpu *v = guest_open(guest);
+    if (!v)
+        return -E_BAD_ENV;
+    int64_t r = access_apic(v, offset, size, write, value);
+    guest_close(v);
+    return r;
 }
 
 /* One piece within a page of guest memory. An untouched page that is only read has no frame. */
@@ -250,6 +276,9 @@ static void add_exits(struct GuestStats *st, const struct ExitStats *from)
         st->monitor_ticks[i] += from->monitor_ticks[i];
     }
     st->vmm_ticks[GUEST_NREASONS] += from->vmm_ticks[GUEST_NREASONS];
+    st->unknown_msrs += from->unknown_msrs;
+    if (from->unknown_msrs > 0)
+        st->last_unknown_msr = from->last_unknown_msr;
     st->injected_pf += from->injected_pf;
     st->refused_pf += from->refused_pf;
 }
@@ -265,6 +294,7 @@ int64_t sys_guest_stats(envid_t guest, uintptr_t stats)
         .large_pages = vm->stats.large_pages,
         .table_pages = vm->stats.table_pages,
         .unclaimed = v->shared ? READ_ONCE(v->shared->unclaimed) : 0,
+        .last_unclaimed = v->shared ? READ_ONCE(v->shared->last_unclaimed) : 0,
         .start_tsc = v->stats.start_tsc,
         .last_reason = v->clock_reason,
         .traced = trace_size(v),

@@ -1,6 +1,7 @@
 /*
- * The virtual local APIC. Interrupts are edge-triggered, the guest is one CPU with APIC id 0, and
- * an interrupt that comes while the APIC is software-disabled is held until it is enabled.
+ * The virtual local APIC: its vectors, and its registers as x2APIC mode has them. An interrupt that
+ * comes while the APIC is software-disabled is held until it is enabled. What differs in xAPIC mode
+ * is in vapic_xapic.c, what is sent to APICs in vapic_ipi.c, and the modes in vapic_base.c.
  */
 #include <inc/string.h>
 #include <inc/x86.h>
@@ -8,35 +9,11 @@
 #include <vmm/verdict.h>
 #include <vmm/vapic_regs.h>
 
-#define SVR_VALID        0x3ffu /* vector, enable, focus */
-#define SVR_RESET        0xffu
-#define LVT_TIMER_VALID  (LVT_VECTOR | LVT_MASKED | LVT_MODE)
-#define LVT_LINT_VALID   0x1a7ffu
-#define LVT_OTHER_VALID  0x107ffu
-#define DIVIDE_VALID     0xbu
-#define ICR_DELIVERY     0x700u
-#define ICR_FIXED        0x000u
-#define ICR_LOWEST       0x100u
-#define ICR_NMI          0x400u
-#define ICR_LOGICAL      (1u << 11)
-#define ICR_SHORTHAND(v) (((v) >> 18) & 3)
-#define ICR_VALID        0xffffffff000ccfffull
-#define ICR_BROADCAST    0xffffffffu
-enum {
-    SHORT_NONE,
-    SHORT_SELF,
-    SHORT_ALL,
-    SHORT_OTHERS
-};
-
-void vapic_init(struct Vapic *a)
-{
-    memset(a, 0, sizeof(*a));
-    a->svr = SVR_RESET;
-    for (int i = 0; i < NLVT; i++)
-        a->lvt[i] = LVT_MASKED;
-}
-
+#define SVR_VALID       0x3ffu /* vector, enable, focus */
+#define LVT_TIMER_VALID (LVT_VECTOR | LVT_MASKED | LVT_MODE)
+#define LVT_LINT_VALID  0x1a7ffu
+#define LVT_OTHER_VALID 0x107ffu
+#define DIVIDE_VALID    0xbu
 /* ---- Vectors ---- */
 
 /* The highest bit that is set; one is. */
@@ -75,35 +52,6 @@ void vapic_report_error(struct Vcpu *v, uint32_t error)
         vapic_raise(v, lvt & LVT_VECTOR);
 }
 
-/* Does this ICR value name the guest's only CPU? */
-static bool is_for_self(uint64_t icr)
-{
-    uint32_t dest = icr >> 32;
-    switch (ICR_SHORTHAND(icr)) {
-    case SHORT_SELF:
-    case SHORT_ALL:
-        return true;
-    case SHORT_OTHERS:
-        return false;
-    }
-    if (dest == ICR_BROADCAST)
-        return true;
-    return icr & ICR_LOGICAL ? dest >> 16 == 0 && (dest & LDR_VALUE) : dest == 0;
-}
-
-/* Fixed interrupts and NMIs to the guest's own CPU; there is no other, and it needs no INIT or SIPI
- * from itself. (The manual gives NMI no meaning with the shorthands that include the CPU itself;
- * they name it like its id.) */
-static void send_ipi(struct Vcpu *v, uint64_t icr)
-{
-    uint32_t mode = icr & ICR_DELIVERY;
-    v->vapic.icr = icr;
-    if ((mode == ICR_FIXED || mode == ICR_LOWEST) && is_for_self(icr))
-        vapic_raise_checked(v, icr & LVT_VECTOR, ESR_SEND_ILLEGAL);
-    else if (mode == ICR_NMI && is_for_self(icr))
-        vcpu_nmi(v);
-}
-
 /* ---- Registers ---- */
 
 uint64_t vapic_read_cr8(struct Vcpu *v)
@@ -123,16 +71,14 @@ void vapic_write_cr8(struct Vcpu *v, uint64_t class)
     write_tpr(v, class << 4);
 }
 
-/* Each of these gives the verdict: DO_NEXT or, where the value is reserved, DO_GP. */
-static enum Verdict write_lvt(struct Vcpu *v, enum VapicLvt n, uint64_t value)
+static const uint32_t lvt_valid[NLVT] = {
+    [LVT_TIMER] = LVT_TIMER_VALID, [LVT_THERMAL] = LVT_OTHER_VALID,
+    [LVT_PERF] = LVT_OTHER_VALID,  [LVT_LINT0] = LVT_LINT_VALID,
+    [LVT_LINT1] = LVT_LINT_VALID,  [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
+};
+
+static enum Verdict write_lvt(struct Vcpu *v, enum VapicLvt n, uint32_t value)
 {
-    static const uint32_t valid[NLVT] = {
-        [LVT_TIMER] = LVT_TIMER_VALID, [LVT_THERMAL] = LVT_OTHER_VALID,
-        [LVT_PERF] = LVT_OTHER_VALID,  [LVT_LINT0] = LVT_LINT_VALID,
-        [LVT_LINT1] = LVT_LINT_VALID,  [LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
-    };
-    if (value & ~(uint64_t)valid[n])
-        return DO_GP;
     if (!(v->vapic.svr & SVR_ENABLE))
         value |= LVT_MASKED;
     if (n == LVT_TIMER)
@@ -142,6 +88,7 @@ static enum Verdict write_lvt(struct Vcpu *v, enum VapicLvt n, uint64_t value)
     return DO_NEXT;
 }
 
+/* Each of these writes a valid value, and gives the verdict. */
 static enum Verdict write_svr(struct Vcpu *v, uint64_t svr)
 {
     v->vapic.svr = svr;
@@ -176,20 +123,13 @@ static enum Verdict write_task_priority(struct Vcpu *v, uint64_t tpr)
     return DO_NEXT;
 }
 
-static enum Verdict write_icr(struct Vcpu *v, uint64_t icr)
-{
-    send_ipi(v, icr);
-    return DO_NEXT;
-}
-
 static enum Verdict write_initial(struct Vcpu *v, uint64_t count)
 {
     vapic_write_initial(v, count);
     return DO_NEXT;
 }
 
-/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they accept.
- */
+/* Writable registers besides the LVT and those of vapic_write: how, and the bits that they have. */
 static const struct {
     enum Verdict (*write)(struct Vcpu *v, uint64_t value);
     uint64_t valid;
@@ -197,17 +137,35 @@ static const struct {
     [X2_TPR] = { write_task_priority, 0xff },
     [X2_SVR] = { write_svr, SVR_VALID },
     [X2_ESR] = { write_esr, 0 },
-    [X2_ICR] = { write_icr, ICR_VALID },
+    [X2_ICR] = { vapic_send_ipi, ICR_VALID },
     [X2_INITIAL] = { write_initial, UINT32_MAX },
     [X2_DIVIDE] = { write_divide, DIVIDE_VALID },
 };
 
+static bool is_lvt(uint32_t reg)
+{
+    return reg >= X2_LVT && reg < X2_LVT + NLVT;
+}
+
+static bool is_writable(uint32_t reg)
+{
+    return reg < ARRAY_SIZE(writable) && writable[reg].write;
+}
+
 enum Verdict vapic_write_other(struct Vcpu *v, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - MSR_X2APIC;
-    if (reg >= X2_LVT && reg < X2_LVT + NLVT)
-        return write_lvt(v, reg - X2_LVT, value);
-    if (reg >= ARRAY_SIZE(writable) || !writable[reg].write || (value & ~writable[reg].valid))
+    if (is_lvt(reg))
+        return value & ~(uint64_t)lvt_valid[reg - X2_LVT] ? DO_GP
+                                                          : write_lvt(v, reg - X2_LVT, value);
+    if (!is_writable(reg) || (value & ~writable[reg].valid))
         return DO_GP;
     return writable[reg].write(v, value);
+}
+
+enum Verdict vapic_write_masked(struct Vcpu *v, uint32_t reg, uint32_t value)
+{
+    if (is_lvt(reg))
+        return write_lvt(v, reg - X2_LVT, value & lvt_valid[reg - X2_LVT]);
+    return is_writable(reg) ? writable[reg].write(v, value & writable[reg].valid) : DO_GP;
 }

@@ -29,14 +29,26 @@ enum {
     X2_CURRENT = 0x39,
     X2_DIVIDE = 0x3e,
     X2_SELF_IPI = 0x3f,
+    /* Of xAPIC mode only, by their offsets in the page / 16. */
+    XAPIC_ARBITRATION = 0x09,
+    XAPIC_REMOTE_READ = 0x0c,
+    XAPIC_DFR = 0x0e,
+    XAPIC_ICR_HIGH = 0x31,
 };
 
 #define VERSION_VALUE     (0x15u | (NLVT - 1) << 16)
-#define LDR_VALUE         1u /* cluster 0, bit 0 */
 #define SVR_ENABLE        (1u << 8)
 #define PRIORITY_CLASS(v) ((v) >> 4)
+/* The logical id in x2APIC mode: cluster, and bit in it. */
+#define X2APIC_LDR(id) (((id) >> 4) << 16 | 1u << ((id)&0xf))
 
-/* Request an interrupt. Any CPU may do that. */
+/* Is this MSR a register of the local APIC now, as it is in x2APIC mode? */
+static inline bool vapic_has_msr(const struct Vcpu *v, uint32_t msr)
+{
+    return msr - MSR_X2APIC < v->vapic.nmsrs;
+}
+
+/* Request an edge-triggered interrupt. Any CPU may do that. */
 static inline void vapic_raise(struct Vcpu *v, int vector)
 {
     __atomic_or_fetch(&v->vapic.irr[vector / 64], 1ul << vector % 64, __ATOMIC_RELAXED);
@@ -72,10 +84,10 @@ static inline void vapic_end_of_interrupt(struct Vcpu *v)
         vcpu_attn(v, ATTN_IRQ);
 }
 
-/* 32-bit part i of IRR and ISR, one bit a vector. */
-static inline uint32_t vapic_requested(const struct Vapic *a, uint32_t i)
+/* 32-bit part i of IRR, TMR and ISR, one bit a vector. */
+static inline uint32_t vapic_part(const uint64_t *bits, uint32_t i)
 {
-    return a->irr[i / 2] >> (32 * (i % 2));
+    return bits[i / 2] >> (32 * (i % 2));
 }
 
 static inline uint32_t vapic_in_service(const struct Vapic *a, uint32_t i)
@@ -92,15 +104,16 @@ static inline struct MsrValue vapic_value(uint64_t value)
     return (struct MsrValue){ .value = value, .verdict = DO_NEXT };
 }
 
-/* RDMSR of 0x800 to 0x8ff: DO_NEXT; DO_GP. */
+/* RDMSR of a vapic_has_msr: DO_NEXT; DO_GP. */
 static inline struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr)
 {
     const struct Vapic *a = &v->vapic;
     uint32_t reg = msr - MSR_X2APIC;
     switch (reg) {
     case X2_ID:
-    case X2_TMR ... X2_TMR + 7: /* all interrupts are edge-triggered */
-        return vapic_value(0);
+        return vapic_value(a->id);
+    case X2_TMR ... X2_TMR + 7:
+        return vapic_value(vapic_part(a->tmr, reg - X2_TMR));
     case X2_VERSION:
         return vapic_value(VERSION_VALUE);
     case X2_TPR:
@@ -108,13 +121,13 @@ static inline struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr)
     case X2_PPR:
         return vapic_value(a->ppr);
     case X2_LDR:
-        return vapic_value(LDR_VALUE);
+        return vapic_value(X2APIC_LDR(a->id));
     case X2_SVR:
         return vapic_value(a->svr);
     case X2_ISR ... X2_ISR + 7:
         return vapic_value(vapic_in_service(a, reg - X2_ISR));
     case X2_IRR ... X2_IRR + 7:
-        return vapic_value(vapic_requested(a, reg - X2_IRR));
+        return vapic_value(vapic_part(a->irr, reg - X2_IRR));
     case X2_ESR:
         return vapic_value(a->esr);
     case X2_ICR:
@@ -131,8 +144,11 @@ static inline struct MsrValue vapic_read(struct Vcpu *v, uint32_t msr)
     return (struct MsrValue){ .verdict = DO_GP };
 }
 
-/* WRMSR of 0x800 to 0x8ff: DO_NEXT; DO_GP. */
+/* WRMSR of a vapic_has_msr: DO_NEXT; DO_GP; DO_LEAVE: it has ended the guest. */
 enum Verdict vapic_write_other(struct Vcpu *v, uint32_t msr, uint64_t value);
+/* Write a register that both modes have, but for EOI, as in xAPIC mode: what is reserved is
+ * ignored. DO_NEXT; DO_LEAVE; DO_GP: there is no such register that can be written. */
+enum Verdict vapic_write_masked(struct Vcpu *v, uint32_t reg, uint32_t value);
 static inline enum Verdict vapic_write(struct Vcpu *v, uint32_t msr, uint64_t value)
 {
     uint32_t reg = msr - MSR_X2APIC;

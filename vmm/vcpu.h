@@ -11,8 +11,12 @@
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/env.h>
+#include <vmm/apic_insn.h>
+#include <vmm/code.h>
+#include <vmm/cpuid.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
+#include <vmm/mtrr.h>
 #include <vmm/paging.h>
 #include <vmm/vapic_state.h>
 #include <vmm/vm.h>
@@ -64,7 +68,17 @@ struct ExitStats {
     uint64_t count[GUEST_NREASONS];
     uint64_t vmm_ticks[GUEST_NREASONS + 1], monitor_ticks[GUEST_NREASONS]; /* as in GuestStats */
     uint64_t injected_pf, refused_pf, start_tsc;
+    uint64_t unknown_msrs;     /* RDMSR and WRMSR of MSRs that its CPU does not have, */
+    uint32_t last_unknown_msr; /* and the last one */
 };
+
+/* An instruction that accesses the page of the local APIC, decoded. */
+struct ApicSite {
+    struct CodePlace place;
+    uint32_t bits; /* of its code */
+    struct ApicMov mov;
+};
+#define NAPIC_SITES 4
 
 struct Vcpu {
     struct Env *env; /* its registers are in env->env_tf */
@@ -74,6 +88,8 @@ struct Vcpu {
     bool halted;            /* executed HLT, no interrupt since */
     bool nmi;               /* an NMI waits; more than one are one, as on a CPU */
     bool dr_live;           /* uses debug registers: they are switched */
+    bool xsave;             /* has set CR4.OSXSAVE: vmm/xstate.h */
+    bool has_extras;        /* one of these two, or it has a debugger: vcpu_load_extras */
     bool doomed;            /* ended; only waits for the monitor to hear of it */
     bool traced;            /* exits take the long way, past vmm/trace.c */
     uint16_t quick_reasons; /* exits with the CPU's own numbers below this take the straight road:
@@ -89,7 +105,12 @@ struct Vcpu {
     uint64_t tsc_adjust;   /* IA32_TSC_ADJUST */
     uint64_t cr2;          /* while not on a CPU */
     uint64_t dr[4], dr6;   /* likewise, if dr_live */
+    uint64_t efer_reserved;
+    uint64_t xcr0;                               /* likewise, if xsave */
+    struct CpuidRegs cpuid[CPUID_PLAIN_MAX + 1]; /* what these leaves say */
+    struct Mtrrs mtrrs;
     struct Vapic vapic;
+    struct ApicSite apic_sites[NAPIC_SITES];
     gpa_t recv_gpa; /* WAIT_HOSTRECV: where the page goes */
 
     /* Last page fault found spurious (GUEST_INTERCEPT_PF) */
@@ -131,10 +152,11 @@ static inline void look_around_soon(struct Vcpu *v)
     v->look_at = v->prepare_at = AT_ONCE;
 }
 
-/* An NMI for the guest. On its own CPU. */
+/* An NMI for the guest. Any CPU may do that: one that comes while another is let in merges with it.
+ */
 static inline void vcpu_nmi(struct Vcpu *v)
 {
-    v->nmi = true;
+    WRITE_ONCE(v->nmi, true);
     vcpu_attn(v, ATTN_NMI);
 }
 
@@ -178,8 +200,15 @@ static inline uint32_t vcpu_exceptions(const struct Vcpu *v)
     return 1u << T_DEBUG | 1u << T_ALIGN | 1u << T_MCHK | page_faults;
 }
 
+/* What only some guests use, to this CPU and from it, if v->has_extras: debug registers, extended
+ * state. */
+void vcpu_load_extras(struct Vcpu *v);
+void vcpu_save_extras(struct Vcpu *v);
+
 /* General register n as instructions number them; RSP is the back end's. */
 uint64_t vcpu_gpr(const struct Vcpu *v, int n);
+/* The same as it stands, whatever the guest's mode. */
+uint64_t vcpu_whole_gpr(const struct Vcpu *v, int n);
 void vcpu_set_gpr(struct Vcpu *v, int n, uint64_t value);
 
 /* ---- For system calls ---- */

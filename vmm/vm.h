@@ -5,6 +5,7 @@
 #ifndef JOS_VMM_VM_H
 #define JOS_VMM_VM_H
 
+#include <inc/cpufeatures.h>
 #include <inc/types.h>
 #include <inc/vmm.h>
 #include <kern/spinlock.h>
@@ -27,6 +28,12 @@ struct Vm {
     gpa_t entry, mbi; /* entry point, multiboot information */
     uint64_t memsize; /* bytes of RAM */
     bool checks;      /* entries are checked: the word vmxcheck */
+
+    /* Its CPU: vmm/features.h. */
+    struct CpuWords off;      /* features that it is not to have */
+    struct CpuWords features; /* those that it has, and what follows from them: */
+    uint64_t cr4;             /* bits that it may set */
+    uint64_t xcr0;            /* likewise */
 
     /* The second stage. mem_lock protects its tables. */
     struct spinlock mem_lock;

@@ -48,10 +48,11 @@ static int vcpu_new(struct Vm *vm, uint32_t n)
     v->tsc_offset = -read_tsc();
     v->leaf.region = NO_REGION;
     v->attn = ATTN_STAGE2_FLUSH; /* the root table's frame may have been another guest's */
-    vapic_init(&v->vapic);
+    vapic_init(&v->vapic, n);
     if (!(vm->flags & GUEST_DEBUG))
         return 0;
     backend->prepare_steps();
+    v->has_extras = true;
     v->debug = page_new();
     return v->debug ? 0 : -E_NO_MEM;
 }

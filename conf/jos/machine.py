@@ -44,6 +44,12 @@ def count(text: str) -> int:
     return number
 
 
+def fs_image(obj: Path) -> Path:
+    """The file system for a user's own runs: the one with Linux, if `make linux` has made it."""
+    with_linux = obj / "linux/fs.img"
+    return with_linux if with_linux.exists() else obj / "fs.img"
+
+
 @dataclass
 class Config:
     """What a machine is made of."""

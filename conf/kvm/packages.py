@@ -73,13 +73,21 @@ def contents(package: Path, pattern: str) -> Dict[str, bytes]:
     return found
 
 
-def kernel_and_busybox(folder: Path) -> Tuple[Path, Path]:
-    """The packages of the kernel and of busybox; they stay in the folder for the next run. Raises CdError."""
+def kernel_package(folder: Path) -> Path:
+    """The kernel's package; it stays in the folder for the next run. Raises CdError."""
     need_tools()
     folder.mkdir(parents=True, exist_ok=True)
-    have_kernel = any(folder.glob("linux-image-*.deb"))
-    kernel = "" if have_kernel else newest_kernel(folder)
-    return (
-        fetch(kernel, "linux-image-*.deb", folder),
-        fetch("busybox-static", "busybox-static_*.deb", folder),
-    )
+    name = "" if any(folder.glob("linux-image-*.deb")) else newest_kernel(folder)
+    return fetch(name, "linux-image-*.deb", folder)
+
+
+def busybox_package(folder: Path) -> Path:
+    """Likewise busybox's. Raises CdError."""
+    need_tools()
+    folder.mkdir(parents=True, exist_ok=True)
+    return fetch("busybox-static", "busybox-static_*.deb", folder)
+
+
+def kernel_and_busybox(folder: Path) -> Tuple[Path, Path]:
+    """Both. Raises CdError."""
+    return kernel_package(folder), busybox_package(folder)

@@ -16,6 +16,7 @@ KILLS = 12  # make check-long has the long form
 DETACH_KEY = "\x1d"  # Ctrl-]
 KEY_TICKS = 40_000
 KEYS = 30
+LOG_BYTES = 16384  # that a monitor keeps
 BUSY = ("cli-spin", "io-spin", "irq-flood", "storm")  # guests that spin, keep their monitors busy, flood, fault
 SPINNER = "-k /vmm/guests/cli-spin"
 COUNTS = r"seed: \d+|CPUs started: .*|guests started: .*|kills: .*|free pages: .*|envs: .*|free disk .*"
@@ -234,6 +235,28 @@ def limited(bench: Bench) -> None:
     check_that("limited" not in session.guest("ls /"), "nothing left over")
     session.close_guest()
     session.sh("rm /vmm/small.img")
+
+
+@check("Many guests", 0, "vmm log prints the last 16 KiB of a guest's output, seen or not, paused or not", on=BOTH)
+def log(bench: Bench) -> None:
+    session = hos(bench)
+    start(session, "talker")
+    check_match(r"gOS: \d+ MiB of memory[^$]*gOS\$ \n", session.sh("vmm log talker"))
+    word, last = nonce(), nonce()
+    attach(session, "talker")
+    session.guest(f"echo {word}")
+    lines = 40 * "cat /text/pages.txt; "
+    session.guest(f"{lines} echo {last}", 120)
+    detach(session, "talker")
+    session.sh("vmm pause talker")
+    text = session.sh("vmm log talker")
+    check_that(f"\n{last}\n" in text and word not in text, "the end of the output", text)
+    check_that(len(text) <= LOG_BYTES + 1, f"{LOG_BYTES} bytes and a newline at most", len(text))
+    check_that(int(session.sh("vmm log talker | wc").split()[2]) >= LOG_BYTES, f"{LOG_BYTES} bytes")
+    check_that(session.status() == 0, "exit status 0")
+    check_match("no guest named nobody", session.sh("vmm log nobody"))
+    check_match("usage: vmm log NAME", session.sh("vmm log"))
+    end(session, "talker")
 
 
 @check("Many guests", 0, "pause stops a guest, resume lets it go on; its monitor's end is its own", on=BOTH)

@@ -14,9 +14,7 @@
 #define JOS_FS_CORE_FORMAT_H
 
 #include <inc/fs.h>
-
-#define FS_MAGIC   0x46534f4aU /* "JOSF" */
-#define FS_VERSION 1
+#include <inc/fssuper.h>
 
 #define FS_BITS_PER_BLOCK   (BLKSIZE * 8)
 #define FS_INODES_PER_BLOCK (BLKSIZE / sizeof(struct FsInode))
@@ -29,19 +27,6 @@
 
 #define FS_MINBLOCKS 16
 #define FS_ROOT      1 /* inode of the root directory */
-
-struct FsSuper {
-    uint32_t magic;
-    uint32_t version;
-    uint32_t nblocks; /* of the whole file system, block 0 included */
-    uint32_t bitmap_start, bitmap_blocks;
-    uint32_t inode_start, inode_blocks;
-    uint32_t data_start;
-    uint32_t ninodes;
-    uint32_t clean;    /* 1: everything that was changed has been written */
-    uint32_t checksum; /* makes the sum of all words of the structure 0 */
-};
-_Static_assert(sizeof(struct FsSuper) == 44, "superblock");
 
 enum FsInodeType {
     FS_FREE = 0,

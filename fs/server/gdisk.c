@@ -57,6 +57,12 @@ bool gdisk_has(uint32_t inum)
     return user_of(inum, false) || user_of(inum, true);
 }
 
+envid_t gdisk_user(uint32_t inum)
+{
+    envid_t owner = user_of(inum, false);
+    return owner ? owner : user_of(inum, true);
+}
+
 /* A guest no longer has this image. */
 static void release_image(uint32_t inum)
 {

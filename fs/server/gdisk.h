@@ -40,6 +40,8 @@ int gdisk_info(envid_t guest, uint32_t number, struct GuestDiskInfo *info);
 int gdisk_create(const char *path, uint32_t base, uint32_t *inum);
 /* Does a living guest have this image, as its own or as its base? */
 bool gdisk_has(uint32_t inum);
+/* A living guest that has this image, as its own or as its base; 0: none has. */
+envid_t gdisk_user(uint32_t inum);
 /* End the attachments of guests that are gone. Returns how many. */
 int gdisk_sweep(void);
 

@@ -131,8 +131,12 @@ static int64_t serve_open(struct Request *rq)
         return -E_INVAL;
     /* The slot first: without one, nothing is created or truncated. */
     if ((r = take_path(rq, rq->page->open.path)) < 0 || (r = open_alloc(rq->from, mode, &of)) < 0 ||
-        (r = open_inode(rq->path, mode, &inum)) < 0 || (r = check_mode(inum, mode, &st)) < 0)
+        (r = open_inode(rq->path, mode, &inum)) < 0)
         return r;
+    if ((r = check_mode(inum, mode, &st)) < 0) {
+        rq->page->open_ret.holder = r == -E_BUSY ? gdisk_user(inum) : 0;
+        return r;
+    }
     if ((mode & O_TRUNC) && st.size > 0) {
         if ((r = fs_may_change(&fs, false)) < 0 || (r = fs_truncate(&fs, inum, 0)) < 0)
             return r;

@@ -3,6 +3,7 @@
  * "ACPI Software Programming Model"). The tables may lie outside of RAM, so each is mapped in the
  * device window.
  */
+#include <inc/acpi.h>
 #include <inc/string.h>
 #include <kern/dev/acpi.h>
 #include <kern/kaddr.h>
@@ -13,45 +14,6 @@
 #define ROM_START    0xe0000
 #define ROM_END      0x100000
 #define TABLE_MAX    0x10000 /* a longer table is taken for damaged */
-
-#define MADT_LAPIC    0
-#define MADT_X2APIC   9
-#define LAPIC_ENABLED 1
-
-struct Rsdp {
-    char signature[8]; /* "RSD PTR " */
-    uint8_t sum;
-    char oem[6];
-    uint8_t revision;
-    uint32_t rsdt;
-    uint32_t length; /* from here on: revision 2 */
-    uint64_t xsdt;
-    uint8_t xsum, reserved[3];
-} __attribute__((packed));
-#define RSDP_V1_SIZE 20
-
-struct TableHeader {
-    char signature[4];
-    uint32_t length;
-    uint8_t revision, sum;
-    char oem[6], oem_table[8];
-    uint32_t oem_revision, creator, creator_revision;
-} __attribute__((packed));
-_Static_assert(sizeof(struct TableHeader) == 36, "ACPI table header");
-
-struct MadtEntry {
-    uint8_t type, length;
-    union {
-        struct {
-            uint8_t processor, apicid;
-            uint32_t flags;
-        } __attribute__((packed)) lapic;
-        struct {
-            uint16_t reserved;
-            uint32_t apicid, flags, processor;
-        } __attribute__((packed)) x2apic;
-    };
-} __attribute__((packed));
 
 bool table_sum_ok(const void *p, size_t len)
 {
@@ -95,9 +57,9 @@ static const void *table_map(physaddr_t pa, size_t len)
 }
 
 /* The whole table at pa, or NULL if it is damaged. */
-static const struct TableHeader *table_open(physaddr_t pa)
+static const struct AcpiHeader *table_open(physaddr_t pa)
 {
-    const struct TableHeader *h = table_map(pa, sizeof(*h));
+    const struct AcpiHeader *h = table_map(pa, sizeof(*h));
 
     if (h->length < sizeof(*h) || h->length > TABLE_MAX)
         return NULL;
@@ -106,9 +68,9 @@ static const struct TableHeader *table_open(physaddr_t pa)
 }
 
 /* Look through the RSDT (4-byte addresses) or XSDT (8-byte addresses) for the MADT. */
-static const struct TableHeader *find_madt(physaddr_t root_pa, size_t width)
+static const struct AcpiHeader *find_madt(physaddr_t root_pa, size_t width)
 {
-    const struct TableHeader *root = table_open(root_pa), *t;
+    const struct AcpiHeader *root = table_open(root_pa), *t;
 
     if (!root)
         return NULL;
@@ -116,16 +78,16 @@ static const struct TableHeader *find_madt(physaddr_t root_pa, size_t width)
         uint64_t pa = 0;
         memcpy(&pa, (const char *)root + off, width);
         t = table_open(pa);
-        if (t && memcmp(t->signature, "APIC", 4) == 0)
+        if (t && memcmp(t->signature, ACPI_MADT_SIGNATURE, sizeof(t->signature)) == 0)
             return t;
     }
     return NULL;
 }
 
-static const struct TableHeader *madt(void)
+static const struct AcpiHeader *madt(void)
 {
-    const struct Rsdp *rsdp = firmware_find("RSD PTR ", RSDP_V1_SIZE);
-    const struct TableHeader *t = NULL;
+    const struct AcpiRsdp *rsdp = firmware_find(ACPI_RSDP_SIGNATURE, ACPI_RSDP_V1_SIZE);
+    const struct AcpiHeader *t = NULL;
 
     if (!rsdp)
         return NULL;
@@ -135,31 +97,32 @@ static const struct TableHeader *madt(void)
 }
 
 /* The APIC id that a MADT entry says may be used. */
-static bool entry_cpu(const struct MadtEntry *m, uint32_t *apicid)
+static bool entry_cpu(const struct AcpiMadtEntry *m, uint32_t *apicid)
 {
-    switch (m->type) {
-    case MADT_LAPIC:
-        *apicid = m->lapic.apicid;
-        return m->lapic.flags & LAPIC_ENABLED;
-    case MADT_X2APIC:
-        *apicid = m->x2apic.apicid;
-        return m->x2apic.flags & LAPIC_ENABLED;
+    const struct AcpiMadtLapic *lapic = (const void *)m;
+    const struct AcpiMadtX2apic *x2apic = (const void *)m;
+    if (m->type == MADT_LAPIC && m->length >= sizeof(*lapic)) {
+        *apicid = lapic->apicid;
+        return lapic->flags & MADT_CPU_ENABLED;
+    }
+    if (m->type == MADT_X2APIC && m->length >= sizeof(*x2apic)) {
+        *apicid = x2apic->apicid;
+        return x2apic->flags & MADT_CPU_ENABLED;
     }
     return false;
 }
 
-#define MADT_FIXED 8 /* local APIC address and flags, before the entries */
-
 int acpi_cpus(uint32_t *apicids, int max)
 {
-    const struct TableHeader *t = madt();
+    const struct AcpiHeader *t = madt();
     int n = 0;
 
     if (!t)
         return 0;
-    for (size_t off = sizeof(*t) + MADT_FIXED; off + 2 <= t->length;) {
-        const struct MadtEntry *m = (const void *)((const char *)t + off);
-        if (m->length < 2 || off + m->length > t->length)
+    for (size_t off = sizeof(struct AcpiMadtHead);
+         off + sizeof(struct AcpiMadtEntry) <= t->length;) {
+        const struct AcpiMadtEntry *m = (const void *)((const char *)t + off);
+        if (m->length < sizeof(*m) || off + m->length > t->length)
             break;
         if (n < max && entry_cpu(m, &apicids[n]))
             n++;

@@ -3,6 +3,7 @@
  * is tried in turn; on a machine without any of them the CPU stops.
  */
 #include <inc/stdio.h>
+#include <inc/trap.h>
 #include <inc/vmm.h>
 #include <inc/x86.h>
 #include <kern/dev/console.h>
@@ -27,6 +28,13 @@ static void machine_off(int status)
         outb(BOCHS_EXIT_PORT, *s);
     outw(ACPI_PORT_QEMU, ACPI_SLP_EN);
     outw(ACPI_PORT_BOCHS, ACPI_SLP_EN);
+}
+
+void power_button_init(void)
+{
+    uint64_t vector = T_HVPOWER;
+    if (is_guest)
+        hypercall(VMX_VMCALL_POWER_BUTTON, &vector, NULL, NULL, NULL);
 }
 
 void platform_poweroff(int status)

@@ -6,6 +6,8 @@
 
 #include <inc/types.h>
 
+/* gOS: from now on the power button raises T_HVPOWER. */
+void power_button_init(void);
 /* End the machine or the guest, with a status of 0 to 255. */
 void platform_poweroff(int status) __attribute__((noreturn));
 

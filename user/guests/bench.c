@@ -13,6 +13,7 @@ const char guest_name[] = "bench";
 #define IDLE_PORT   0x80  /* answered by the VMM itself */
 #define FREE_PORT   0x180 /* the monitor finds no device there */
 #define VEC_TIMER   0x42
+#define VEC_SERVE   0x43 /* its handler leaves it in service */
 #define UNMAPPED_VA 0x40000000ul
 #define STORE_LEN   2
 /* Memory that is touched, by regions of 2 MiB: those that have got a small page, since the guest
@@ -40,6 +41,7 @@ static uint64_t efer;
  * after the store that faulted. */
 void eoi_handler(void);
 void skip_store_handler(void);
+void serve_handler(void);
 asm("eoi_handler:\n"
     "    pushq %rax\n"
     "    pushq %rcx\n"
@@ -55,6 +57,8 @@ asm("eoi_handler:\n"
                                     "skip_store_handler:\n"
                                     "    addq $8, %rsp\n" /* the error code */
                                     "    addq $" STRING(STORE_LEN) ", (%rsp)\n"
+                                                                   "    iretq\n"
+                                                                   "serve_handler:\n"
                                                                    "    iretq\n");
 
 static void nothing(void)
@@ -92,6 +96,31 @@ static inline void do_wrmsr(void)
 static inline void do_apic_read(void)
 {
     rdmsr(X2APIC_ID);
+}
+
+static inline void do_xapic_id(void)
+{
+    xapic_read(X2APIC_ID);
+}
+
+static inline void do_xapic_eoi(void)
+{
+    xapic_write(X2APIC_EOI, 0);
+}
+
+static inline void do_x2apic_eoi(void)
+{
+    wrmsr(X2APIC_EOI, 0);
+}
+
+static void serve_x2apic(void)
+{
+    wrmsr(X2APIC_SELF, VEC_SERVE);
+}
+
+static void serve_xapic(void)
+{
+    xapic_write(X2APIC_ICR, ICR_SELF | VEC_SERVE);
 }
 
 static inline void do_out(void)
@@ -180,6 +209,19 @@ static inline void __attribute__((always_inline)) measure(void (*op)(void), unsi
     }
 }
 
+/* The same of an EOI; before each, an interrupt is taken that is then in service. */
+static inline void __attribute__((always_inline))
+measure_eoi(void (*serve)(void), void (*eoi)(void), unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        serve();
+        uint64_t start = read_tsc();
+        eoi();
+        uint64_t ticks = read_tsc() - start;
+        samples[i] = ticks > overhead ? ticks - overhead : 0;
+    }
+}
+
 static void report(const char *name, unsigned n)
 {
     sort(n);
@@ -215,6 +257,24 @@ static void report_mean(const char *name, unsigned n)
     X("ept-violation-2m", do_large_exit, LARGE_SAMPLES, report) \
     X("ept-page-2m", do_large_page, SAMPLES, report_mean)
 
+static void measure_x2apic_eoi(void)
+{
+    measure_eoi(serve_x2apic, do_x2apic_eoi, SAMPLES);
+}
+
+/* The last measurements are in xAPIC mode. */
+static void measure_xapic_eoi(void)
+{
+    xapic_enable();
+    measure_eoi(serve_xapic, do_xapic_eoi, SAMPLES);
+}
+
+static void measure_xapic_id(void)
+{
+    xapic_enable();
+    measure(do_xapic_id, SAMPLES);
+}
+
 #define MEASURE(name, op, n, report) \
     static void measure_##op(void)   \
     {                                \
@@ -232,6 +292,9 @@ static const struct {
 #define OPERATION(name, op, n, report) { name, measure_##op, n, report },
     OPERATIONS(OPERATION)
 #undef OPERATION
+        { "x2apic-eoi", measure_x2apic_eoi, SAMPLES, report },
+    { "xapic-eoi", measure_xapic_eoi, SAMPLES, report },
+    { "xapic-id", measure_xapic_id, SAMPLES, report },
 };
 
 static void __attribute__((noreturn)) out_forever(void)
@@ -260,6 +323,7 @@ int guest_main(const struct MultibootInfo *info)
         out_forever();
     set_gate(VEC, eoi_handler);
     set_gate(VEC_TIMER, eoi_handler);
+    set_gate(VEC_SERVE, serve_handler);
     set_gate(T_PGFLT, skip_store_handler);
     map_4k(UNMAPPED_VA, 0, 0);
     wrmsr(X2APIC_LVT_TIMER, VEC_TIMER | LVT_DEADLINE);

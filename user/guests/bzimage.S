@@ -2,7 +2,8 @@
  * bzimage: a file as Linux kernels are ("The Linux/x86 Boot Protocol"), with nothing in it but a
  * check of what the 64-bit protocol promises at its entry: long mode, the boot parameters, the
  * command line, a memory map, ACPI's root pointer, the initrd. It prints the command line and the
- * initrd on COM1, and switches off by ACPI's sleep register.
+ * initrd on COM1, and switches off by ACPI's sleep register. With VMLINUX defined it is vmlinux: the
+ * same as an ELF file with a note of Linux', whose header its loader has to make.
  */
 #include <inc/uart.h>
 
@@ -27,9 +28,20 @@
 #define SLEEP_CONTROL 0x605
 #define SLEEP_S5      (0x20 | 5 << 2)
 
+#define HEADER_MAGIC  0x202
+#define LOADFLAGS     0x211
+
         .section .text
+#ifdef VMLINUX
+#define NAME          "vmlinux"
+.globl start
+start:
+#else
+#define NAME          "bzimage"
         .org    0x1f1
         .byte   SETUP_SECTORS
+        .org    0x1f4
+        .long   (end - start) / 16
         .org    0x1fe
         .word   0xaa55
         .org    0x202
@@ -41,6 +53,7 @@
         .long   INITRD_MAX
         .org    0x230
         .long   MEMORY                  /* alignment */
+        .byte   1                       /* relocatable */
         .org    0x236
         .word   KERNEL_64
         .long   CMDLINE_MAX
@@ -48,7 +61,10 @@
         .quad   LOAD_ADDRESS
         .long   MEMORY
 
+        .org    (SETUP_SECTORS + 1) * SECTOR
+start:
         .org    (SETUP_SECTORS + 1) * SECTOR + ENTRY_64
+#endif
         movq    %rsi, %rbx
         movl    $LOAD_ADDRESS + MEMORY, %esp
         xorl    %eax, %eax              /* in 32-bit mode, the next one counts twice */
@@ -56,6 +72,11 @@
         leaq    no_long_mode(%rip), %rsi
         cmpl    $-1, %eax
         jne     failed
+        leaq    no_header(%rip), %rsi
+        cmpl    $0x53726448, HEADER_MAGIC(%rbx) /* "HdrS" */
+        jne     failed
+        testb   $LOADED_HIGH, LOADFLAGS(%rbx)
+        jz      failed
         leaq    no_loader(%rip), %rsi
         cmpb    $0, LOADER(%rbx)
         je      failed
@@ -97,10 +118,24 @@ print:
         jmp     1b
 2:      ret
 
-good:           .asciz "\nbzimage: ok\n"
-no_long_mode:   .asciz "bzimage: FAILED: not in 64-bit mode\n"
-no_loader:      .asciz "bzimage: FAILED: no type of loader\n"
-no_map:         .asciz "bzimage: FAILED: no memory map\n"
-no_rsdp:        .asciz "bzimage: FAILED: no root pointer of ACPI\n"
+good:           .asciz "\n" NAME ": ok\n"
+no_long_mode:   .asciz NAME ": FAILED: not in 64-bit mode\n"
+no_header:      .asciz NAME ": FAILED: no header in the boot parameters\n"
+no_loader:      .asciz NAME ": FAILED: no type of loader\n"
+no_map:         .asciz NAME ": FAILED: no memory map\n"
+no_rsdp:        .asciz NAME ": FAILED: no root pointer of ACPI\n"
+.balign 16
+end:
+
+#ifdef VMLINUX
+        .section .note.Linux, "a", @note
+        .long   6, 4, 0x101
+        .asciz  "Linux"
+        .balign 4
+        .long   0
+
+        .bss
+        .skip   MEMORY - 0x1000
+#endif
 
 .section .note.GNU-stack, "", @progbits

@@ -286,6 +286,18 @@ bool apic_enable(void)
     return true;
 }
 
+void xapic_enable(void)
+{
+    uint64_t base = rdmsr(MSR_APIC_BASE) & ~(uint64_t)(APIC_BASE_EN | APIC_BASE_EXTD);
+    outb(PORT_PIC1_MASK, 0xff);
+    outb(PORT_PIC2_MASK, 0xff);
+    if (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)
+        wrmsr(MSR_APIC_BASE, base);
+    wrmsr(MSR_APIC_BASE, base | APIC_BASE_EN);
+    map_2m(APIC_PAGE, APIC_PAGE, PTE_P | PTE_W | PTE_PCD);
+    xapic_write(X2APIC_SVR, SVR_ENABLE | 0xff);
+}
+
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi)
 {
     int64_t result;

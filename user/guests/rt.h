@@ -107,11 +107,15 @@ uint64_t *map_4k(uint64_t va, uint64_t pa, uint64_t perm);
 #define X2APIC_TPR          0x808
 #define X2APIC_PPR          0x80a
 #define X2APIC_EOI          0x80b
+#define X2APIC_LDR          0x80d
 #define X2APIC_SVR          0x80f
 #define X2APIC_ISR          0x810
+#define X2APIC_TMR          0x818
 #define X2APIC_IRR          0x820
+#define X2APIC_ESR          0x828
 #define X2APIC_ICR          0x830
 #define X2APIC_LVT_TIMER    0x832
+#define X2APIC_LVT_ERROR    0x837
 #define X2APIC_INITCNT      0x838
 #define X2APIC_CURCNT       0x839
 #define X2APIC_DIVIDE       0x83e
@@ -127,6 +131,27 @@ uint64_t *map_4k(uint64_t va, uint64_t pa, uint64_t perm);
 #define CPUID1_ECX_HV       (1u << 31)
 /* Returns false, after saying so, if the CPU has no x2APIC. */
 bool apic_enable(void);
+
+/* In xAPIC mode the same registers are in a page, and these. */
+#define APIC_PAGE      0xfee00000ul
+#define XAPIC_DFR      0x80e
+#define XAPIC_ICR_HIGH 0x831
+#define DEST_SHIFT     24 /* of ID, LDR and the upper half of ICR */
+/* The register at this page, by its MSR's number. */
+static inline volatile uint32_t *xapic_at(uint64_t page, uint32_t msr)
+{
+    return (volatile uint32_t *)(page + (msr - MSR_X2APIC) * 16);
+}
+static inline uint32_t xapic_read(uint32_t msr)
+{
+    return *xapic_at(APIC_PAGE, msr);
+}
+static inline void xapic_write(uint32_t msr, uint32_t value)
+{
+    *xapic_at(APIC_PAGE, msr) = value;
+}
+/* Enter xAPIC mode from any, with the page mapped, and enable the APIC. */
+void xapic_enable(void);
 
 /* ---- Hypercalls ---- */
 /* VMCALL, or VMMCALL on AMD's CPUs; the result is RAX. */

@@ -36,6 +36,7 @@ struct Parser {
     const char *p;
     struct Pipeline *pl;
     const char *why;
+    int next_arg; /* of the script, while $@ is being replaced by them; 0: it is not */
 };
 
 static bool put(struct Parser *ps, char c)
@@ -127,13 +128,18 @@ static bool put_double_quoted(struct Parser *ps)
     }
 }
 
+static bool ends_word(char c)
+{
+    return c == '\0' || strchr(" \t;&|<>", c);
+}
+
 /* A word may change between quoted and unquoted parts. */
 static enum Token lex_word(struct Parser *ps)
 {
     for (;;) {
         char c = *ps->p;
         bool ok;
-        if (c == '\0' || strchr(" \t;&|<>", c))
+        if (ends_word(c))
             break;
         ps->p++;
         if (c == '\'')
@@ -152,11 +158,40 @@ static enum Token lex_word(struct Parser *ps)
     return put(ps, '\0') ? TOK_WORD : TOK_ERROR;
 }
 
+/* Is there a $@, or a quoted one, as a word of its own? It is skipped then, and the script's
+ * arguments take its place, each as a word. */
+static bool at_all_args(struct Parser *ps)
+{
+    static const char *const forms[] = { "$@", "\"$@\"" };
+    for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+        size_t len = strlen(forms[i]);
+        if (strncmp(ps->p, forms[i], len) == 0 && ends_word(ps->p[len])) {
+            ps->p += len;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum Token lex_arg(struct Parser *ps, const char **word)
+{
+    *word = ps->pl->text + ps->pl->used;
+    const char *arg = vars.argv[ps->next_arg++];
+    return put_text(ps, arg) && put(ps, '\0') ? TOK_WORD : TOK_ERROR;
+}
+
 /* The next token; *word is the text of a TOK_WORD. A comment ends the line. */
 static enum Token lex(struct Parser *ps, const char **word)
 {
+    if (ps->next_arg > 0 && ps->next_arg < vars.argc)
+        return lex_arg(ps, word);
+    ps->next_arg = 0;
     while (*ps->p == ' ' || *ps->p == '\t')
         ps->p++;
+    if (at_all_args(ps)) {
+        ps->next_arg = 1;
+        return lex(ps, word);
+    }
     if (*ps->p == '#')
         ps->p += strlen(ps->p);
     if (*ps->p == '\0')

@@ -179,7 +179,9 @@ static const struct EmulateMemory arena_memory = { read_arena, write_arena, fetc
 
 static struct GuestInsn code_of(const uint8_t *bytes, size_t n, unsigned bits)
 {
-    struct GuestInsn code = { .nbytes = MIN(n, (size_t)GUEST_INSN_MAX), .bits = bits, .cpl = 3 };
+    struct GuestInsn code = {
+        .nbytes = MIN(n, (size_t)GUEST_INSN_MAX), .bits = bits, .cpl = 3, .stack_bits = bits
+    };
     memcpy(code.bytes, bytes, code.nbytes);
     return code;
 }
@@ -388,6 +390,12 @@ static const struct Address {
     { 64, BYTES(0xc6, 0x05, 0x10, 0, 0, 0, 1), 0x7017 },
     { 64, BYTES(0x8b, 0x44, 0x83, 0x10), 0x24010 }, /* mov 16(%rbx,%rax,4), %eax */
     { 64, BYTES(0x48, 0x0f, 0xab, 0x33), 0x20060 }, /* bts %rsi, (%rbx): bit 0x300 */
+    /* Prefixes: DS after FS has no effect, and a REX that another prefix follows has none. */
+    { 64, BYTES(0x64, 0x3e, 0x8b, 0x03), 0x520000 },
+    { 64, BYTES(0x44, 0x66, 0x8b, 0x03), 0x20000 },
+    { 64, BYTES(0x41, 0x40, 0x8b, 0x03), 0x20000 },
+    { 64, BYTES(0x0f, 0x38, 0xf1, 0x43, 0x10), 0x20010 }, /* movbe %eax, 16(%rbx) */
+    { 32, BYTES(0x8c, 0x1b), 0x420000 },                  /* mov %ds, (%ebx) */
 };
 
 static bool read_ones(struct Emulation *e, uint64_t va, unsigned size, bool writes, uint64_t *value)
@@ -455,6 +463,10 @@ static const struct Refusal {
     { 64, BYTES(0x82, 0x03, 0x01), EMULATE_UNKNOWN, 0 },       /* not in 64-bit mode */
     { 32, BYTES(0x63, 0x03), EMULATE_UNKNOWN, 0 },             /* arpl */
     { 64, BYTES(0xc7, 0x4b, 0x00, 0x00), EMULATE_UNKNOWN, 0 }, /* group 11, member 1 */
+    { 64, BYTES(0x66, 0x0f, 0xc3, 0x03), EMULATE_UNKNOWN, 0 }, /* movnti of 16 bits */
+    { 64, BYTES(0x66, 0xff, 0x13), EMULATE_UNKNOWN, 0 },       /* callw *(%rbx): AMD's only */
+    { 64, BYTES(0x8e, 0x03), EMULATE_UNKNOWN, 0 },             /* mov (%rbx), %es */
+    { 64, BYTES(0x8c, 0x33), EMULATE_UNKNOWN, 0 },             /* there is no segment 6 */
     { 64, BYTES(0x8b, 0xc3), EMULATE_AT_RIP, 0 },              /* mov %ebx, %eax */
     { 64, BYTES(0x8b), EMULATE_FAULT, T_ILLOP },               /* the rest is in no memory */
     { 64, BYTES(0xc7, 0x03, 1, 2, 3), EMULATE_FAULT, T_ILLOP },
@@ -463,6 +475,8 @@ static const struct Refusal {
       BYTES(0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x8b,
             0x43),
       EMULATE_FAULT, T_GPFLT },
+    /* movabs 0x7ffffffffffd, %rax: its end is not canonical */
+    { 64, BYTES(0x48, 0xa1, 0xfd, 0xff, 0xff, 0xff, 0xff, 0x7f, 0, 0), EMULATE_FAULT, T_GPFLT },
     /* movabs 0x800000000000, %rax: not canonical */
     { 64, BYTES(0x48, 0xa1, 0, 0, 0, 0, 0, 0x80, 0, 0), EMULATE_FAULT, T_GPFLT },
 };
@@ -500,6 +514,48 @@ static void test_jumps(void)
     CHECK_IS(e.regs->rsp, 0x8002);
 }
 
+static uint64_t written;
+
+static bool note_written(struct Emulation *e, uint64_t va, unsigned size, uint64_t value)
+{
+    written = value;
+    return write_nothing(e, va, size, value);
+}
+
+/* What is not to be compared with this CPU: selectors, and MOVBE, which not all CPUs have. */
+static void test_values(void)
+{
+    static const uint8_t movbe[] = { 0x66, 0x0f, 0x38, 0xf1, 0x03 }, selector[] = { 0x8c, 0x1b };
+    static const struct EmulateMemory noting = { read_ones, note_written, fetch_arena };
+    struct GuestRegs r = { .rax = 0x1122, .rbx = 0x20000 };
+    struct GuestInsn code = code_of(movbe, sizeof(movbe), 64);
+    struct Emulation e = { .memory = &noting, .code = &code, .regs = &r };
+    CHECK_IS(emulate(&e), EMULATE_NEXT);
+    CHECK_IS(written, 0x2211);
+    code = code_of(selector, sizeof(selector), 64);
+    code.selector[INSN_DS] = 0x1234;
+    CHECK_IS(emulate(&e), EMULATE_NEXT);
+    CHECK_IS(written, 0x1234);
+}
+
+/* Outside of 64-bit mode SS, and not CS, says how wide the stack pointer is. */
+static void test_stack_width(void)
+{
+    static const uint8_t push[] = { 0x50 };
+    struct GuestRegs r = { .rsp = 0x10000 };
+    struct GuestInsn code = code_of(push, sizeof(push), 16);
+    struct Emulation e = { .memory = &empty_memory, .code = &code, .regs = &r };
+    code.stack_bits = 32;
+    CHECK_IS(emulate(&e), EMULATE_NEXT);
+    CHECK_IS(last_va, 0xfffe);
+    CHECK_IS(r.rsp, 0xfffe);
+    r.rsp = 0x10000;
+    code.stack_bits = 16;
+    CHECK_IS(emulate(&e), EMULATE_NEXT);
+    CHECK_IS(last_va, 0xfffe);
+    CHECK_IS(r.rsp, 0x1fffe);
+}
+
 /* Where code ends, the next byte's page fault counts, if there is one. */
 static void test_fetch_fault(void)
 {
@@ -532,8 +588,10 @@ static void test_any_bytes(void)
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "like-cpu", test_like_cpu },   { "faults", test_faults }, { "addresses", test_addresses },
-        { "refusals", test_refusals },   { "jumps", test_jumps },   { "fetch", test_fetch_fault },
+        { "like-cpu", test_like_cpu },   { "faults", test_faults },
+        { "addresses", test_addresses }, { "refusals", test_refusals },
+        { "jumps", test_jumps },         { "fetch", test_fetch_fault },
+        { "values", test_values },       { "stack-width", test_stack_width },
         { "any-bytes", test_any_bytes },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);

@@ -171,11 +171,76 @@ static void test_race(void)
     sys_page_unmap(0, shared);
 }
 
+/* ---- Guest memory that is mapped here ---- */
+
+#define FREE_GPA 0x20000ul
+#define PERM_RO  (PTE_P | PTE_U)
+
+static volatile uint32_t *const mine = (uint32_t *)(UTEMP + PGSIZE); /* a page to give away */
+static volatile uint32_t *const window = (uint32_t *)(UTEMP + 2 * PGSIZE);
+
+static void give(envid_t guest, uint32_t word, uint64_t perm)
+{
+    CHECK_IS(sys_page_alloc(0, (void *)mine, PERM_RW), 0);
+    *mine = word;
+    CHECK_IS(sys_ept_map(0, (void *)mine, guest, FREE_GPA, perm), 0);
+    CHECK_IS(sys_page_unmap(0, (void *)mine), 0);
+}
+
+static uint32_t guest_word(envid_t guest)
+{
+    uint32_t word = 0;
+    CHECK_IS(sys_guest_mem(guest, FREE_GPA, &word, sizeof(word), false), 0);
+    return word;
+}
+
+static void bad_windows(envid_t guest)
+{
+    void *va = (void *)window;
+    CHECK_IS(sys_guest_map(sys_getenvid(), FREE_GPA, va, PERM_RW), -E_BAD_ENV);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA + 1, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, MEMSIZE, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, GUEST_HOLE_START, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, -PGSIZE, va, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (char *)va + 4, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)UTOP, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, va, PTE_P | PTE_W), -E_INVAL);
+}
+
+/* The window and the guest see the same page, until the guest gets another one; that is counted. */
+static void test_window(void)
+{
+    uint64_t before = free_frames();
+    envid_t guest = start_guest();
+    bad_windows(guest);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), 0);
+    CHECK_IS(*window, 0); /* nobody has touched it */
+    *window = 0x1234;
+    CHECK_IS(guest_word(guest), 0x1234);
+    uint64_t replaced = shared->replaced;
+    give(guest, 0x5678, PERM_RW);
+    CHECK(shared->replaced > replaced, "nothing was counted");
+    CHECK_IS(*window, 0x1234);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), 0);
+    CHECK_IS(*window, 0x5678);
+    give(guest, 0x9abc, PERM_RO);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RW), -E_INVAL);
+    CHECK_IS(sys_guest_map(guest, FREE_GPA, (void *)window, PERM_RO), 0);
+    CHECK_IS(*window, 0x9abc);
+    replaced = shared->replaced;
+    run_to_io(guest);
+    CHECK_IS(shared->replaced, replaced);
+    end_guest(guest);
+    CHECK_IS(*window, 0x9abc);
+    sys_page_unmap(0, (void *)window);
+    sys_page_unmap(0, shared);
+    uint64_t missing = before - free_frames(); /* tables of this env, and a CPU's first guest */
+    CHECK(missing < 4, "%lu pages are missing", missing);
+}
+
 static const struct Test tests[] = {
-    { "arguments", test_arguments },
-    { "nonsense", test_nonsense },
-    { "unmapped", test_unmapped },
-    { "race", test_race },
+    { "arguments", test_arguments }, { "nonsense", test_nonsense }, { "unmapped", test_unmapped },
+    { "race", test_race },           { "window", test_window },
 };
 
 int umain(int argc, char **argv)

@@ -130,6 +130,7 @@ static void env_ids(void)
         CHECK(sys_env_wait(bad[i], NULL, true) == -E_BAD_ENV, "wait for %x", bad[i]);
         CHECK(sys_guest_irq(bad[i], 32) < 0, "guest_irq of %x", bad[i]);
         CHECK(sys_guest_msi(bad[i], 0xfee00000, 32) < 0, "guest_msi of %x", bad[i]);
+        CHECK(sys_guest_apic(bad[i], 0x20, 4, false, 0) < 0, "guest_apic of %x", bad[i]);
     }
     CHECK(fs == 0 || sys_env_destroy(fs) == -E_PERM, "the file server can be killed");
     CHECK_IS(sys_env_destroy(init), -E_PERM);

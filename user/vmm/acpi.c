@@ -1,125 +1,53 @@
 /*
- * ACPI's tables, for a hardware-reduced machine: one CPU with a local APIC, no other interrupt
- * controller, a serial port that is polled, and registers to switch off by.
+ * ACPI's tables. The machine has one CPU with a local APIC, an I/O APIC, and ACPI's fixed hardware
+ * with a power button and a timer, whose events come by input SCI of the I/O APIC. The rest is in
+ * dsdt.asl.
  */
+#include <inc/acpi.h>
 #include <user/vmm/acpi.h>
-#include <user/vmm/acpi_pci.h>
 #include <user/vmm/common.h>
+#include <user/vmm/dev/ioapic.h>
+#include <user/vmm/dev/pci/ecam.h>
+#include <user/vmm/dev/pm.h>
 #include <user/vmm/memmap.h>
 
 #define OEM            "JOSvmm"
 #define OEM_TABLE      "JOSVMM  "
 #define CREATOR        0x534f4a20 /* " JOS" */
 #define LAPIC_ADDRESS  0xfee00000
-#define SLEEP_CONTROL  0x605 /* bit 5 there switches off: dev/power.c */
-#define SLEEP_STATUS   0x606
 #define RESET_REGISTER 0xcf9
 #define RESET_VALUE    0x06
-#define SPACE_IO       1
+#define PROFILE_SERVER 4
+#define NO_C2          0xffff /* no such state: its latency is too long */
+#define NO_C3          0xffff
+#define CENTURY        0x32 /* the RTC's register of it */
 
-struct Header {
-    char signature[4];
-    uint32_t length;
-    uint8_t revision, checksum;
-    char oem[6], oem_table[8];
-    uint32_t oem_revision, creator, creator_revision;
-} __attribute__((packed));
-_Static_assert(sizeof(struct Header) == 36, "ACPI table header");
+extern const char dsdt[], dsdt_end[]; /* dsdt.S */
 
-struct Rsdp {
-    char signature[8];
-    uint8_t checksum;
-    char oem[6];
-    uint8_t revision;
-    uint32_t rsdt, length;
-    uint64_t xsdt;
-    uint8_t checksum_all, reserved[3];
-} __attribute__((packed));
-_Static_assert(sizeof(struct Rsdp) == 36, "ACPI root pointer");
-
-struct Address {
-    uint8_t space, bits, offset, access;
-    uint64_t address;
-} __attribute__((packed));
-
-struct Fadt {
-    struct Header header;
-    uint32_t facs, dsdt;
-    uint8_t reserved, profile;
-    uint8_t pm[62]; /* registers that a hardware-reduced machine has not got */
-    uint8_t century;
-    uint16_t boot_flags;
-    uint8_t reserved2;
-    uint32_t flags;
-    struct Address reset;
-    uint8_t reset_value;
-    uint16_t arm_flags;
-    uint8_t minor;
-    uint64_t x_facs, x_dsdt;
-    struct Address x_pm[8];
-    struct Address sleep_control, sleep_status;
-    uint64_t hypervisor;
-} __attribute__((packed));
-_Static_assert(offsetof(struct Fadt, boot_flags) == 109, "FADT");
-_Static_assert(offsetof(struct Fadt, reset) == 116, "FADT");
-_Static_assert(sizeof(struct Fadt) == 276, "FADT");
-
-#define FADT_WBINVD     (1u << 0)
-#define FADT_NO_POWER   (1u << 4) /* the power button is no fixed register */
-#define FADT_NO_SLEEP   (1u << 5)
-#define FADT_RESET      (1u << 10)
-#define FADT_HW_REDUCED (1u << 20)
-#define BOOT_NO_VGA     (1u << 2)
-#define PROFILE_SERVER  4
+#define DSDT_MAX 2048
 
 struct Madt {
-    struct Header header;
-    uint32_t lapic, flags;
-    struct {
-        uint8_t type, length, processor, apic;
-        uint32_t flags; /* bit 0: enabled */
-    } __attribute__((packed)) cpu;
-} __attribute__((packed));
-
-/*
- * DefinitionBlock ("", "DSDT", 2, "JOSvmm", "JOSVMM  ", 1) {
- *     Name (_S5, Package () { 5, 0, 0, 0 })
- *     Device (_SB.COM1) {
- *         Name (_HID, EisaId ("PNP0501"))
- *         Name (_UID, 1)
- *         Name (_CRS, ResourceTemplate () { IO (Decode16, 0x3f8, 0x3f8, 1, 8) })
- *     }
- * }
- */
-static const uint8_t aml[] = {
-    0x08, '_',  'S',  '5',  '_',  0x12, 0x07, 0x04, 0x0a, 0x05, 0x00, 0x00, 0x00, /* _S5 */
-    0x5b, 0x82, 0x2d, 0x2e, '_',  'S',  'B',  '_',  'C',  'O',  'M',  '1',        /* Device */
-    0x08, '_',  'H',  'I',  'D',  0x0c, 0x41, 0xd0, 0x05, 0x01,                   /* _HID */
-    0x08, '_',  'U',  'I',  'D',  0x01,                                           /* _UID */
-    0x08, '_',  'C',  'R',  'S',  0x11, 0x0d, 0x0a, 0x0a,                         /* _CRS */
-    0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08, 0x79, 0x00,
-};
-
-static const uint8_t aml_pci[] = { ACPI_PCI_AML };
-
-struct Dsdt {
-    struct Header header;
-    uint8_t code[sizeof(aml)], pci[sizeof(aml_pci)];
+    struct AcpiMadtHead head;
+    struct AcpiMadtLapic cpu;
+    struct AcpiMadtIoapic ioapic;
+    struct AcpiMadtOverride sci;
 } __attribute__((packed));
 
 struct Xsdt {
-    struct Header header;
-    uint64_t tables[2];
+    struct AcpiHeader header;
+    uint64_t tables[3];
 } __attribute__((packed));
 
 /* What lies in guest memory from BIOS_AREA on. */
 static struct {
-    struct Rsdp rsdp __attribute__((aligned(16)));
+    struct AcpiRsdp rsdp __attribute__((aligned(16)));
     struct Xsdt xsdt __attribute__((aligned(16)));
-    struct Fadt fadt __attribute__((aligned(16)));
+    struct AcpiFadt fadt __attribute__((aligned(16)));
     struct Madt madt __attribute__((aligned(16)));
-    struct Dsdt dsdt __attribute__((aligned(16)));
-} tables;
+    struct AcpiMcfg mcfg __attribute__((aligned(16)));
+    struct AcpiFacs facs __attribute__((aligned(64)));
+    char dsdt[DSDT_MAX] __attribute__((aligned(16)));
+} tables __attribute__((aligned(64)));
 
 static gpa_t gpa_of(const void *table)
 {
@@ -136,7 +64,7 @@ static uint8_t checksum(const void *from, size_t size)
     return -sum;
 }
 
-static void finish(struct Header *h, const char *signature, uint8_t revision, uint32_t length)
+static void finish(struct AcpiHeader *h, const char *signature, uint8_t revision, uint32_t length)
 {
     memcpy(h->signature, signature, sizeof(h->signature));
     h->length = length;
@@ -146,56 +74,109 @@ static void finish(struct Header *h, const char *signature, uint8_t revision, ui
     h->oem_revision = 1;
     h->creator = CREATOR;
     h->creator_revision = 1;
-    h->checksum = 0;
-    h->checksum = checksum(h, length);
+    h->sum = 0;
+    h->sum = checksum(h, length);
 }
 
-static struct Address io_register(uint16_t port)
+static struct AcpiAddress io_register(uint16_t port, uint8_t bytes)
 {
-    return (struct Address){ .space = SPACE_IO, .bits = 8, .access = 1, .address = port };
+    return (struct AcpiAddress){ .space = ACPI_SPACE_IO,
+                                 .bits = 8 * bytes,
+                                 .access = __builtin_ctz(bytes) + 1,
+                                 .address = port };
 }
 
-gpa_t acpi_build(void)
+/* Each register twice: by its port, and as a generic address. */
+static void describe_registers(struct AcpiFadt *f)
 {
-    memcpy(tables.dsdt.code, aml, sizeof(aml));
-    memcpy(tables.dsdt.pci, aml_pci, sizeof(aml_pci));
-    finish(&tables.dsdt.header, "DSDT", 2, sizeof(tables.dsdt));
-
-    struct Fadt *f = &tables.fadt;
-    f->dsdt = f->x_dsdt = gpa_of(&tables.dsdt);
-    f->profile = PROFILE_SERVER;
-    f->boot_flags = BOOT_NO_VGA;
-    f->flags = FADT_WBINVD | FADT_NO_POWER | FADT_NO_SLEEP | FADT_RESET | FADT_HW_REDUCED;
-    f->reset = io_register(RESET_REGISTER);
+    f->pm1a_event = PORT_PM1_EVENT;
+    f->pm1_event_length = PM1_EVENT_BYTES;
+    f->x_pm1a_event = io_register(PORT_PM1_EVENT, PM1_EVENT_BYTES);
+    f->x_pm1a_event.access = 2; /* it is two registers of two bytes */
+    f->pm1a_control = PORT_PM1_CONTROL;
+    f->pm1_control_length = PM1_CONTROL_SIZE;
+    f->x_pm1a_control = io_register(PORT_PM1_CONTROL, PM1_CONTROL_SIZE);
+    f->pm_timer = PORT_PM_TIMER;
+    f->pm_timer_length = PM_TIMER_SIZE;
+    f->x_pm_timer = io_register(PORT_PM_TIMER, PM_TIMER_SIZE);
+    f->reset = io_register(RESET_REGISTER, 1);
     f->reset_value = RESET_VALUE;
+}
+
+static void build_fadt(struct AcpiFadt *f)
+{
+    f->facs = gpa_of(&tables.facs);
+    f->dsdt = f->x_dsdt = gpa_of(tables.dsdt);
+    f->profile = PROFILE_SERVER;
+    f->sci = SCI_INPUT;
+    describe_registers(f);
+    f->c2_latency = NO_C2;
+    f->c3_latency = NO_C3;
+    f->century = CENTURY;
+    f->boot_flags = FADT_BOOT_LEGACY | FADT_BOOT_NO_VGA;
+    f->flags = FADT_WBINVD | FADT_C1 | FADT_NO_FIXED_SLEEP | FADT_NO_FIXED_RTC | FADT_TIMER_32 |
+               FADT_RESET;
     f->minor = 5;
-    f->sleep_control = io_register(SLEEP_CONTROL);
-    f->sleep_status = io_register(SLEEP_STATUS);
     memcpy(&f->hypervisor, OEM, sizeof(OEM));
     finish(&f->header, "FACP", 6, sizeof(*f));
+}
 
-    struct Madt *m = &tables.madt;
-    m->lapic = LAPIC_ADDRESS;
-    m->cpu.length = sizeof(m->cpu);
-    m->cpu.flags = 1;
-    finish(&m->header, "APIC", 5, sizeof(*m));
+static void build_madt(struct Madt *m)
+{
+    m->head.lapic = LAPIC_ADDRESS;
+    m->cpu = (struct AcpiMadtLapic){ .entry = { MADT_LAPIC, sizeof(m->cpu) },
+                                     .flags = MADT_CPU_ENABLED };
+    m->ioapic = (struct AcpiMadtIoapic){ .entry = { MADT_IOAPIC, sizeof(m->ioapic) },
+                                         .address = IOAPIC_ADDRESS };
+    m->sci = (struct AcpiMadtOverride){ .entry = { MADT_OVERRIDE, sizeof(m->sci) },
+                                        .source = SCI_INPUT,
+                                        .gsi = SCI_INPUT,
+                                        .flags = MADT_ACTIVE_HIGH | MADT_EDGE_TRIGGERED };
+    finish(&m->head.header, ACPI_MADT_SIGNATURE, 5, sizeof(*m));
+}
 
-    tables.xsdt.tables[0] = gpa_of(f);
-    tables.xsdt.tables[1] = gpa_of(m);
-    finish(&tables.xsdt.header, "XSDT", 1, sizeof(tables.xsdt));
+/* Of the one bus. */
+static void build_mcfg(struct AcpiMcfg *m)
+{
+    m->base = ECAM_START;
+    finish(&m->header, "MCFG", 1, sizeof(*m));
+}
 
-    struct Rsdp *r = &tables.rsdp;
-    memcpy(r->signature, "RSD PTR ", sizeof(r->signature));
+static void build_rsdp(struct AcpiRsdp *r)
+{
+    memcpy(r->signature, ACPI_RSDP_SIGNATURE, sizeof(r->signature));
     memcpy(r->oem, OEM, sizeof(r->oem));
     r->revision = 2;
     r->length = sizeof(*r);
     r->xsdt = gpa_of(&tables.xsdt);
-    r->checksum = checksum(r, offsetof(struct Rsdp, length));
-    r->checksum_all = checksum(r, sizeof(*r));
-    return gpa_of(r);
+    r->sum = checksum(r, ACPI_RSDP_V1_SIZE);
+    r->xsum = checksum(r, sizeof(*r));
+}
+
+gpa_t acpi_root(void)
+{
+    return gpa_of(&tables.rsdp);
+}
+
+static void build(void)
+{
+    memset(&tables, 0, sizeof(tables));
+    memcpy(tables.dsdt, dsdt, MIN((size_t)(dsdt_end - dsdt), sizeof(tables.dsdt)));
+    memcpy(tables.facs.signature, "FACS", sizeof(tables.facs.signature));
+    tables.facs.length = sizeof(tables.facs);
+    tables.facs.version = 2;
+    build_fadt(&tables.fadt);
+    build_madt(&tables.madt);
+    build_mcfg(&tables.mcfg);
+    tables.xsdt.tables[0] = gpa_of(&tables.fadt);
+    tables.xsdt.tables[1] = gpa_of(&tables.madt);
+    tables.xsdt.tables[2] = gpa_of(&tables.mcfg);
+    finish(&tables.xsdt.header, "XSDT", 1, sizeof(tables.xsdt));
+    build_rsdp(&tables.rsdp);
 }
 
 int acpi_load(envid_t guest)
 {
+    build();
     return sys_guest_mem(guest, BIOS_AREA, &tables, sizeof(tables), true);
 }

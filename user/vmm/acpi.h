@@ -7,9 +7,9 @@
 #include <inc/lib.h>
 #include <inc/vmm.h>
 
-/* Build them. Returns the gpa of the root pointer. */
-gpa_t acpi_build(void);
-/* Put them into guest memory. 0 or -E_*. */
+/* Where the root pointer is. */
+gpa_t acpi_root(void);
+/* Put the tables into guest memory. 0 or -E_*. */
 int acpi_load(envid_t guest);
 
 #endif

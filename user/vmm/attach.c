@@ -5,8 +5,10 @@
  */
 #include <user/vmm/attach.h>
 #include <user/vmm/console.h>
+#include <user/vmm/run.h>
 
 #define HISTORY_SIZE 16384
+#define ANSWER_PAGE  ((struct MonLog *)UTEMP)
 
 static struct {
     char buf[HISTORY_SIZE];
@@ -71,12 +73,14 @@ static void answer(envid_t to, int64_t value)
     sys_ipc_try_send(to, value, (void *)UTOP, 0);
 }
 
-void attach_message(envid_t from, uint64_t value)
+static uint64_t oldest_kept(void)
 {
-    if (value != MON_ATTACH) {
-        answer(from, -E_INVAL);
-        return;
-    }
+    return history.head - MIN(history.head, (uint64_t)HISTORY_SIZE);
+}
+
+static void take_console(envid_t from, uint64_t value)
+{
+    (void)value;
     if (attached() && client == from)
         return; /* it started this monitor */
     if (attached()) {
@@ -85,8 +89,47 @@ void attach_message(envid_t from, uint64_t value)
     }
     client = from;
     on_request = true;
-    uint64_t oldest = history.head - MIN(history.head, (uint64_t)HISTORY_SIZE);
+    uint64_t oldest = oldest_kept();
     show(MAX(oldest, MIN(history.shown, last_line(oldest))));
+}
+
+/* Each answer has a page of its own, so that it does not change while the client reads it. */
+static void send_log(envid_t from, uint64_t value)
+{
+    int r = sys_page_alloc(0, ANSWER_PAGE, PTE_P | PTE_U | PTE_W);
+    if (r < 0) {
+        answer(from, r);
+        return;
+    }
+    struct MonLog *log = ANSWER_PAGE;
+    uint64_t at = MIN(MAX(MON_LOG_FROM(value), oldest_kept()), history.head);
+    log->start = at;
+    log->end = history.head;
+    for (size_t i = 0; i < sizeof(log->text) && at < history.head; i++)
+        log->text[i] = history.buf[at++ % HISTORY_SIZE];
+    sys_ipc_try_send(from, 0, log, PTE_P | PTE_U);
+    sys_page_unmap(0, log);
+}
+
+static void press_button(envid_t from, uint64_t value)
+{
+    (void)value;
+    answer(from, press_power());
+}
+
+static void (*const requests[])(envid_t from, uint64_t value) = {
+    [MON_ATTACH] = take_console,
+    [MON_STOP] = press_button,
+    [MON_LOG] = send_log,
+};
+
+void attach_message(envid_t from, uint64_t value)
+{
+    unsigned request = MON_REQUEST(value);
+    if (request < ARRAY_SIZE(requests) && requests[request])
+        requests[request](from, value);
+    else
+        answer(from, -E_INVAL);
 }
 
 void attach_end(uint64_t value)

@@ -40,6 +40,8 @@ int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize
     c->virtio_peer = (struct VirtioPeer){ &c->pci, &c->dma, tell };
     int r = pci_host_add(&c->pci, bus, &c->pci_peer);
     if (r == 0)
+        r = pci_ecam_add(&c->ecam, &c->pci);
+    if (r == 0)
         r = virtio_rng_add(&c->rng, &c->virtio_peer, &random);
     if (r == 0)
         r = virtio_console_add(&c->console, &c->virtio_peer, &console);
@@ -48,4 +50,10 @@ int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize
     if (r == 0)
         r = disks_plug(&c->virtio_peer);
     return r;
+}
+
+void cards_end(struct Cards *c)
+{
+    if (c->dma.peer) /* they were plugged */
+        dma_forget(&c->dma);
 }

@@ -4,16 +4,12 @@
 #ifndef JOS_USER_VMM_CARDS_H
 #define JOS_USER_VMM_CARDS_H
 
-#include <user/vmm/dev/pci/pci.h>
+#include <user/vmm/choices.h>
+#include <user/vmm/dev/pci/ecam.h>
 #include <user/vmm/dev/virtio/console.h>
 #include <user/vmm/dev/virtio/net.h>
 #include <user/vmm/dev/virtio/rng.h>
 #include <user/vmm/window.h>
-
-/* Which cards a guest gets besides the usual ones. */
-struct CardOptions {
-    bool loopback; /* a network card that hears what it sends */
-};
 
 struct Cards {
     envid_t guest;
@@ -21,6 +17,7 @@ struct Cards {
     struct Dma dma;
     struct PciPeer pci_peer;
     struct PciHost pci;
+    struct PciEcam ecam;
     struct VirtioPeer virtio_peer;
     struct VirtioRng rng;
     struct VirtioConsole console;
@@ -32,6 +29,8 @@ struct Cards {
  * -E_*. */
 int cards_init(struct Cards *c, struct Bus *bus, envid_t guest, uint64_t memsize,
                const struct GuestExit *shared, const struct CardOptions *options);
+/* The guest has ended: give back what of its memory is mapped. */
+void cards_end(struct Cards *c);
 /* The guest's console may have input. */
 static inline void cards_input(struct Cards *c)
 {

@@ -1,10 +1,12 @@
 /*
- * The user's side of several guests: `vmm attach|pause|resume|kill NAME`. A guest is found by its
- * env's name; its monitor is its parent.
+ * The user's side of several guests: `vmm attach|log|pause|resume|stop|kill NAME`. A guest is found
+ * by its env's name; its monitor is its parent.
  */
 #include <user/vmm/attach.h>
 #include <user/vmm/control.h>
 #include <user/vmm/report.h>
+
+#define LOG_PAGE ((struct MonLog *)UTEMP)
 
 bool name_ok(const char *name)
 {
@@ -49,6 +51,44 @@ static int attach(const char *name, envid_t guest, envid_t monitor)
     return answer < 0 ? 1 : MON_STATUS(answer);
 }
 
+/* Ask for the output from byte `from` on. NULL if the monitor or its guest has ended. */
+static const struct MonLog *ask_log(envid_t monitor, uint64_t from)
+{
+    struct IpcMessage m;
+    int r = sys_ipc_call(monitor, MON_LOG_VALUE(from), (void *)UTOP, 0, LOG_PAGE, &m);
+    return r == 0 && (int64_t)m.value == 0 && m.perm != 0 ? LOG_PAGE : NULL;
+}
+
+/* Print what its monitor keeps of the guest's output up to now. What was overwritten before it
+ * could be read is skipped. */
+static int print_log(const char *name, envid_t guest, envid_t monitor)
+{
+    (void)guest;
+    uint64_t at = 0, end = UINT64_MAX;
+    char last = '\n';
+    while (at < end) {
+        const struct MonLog *log = ask_log(monitor, at);
+        if (!log) {
+            complain("cannot read the log of guest %s: it has ended", name);
+            return 1;
+        }
+        end = MIN(end, log->end);
+        if (log->start >= end)
+            break;
+        size_t n = MIN(end - log->start, sizeof(log->text));
+        int r = writen(1, log->text, n);
+        if (r < 0) {
+            complain("cannot write the log of guest %s: %e", name, r);
+            return 1;
+        }
+        at = log->start + n;
+        last = log->text[n - 1];
+    }
+    if (last != '\n')
+        putchar('\n');
+    return 0;
+}
+
 static int report(const char *what, const char *name, int r)
 {
     if (r < 0)
@@ -88,18 +128,113 @@ static int end_guest(const char *name, envid_t guest, envid_t monitor)
     return report("kill", name, r);
 }
 
+/* ---- The power button ---- */
+
+#define STOP_SECONDS 30 /* that a guest has to switch off */
+
+/* 0; -E_NOT_SUPP: the guest does not look at its power button. */
+static int64_t press_power(envid_t monitor)
+{
+    struct IpcMessage m;
+    int r = sys_ipc_call(monitor, MON_STOP, (void *)UTOP, 0, (void *)UTOP, &m);
+    return r < 0 ? r : (int64_t)m.value;
+}
+
+/* Wait until it has ended. false: it takes longer. */
+static bool await_end(envid_t guest, envid_t monitor, uint64_t until_ms)
+{
+    while (!(gone(guest) && gone(monitor))) {
+        if (sys_time_msec() >= until_ms)
+            return false;
+        sys_sleep_msec(5);
+    }
+    return true;
+}
+
+static bool is_paused(envid_t guest)
+{
+    return envs[ENVX(guest)].env_marks & ENV_MARK_PAUSED;
+}
+
+static int stop(const char *name, envid_t guest, envid_t monitor)
+{
+    if (is_paused(guest)) {
+        complain("guest %s is paused; vmm resume %s lets it go on", name, name);
+        return 1;
+    }
+    int64_t r = press_power(monitor);
+    if (r == -E_NOT_SUPP) {
+        complain("guest %s does not look at its power button; vmm kill %s ends it", name, name);
+        return 1;
+    }
+    if (r < 0 && !gone(guest))
+        return report("stop", name, r);
+    if (await_end(guest, monitor, sys_time_msec() + STOP_SECONDS * 1000))
+        return 0;
+    complain("guest %s has not switched off within %d seconds; vmm kill %s ends it", name,
+             STOP_SECONDS, name);
+    return 1;
+}
+
+struct Stopping {
+    envid_t guest, monitor;
+    char name[ENV_NAME_LEN];
+    bool obeys;
+};
+
+static unsigned list_guests(struct Stopping *all)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < NENV; i++) {
+        const volatile struct Env *e = &envs[i];
+        if (e->env_type != ENV_TYPE_GUEST || !env_status_is_alive(e->env_status))
+            continue;
+        all[n] = (struct Stopping){ .guest = e->env_id, .monitor = e->env_parent_id };
+        env_get_name(e->env_id, all[n].name);
+        n++;
+    }
+    return n;
+}
+
+/* All guests at once: the button of each, then the rest by force. */
+static int stop_all(void)
+{
+    static struct Stopping all[NENV];
+    unsigned n = list_guests(all);
+    for (unsigned i = 0; i < n; i++) {
+        if (is_paused(all[i].guest))
+            sys_guest_pause(all[i].guest, false);
+        all[i].obeys = press_power(all[i].monitor) == 0;
+        if (all[i].obeys)
+            printf("vmm: waiting for guest %s to switch off\n", all[i].name);
+    }
+    uint64_t until = sys_time_msec() + STOP_SECONDS * 1000;
+    for (unsigned i = 0; i < n; i++) {
+        if (all[i].obeys && await_end(all[i].guest, all[i].monitor, until))
+            continue;
+        if (all[i].obeys)
+            complain("guest %s has not switched off within %d seconds: it is ended", all[i].name,
+                     STOP_SECONDS);
+        sys_env_destroy(all[i].monitor);
+        await_end(all[i].guest, all[i].monitor, until);
+    }
+    return 0;
+}
+
 static const struct {
     const char *word;
     int (*run)(const char *name, envid_t guest, envid_t monitor);
 } commands[] = {
-    { "attach", attach },
-    { "pause", set_paused },
-    { "resume", set_running },
-    { "kill", end_guest },
+    { "attach", attach },      { "log", print_log }, { "pause", set_paused },
+    { "resume", set_running }, { "stop", stop },     { "kill", end_guest },
 };
+
+static const char stop_word[] = "stop", all_guests[] = "-a";
 
 int control(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], stop_word) == 0 && strcmp(argv[2], all_guests) == 0)
+        return stop_all();
     for (unsigned i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
         if (strcmp(argv[1], commands[i].word) != 0)
             continue;

@@ -16,13 +16,13 @@ static struct {
         struct BlkSetup setup;
         struct BlkPeer peer;
         struct Blk *device; /* NULL: not plugged yet */
-    } disk[DISKS_MAX];
+    } disk[MAX_DISKS];
     unsigned n;
 } disks;
 
 int disks_add(int handle, uint64_t size, bool read_only, const char *serial)
 {
-    if (disks.n == DISKS_MAX)
+    if (disks.n == MAX_DISKS)
         return -E_NO_MEM;
     struct Disk *d = &disks.disk[disks.n++];
     *d = (struct Disk){ .handle = handle };
@@ -86,6 +86,15 @@ int disks_plug(const struct VirtioPeer *peer)
     for (unsigned i = 0; i < disks.n && r == 0; i++)
         r = plug(&disks.disk[i], peer);
     return r;
+}
+
+void disks_end(void)
+{
+    work_end();
+    for (unsigned i = 0; i < disks.n; i++)
+        free(disks.disk[i].device);
+    memset(&disks, 0, sizeof(disks));
+    sys_page_unmap(0, BOUNCE);
 }
 
 bool disks_message(envid_t from)

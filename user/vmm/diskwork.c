@@ -104,7 +104,7 @@ void work_end(void)
         return;
     sys_env_destroy(work.env);
     sys_env_wait(work.env, NULL, false);
-    work.env = 0;
+    memset(&work, 0, sizeof(work));
 }
 
 bool work_message(envid_t from)

@@ -136,8 +136,11 @@ int elf_segments(struct Image *im, const uint8_t *head, size_t n)
         complain("%s: cannot read its program headers: %e", im->path, r);
         return r;
     }
+    im->wide = info.wide;
     im->entry = physical_entry(info.entry, ph, info.phnum);
     for (unsigned i = 0; i < info.phnum; i++) {
+        if (ph[i].p_type == ELF_PT_NOTE && im->nnotes < MAX_NOTES)
+            im->notes[im->nnotes++] = (struct FilePart){ ph[i].p_offset, ph[i].p_filesz };
         if (ph[i].p_type != ELF_PT_LOAD || ph[i].p_memsz == 0)
             continue;
         if (im->nsegs == MAX_SEGMENTS) {

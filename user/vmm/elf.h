@@ -8,7 +8,7 @@
 
 /* head: the file's first n bytes. */
 bool is_elf(const uint8_t *head, size_t n);
-/* Fill segs and entry from ELF headers. 0, or -E_* after a sentence. */
+/* Fill segs, notes, entry and wide from ELF headers. 0, or -E_* after a sentence. */
 int elf_segments(struct Image *im, const uint8_t *head, size_t n);
 
 #endif

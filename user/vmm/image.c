@@ -18,7 +18,7 @@ uint64_t ram_above_hole(uint64_t memsize)
     return memsize - ram_below_hole(memsize);
 }
 
-static bool in_range(uint64_t start, uint64_t len, uint64_t base, uint64_t size)
+bool in_range(uint64_t start, uint64_t len, uint64_t base, uint64_t size)
 {
     return start >= base && start - base <= size && len <= size - (start - base);
 }
@@ -55,8 +55,9 @@ static bool header_sums_up(const struct MultibootHeader *mb)
     return mb->magic + mb->flags + mb->checksum == 0;
 }
 
-/* Find the Multiboot header in the file's first n bytes. Returns its offset, or -E_NOT_EXEC after a
- * sentence. The copy in *mb has zeroes where the file is too short for the address fields. */
+/* Find the Multiboot header in the file's first n bytes. Returns its offset, -E_NOT_FOUND if there
+ * is none, or -E_NOT_EXEC after a sentence. The copy in *mb has zeroes where the file is too short
+ * for the address fields. */
 static int find_header(const char *path, const uint8_t *head, size_t n, struct MultibootHeader *mb)
 {
     const size_t need = offsetof(struct MultibootHeader, header_addr);
@@ -72,12 +73,9 @@ static int find_header(const char *path, const uint8_t *head, size_t n, struct M
         if (broken < 0)
             broken = off;
     }
-    if (broken >= 0)
-        complain("%s: the checksum of its Multiboot header (offset 0x%x) is wrong", path, broken);
-    else
-        complain("%s: no kernel: it is no bzImage of Linux, and has no Multiboot header in its "
-                 "first %u bytes",
-                 path, MULTIBOOT_SEARCH);
+    if (broken < 0)
+        return -E_NOT_FOUND;
+    complain("%s: the checksum of its Multiboot header (offset 0x%x) is wrong", path, broken);
     return -E_NOT_EXEC;
 }
 
@@ -112,6 +110,16 @@ static void sort_segments(struct Image *im)
     }
 }
 
+gpa_t image_end(const struct Image *im)
+{
+    gpa_t end = 0;
+    for (unsigned i = 0; i < im->nsegs; i++) {
+        const struct Segment *s = &im->segs[i];
+        end = MAX(end, s->memsz > UINT64_MAX - s->gpa ? UINT64_MAX : s->gpa + s->memsz);
+    }
+    return end;
+}
+
 static int check_segment(const struct Image *im, const struct Segment *s, uint64_t memsize)
 {
     if (s->filesz > s->memsz) {
@@ -126,6 +134,8 @@ static int check_segment(const struct Image *im, const struct Segment *s, uint64
         return -E_NOT_EXEC;
     }
     if (!gpa_is_ram(s->gpa, s->memsz, memsize)) {
+        if (im->is_linux)
+            return linux_too_large(im, memsize);
         complain("%s: does not fit: needs %lu KiB at gpa 0x%lx, guest has %lu KiB", im->path,
                  (s->memsz + KIB - 1) / KIB, s->gpa, memsize / KIB);
         return -E_TOO_BIG;
@@ -161,7 +171,8 @@ static int check_segments(struct Image *im, uint64_t memsize)
     return -E_NOT_EXEC;
 }
 
-/* List the segments, by whichever format the file has. */
+/* List the segments, by whichever format the file has: a bzImage, whatever else is in it; then a
+ * Multiboot header; then an ELF file that is started as Linux is. */
 static int list_segments(struct Image *im)
 {
     static uint8_t head[MULTIBOOT_SEARCH] __attribute__((aligned(8)));
@@ -181,8 +192,14 @@ static int list_segments(struct Image *im)
             return r;
     }
     int off = find_header(im->path, head, n, &mb);
+    if (off == -E_NOT_FOUND && elf)
+        return vmlinux_segments(im);
+    if (off == -E_NOT_FOUND)
+        complain("%s: no kernel: it is no bzImage of Linux and no ELF file, and has no Multiboot "
+                 "header in its first %u bytes",
+                 im->path, MULTIBOOT_SEARCH);
     if (off < 0)
-        return off;
+        return -E_NOT_EXEC;
     int r = check_requirements(im->path, mb.flags);
     return r < 0 || elf ? r : aout_segments(im, &mb, off);
 }

@@ -1,7 +1,9 @@
 /*
  * The guest's machine: which devices it has and what they are connected to, and I/O instructions.
  */
+#include <inc/acpi.h>
 #include <inc/lib.h>
+#include <inc/x86.h>
 #include <user/vmm/console.h>
 #include <user/vmm/machine.h>
 #include <user/vmm/run.h>
@@ -15,36 +17,68 @@ static void switch_off(int status)
 
 static void reset(uint16_t port)
 {
-    end_guest(1, "it asked for a reset (port 0x%x)", port);
+    reset_guest("it asked for a reset (port 0x%x)", port);
 }
 
 static const struct PowerSwitch power = { .off = switch_off, .reset = reset };
 
-#define START_OF_2026 1767225600 /* seconds since 1970 */
+static const struct RtcPeer clock = { .seconds = sys_time_unix };
 
-/* hOS does not know the date. Guests begin with this year, and may set their clocks. */
-static int64_t clock_seconds(void)
+/* The PM timer runs by the host's TSC. */
+static uint64_t pm_ticks(void)
 {
-    return START_OF_2026 + sys_time_msec() / 1000;
+    static uint64_t hz;
+    if (hz == 0) {
+        struct SysInfo info;
+        hz = sys_sysinfo(&info) < 0 ? PM_TIMER_HZ : info.tsc_khz * 1000;
+    }
+    uint64_t tsc = read_tsc();
+    return tsc / hz * PM_TIMER_HZ + tsc % hz * PM_TIMER_HZ / hz;
 }
 
-static const struct RtcPeer clock = { .seconds = clock_seconds };
+static const struct PmPeer pm_clock = { .ticks = pm_ticks };
 
-/* Interrupt lines are not connected: a guest has no interrupt controller for them. */
+/* A message that no local APIC takes is lost, as on a bus. */
+static void send_message(void *machine, uint64_t address, uint32_t data)
+{
+    sys_guest_msi(((struct Machine *)machine)->guest, address, data);
+}
+
+/* The inputs of the I/O APIC are those of a PC. */
 int machine_init(struct Machine *m, envid_t guest, uint64_t memsize, const struct GuestExit *shared,
                  const struct CardOptions *cards)
 {
     *m = (struct Machine){ .guest = guest, .memsize = memsize };
-    int r = uart_add(&m->com1, &m->bus.ports, COM1, &console, (struct IrqLine){ NULL, NULL });
+    struct BusSpace *ports = &m->bus.ports;
+    int r = ioapic_add(&m->ioapic, &m->bus.memory, (struct MessagePeer){ send_message, m });
     if (r == 0)
-        r = rtc_add(&m->rtc, &m->bus.ports, &clock, (struct IrqLine){ NULL, NULL });
+        r = uart_add(&m->com1, ports, COM1, &console, ioapic_line(&m->ioapic, COM1_INPUT));
     if (r == 0)
-        r = power_add(&m->power, &m->bus.ports, &power);
+        r = rtc_add(&m->rtc, ports, &clock, ioapic_line(&m->ioapic, RTC_INPUT));
     if (r == 0)
-        r = debugexit_add(&m->debug_exit, &m->bus.ports, &power);
+        r = pm_add(&m->pm, ports, &pm_clock, &power, ioapic_line(&m->ioapic, SCI_INPUT));
+    if (r == 0)
+        r = power_add(&m->power, ports, &power);
+    if (r == 0)
+        r = debugexit_add(&m->debug_exit, ports, &power);
     if (r == 0)
         r = cards_init(&m->cards, &m->bus, guest, memsize, shared, cards);
     return r;
+}
+
+void machine_end(struct Machine *m)
+{
+    cards_end(&m->cards);
+}
+
+bool machine_press_power(struct Machine *m)
+{
+    return pm_press_power(&m->pm);
+}
+
+void machine_input(struct Machine *m)
+{
+    uart_input(&m->com1);
 }
 
 /* An access to a device. */
@@ -80,5 +114,6 @@ void machine_io(struct Machine *m, struct GuestExit *x)
     if (x->io.in)
         x->regs.rax = ~0ul;
     x->unclaimed++;
+    x->last_unclaimed = x->io.port;
     x->skip = 1;
 }

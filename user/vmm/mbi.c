@@ -98,6 +98,8 @@ int mbi_plan(struct Boot *b)
     int r = place(b);
     if (r < 0)
         return r;
+    memset(&mbi, 0, sizeof(mbi));
+    strings_used = 0;
     mbi.info.flags = MBI_MEMORY | MBI_CMDLINE | MBI_MODS | MBI_MMAP | MBI_LOADER;
     describe_memory(b);
     mbi.info.boot_loader_name = add_string(b, LOADER_NAME);

@@ -3,10 +3,10 @@
  * registers and its page tables. Its other operand, if it has one, may be anywhere.
  */
 #include <inc/trap.h>
-#include <user/vmm/console.h>
 #include <user/vmm/image.h>
 #include <user/vmm/insn/emulate.h>
 #include <user/vmm/machine.h>
+#include <user/vmm/run.h>
 
 #define MAX_OPERAND 8 /* bytes */
 
@@ -58,13 +58,33 @@ static unsigned step_of(unsigned size)
     return size & (size - 1) ? 1 : size;
 }
 
+static void count_unclaimed(struct GuestExit *x, gpa_t gpa)
+{
+    x->unclaimed++;
+    x->last_unclaimed = gpa;
+}
+
+/* The local APIC's registers are the kernel's. */
+static bool is_apic(const struct Access *a, const struct Piece *p)
+{
+    return ROUNDDOWN(p->gpa, PGSIZE) == a->exit->apic_page;
+}
+
+static uint64_t access_apic(const struct Access *a, gpa_t gpa, unsigned size, bool write,
+                            uint64_t value)
+{
+    return sys_guest_apic(a->machine->guest, PGOFF(gpa), size, write, value);
+}
+
 static void read_device(struct Access *a, const struct Piece *p, uint8_t *bytes)
 {
     unsigned step = step_of(p->size);
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v;
-        if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
-            a->exit->unclaimed++;
+        if (is_apic(a, p))
+            v = access_apic(a, p->gpa + i, step, false, 0);
+        else if (!bus_read(&a->machine->bus.memory, p->gpa + i, step, &v))
+            count_unclaimed(a->exit, p->gpa + i);
         memcpy(bytes + i, &v, step);
     }
 }
@@ -75,8 +95,10 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
     for (unsigned i = 0; i < p->size; i += step) {
         uint64_t v = 0;
         memcpy(&v, bytes + i, step);
-        if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
-            a->exit->unclaimed++;
+        if (is_apic(a, p))
+            access_apic(a, p->gpa + i, step, true, v);
+        else if (!bus_write(&a->machine->bus.memory, p->gpa + i, step, v))
+            count_unclaimed(a->exit, p->gpa + i);
     }
 }
 
@@ -84,7 +106,7 @@ static void write_device(struct Access *a, const struct Piece *p, const uint8_t 
 static bool copy_ram(const struct Access *a, const struct Piece *p, uint8_t *bytes, bool write)
 {
     const struct Machine *m = a->machine;
-    return gpa_is_ram(p->gpa, p->size, m->memsize) &&
+    return !is_apic(a, p) && gpa_is_ram(p->gpa, p->size, m->memsize) &&
            sys_guest_mem(m->guest, p->gpa, bytes, p->size, write) == 0;
 }
 
@@ -120,7 +142,8 @@ static bool write_memory(struct Emulation *e, uint64_t va, unsigned size, uint64
 static bool fetch_memory(struct Emulation *e, uint64_t va)
 {
     gpa_t gpa;
-    ((struct Access *)e)->exit->unclaimed++;
+    struct GuestExit *x = ((struct Access *)e)->exit;
+    count_unclaimed(x, x->gpa);
     return walk(e, va, GUEST_FETCH, &gpa);
 }
 
@@ -128,19 +151,17 @@ static const struct EmulateMemory memory = { read_memory, write_memory, fetch_me
 
 /* ---- The answer ---- */
 
-static void tell_unknown(struct Machine *m, const struct GuestExit *x)
+static void end_at_unknown(const struct GuestExit *x)
 {
     const struct GuestInsn *code = &x->insn;
     char bytes[3 * GUEST_INSN_MAX + 1] = "";
-    if (m->told_unknown)
-        return;
-    m->told_unknown = true;
     for (unsigned i = 0; i < MIN((unsigned)code->nbytes, (unsigned)GUEST_INSN_MAX); i++)
         snprintf(bytes + 3 * i, 4, " %02x", code->bytes[i]);
-    say("vmm: the guest gets #UD at rip 0x%lx: vmm cannot carry out the instruction%s at gpa "
-        "0x%lx, "
-        "which is not RAM. It tells this once.\n",
-        x->regs.rip, bytes, x->gpa);
+    end_guest(
+        1,
+        "vmm cannot carry out the instruction at rip 0x%lx, which accesses gpa 0x%lx, no RAM; "
+        "%u-bit code:%s",
+        x->regs.rip, x->gpa, code->bits, bytes);
 }
 
 static void answer_fault(struct GuestExit *x, const struct Fault *fault)
@@ -152,7 +173,6 @@ static void answer_fault(struct GuestExit *x, const struct Fault *fault)
 
 void machine_mmio(struct Machine *m, struct GuestExit *x)
 {
-    static const struct Fault invalid = { .vector = T_ILLOP };
     struct Access a = {
         .emulation = { .memory = &memory, .code = &x->insn, .regs = &x->regs },
         .machine = m,
@@ -169,8 +189,7 @@ void machine_mmio(struct Machine *m, struct GuestExit *x)
         answer_fault(x, &a.emulation.fault);
         break;
     case EMULATE_UNKNOWN:
-        tell_unknown(m, x);
-        answer_fault(x, &invalid);
+        end_at_unknown(x);
         break;
     }
 }

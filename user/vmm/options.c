@@ -14,12 +14,13 @@ static int usage(void)
         "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE[,ro][,serial=TEXT]]... [-D SIZE] [-a "
         "\"ARGS\"] [-i \"MODULE "
         "ARGS\"]... "
-        "[-V] [-N] [-p] [-s] [-t] [-T N] [-g] [&]\n"
-        "       vmm attach|pause|resume|kill NAME\n"
+        "[-C FEATURE=off]... [-V] [-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
+        "       vmm attach|log|pause|resume|stop|kill NAME\n"
+        "       vmm stop -a\n"
         "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
         "/vmm/NAME.img\n"
         "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
-        "  -k FILE    kernel: Multiboot, or a bzImage of Linux; default %s\n"
+        "  -k FILE    kernel: Multiboot, or Linux' bzImage or vmlinux; default %s\n"
         "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img; up to %u "
         "times: "
         "more disks, virtio-blk, as all of them are for Linux; ro: read only; serial=: serial "
@@ -30,16 +31,19 @@ static int usage(void)
         "  -a ARGS    command line for the kernel\n"
         "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
         "  -N         give it a network card that hears what it sends\n"
+        "  -C avx=off the guest's CPU is to be without a feature; any other word gets the list\n"
         "  -p         intercept, verify and inject the guest's page faults\n"
+        "  -r         start the guest again when it resets itself, or after a triple fault\n"
         "  -s         print statistics when the guest has ended\n"
         "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
         "ended\n"
         "  -T N       the same with N exits, at most %u\n"
         "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
-        "Ctrl-] gives the console back, and the guest goes on; vms lists guests. Exit status: the "
+        "Ctrl-] gives the console back, and the guest goes on; vmm log NAME prints the end of its "
+        "output; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
-        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, DISKS_MAX, DISK_SERIAL_MAX,
+        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, MAX_DISKS, DISK_SERIAL_MAX,
         GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
     return STATUS_USAGE;
 }
@@ -112,8 +116,8 @@ static void default_serial(struct DiskOption *d)
 
 static int add_disk(struct Options *o, char *arg)
 {
-    if (o->ndisks == DISKS_MAX) {
-        complain("-d: more than %u disks", DISKS_MAX);
+    if (o->ndisks == MAX_DISKS) {
+        complain("-d: more than %u disks", MAX_DISKS);
         return STATUS_USAGE;
     }
     struct DiskOption *d = &o->disks[o->ndisks++];
@@ -182,8 +186,13 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'N':
         o->cards.loopback = true;
         return 0;
+    case 'C':
+        return features_option(&o->features_off, optarg) < 0 ? STATUS_USAGE : 0;
     case 'p':
         o->flags |= GUEST_INTERCEPT_PF;
+        return 0;
+    case 'r':
+        o->restart = true;
         return 0;
     case 's':
         o->stats = true;
@@ -208,7 +217,7 @@ int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:VNpstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:C:VNprstT:g")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;

@@ -12,24 +12,38 @@
 
 static struct {
     envid_t guest;
-    bool ended;
+    bool ended, reset;
     int status;
     char why[sizeof(((struct GuestExit *)0)->why) + 64];
     bool hypercall_console; /* the guest has used CONS_READ or CONS_WRITE */
+    uint8_t power_vector;   /* of VMX_VMCALL_POWER_BUTTON; 0: none */
     struct Machine machine;
 } run;
 
-void end_guest(int status, const char *why, ...)
+static void end(int status, const char *why, va_list ap)
 {
     if (run.ended)
         return;
     run.ended = true;
     run.status = status;
-    if (!why)
-        return;
+    if (why)
+        vsnprintf(run.why, sizeof(run.why), why, ap);
+}
+
+void end_guest(int status, const char *why, ...)
+{
     va_list ap;
     va_start(ap, why);
-    vsnprintf(run.why, sizeof(run.why), why, ap);
+    end(status, why, ap);
+    va_end(ap);
+}
+
+void reset_guest(const char *how, ...)
+{
+    va_list ap;
+    va_start(ap, how);
+    run.reset = !run.ended;
+    end(1, how, ap);
     va_end(ap);
 }
 
@@ -62,16 +76,26 @@ static void announce_input(void)
         sys_guest_irq(run.guest, T_HVCONS);
 }
 
+static int64_t call_power_button(const struct GuestExit *x)
+{
+    uint64_t vector = x->regs.rbx;
+    if (vector != 0 && (vector < IRQ_OFFSET || vector > UINT8_MAX))
+        return -E_INVAL;
+    run.power_vector = vector;
+    return 0;
+}
+
+static int64_t call(struct GuestExit *x)
+{
+    if (x->regs.rax == VMX_VMCALL_POWER_BUTTON)
+        return call_power_button(x);
+    run.hypercall_console = true;
+    return x->regs.rax == VMX_VMCALL_CONS_WRITE ? call_cons_write(x) : call_cons_read(x);
+}
+
 static void on_vmcall(struct GuestExit *x)
 {
-    int64_t r = -E_NO_SYS;
-
-    run.hypercall_console = true;
-    if (x->regs.rax == VMX_VMCALL_CONS_WRITE)
-        r = call_cons_write(x);
-    else if (x->regs.rax == VMX_VMCALL_CONS_READ)
-        r = call_cons_read(x);
-    x->regs.rax = r;
+    x->regs.rax = call(x);
     x->skip = 1;
     announce_input();
 }
@@ -84,8 +108,17 @@ static void on_console(struct GuestExit *x)
         return;
     if (!cons_take())
         attach_end(MON_DETACHED);
+    machine_input(&run.machine);
     announce_input();
     cards_input(&run.machine.cards);
+}
+
+/* JOS has its own interrupt for the power button, others ACPI's. */
+int64_t press_power(void)
+{
+    if (run.power_vector != 0)
+        return sys_guest_irq(run.guest, run.power_vector);
+    return machine_press_power(&run.machine) ? 0 : -E_NOT_SUPP;
 }
 
 static void on_message(struct GuestExit *x)
@@ -107,8 +140,10 @@ static void on_off(struct GuestExit *x)
     end_guest(x->code, NULL);
 }
 
+/* A PC's board resets the CPU after a triple fault. */
 static void on_dead(struct GuestExit *x)
 {
+    run.reset = x->reason == EXIT_SHUTDOWN;
     end_guest(1, "%.*s", (int)sizeof(x->why), x->why);
 }
 
@@ -169,10 +204,14 @@ static void print_end(envid_t guest, const char *name)
     report_end(guest);
 }
 
-int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards)
+int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct CardOptions *cards,
+               bool restart)
 {
     static char page[PGSIZE] __attribute__((aligned(PGSIZE)));
 
+    run.ended = run.reset = run.hypercall_console = false;
+    run.why[0] = '\0';
+    run.power_vector = 0;
     run.guest = guest;
     page[0] = 0; /* it has memory of its own now, which can be shared */
     int r = sys_guest_share(guest, (struct GuestExit *)page);
@@ -181,8 +220,13 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
     else if ((r = machine_init(&run.machine, guest, memsize, (struct GuestExit *)page, cards)) < 0)
         end_guest(1, "its devices have no room on the bus: %s", strerror(r));
     serve(guest, (struct GuestExit *)page);
+    machine_end(&run.machine);
     gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
+    if (restart && run.reset) {
+        say("vmm: %s starts again: %s\n", name, run.why);
+        return RUN_RESET;
+    }
     print_end(guest, name);
     return run.status;
 }

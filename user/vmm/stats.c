@@ -11,6 +11,11 @@ static void line(const char *what, uint64_t n)
         say("  %-36s %10lu\n", what, n);
 }
 
+static void say_line(const char *text)
+{
+    say("%s\n", text);
+}
+
 void stats_print(const struct GuestStats *st)
 {
     say("vmm: %lu exits\n", st->exits);
@@ -21,5 +26,5 @@ void stats_print(const struct GuestStats *st)
     line("pages of guest memory", st->pages);
     line("of these, in pages of 2 MiB", st->large_pages * (PGSIZE_2M / PGSIZE));
     line("pages of second-stage tables", st->table_pages);
-    line("accesses that no device claimed", st->unclaimed);
+    vmstats_unknown(st, say_line);
 }

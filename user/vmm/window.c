@@ -4,7 +4,9 @@
  */
 #include <user/vmm/window.h>
 
-#define WINDOW 0x4000000000ul /* beyond all that a program may have in its heap */
+#define WINDOW 0x4000000000ul  /* beyond all that a program may have in its heap */
+static bool mapped[DMA_SLOTS]; /* of the pages there */
+
 _Static_assert(WINDOW + DMA_SLOTS * PGSIZE <= UTOP, "the window is in user space");
 
 static void *window_map(void *to, unsigned n, gpa_t gpa, bool *writable)
@@ -17,20 +19,21 @@ static void *window_map(void *to, unsigned n, gpa_t gpa, bool *writable)
         r = sys_guest_map(w->guest, gpa, va, PTE_P | PTE_U);
     if (r < 0)
         return NULL;
-    w->mapped[n] = true;
+    mapped[n] = true;
     return va;
 }
 
 static void window_forget(void *to)
 {
-    struct Window *w = to;
+    (void)to;
     for (unsigned n = 0; n < DMA_SLOTS; n++)
-        if (w->mapped[n])
+        if (mapped[n])
             sys_page_unmap(0, (void *)(WINDOW + n * PGSIZE));
-    memset(w->mapped, 0, sizeof(w->mapped));
+    memset(mapped, 0, sizeof(mapped));
 }
 
 void window_init(struct Window *w, envid_t guest)
 {
+    window_forget(w);
     *w = (struct Window){ .guest = guest, .peer = { window_map, window_forget, w } };
 }

@@ -10,11 +10,10 @@
 struct Window {
     envid_t guest;
     struct DmaPeer peer;
-    bool mapped[DMA_SLOTS];
 };
 
 /* The window of this guest, for dma_init. There is one place for it in the address space, so a
- * monitor has one. */
+ * monitor has one: what it had of an earlier guest is unmapped. */
 void window_init(struct Window *w, envid_t guest);
 
 #endif

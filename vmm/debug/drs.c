@@ -48,7 +48,7 @@ void vcpu_save_drs(struct Vcpu *v)
 void vcpu_use_drs(struct Vcpu *v)
 {
     if (!v->dr_live) {
-        v->dr_live = true;
+        v->dr_live = v->has_extras = true;
         vcpu_load_drs(v);
     }
     backend->set_dr_exits(v, false);

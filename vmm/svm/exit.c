@@ -211,7 +211,7 @@ static bool handle_unexpected(struct SvmVcpu *s)
 #define HANDLER_MONITOR           handle_ud
 #define HANDLER_MWAIT             handle_ud
 #define HANDLER_MWAIT_CONDITIONAL handle_ud
-#define HANDLER_XSETBV            handle_ud
+#define HANDLER_XSETBV            svm_handle_xsetbv
 #define HANDLER_RDPRU             handle_ud
 #define HANDLER_EFER_WRITE_TRAP   handle_unexpected
 #define HANDLER_CR_WRITE_TRAP     handle_unexpected

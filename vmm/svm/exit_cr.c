@@ -18,6 +18,7 @@
 #include <vmm/vapic.h>
 #include <vmm/verdict.h>
 #include <vmm/svm/svm_vcpu.h>
+#include <vmm/xstate.h>
 
 #define CR_OF(code)     ((int)((code)&0xf)) /* of DRn, too */
 #define CR8_CLASS       0xful
@@ -28,11 +29,14 @@
 #define MODRM_REG(m)    ((m) >> 3 & 7)
 #define MODRM_REGISTERS 3 /* of the mode: no memory operand */
 
-static struct ControlRegs control_regs(const struct Vmcb *b)
+static struct ControlRegs control_regs(const struct SvmVcpu *s)
 {
+    const struct Vmcb *b = s->vmcb;
     return (struct ControlRegs){
         .cr0 = b->cr0,
+        .cr3 = b->cr3,
         .cr4 = b->cr4 & ~svm_host_cr4(),
+        .cr4_allowed = s->v.vm->cr4,
         .efer = b->efer & ~EFER_SVME,
         .code64 = b->cs.attributes & VMCB_SEG_L,
         .old_tss = VMCB_TSS_TYPE(b->tr.attributes) != VMCB_TSS_32,
@@ -52,18 +56,19 @@ static enum Verdict take_over(struct SvmVcpu *s, const struct ControlRegs *r)
     b->efer = r->efer | EFER_SVME;
     if (r->flush)
         vcpu_attn(&s->v, ATTN_TLB_FLUSH);
+    vcpu_cr4_changed(&s->v, r->cr4);
     return DO_NEXT;
 }
 
 static enum Verdict write_cr0(struct SvmVcpu *s, uint64_t value)
 {
-    struct ControlRegs r = control_regs(s->vmcb);
+    struct ControlRegs r = control_regs(s);
     return cr0_write(&r, value) ? take_over(s, &r) : DO_GP;
 }
 
 static enum Verdict write_cr4(struct SvmVcpu *s, uint64_t value)
 {
-    struct ControlRegs r = control_regs(s->vmcb);
+    struct ControlRegs r = control_regs(s);
     return cr4_write(&r, value) ? take_over(s, &r) : DO_GP;
 }
 
@@ -116,6 +121,14 @@ bool svm_handle_cr_read(struct SvmVcpu *s)
         CR_OF(s->vmcb->exit_code) == 8 ? vapic_read_cr8(v) : s->vmcb->cr4 & ~svm_host_cr4();
     vcpu_set_gpr(v, svm_modrm_gpr(&insn), value);
     return svm_skip(s);
+}
+
+/* In QEMU this never exits. */
+bool svm_handle_xsetbv(struct SvmVcpu *s)
+{
+    const struct Trapframe *tf = &s->v.env->env_tf;
+    uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
+    return svm_finish(s, s->vmcb->cpl == 0 ? vcpu_xsetbv(&s->v, tf->tf_rcx, value) : DO_GP);
 }
 
 /* ---- Debug registers ---- */

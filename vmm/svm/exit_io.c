@@ -4,6 +4,7 @@
  */
 #include <inc/mmu.h>
 #include <inc/string.h>
+#include <vmm/apic_mmio.h>
 #include <vmm/backend.h>
 #include <vmm/gmem.h>
 #include <vmm/ports.h>
@@ -80,6 +81,25 @@ static uint32_t npf_access(uint64_t info)
     return info & FEC_ID ? GUEST_FETCH : info & FEC_WR ? GUEST_WRITE : GUEST_READ;
 }
 
+/* An access to the local APIC's page. */
+static bool __attribute__((noinline)) handle_apic(struct SvmVcpu *s, gpa_t gpa, uint32_t access)
+{
+    struct Vcpu *v = &s->v;
+    const struct Vmcb *b = s->vmcb;
+    uint32_t code = 64 | CODE_LEVEL4;
+    uint64_t va = b->rip;
+    if (v->event.info || (b->exit_int_info & EVENT_VALID))
+        access |= APIC_DELIVERS;
+    if (b->exit_info1 & NPF_GUEST_TABLES)
+        access |= APIC_WALKS;
+    if (!svm_in_64bit(b)) {
+        code = b->cs.attributes & VMCB_SEG_DB ? 32 : 16;
+        va = (uint32_t)(va + b->cs.base);
+    }
+    uint32_t length = apic_access(v, gpa, access, va, b->cr3, code);
+    return length > 0 ? svm_skip_to(s, b->rip + length) : svm_leave(s);
+}
+
 /* First touch of RAM gets memory; what is not RAM is the monitor's. */
 bool svm_handle_npf(struct SvmVcpu *s)
 {
@@ -87,6 +107,8 @@ bool svm_handle_npf(struct SvmVcpu *s)
     gpa_t gpa = s->vmcb->exit_info2;
     uint32_t access = npf_access(s->vmcb->exit_info1);
     svm_keep_exit_event(s);
+    if (apic_has_gpa(v, gpa))
+        return handle_apic(s, gpa, access);
     if (gmem_is_ram(v->vm, gpa, 1))
         return svm_finish(s, gmem_fault(v, gpa, access));
     /* Also that of a software interrupt, which is not kept, since it comes again by itself. */

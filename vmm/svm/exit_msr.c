@@ -3,6 +3,7 @@
  */
 #include <vmm/cpuid.h>
 #include <vmm/cr.h>
+#include <vmm/features.h>
 #include <vmm/msr.h>
 #include <vmm/svm/exit_msr.h>
 #include <vmm/svm/exits.h>
@@ -23,7 +24,7 @@ static inline void answer_cpuid(struct Trapframe *tf, const struct CpuidRegs *r)
 static bool __attribute__((noinline)) handle_computed(struct SvmVcpu *s)
 {
     struct Trapframe *tf = &s->v.env->env_tf;
-    struct CpuidRegs r = cpuid_answer(tf->tf_rax, tf->tf_rcx);
+    struct CpuidRegs r = cpuid_answer(&s->v, tf->tf_rax, tf->tf_rcx);
     answer_cpuid(tf, &r);
     return svm_skip(s);
 }
@@ -31,10 +32,10 @@ static bool __attribute__((noinline)) handle_computed(struct SvmVcpu *s)
 bool svm_handle_cpuid(struct SvmVcpu *s)
 {
     struct Trapframe *tf = &s->v.env->env_tf;
-    uint32_t leaf = tf->tf_rax;
+    size_t leaf = (uint32_t)tf->tf_rax;
     if (__builtin_expect(leaf > CPUID_PLAIN_MAX, 0))
         return handle_computed(s);
-    answer_cpuid(tf, &cpuid_basic[leaf]);
+    answer_cpuid(tf, &s->v.cpuid[leaf]);
     return svm_skip(s);
 }
 
@@ -43,7 +44,7 @@ static enum Verdict write_efer(struct SvmVcpu *s, uint64_t value)
 {
     struct Vmcb *b = s->vmcb;
     struct ControlRegs r = { .cr0 = b->cr0, .efer = b->efer & ~EFER_SVME };
-    if (!efer_write(&r, value))
+    if (!efer_write(&r, value, s->v.efer_reserved))
         return DO_GP;
     b->efer = r.efer | EFER_SVME;
     if (r.flush)
@@ -54,7 +55,7 @@ static enum Verdict write_efer(struct SvmVcpu *s, uint64_t value)
 /* RDTSCP reads it without an exit. */
 static enum Verdict write_tsc_aux(struct SvmVcpu *s, uint64_t value)
 {
-    if (!svm_caps.rdtscp || value >> 32)
+    if (!vm_has(s->v.vm, rdtscp) || value >> 32)
         return DO_GP;
     s->tsc_aux = value;
     wrmsr(MSR_TSC_AUX, value);
@@ -97,7 +98,7 @@ static inline bool handle_write(struct SvmVcpu *s)
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
     count_as_write(&s->v);
-    return msr_is_x2apic(msr) ? write_apic(s, msr, value) : write_other(s, msr, value);
+    return vapic_has_msr(&s->v, msr) ? write_apic(s, msr, value) : write_other(s, msr, value);
 }
 
 static inline bool end_read(struct SvmVcpu *s, struct MsrValue r)
@@ -125,7 +126,7 @@ static bool __attribute__((noinline)) read_other(struct SvmVcpu *s, uint32_t msr
 static bool handle_read(struct SvmVcpu *s)
 {
     uint32_t msr = s->v.env->env_tf.tf_rcx;
-    return msr_is_x2apic(msr) ? end_read(s, vapic_read(&s->v, msr)) : read_other(s, msr);
+    return vapic_has_msr(&s->v, msr) ? end_read(s, vapic_read(&s->v, msr)) : read_other(s, msr);
 }
 
 bool svm_handle_msr(struct SvmVcpu *s)

@@ -245,9 +245,9 @@ static void set_tsc_aux(const struct SvmVcpu *s, uint64_t value)
         wrmsr(MSR_TSC_AUX, value);
 }
 
-static void load_drs(struct SvmVcpu *s)
+static void load_extras(struct SvmVcpu *s)
 {
-    vcpu_load_drs(&s->v);
+    vcpu_load_extras(&s->v);
     svm_note_special(s);
 }
 
@@ -275,8 +275,8 @@ static bool vcpu_enter(struct SvmVcpu *s, uint64_t now)
     s->vmcb->cr2 = v->cr2;
     lcr2(v->cr2);
     set_tsc_aux(s, s->tsc_aux);
-    if (v->dr_live || v->debug)
-        load_drs(s);
+    if (v->has_extras)
+        load_extras(s);
     return look_around(s, now);
 }
 
@@ -284,8 +284,8 @@ static void vcpu_leave(struct SvmVcpu *s)
 {
     s->v.cr2 = s->vmcb->cr2;
     set_tsc_aux(s, 0);
-    if (s->v.dr_live || s->v.debug)
-        vcpu_save_drs(&s->v);
+    if (s->v.has_extras)
+        vcpu_save_extras(&s->v);
 }
 
 void svm_hand_over(struct Vcpu *v)

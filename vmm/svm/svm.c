@@ -9,6 +9,7 @@
 #include <kern/dev/lapic.h>
 #include <kern/platform.h>
 #include <kern/pmap.h>
+#include <kern/xstate.h>
 #include <vmm/backend.h>
 #include <vmm/cpuid.h>
 #include <vmm/svm/insn.h>
@@ -27,7 +28,8 @@ static uint64_t guest_cr4(void)
     uint64_t missing = (cpu_features.umip ? 0 : CR4_UMIP) |
                        (cpu_features.fsgsbase ? 0 : CR4_FSGSBASE) |
                        (cpu_features.smep ? 0 : CR4_SMEP) | (cpu_features.smap ? 0 : CR4_SMAP);
-    return ~missing;
+    /* CR3 with a PCID would need flushes that nobody has tried. */
+    return ~(missing | CR4_PCIDE | (xstate_xcr0 ? 0 : CR4_OSXSAVE));
 }
 
 /* Nested page tables are the CPU's usual ones, of which each page is a user's (APM 2 "Nested Versus
@@ -51,6 +53,8 @@ static void describe_features(void)
         .pat = true,
         .rdtscp = svm_caps.rdtscp,
         .cr4 = guest_cr4(),
+        .xcr0 = xstate_xcr0,
+        .xcr0_all = xstate_all,
     };
 }
 
@@ -130,7 +134,7 @@ int svm_turn_on(void)
     c->cpu_asid_next = svm_caps.asids; /* the first one flushes what the firmware has left */
     c->cpu_vmx_on = true;
     svm_perms_init();
-    cpuid_init(svm_caps.rdtscp);
+    cpuid_init();
     vapic_timer_init();
     return 0;
 }

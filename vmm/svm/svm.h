@@ -120,6 +120,9 @@ struct SvmVcpu;
 #define IOIO_SIZE(info) ((info) >> 4 & 7)
 #define IOIO_PORT(info) ((uint16_t)((info) >> 16))
 #define MSR_INFO_WRITE  1
+/* EXITINFO1 of a nested page fault, beside the bits of a page fault's error code (APM 2 "Nested
+ * versus Guest Page Faults"). */
+#define NPF_GUEST_TABLES (1ul << 33) /* by the walk of the guest's page tables */
 
 /* The permission maps: APM 2 "I/O Permissions Map", "MSR Permissions Map" */
 #define IOPM_PAGES  3

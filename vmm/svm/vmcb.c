@@ -7,7 +7,9 @@
 #include <inc/string.h>
 #include <kern/pmap.h>
 #include <kern/trap.h>
+#include <vmm/cpuid.h>
 #include <vmm/debug/dr.h>
+#include <vmm/features.h>
 #include <vmm/svm/insn.h>
 #include <vmm/svm/perms.h>
 #include <vmm/svm/svm_vcpu.h>
@@ -66,6 +68,7 @@ static void init_controls(struct SvmVcpu *s)
     struct Vmcb *b = s->vmcb;
     for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
         vmcb_intercept(b, wanted[i].word, wanted[i].bits, true);
+    vmcb_intercept(b, INTERCEPT_MISC2, MISC2_RDTSCP, !vm_has(s->v.vm, rdtscp));
     svm_set_exceptions(&s->v, 0);
     s->dr_exits = true;
     svm_forget_insns(s);
@@ -90,6 +93,7 @@ static void init_segments(struct Vmcb *b)
 void vmcb_init(struct SvmVcpu *s)
 {
     struct Vmcb *b = s->vmcb;
+    cpuid_vcpu_init(&s->v);
     init_controls(s);
     init_segments(b);
     b->efer = EFER_SVME;

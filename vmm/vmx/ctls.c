@@ -40,6 +40,7 @@ static const struct {
     { CTL_PROC2, REQUIRED, PROC2_UNRESTRICTED, "unrestricted guest" },
     { CTL_PROC2, REQUIRED, PROC2_WBINVD, "WBINVD exiting" },
     { CTL_PROC2, OPTIONAL, PROC2_RDTSCP, "RDTSCP" },
+    { CTL_PROC2, OPTIONAL, PROC2_INVPCID, "INVPCID" },
     { CTL_PROC2, OPTIONAL, PROC2_VPID, "VPID" },
     { CTL_PROC2, OPTIONAL, PROC2_ENCLS, "ENCLS exiting" },
     { CTL_EXIT, REQUIRED, EXITC_SAVE_DEBUG, "save debug controls" },

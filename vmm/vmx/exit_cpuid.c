@@ -17,7 +17,7 @@ static void answer(struct Trapframe *tf, const struct CpuidRegs *r)
 static bool __attribute__((noinline)) handle_computed(struct Vcpu *v)
 {
     struct Trapframe *tf = &v->env->env_tf;
-    struct CpuidRegs r = cpuid_answer(tf->tf_rax, tf->tf_rcx);
+    struct CpuidRegs r = cpuid_answer(v, tf->tf_rax, tf->tf_rcx);
     answer(tf, &r);
     return vmx_skip(v);
 }
@@ -27,10 +27,10 @@ bool handle_cpuid(struct Vcpu *v)
 {
     /* LAB 6 begin: handle_cpuid */
     struct Trapframe *tf = &v->env->env_tf;
-    uint32_t leaf = tf->tf_rax;
+    size_t leaf = (uint32_t)tf->tf_rax;
     if (__builtin_expect(leaf > CPUID_PLAIN_MAX, 0))
         return handle_computed(v);
-    answer(tf, &cpuid_basic[leaf]);
+    answer(tf, &v->cpuid[leaf]);
     return vmx_skip(v);
     /* LAB 6 end */
 }

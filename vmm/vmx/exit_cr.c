@@ -13,6 +13,7 @@
 #include <vmm/gwalk.h>
 #include <vmm/vapic.h>
 #include <vmm/vmx/state.h>
+#include <vmm/xstate.h>
 
 #define CR8_CLASS 0xful
 
@@ -21,7 +22,9 @@ static struct ControlRegs control_regs(const struct Vcpu *v)
     uint32_t tr = AR_TYPE(vmread(VMCS_GUEST_TR_AR));
     return (struct ControlRegs){
         .cr0 = vmx_get(v, VREG_CR0),
+        .cr3 = vmread(VMCS_GUEST_CR3),
         .cr4 = vmx_get(v, VREG_CR4),
+        .cr4_allowed = v->vm->cr4,
         .efer = vmread(VMCS_GUEST_EFER),
         .code64 = vmread(VMCS_GUEST_CS_AR) & AR_L,
         .old_tss = tr != AR_TSS,
@@ -44,7 +47,7 @@ static bool apply(struct Vcpu *v, const struct ControlRegs *r)
         return false;
     for (int i = 0; i < PAE_PDPTES && r->load_pdptes; i++)
         vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, pdpte[i]);
-    uint64_t cr0 = vmread(VMCS_GUEST_CR0), cr4 = vmread(VMCS_GUEST_CR4), allowed = cr4_allowed();
+    uint64_t cr0 = vmread(VMCS_GUEST_CR0), cr4 = vmread(VMCS_GUEST_CR4), allowed = v->vm->cr4;
     set_long_mode(r);
     vmwrite(VMCS_CR0_SHADOW, r->cr0);
     vmwrite(VMCS_GUEST_CR0, (cr0 & ~(uint64_t)CR0_GUEST_OWNED) | (r->cr0 & CR0_GUEST_OWNED));
@@ -52,6 +55,7 @@ static bool apply(struct Vcpu *v, const struct ControlRegs *r)
     vmwrite(VMCS_GUEST_CR4, (cr4 & ~allowed) | r->cr4);
     if (r->flush)
         vcpu_attn(v, ATTN_TLB_FLUSH);
+    vcpu_cr4_changed(v, r->cr4);
     return true;
 }
 
@@ -99,4 +103,13 @@ bool handle_movdr(struct Vcpu *v)
     vcpu_use_drs(v);
     set_resume_flag();
     return vmx_resume(v);
+}
+
+/* The CPU has seen to CR4.OSXSAVE, and not always to the privilege level. */
+bool handle_xsetbv(struct Vcpu *v)
+{
+    const struct Trapframe *tf = &v->env->env_tf;
+    uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
+    bool privileged = AR_DPL(vmread(VMCS_GUEST_SS_AR)) == 0;
+    return vmx_end(v, privileged ? vcpu_xsetbv(v, tf->tf_rcx, value) : DO_GP);
 }

@@ -6,5 +6,6 @@
 /* Handlers: see run.h for how they end. */
 bool handle_craccess(struct Vcpu *v);
 bool handle_movdr(struct Vcpu *v);
+bool handle_xsetbv(struct Vcpu *v);
 
 #endif

@@ -1,6 +1,8 @@
 /*
  * EPT violations: what is RAM is decided in vmm/gmem.c, what is not belongs to the monitor.
  */
+#include <vmm/apic_mmio.h>
+#include <vmm/backend.h>
 #include <vmm/ept.h>
 #include <vmm/stop.h>
 #include <vmm/vmx/exit_ept.h>
@@ -10,6 +12,7 @@
 #include <vmm/gmem.h>
 #include <vmm/verdict.h>
 #include <vmm/vmx/run.h>
+#include <vmm/vmx/state.h>
 
 _Static_assert(QUAL_EPT_READ == GUEST_READ && QUAL_EPT_WRITE == GUEST_WRITE &&
                    QUAL_EPT_FETCH == GUEST_FETCH,
@@ -21,11 +24,30 @@ static uint32_t access_of(uint64_t qual)
     return qual & QUAL_EPT_FETCH ? GUEST_FETCH : qual & QUAL_EPT_WRITE ? GUEST_WRITE : GUEST_READ;
 }
 
+/* An access to the local APIC's page. */
+static bool __attribute__((noinline)) handle_apic(struct Vcpu *v, gpa_t gpa, uint64_t qual)
+{
+    uint64_t cs = vmread_known(VMCS_GUEST_CS_AR), va = vmread_known(VMCS_GUEST_RIP);
+    uint32_t access = access_of(qual), code = 64 | CODE_LEVEL4;
+    if (v->event.info != 0)
+        access |= APIC_DELIVERS;
+    if (!(qual & QUAL_EPT_FINAL))
+        access |= APIC_WALKS;
+    if (!(cs & AR_L) || !(vmread_known(VMCS_GUEST_EFER) & EFER_LMA)) {
+        code = (cs & VSEG_DB ? 32 : 16);
+        va = (uint32_t)(va + vmread_known(VMCS_GUEST_CS_BASE));
+    }
+    uint32_t length = apic_access(v, gpa, access, va, vmread_known(VMCS_GUEST_CR3), code);
+    return length > 0 ? vmx_skip_by(v, length) : vmx_leave(v);
+}
+
 bool handle_eptviolation(struct Vcpu *v)
 {
     gpa_t gpa = vmread(VMCS_GUEST_PHYSICAL_ADDRESS);
     uint64_t qual = vmread(VMCS_EXIT_QUALIFICATION);
     keep_vectored_event(v);
+    if (apic_has_gpa(v, gpa))
+        return handle_apic(v, gpa, qual);
     if (!gmem_is_ram(v->vm, gpa, 1)) {
         if (v->event.info != 0)
             guest_kill(v,

@@ -34,6 +34,14 @@ void msr_bitmap_init(uint8_t *bitmap)
     msr_each_passed(let_through, bitmap);
 }
 
+void msr_bitmap_stop(uint8_t *bitmap, uint32_t msr)
+{
+    uint32_t bit = msr & BITMAP_MSRS;
+    bitmap[(msr >= HIGH_MSRS ? BITMAP_READ_HIGH : BITMAP_READ_LOW) + bit / 8] |= 1u << bit % 8;
+    bitmap[(msr >= HIGH_MSRS ? BITMAP_READ_HIGH : BITMAP_READ_LOW) + BITMAP_WRITE + bit / 8] |=
+        1u << bit % 8;
+}
+
 /* The end of a RDMSR. */
 static inline bool end_read(struct Vcpu *v, struct MsrValue r)
 {
@@ -46,7 +54,7 @@ static inline bool end_read(struct Vcpu *v, struct MsrValue r)
 
 static inline bool end_write(struct Vcpu *v, enum Verdict verdict)
 {
-    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_gp(v);
+    return __builtin_expect(verdict == DO_NEXT, 1) ? vmx_skip(v) : vmx_end(v, verdict);
 }
 
 static bool __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
@@ -57,14 +65,14 @@ static bool __attribute__((noinline)) read_other(struct Vcpu *v, uint32_t msr)
 bool handle_rdmsr(struct Vcpu *v)
 {
     uint32_t msr = v->env->env_tf.tf_rcx;
-    return msr_is_x2apic(msr) ? end_read(v, vapic_read(v, msr)) : read_other(v, msr);
+    return vapic_has_msr(v, msr) ? end_read(v, vapic_read(v, msr)) : read_other(v, msr);
 }
 
 static bool __attribute__((noinline)) write_efer(struct Vcpu *v, uint64_t value)
 {
     struct ControlRegs r = { .cr0 = vmread_known(VMCS_GUEST_CR0),
                              .efer = vmread_known(VMCS_GUEST_EFER) };
-    if (!efer_write(&r, value))
+    if (!efer_write(&r, value, v->efer_reserved))
         return vmx_gp(v);
     vmwrite_known(VMCS_GUEST_EFER, r.efer);
     if (r.flush)
@@ -87,7 +95,7 @@ bool handle_wrmsr(struct Vcpu *v)
     const struct Trapframe *tf = &v->env->env_tf;
     uint32_t msr = tf->tf_rcx;
     uint64_t value = (uint32_t)tf->tf_rax | tf->tf_rdx << 32;
-    if (msr_is_x2apic(msr))
+    if (vapic_has_msr(v, msr))
         return write_apic(v, msr, value);
     return msr == MSR_EFER ? write_efer(v, value) : write_other(v, msr, value);
 }

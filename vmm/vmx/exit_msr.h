@@ -8,5 +8,7 @@ bool handle_rdmsr(struct Vcpu *v);
 bool handle_wrmsr(struct Vcpu *v);
 /* Allow in the bitmap what guests reach without an exit (SDM "MSR-Bitmap Address"). */
 void msr_bitmap_init(uint8_t *bitmap);
+/* Not this one. */
+void msr_bitmap_stop(uint8_t *bitmap, uint32_t msr);
 
 #endif

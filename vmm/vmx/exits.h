@@ -108,6 +108,8 @@ enum {
 #define QUAL_EPT_WRITE         (1u << 1)
 #define QUAL_EPT_FETCH         (1u << 2)
 #define QUAL_EPT_ACCESS        7u
+#define QUAL_EPT_LINEAR        (1u << 7)  /* in the translation of a linear address, or after it: */
+#define QUAL_EPT_FINAL         (1u << 8)  /* to what it translates to, not to a paging structure */
 #define QUAL_EPT_NMI_UNBLOCKED (1u << 12) /* by an IRET */
 #define QUAL_EPT_MAPPED(q) \
     (((q) >> 3) & 7) /* rights of the entry, in the order of the bits above */

@@ -69,9 +69,8 @@ static bool __attribute__((noinline)) prepare_entry(struct Vcpu *v)
 /* Go on after the instruction if that only means another RIP. false, and nothing is changed:
  * vmx_step_over has to do it. Whether the guest is in 64-bit mode, and RIP has an upper half,
  * matters only where the lower half wraps; so that is what is looked at, and a VMREAD is saved. */
-static inline bool plain_step(void)
+static inline bool plain_step(uint64_t length)
 {
-    uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
     uint64_t rip = vmread_known(VMCS_GUEST_RIP) + length;
     if (__builtin_expect((uint32_t)rip < length, 0) ||
         __builtin_expect(vmread_known(VMCS_GUEST_INTERRUPTIBILITY) & BLOCK_INSTRUCTION, 0) ||
@@ -99,22 +98,24 @@ void vmx_step_over(uint64_t length)
 
 void skip_instruction(void)
 {
-    if (!plain_step())
-        vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
+    uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    if (!plain_step(length))
+        vmx_step_over(length);
 }
 
 bool vmx_skip_here(struct Vcpu *v)
 {
     if (!vmcs_is_current(v))
         return false;
-    if (!plain_step())
-        vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
+    uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    if (!plain_step(length))
+        vmx_step_over(length);
     return true;
 }
 
-static bool __attribute__((noinline, cold)) special_skip(struct Vcpu *v)
+static bool __attribute__((noinline, cold)) special_skip(struct Vcpu *v, uint64_t length)
 {
-    vmx_step_over(vmread_known(VMCS_EXIT_INSTR_LENGTH));
+    vmx_step_over(length);
     return vmx_resume(v);
 }
 
@@ -131,7 +132,13 @@ bool vmx_resume(struct Vcpu *v)
 
 bool vmx_skip(struct Vcpu *v)
 {
-    return __builtin_expect(plain_step(), 1) ? vmx_resume(v) : special_skip(v);
+    uint64_t length = vmread_known(VMCS_EXIT_INSTR_LENGTH);
+    return __builtin_expect(plain_step(length), 1) ? vmx_resume(v) : special_skip(v, length);
+}
+
+bool vmx_skip_by(struct Vcpu *v, uint32_t length)
+{
+    return __builtin_expect(plain_step(length), 1) ? vmx_resume(v) : special_skip(v, length);
 }
 
 bool vmx_leave(struct Vcpu *v)
@@ -171,8 +178,8 @@ bool vmx_end(struct Vcpu *v, enum Verdict verdict)
 static bool vcpu_enter(struct Vcpu *v, uint64_t now)
 {
     lcr2(v->cr2);
-    if (vcpu_uses_drs(v))
-        vcpu_load_drs(v);
+    if (v->has_extras)
+        vcpu_load_extras(v);
     if (!v->started)
         v->stats.start_tsc = now;
     v->started = true;
@@ -183,8 +190,8 @@ static bool vcpu_enter(struct Vcpu *v, uint64_t now)
 ALWAYS_INLINE void vcpu_leave(struct Vcpu *v)
 {
     v->cr2 = rcr2();
-    if (vcpu_uses_drs(v))
-        vcpu_save_drs(v);
+    if (v->has_extras)
+        vcpu_save_extras(v);
     cpu_load_tables(this_cpu());
 }
 

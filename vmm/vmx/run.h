@@ -21,6 +21,8 @@ void vmx_hand_over(struct Vcpu *v);
  */
 bool vmx_resume(struct Vcpu *v);
 bool vmx_skip(struct Vcpu *v);
+/* vmx_skip of an instruction whose length the exit does not tell. */
+bool vmx_skip_by(struct Vcpu *v, uint32_t length);
 bool vmx_leave(struct Vcpu *v);
 bool vmx_skip_and_leave(struct Vcpu *v);
 /* The one of these, or of inject.h's, that a shared decision asks for. */

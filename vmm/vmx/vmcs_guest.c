@@ -3,6 +3,10 @@
  * promises to a kernel, which is 32-bit protected mode without paging (Multiboot "Machine state").
  */
 #include <vmm/cr.h>
+#include <vmm/cpuid.h>
+#include <vmm/features.h>
+#include <vmm/vmx/ctls.h>
+#include <vmm/vmx/exit_msr.h>
 #include <vmm/msr.h>
 #include <vmm/vmx/vmcs_guest.h>
 #include <vmm/vmx/vmx.h>
@@ -103,12 +107,23 @@ static void init_msr_areas(struct Vcpu *v)
     vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, n);
 }
 
+/* Secondary controls: instructions that the guest is not to have are #UD, by a control that is off,
+ * or by an exit. */
+static uint32_t proc2_of(const struct Vm *vm)
+{
+    uint32_t may = vmx_ctl_capability(CTL_PROC2) >> 32;
+    uint32_t off =
+        (vm_has(vm, rdtscp) ? 0 : PROC2_RDTSCP) | (vm_has(vm, invpcid) ? 0 : PROC2_INVPCID);
+    uint32_t on = (vm_has(vm, rdrand) ? 0 : PROC2_RDRAND) | (vm_has(vm, rdseed) ? 0 : PROC2_RDSEED);
+    return (vmx_caps.proc2 & ~off) | (on & may);
+}
+
 static void init_controls(struct Vcpu *v)
 {
     vmx(v)->proc = vmx_caps.proc;
     vmwrite(VMCS_PIN_CONTROLS, vmx_caps.pin);
     vmwrite(VMCS_PROC_CONTROLS, vmx(v)->proc);
-    vmwrite(VMCS_PROC2_CONTROLS, vmx_caps.proc2);
+    vmwrite(VMCS_PROC2_CONTROLS, proc2_of(v->vm));
     vmwrite(VMCS_EXIT_CONTROLS, vmx_caps.exit);
     vmwrite(VMCS_ENTRY_CONTROLS, vmx_caps.entry);
     vmwrite(VMCS_ENTRY_INTR_INFO, 0);
@@ -129,7 +144,10 @@ static void init_controls(struct Vcpu *v)
 
 void vmcs_guest_init(struct Vcpu *v)
 {
+    cpuid_vcpu_init(v);
     init_controls(v);
+    if (!vm_has(v->vm, rdtscp))
+        msr_bitmap_stop(vmx(v)->msr_bitmap, MSR_TSC_AUX);
     init_msr_areas(v);
     for (size_t i = 0; i < ARRAY_SIZE(start_state); i++)
         vmwrite(start_state[i].field, start_state[i].value);
@@ -144,5 +162,5 @@ void vmcs_guest_init(struct Vcpu *v)
     vmwrite(VMCS_CR0_MASK, ~(uint64_t)CR0_GUEST_OWNED);
     vmwrite(VMCS_GUEST_CR4, vmx_caps.cr4_fixed0 | (rcr4() & CR4_MCE));
     vmwrite(VMCS_CR4_SHADOW, 0);
-    vmwrite(VMCS_CR4_MASK, ~cr4_allowed());
+    vmwrite(VMCS_CR4_MASK, ~v->vm->cr4 | CR4_WATCHED);
 }

@@ -5,6 +5,7 @@
 #include <inc/error.h>
 #include <inc/stdio.h>
 #include <kern/pmap.h>
+#include <kern/xstate.h>
 #include <vmm/backend.h>
 #include <vmm/cpuid.h>
 #include <vmm/vapic.h>
@@ -93,7 +94,10 @@ static void describe_features(void)
     guest_features = (struct GuestFeatures){
         .pat = vmx_caps.entry & ENTRYC_LOAD_PAT,
         .rdtscp = vmx_caps.proc2 & PROC2_RDTSCP,
-        .cr4 = vmx_caps.cr4_fixed1,
+        .invpcid = vmx_caps.proc2 & PROC2_INVPCID,
+        .cr4 = vmx_caps.cr4_fixed1 & ~(xstate_xcr0 ? 0 : CR4_OSXSAVE),
+        .xcr0 = xstate_xcr0,
+        .xcr0_all = xstate_xcr0,
     };
     stage2 = vmx_stage2_format(vmx_caps.ept_vpid & EPT_CAP_2M);
 }
@@ -173,7 +177,7 @@ int vmx_init_vmxon(void)
     invept(INVEPT_ALL, 0);
     if (vmx_caps.proc2 & PROC2_VPID)
         invvpid(INVVPID_ALL, 0);
-    cpuid_init(guest_features.rdtscp);
+    cpuid_init();
     vapic_timer_init();
     return 0;
 }

@@ -74,6 +74,7 @@ enum Kind {
 #define ARGS_ipc_reply_recv         ARGS(ANY, ANY, OFFERED, PERM, WANTED)
 #define ARGS_time_msec              ARGS(ANY)
 #define ARGS_sleep_msec             ARGS(ANY)
+#define ARGS_time_unix              ARGS(ANY)
 #define ARGS_sysinfo                ARGS(WRITE)
 #define ARGS_cmdline                ARGS(WRITE, ROOM)
 #define ARGS_poweroff               ARGS(ANY)
@@ -81,6 +82,7 @@ enum Kind {
 #define ARGS_null                   ARGS(ANY)
 #define ARGS_guest_check            ARGS(ANY)
 #define ARGS_env_mkguest            ARGS(MEMSIZE, ENTRY, FLAGS)
+#define ARGS_guest_features         ARGS(GUEST, READ)
 #define ARGS_ept_map                ARGS(SENDER, MAPPED, GUEST, GPA_PAGE, PERM)
 #define ARGS_guest_share            ARGS(GUEST, MAPPED)
 #define ARGS_guest_run              ARGS(GUEST)
@@ -88,6 +90,7 @@ enum Kind {
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_irq              ARGS(GUEST, VECTOR)
 #define ARGS_guest_msi              ARGS(GUEST, MSI_TO, MSI_DATA)
+#define ARGS_guest_apic             ARGS(GUEST, ANY, ANY, ANY, ANY)
 #define ARGS_guest_mem              ARGS(GUEST, GPA, WRITE, LENGTH, ANY)
 #define ARGS_guest_walk             ARGS(GUEST, ANY, ANY)
 #define ARGS_guest_stats            ARGS(ANY_GUEST, WRITE)
@@ -306,7 +309,7 @@ static void bad_numbers(enum Kind kind, struct Bad *b)
         { MSI_TO,
           { 0, MSI_ADDRESS - 4, MSI_ADDRESS + (1 << 20), MSI_ADDRESS | 1ul << 32, ~0ul },
           5 },
-        { MSI_DATA, { 0, 15, MSI_LOWEST | 15, 0x220, 0x420, 0x520, 0x720 }, 7 },
+        { MSI_DATA, { 0, 15, MSI_LOWEST | 15, 0x220, 0x320, 0x520, 0x720 }, 7 },
         { GPA,
           { GUEST_MEM_MIN, GUEST_MEM_MIN - 1, GUEST_HOLE_START, 1ul << 52, ~0ul, ~0ul - 7 },
           6 },

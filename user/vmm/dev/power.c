@@ -1,21 +1,18 @@
 /*
- * Power-off and reset: ACPI's PM1 control register, and the keyboard controller, system control
- * port A and the chip set's reset register, each of which can reset a PC. None of them has a state:
- * what matters is what a write asks for. A register's number is its port.
+ * Reset: the keyboard controller, system control port A and the chip set's reset register, each of
+ * which can reset a PC. None of them has a state: what matters is what a write asks for. A
+ * register's number is its port.
  */
 #include <user/vmm/dev/power.h>
 
 #define PORT_KBC_DATA   0x60
 #define PORT_KBC        0x64 /* keyboard controller: commands 0xf0 to 0xff pulse lines, bit 0 is reset */
 #define PORT_FAST_RESET 0x92  /* system control port A: bit 0 */
-#define PORT_PM1        0x604 /* ACPI's PM1 control, 16 bits */
 #define PORT_RESET_CTL  0xcf9 /* PCI chip sets: bit 2 */
 
 #define KBC_PULSE    0xf0
 #define KBC_NO_RESET 0x01
 #define FAST_RESET   0x01
-#define PM1_HIGH     (PORT_PM1 + 1)
-#define PM1_SLP_EN   0x20 /* bit 13 of the register */
 #define RESET_CPU    0x04
 
 /* The keyboard controller has nothing to read, and is ready for commands. */
@@ -43,9 +40,7 @@ static void power_write(struct Device *d, uint64_t port, unsigned size, uint64_t
 {
     const struct PowerSwitch *power = ((struct Power *)d)->power;
     (void)size;
-    if (port == PM1_HIGH && (v & PM1_SLP_EN))
-        power->off(0);
-    else if (asks_for_reset(port, v))
+    if (asks_for_reset(port, v))
         power->reset(port);
 }
 
@@ -61,8 +56,10 @@ int power_add(struct Power *p, struct BusSpace *ports, const struct PowerSwitch 
     static const struct {
         uint16_t first, count;
     } ranges[] = {
-        { PORT_KBC_DATA, 1 }, { PORT_KBC, 1 },       { PORT_FAST_RESET, 1 },
-        { PORT_PM1, 2 },      { PORT_RESET_CTL, 1 },
+        { PORT_KBC_DATA, 1 },
+        { PORT_KBC, 1 },
+        { PORT_FAST_RESET, 1 },
+        { PORT_RESET_CTL, 1 },
     };
     *p = (struct Power){ .device.kind = &power_kind, .power = power };
     int r = 0;

@@ -1,6 +1,5 @@
 /*
- * The registers by which kernels end or restart a machine: ACPI's PM1 control, and the three ways
- * to reset a PC.
+ * The registers by which kernels restart a machine: the three ways to reset a PC.
  */
 #ifndef JOS_USER_VMM_DEV_POWER_H
 #define JOS_USER_VMM_DEV_POWER_H

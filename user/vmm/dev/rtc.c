@@ -3,82 +3,17 @@
  * hours a day. Register B can choose binary numbers; 12 hours a day, alarms and interrupts are not
  * there. An update takes no time, so register A never says that one is under way.
  */
+#include <inc/date.h>
 #include <inc/error.h>
+#include <inc/rtc.h>
 #include <inc/string.h>
 #include <user/vmm/dev/rtc.h>
 
-#define PORT_INDEX 0x70
 #define NPORTS     2
-#define INDEX_MASK 0x7f /* bit 7 of port 0x70 masks NMIs */
+#define INDEX_MASK 0x7f
 
-/* Registers (MC146818 data sheet, "Address Map") */
-enum {
-    RTC_SECONDS = 0x00,
-    RTC_MINUTES = 0x02,
-    RTC_HOURS = 0x04,
-    RTC_WEEKDAY = 0x06,
-    RTC_DAY = 0x07,
-    RTC_MONTH = 0x08,
-    RTC_YEAR = 0x09,
-    RTC_A = 0x0a,
-    RTC_B = 0x0b,
-    RTC_C = 0x0c,
-    RTC_D = 0x0d,
-    RTC_CENTURY = 0x32,
-};
-#define A_RESET  0x26 /* 32.768 kHz, no update under way */
-#define A_UPDATE 0x80
-#define B_24H    0x02
-#define B_BINARY 0x04
-#define B_KEPT   (B_24H | B_BINARY)
-#define D_VALID  0x80 /* the battery has kept time and memory */
-
-#define DAY_SECONDS 86400
-#define EPOCH_YEAR  1970
-#define LAST_YEAR   2099 /* whose leap years the loops below know: all that 4 divides */
-
-struct Date {
-    uint32_t year, month, day; /* from 1 on */
-    uint32_t hour, minute, second, weekday;
-};
-
-static uint32_t month_days(uint32_t year, uint32_t month)
-{
-    static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    return days[month - 1] + (month == 2 && year % 4 == 0);
-}
-
-static uint32_t year_days(uint32_t year)
-{
-    return year % 4 == 0 ? 366 : 365;
-}
-
-static struct Date date_of(int64_t seconds)
-{
-    uint32_t days = seconds / DAY_SECONDS, rest = seconds % DAY_SECONDS;
-    struct Date d = { .year = EPOCH_YEAR,
-                      .month = 1,
-                      .hour = rest / 3600,
-                      .minute = rest / 60 % 60,
-                      .second = rest % 60,
-                      .weekday = (days + 4) % 7 + 1 }; /* 1: Sunday; it began on a Thursday */
-    for (; d.year < LAST_YEAR && days >= year_days(d.year); d.year++)
-        days -= year_days(d.year);
-    for (; d.month < 12 && days >= month_days(d.year, d.month); d.month++)
-        days -= month_days(d.year, d.month);
-    d.day = days + 1;
-    return d;
-}
-
-static int64_t seconds_of(const struct Date *d)
-{
-    int64_t days = d->day - 1;
-    for (uint32_t y = EPOCH_YEAR; y < d->year; y++)
-        days += year_days(y);
-    for (uint32_t m = 1; m < d->month; m++)
-        days += month_days(d->year, m);
-    return days * DAY_SECONDS + d->hour * 3600 + d->minute * 60 + d->second;
-}
+#define A_RESET 0x26 /* 32.768 kHz, no update under way */
+#define B_KEPT  (RTC_B_24H | RTC_B_BINARY)
 
 /* The part of a date that a register shows. NULL: it is no such register. */
 static uint32_t *part(struct Date *d, uint32_t index)
@@ -100,22 +35,23 @@ static uint32_t *part(struct Date *d, uint32_t index)
     return NULL;
 }
 
+#define LAST_SECOND ((int64_t)(LAST_YEAR - EPOCH_YEAR) * 365 * DAY_SECONDS)
+
 /* Within the years that date_of knows, also after a state with another offset was loaded. */
 static int64_t now(const struct Rtc *r)
 {
-    const int64_t end = (int64_t)(LAST_YEAR - EPOCH_YEAR) * 365 * DAY_SECONDS;
-    int64_t t = (r->peer->seconds() + (r->state.offset % end)) % end;
-    return t < 0 ? t + end : t;
+    int64_t t = (r->peer->seconds() + r->state.offset % LAST_SECOND) % LAST_SECOND;
+    return t < 0 ? t + LAST_SECOND : t;
 }
 
 static uint8_t shown(const struct Rtc *r, uint32_t value)
 {
-    return r->state.memory[RTC_B] & B_BINARY ? value : value / 10 << 4 | value % 10;
+    return r->state.memory[RTC_B] & RTC_B_BINARY ? value : value / 10 << 4 | value % 10;
 }
 
 static uint32_t meant(const struct Rtc *r, uint8_t value)
 {
-    return r->state.memory[RTC_B] & B_BINARY ? value : (value >> 4) * 10u + (value & 0xf);
+    return r->state.memory[RTC_B] & RTC_B_BINARY ? value : (value >> 4) * 10u + (value & 0xf);
 }
 
 static uint8_t read_register(const struct Rtc *r, uint32_t index)
@@ -144,8 +80,8 @@ static void set_time(struct Rtc *r, uint32_t index, uint32_t value)
     if (d.year < EPOCH_YEAR || d.year > LAST_YEAR || d.month < 1 || d.month > 12 || d.day < 1 ||
         d.hour > 23 || d.minute > 59 || d.second > 59)
         return;
-    d.day = MIN(d.day, month_days(d.year, d.month));
-    r->state.offset += seconds_of(&d) - now(r);
+    d.day = MIN(d.day, date_month_days(d.year, d.month));
+    r->state.offset = r->state.offset % LAST_SECOND + date_seconds(&d) - now(r);
 }
 
 static void write_register(struct Rtc *r, uint32_t index, uint8_t value)
@@ -161,10 +97,10 @@ static void write_register(struct Rtc *r, uint32_t index, uint8_t value)
         set_time(r, index, meant(r, value));
         return;
     case RTC_A:
-        r->state.memory[RTC_A] = value & ~A_UPDATE;
+        r->state.memory[RTC_A] = value & ~RTC_A_UPDATE;
         return;
     case RTC_B:
-        r->state.memory[RTC_B] = (value & B_KEPT) | B_24H;
+        r->state.memory[RTC_B] = (value & B_KEPT) | RTC_B_24H;
         return;
     case RTC_WEEKDAY: /* the date decides */
     case RTC_C:       /* for reading only */
@@ -200,7 +136,7 @@ static int rtc_load(struct Device *d, const void *state)
 {
     struct RtcState s;
     memcpy(&s, state, sizeof(s));
-    if (s.index > INDEX_MASK || (s.memory[RTC_B] & ~B_KEPT) || !(s.memory[RTC_B] & B_24H))
+    if (s.index > INDEX_MASK || (s.memory[RTC_B] & ~B_KEPT) || !(s.memory[RTC_B] & RTC_B_24H))
         return -E_INVAL;
     ((struct Rtc *)d)->state = s;
     return 0;
@@ -221,7 +157,7 @@ int rtc_add(struct Rtc *r, struct BusSpace *ports, const struct RtcPeer *peer, s
 {
     *r = (struct Rtc){ .device.kind = &rtc_kind, .peer = peer, .irq = irq };
     r->state.memory[RTC_A] = A_RESET;
-    r->state.memory[RTC_B] = B_24H;
-    r->state.memory[RTC_D] = D_VALID;
-    return bus_add(ports, PORT_INDEX, NPORTS, &r->device, 0);
+    r->state.memory[RTC_B] = RTC_B_24H;
+    r->state.memory[RTC_D] = RTC_D_VALID;
+    return bus_add(ports, RTC_PORT_INDEX, NPORTS, &r->device, 0);
 }

@@ -7,6 +7,8 @@
 #include <inc/string.h>
 #include <user/vmm/dev/uart.h>
 
+#define HANDLER_READS 8
+
 static unsigned rx_depth(const struct Uart *u)
 {
     return u->s.fifo_on ? UART_FIFO : 1;
@@ -45,7 +47,10 @@ static uint8_t read_rbr(struct Uart *u)
     if (u->s.lcr & LCR_DLAB)
         return u->s.divisor[0];
     rx_fill(u, true);
-    return rx_pop(u);
+    uint8_t c = rx_pop(u);
+    if (u->s.rx_count == 0)
+        rx_fill(u, u->s.ier & IER_RX);
+    return c;
 }
 
 static void write_thr(struct Uart *u, uint8_t v)
@@ -75,7 +80,14 @@ static void write_ier(struct Uart *u, uint8_t v)
     }
     if (!(u->s.ier & IER_THRE) && (v & IER_THRE))
         u->s.thr_empty_event = true;
+    if ((u->s.ier & IER_THRE) && !(v & IER_THRE)) /* it has nothing more to send */
+        u->peer->flush();
+    bool listens = (v & IER_RX) && !(u->s.ier & IER_RX);
     u->s.ier = v & IER_ALL;
+    if (listens) {
+        u->peer->flush();
+        rx_fill(u, true);
+    }
 }
 
 /* What is pending among what IER allows, the most urgent first. */
@@ -90,11 +102,12 @@ static uint8_t pending(const struct Uart *u)
     return IIR_NONE;
 }
 
-/* Reading LSR or IIR again without having sent anything: the guest waits for input, so that it is
- * time to show an unfinished line and to ask for input. */
+/* Reading LSR or IIR again and again without having sent anything: the guest waits for input, so
+ * that it is time to show an unfinished line and to ask for input. An interrupt handler reads them
+ * some times, too, before it goes on sending. */
 static void rx_look(struct Uart *u)
 {
-    bool waits = ++u->polls > 1;
+    bool waits = ++u->polls > (u->s.ier & IER_THRE ? HANDLER_READS : 1);
     if (waits)
         u->peer->flush();
     rx_fill(u, waits);
@@ -176,11 +189,20 @@ static const struct {
     [COM_MSR] = { read_msr, NULL },       [COM_SCR] = { read_scr, write_scr },
 };
 
-/* Any access may change what is pending. */
+/* Any access may change what is pending. A PC's board lets interrupts through with OUT2. */
 static void drive_irq(struct Uart *u)
 {
-    if (u->irq.set)
-        irq_set(&u->irq, pending(u) != IIR_NONE);
+    if (u->s.ier != 0 || u->irq_level) {
+        u->irq_level = pending(u) != IIR_NONE && (u->s.mcr & MCR_OUT2) && !(u->s.mcr & MCR_LOOP);
+        irq_set(&u->irq, u->irq_level);
+    }
+}
+
+void uart_input(struct Uart *u)
+{
+    if (u->s.ier & IER_RX)
+        rx_fill(u, false);
+    drive_irq(u);
 }
 
 static uint64_t uart_read(struct Device *d, uint64_t offset, unsigned size)

@@ -32,9 +32,12 @@ struct Uart {
     const struct UartPeer *peer;
     struct IrqLine irq;
     struct UartState s;
-    unsigned polls; /* reads of LSR since the last write to THR */
+    bool irq_level;
+    unsigned polls; /* reads of LSR and IIR since the last write to THR */
 };
 
+/* The other end may have something to send: the guest gets an interrupt if it has enabled that. */
+void uart_input(struct Uart *u);
 /* A fresh one, with its interrupt line, at COM_NPORTS ports from `port` on. 0 or -E_*. */
 int uart_add(struct Uart *u, struct BusSpace *ports, uint16_t port, const struct UartPeer *peer,
              struct IrqLine irq);

@@ -13,9 +13,14 @@
 #define GROUP    0x20 /* op: a group, by the reg field */
 #define WIDE     0x40 /* operands are of 64 bits by default in 64-bit mode */
 #define NO_MODRM 0x80
+#define NO_66    0x100 /* the prefix 66 makes it another instruction, or none */
+#define NO_REP   0x200 /* and so do F2 and F3 */
+#define DWORDS   0x400 /* operands are of 4 bytes, or 8 by REX.W, in all modes */
+#define NEAR     0x800 /* a near branch: in 64-bit mode, what 66 does depends on the CPU's maker */
 
 struct Opcode {
-    uint8_t op, form, flags;
+    uint8_t op, form;
+    uint16_t flags;
     uint8_t memory; /* bytes in memory, if not those of the operand size */
 };
 
@@ -64,16 +69,16 @@ static const struct Opcode groups[][8] = {
     [GROUP_4] = { { OP_INC, FORM_E, LOCKS, 0 }, { OP_DEC, FORM_E, LOCKS, 0 } },
     [GROUP_5] = { [0] = { OP_INC, FORM_E, LOCKS, 0 },
                   [1] = { OP_DEC, FORM_E, LOCKS, 0 },
-                  [2] = { OP_CALL, FORM_E, WIDE, 0 },
-                  [4] = { OP_JMP, FORM_E, WIDE, 0 },
+                  [2] = { OP_CALL, FORM_E, WIDE | NEAR, 0 },
+                  [4] = { OP_JMP, FORM_E, WIDE | NEAR, 0 },
                   [6] = { OP_PUSH, FORM_E, WIDE, 0 } },
     [GROUP_8] = { [4] = { OP_BT, FORM_E_I, 0, 0 },
                   [5] = { OP_BTS, FORM_E_I, LOCKS, 0 },
                   [6] = { OP_BTR, FORM_E_I, LOCKS, 0 },
                   [7] = { OP_BTC, FORM_E_I, LOCKS, 0 } },
-    [GROUP_9] = { [1] = { OP_CMPXCHG8B, FORM_E, LOCKS, 8 } },
+    [GROUP_9] = { [1] = { OP_CMPXCHG8B, FORM_E, LOCKS | NO_66 | NO_REP, 8 } },
     [GROUP_11] = { { OP_MOV, FORM_E_I, 0, 0 } },
-    [GROUP_15] = { [7] = { OP_NOP, FORM_E, 0, 1 } }, /* CLFLUSH */
+    [GROUP_15] = { [7] = { OP_NOP, FORM_E, NO_REP, 1 } }, /* CLFLUSH, CLFLUSHOPT */
 };
 
 #define ALU(first, op)                                                     \
@@ -109,6 +114,7 @@ static const struct Opcode one_byte[256] = {
     [0x89] = { OP_MOV, FORM_E_G, 0, 0 },
     [0x8a] = { OP_MOV, FORM_G_E, BYTES, 0 },
     [0x8b] = { OP_MOV, FORM_G_E, 0, 0 },
+    [0x8c] = { OP_MOV, FORM_E_S, 0, 2 },
     [0x8f] = { GROUP_1A, 0, GROUP, 0 },
     [0xa0] = { OP_MOV, FORM_G_E, OFFSET | BYTES, 0 },
     [0xa1] = { OP_MOV, FORM_G_E, OFFSET, 0 },
@@ -126,14 +132,14 @@ static const struct Opcode one_byte[256] = {
     [0xaf] = { OP_SCAS, FORM_STRING, NO_MODRM, 0 },
     [0xc0] = { GROUP_2I, 0, GROUP | BYTES, 0 },
     [0xc1] = { GROUP_2I, 0, GROUP, 0 },
-    [0xc3] = { OP_RET, FORM_STACK_G, WIDE | NO_MODRM, 0 },
+    [0xc3] = { OP_RET, FORM_STACK_G, WIDE | NO_MODRM | NEAR, 0 },
     [0xc6] = { GROUP_11, 0, GROUP | BYTES | IMM8, 0 },
     [0xc7] = { GROUP_11, 0, GROUP | IMMZ, 0 },
     [0xd0] = { GROUP_21, 0, GROUP | BYTES, 0 },
     [0xd1] = { GROUP_21, 0, GROUP, 0 },
     [0xd2] = { GROUP_2C, 0, GROUP | BYTES, 0 },
     [0xd3] = { GROUP_2C, 0, GROUP, 0 },
-    [0xe8] = { OP_CALL, FORM_STACK_I, WIDE | NO_MODRM | IMMZ, 0 },
+    [0xe8] = { OP_CALL, FORM_STACK_I, WIDE | NO_MODRM | IMMZ | NEAR, 0 },
     [0xf6] = { GROUP_3, 0, GROUP | BYTES, 0 },
     [0xf7] = { GROUP_3, 0, GROUP, 0 },
     [0xfe] = { GROUP_4, 0, GROUP | BYTES, 0 },
@@ -159,8 +165,14 @@ static const struct Opcode two_bytes[256] = {
     [0xbf] = { OP_MOVSX, FORM_G_E, 0, 2 },
     [0xc0] = { OP_XADD, FORM_E_G, BYTES | LOCKS, 0 },
     [0xc1] = { OP_XADD, FORM_E_G, LOCKS, 0 },
-    [0xc3] = { OP_MOV, FORM_E_G, 0, 0 }, /* MOVNTI */
+    [0xc3] = { OP_MOV, FORM_E_G, DWORDS | NO_66 | NO_REP, 0 }, /* MOVNTI */
     [0xc7] = { GROUP_9, 0, GROUP, 0 },
+};
+
+/* After 0F 38: F0 and F1 */
+static const struct Opcode three_bytes[2] = {
+    { OP_MOVBE, FORM_G_E, NO_REP, 0 },
+    { OP_MOVBE, FORM_E_G, NO_REP, 0 },
 };
 
 /* ---- Bytes ---- */
@@ -224,8 +236,10 @@ static uint8_t segment_of(uint8_t byte)
     return INSN_NONE;
 }
 
-static bool take_prefix(struct Prefixes *p, uint8_t byte)
+/* In 64-bit mode only FS and GS have effect. */
+static bool take_prefix(struct Prefixes *p, uint8_t byte, unsigned bits)
 {
+    uint8_t segment = segment_of(byte);
     if (byte == 0x66)
         p->operand = true;
     else if (byte == 0x67)
@@ -234,32 +248,36 @@ static bool take_prefix(struct Prefixes *p, uint8_t byte)
         p->lock = true;
     else if (byte == 0xf2 || byte == 0xf3)
         p->rep = byte;
-    else if (segment_of(byte) != INSN_NONE)
-        p->segment = segment_of(byte);
-    else
+    else if (segment == INSN_NONE)
         return false;
+    else if (bits != 64 || segment > INSN_DS)
+        p->segment = segment;
     return true;
 }
 
-/* In 64-bit mode only FS and GS have effect, and a REX prefix counts right before the opcode. */
+/* A REX prefix counts right before the opcode only. */
 static struct Prefixes next_prefixes(struct Cursor *c, unsigned bits)
 {
     struct Prefixes p = { .segment = INSN_NONE };
-    while (take_prefix(&p, peek(c)))
-        c->at++;
-    if (bits == 64 && p.segment <= INSN_DS)
-        p.segment = INSN_NONE;
-    if (bits == 64 && (peek(c) & 0xf0) == 0x40)
-        p.rex = next(c);
-    return p;
+    for (;; c->at++) {
+        uint8_t byte = peek(c);
+        if (bits == 64 && (byte & 0xf0) == 0x40)
+            p.rex = byte;
+        else if (take_prefix(&p, byte, bits))
+            p.rex = 0;
+        else
+            return p;
+    }
 }
 
-static unsigned operand_size(const struct Prefixes *p, unsigned bits, uint8_t flags)
+static unsigned operand_size(const struct Prefixes *p, unsigned bits, uint16_t flags)
 {
     if (flags & BYTES)
         return 1;
     if (p->rex & REX_W)
         return 8;
+    if (flags & DWORDS)
+        return 4;
     if (bits == 64 && (flags & WIDE))
         return p->operand ? 2 : 8;
     return (bits == 16) != p->operand ? 2 : 4;
@@ -343,13 +361,19 @@ static uint8_t next_modrm(struct Insn *insn, struct Cursor *c, const struct Pref
 
 static struct Opcode next_opcode(struct Cursor *c, struct Insn *insn)
 {
+    const struct Opcode *map = one_byte;
     uint8_t byte = next(c);
-    bool is_two = byte == 0x0f;
-    if (is_two)
+    if (byte == 0x0f) {
+        map = two_bytes;
         byte = next(c);
+    }
+    if (map == two_bytes && byte == 0x38) {
+        byte = next(c);
+        return byte >> 1 == 0xf0 >> 1 ? three_bytes[byte & 1] : (struct Opcode){ 0 };
+    }
     insn->cond = byte & 0xf;
     insn->reg = byte & 7;
-    return is_two ? two_bytes[byte] : one_byte[byte];
+    return map[byte];
 }
 
 static struct Opcode member_of(const struct Opcode *group, unsigned reg)
@@ -361,13 +385,19 @@ static struct Opcode member_of(const struct Opcode *group, unsigned reg)
     return member;
 }
 
-/* Opcodes that mean something else in some mode, which is not known here. */
-static bool is_other(const struct Insn *insn, unsigned bits, uint8_t opcode)
+/* Opcodes that mean something else in some mode, or with some prefix, which is not known here. */
+static bool is_other(const struct Insn *insn, const struct Opcode *o, const struct Prefixes *p,
+                     unsigned bits, uint8_t opcode)
 {
+    if ((p->lock && !(o->flags & LOCKS)) || (p->operand && (o->flags & NO_66)) ||
+        (p->rep && (o->flags & NO_REP)) || (p->operand && bits == 64 && (o->flags & NEAR)))
+        return true;
     if (insn->op == OP_MOVSX && opcode == 0x63)
         return bits != 64;
     if (insn->op == OP_CMPXCHG8B)
         return insn->size == 8; /* CMPXCHG16B */
+    if (insn->form == FORM_E_S)
+        return insn->reg >= GUEST_NSEGMENTS;
     return opcode == 0x82 && bits == 64;
 }
 
@@ -383,6 +413,8 @@ static void finish(struct Insn *insn, const struct Opcode *o, const struct Prefi
     insn->form = o->form;
     insn->size = operand_size(p, bits, o->flags);
     insn->memory_size = o->memory ? o->memory : insn->size;
+    if (o->form == FORM_E_S)
+        insn->reg &= 7;
     insn->high =
         (o->flags & BYTES) && !p->rex && insn->reg >= 4 && insn->reg < 8 && !(o->flags & OFFSET);
     insn->segment = p->segment != INSN_NONE ? p->segment : default_segment(insn);
@@ -434,7 +466,7 @@ enum DecodeResult insn_decode(struct Insn *insn, const uint8_t *bytes, unsigned 
     insn->length = c.at;
     if (c.is_short)
         return DECODE_SHORT;
-    if (is_other(insn, bits, first) || (p.lock && !(o.flags & LOCKS)))
+    if (is_other(insn, &o, &p, bits, first))
         return DECODE_UNKNOWN;
     return in_memory ? DECODED : DECODE_REGISTER;
 }

@@ -23,6 +23,8 @@ static uint64_t source(const struct Emulation *e)
         return 1;
     case FORM_E_CL:
         return reg_get(e->regs, INSN_RCX, 1);
+    case FORM_E_S:
+        return e->code->selector[insn->reg];
     }
     return operand_g(e);
 }
@@ -58,6 +60,21 @@ static enum EmulateResult do_mov(struct Emulation *e)
     if (!operand_read(e, false, &m))
         return EMULATE_FAULT;
     set_operand_g(e, m);
+    return EMULATE_NEXT;
+}
+
+/* The register, which has the operand's size, holds the bytes in reverse order. */
+static enum EmulateResult do_movbe(struct Emulation *e)
+{
+    unsigned unused = 64 - 8 * e->insn.size;
+    uint64_t m;
+    if (e->insn.form != FORM_G_E) {
+        m = __builtin_bswap64(operand_g(e)) >> unused;
+        return operand_write(e, m) ? EMULATE_NEXT : EMULATE_FAULT;
+    }
+    if (!operand_read(e, false, &m))
+        return EMULATE_FAULT;
+    set_operand_g(e, __builtin_bswap64(m) >> unused);
     return EMULATE_NEXT;
 }
 
@@ -258,7 +275,7 @@ static enum EmulateResult do_pop(struct Emulation *e)
 
 static enum EmulateResult jump(struct Emulation *e, uint64_t to)
 {
-    if (!memory_is_canonical(e, to, INSN_DS))
+    if (!memory_is_canonical(e, to, 1, INSN_DS))
         return EMULATE_FAULT;
     e->regs->rip = to;
     return EMULATE_AT_RIP;
@@ -279,7 +296,7 @@ static enum EmulateResult do_call(struct Emulation *e)
     if (insn->form == FORM_E && !operand_read(e, false, &to))
         return EMULATE_FAULT;
     uint64_t va = linear(e, INSN_SS, alu_low(rsp, width));
-    if (!memory_is_canonical(e, to, INSN_DS) || !memory_write(e, va, INSN_SS, insn->size, next))
+    if (!memory_is_canonical(e, to, 1, INSN_DS) || !memory_write(e, va, INSN_SS, insn->size, next))
         return EMULATE_FAULT;
     reg_set(e->regs, INSN_RSP, width, rsp);
     return jump(e, to);
@@ -290,7 +307,7 @@ static enum EmulateResult do_ret(struct Emulation *e)
     unsigned width = stack_width(e);
     uint64_t rsp = reg_get(e->regs, INSN_RSP, width), to;
     if (!memory_read(e, linear(e, INSN_SS, rsp), INSN_SS, e->insn.size, false, &to) ||
-        !memory_is_canonical(e, to, INSN_DS))
+        !memory_is_canonical(e, to, 1, INSN_DS))
         return EMULATE_FAULT;
     reg_set(e->regs, INSN_RSP, width, rsp + e->insn.size);
     return jump(e, to);
@@ -383,6 +400,7 @@ static enum EmulateResult (*const handlers[])(struct Emulation *e) = {
     [OP_MOV] = do_mov,
     [OP_MOVZX] = do_extend,
     [OP_MOVSX] = do_extend,
+    [OP_MOVBE] = do_movbe,
     [OP_XCHG] = do_xchg,
     [OP_XADD] = do_xadd,
     [OP_CMPXCHG] = do_cmpxchg,
@@ -418,6 +436,8 @@ static enum EmulateResult fetch_more(struct Emulation *e)
     uint64_t va = e->regs->rip + code->nbytes;
     if (code->bits != 64)
         va = (uint32_t)(code->segment_base[1] + va);
+    if (!memory_is_canonical(e, va, 1, INSN_DS))
+        return EMULATE_FAULT;
     return e->memory->fetch(e, va) ? raise(e, T_ILLOP) : EMULATE_FAULT;
 }
 

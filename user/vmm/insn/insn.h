@@ -38,6 +38,7 @@ enum InsnOp {
     OP_MOV,
     OP_MOVZX,
     OP_MOVSX,
+    OP_MOVBE,
     OP_XCHG,
     OP_XADD,
     OP_CMPXCHG,
@@ -70,6 +71,7 @@ enum InsnForm {
     FORM_E,   /* one operand */
     FORM_E_G, /* the first one is the destination */
     FORM_G_E,
+    FORM_E_S,  /* reg is the number of a segment register, whose selector is stored */
     FORM_E_I,  /* an immediate */
     FORM_E_1,  /* the number 1 */
     FORM_E_CL, /* register CL */

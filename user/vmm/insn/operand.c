@@ -66,10 +66,9 @@ uint64_t linear(const struct Emulation *e, unsigned segment, uint64_t offset)
     return segment >= INSN_FS ? e->code->segment_base[segment] + offset : offset;
 }
 
-/* Outside of 64-bit mode, SS says; its code's size stands for it. */
 unsigned stack_width(const struct Emulation *e)
 {
-    return e->code->bits / 8;
+    return e->code->stack_bits / 8;
 }
 
 static uint64_t register_or_rip(const struct Emulation *e, unsigned n)
@@ -89,9 +88,9 @@ static uint64_t address(const struct Emulation *e)
 
 /* ---- Memory ---- */
 
-bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment)
+bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned size, unsigned segment)
 {
-    if (e->code->bits != 64 || is_canonical(va))
+    if (e->code->bits != 64 || (is_canonical(va) && is_canonical(va + size - 1)))
         return true;
     e->fault = (struct Fault){ .vector = segment == INSN_SS ? T_STACK : T_GPFLT };
     return false;
@@ -100,7 +99,7 @@ bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment)
 bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, bool writes,
                  uint64_t *value)
 {
-    if (!memory_is_canonical(e, va, segment) || !e->memory->read(e, va, size, writes, value))
+    if (!memory_is_canonical(e, va, size, segment) || !e->memory->read(e, va, size, writes, value))
         return false;
     *value = alu_low(*value, size);
     return true;
@@ -108,7 +107,7 @@ bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned si
 
 bool memory_write(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, uint64_t value)
 {
-    return memory_is_canonical(e, va, segment) &&
+    return memory_is_canonical(e, va, size, segment) &&
            e->memory->write(e, va, size, alu_low(value, size));
 }
 

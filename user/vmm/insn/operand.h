@@ -24,9 +24,9 @@ uint64_t linear(const struct Emulation *e, unsigned segment, uint64_t offset);
 /* Bytes of the stack pointer that count. */
 unsigned stack_width(const struct Emulation *e);
 
-/* In 64-bit mode: is va canonical (SDM "Canonical Addressing")? false: no, which is a #GP(0), or a
- * #SS(0) for an access by SS; it is noted. */
-bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned segment);
+/* In 64-bit mode: are `size` bytes at va canonical (SDM "Canonical Addressing")? false: no, which
+ * is a #GP(0), or a #SS(0) for an access by SS; it is noted. */
+bool memory_is_canonical(struct Emulation *e, uint64_t va, unsigned size, unsigned segment);
 /* Memory at a linear address, for an access by this segment. false: a fault. */
 bool memory_read(struct Emulation *e, uint64_t va, unsigned segment, unsigned size, bool writes,
                  uint64_t *value);

@@ -10,17 +10,18 @@
 
 #include <inc/vmm.h>
 #include <user/vmm/dev/bus.h>
+#include <user/vmm/dev/pci/windows.h>
+
+#define PCI_MEM_END (PCI_MEM_LAST + 1ul)
+#define PCI_IO_END  (PCI_IO_LAST + 1ul)
+_Static_assert(PCI_MEM_START == GUEST_HOLE_START, "the window begins where RAM ends");
+_Static_assert(PCI_MEM_START + PCI_MEM_SIZE == PCI_MEM_END &&
+                   PCI_IO_START + PCI_IO_SIZE == PCI_IO_END,
+               "the windows");
 
 #define PCI_SLOTS  32
 #define PCI_CONFIG 256 /* bytes of a function's configuration space */
 #define PCI_BARS   6
-
-/* What BARs may claim. Neither window has RAM, the local APIC, or the ports of a PC's own devices;
- * the ACPI tables tell the guest of them. */
-#define PCI_MEM_START GUEST_HOLE_START
-#define PCI_MEM_END   0xfec00000ul /* where I/O APICs begin */
-#define PCI_IO_START  0x1000ul
-#define PCI_IO_END    0x10000ul
 
 /* Registers */
 enum {

@@ -107,10 +107,11 @@ bool queue_areas_ok(const struct Queue *q)
 
 int queue_load(struct Queue *q, const struct QueueState *s)
 {
+    static const uint8_t zeroes[sizeof(s->pad)];
     struct Queue other = *q;
     other.s = *s;
     if (s->size == 0 || s->size > q->max || (s->size & (s->size - 1)) || s->enabled > 1 ||
-        s->pad != 0 || (s->enabled && !queue_areas_ok(&other)))
+        memcmp(s->pad, zeroes, sizeof(zeroes)) != 0 || (s->enabled && !queue_areas_ok(&other)))
         return -E_INVAL;
     q->s = *s;
     return 0;

@@ -19,8 +19,9 @@ struct QueueState {
     uint16_t used_index;        /* of the next entry of the used ring */
     uint16_t signalled;         /* used_index at the last interrupt, or when none was needed */
     uint8_t enabled;
-    uint8_t pad;
+    uint8_t pad[5];
 };
+_Static_assert(sizeof(struct QueueState) == 40, "no bytes without a name in saved states");
 
 struct Queue {
     struct Dma *dma;

@@ -17,6 +17,11 @@
 #define ISR_QUEUE  1u
 #define ISR_CONFIG 2u
 
+/* Chains of one notification. Its driver waits until that ends, and so cannot offer more than its
+ * queues hold, unless a device's own writes to the rings do. */
+#define NOTIFY_MOST (4 * QUEUE_MAX)
+#define NO_LIMIT    (~0u)
+
 /* BARs, and what is where in memory */
 #define MEMORY_BAR    0
 #define MEMORY_SIZE   0x2000
@@ -71,6 +76,7 @@ static void reset(struct Virtio *v)
     v->device_select = v->driver_select = 0;
     v->queue_select = 0;
     v->config_vector = NO_VECTOR;
+    v->left = NO_LIMIT;
     v->status = v->isr = 0;
     for (unsigned i = 0; i < v->type->nqueues; i++)
         queue_reset(&v->queues[i]);
@@ -118,9 +124,15 @@ bool virtio_pop(struct Virtio *v, unsigned queue, struct Chain *c)
     struct Queue *q = &v->queues[queue];
     if (!virtio_is_live(v, queue))
         return false;
+    if (v->left == 0) {
+        virtio_broken(v, "its rings are never empty");
+        return false;
+    }
     enum QueueResult r = queue_pop(q, c);
     if (r == QUEUE_BROKEN)
         virtio_broken(v, q->broken_by);
+    if (v->left != NO_LIMIT && r == QUEUE_CHAIN)
+        v->left--;
     return r == QUEUE_CHAIN;
 }
 
@@ -147,7 +159,9 @@ static void notify(struct Virtio *v, unsigned queue)
     if (queue >= v->type->nqueues || !virtio_is_live(v, queue))
         return;
     dma_refresh(v->peer->dma);
+    v->left = NOTIFY_MOST;
     v->type->notified(v, queue);
+    v->left = NO_LIMIT;
 }
 
 /* ---- Common configuration ---- */
@@ -518,14 +532,19 @@ static bool state_ok(const struct Virtio *v, const struct VirtioState *s)
            usable_vector(v, s->config_vector) == s->config_vector && s->pad == 0;
 }
 
+/* Of queues that the device has not got, nothing is kept. */
 static bool queues_ok(const struct Virtio *v, const struct VirtioState *s)
 {
+    static const struct QueueState none;
     for (unsigned i = 0; i < v->type->nqueues; i++) {
         struct Queue q = v->queues[i];
         if (queue_load(&q, &s->queues[i]) < 0 || usable_vector(v, q.s.vector) != q.s.vector ||
             (q.s.enabled && !(s->status & VIRTIO_FEATURES_OK)))
             return false;
     }
+    for (unsigned i = v->type->nqueues; i < VIRTIO_QUEUES; i++)
+        if (memcmp(&s->queues[i], &none, sizeof(none)) != 0)
+            return false;
     return true;
 }
 

@@ -83,6 +83,7 @@ struct Virtio {
     uint16_t queue_select, config_vector;
     uint8_t status, isr, generation;
     bool told;       /* the sentence about a broken queue */
+    unsigned left;   /* chains that the device may take before the notification under way ends */
     unsigned window; /* the capability for access through configuration space */
 };
 
@@ -106,7 +107,8 @@ static inline bool virtio_has(const struct Virtio *v, uint64_t feature)
 /* May the device use the queue now? */
 bool virtio_is_live(const struct Virtio *v, unsigned queue);
 /* Take the next chain of a live queue. false: there is none, or the queue is broken, after which
- * the device needs a reset and says so. */
+ * the device needs a reset and says so. A queue that is still not empty after many times its size
+ * in one notification is broken, too. */
 bool virtio_pop(struct Virtio *v, unsigned queue, struct Chain *c);
 /* Give it back, with the bytes written. No interrupt yet. */
 void virtio_push(struct Virtio *v, unsigned queue, uint16_t head, uint32_t written);

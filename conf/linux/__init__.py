@@ -1,0 +1,1 @@
+"""What Linux as a guest is made of: see conf/linux-guest."""

@@ -1,0 +1,92 @@
+"""PCI and virtio devices, driven by small guests. Those that rely on no device of this project's alone run on a bare
+machine, too, whose devices are QEMU's."""
+
+import subprocess
+
+from jos.grade import Bench, check, check_match, check_that
+from jos.platforms import ALL, PARALLEL
+from jos.qemu import EXIT_PORT
+from jos.session import HOS
+
+from .common import TOP, hos, nonce, passes, qemu
+from .guests import GUESTS, fine, run
+
+LIMIT = 60  # seconds for a guest on the bare machine
+
+
+def on_bare_machine(bench: Bench, name: str, *devices: str) -> None:
+    """The same guest with QEMU's devices. `-kernel` takes 32-bit ELF only."""
+    image = bench.folder / f"{name}.elf32"
+    subprocess.run(
+        ["objcopy", "-I", "elf64-x86-64", "-O", "elf32-i386", bench.obj / "guests" / name, image], check=True
+    )
+    command = ["qemu-system-x86_64", "-cpu", "max", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]
+    for device in (EXIT_PORT, *devices):
+        command += ["-device", device]
+    done = subprocess.run(
+        [*command, "-kernel", image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=LIMIT, cwd=TOP, check=False
+    )
+    text = done.stdout.decode(errors="replace")
+    check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
+
+
+@check("Virtio", 0, "configuration space in all widths, BARs that are sized, moved and switched off", on=ALL)
+def pci(bench: Bench) -> None:
+    fine(hos(bench), "pci")
+
+
+@check("Virtio", 0, "QEMU's own devices do the same in the tests of PCI and virtio-rng")
+def reference(bench: Bench) -> None:
+    for name in ("pci", "virtio-rng"):
+        on_bare_machine(bench, name, "virtio-rng-pci,disable-legacy=on")
+
+
+@check("Virtio", 0, "random bytes come into buffers, and interrupts by MSI-X, which masks hold back", on=PARALLEL)
+def rng(bench: Bench) -> None:
+    fine(hos(bench), "virtio-rng")
+
+
+@check("Virtio", 0, "a network card in loop back gives back frames of all sizes, in order, and nothing else", on=ALL)
+def net(bench: Bench) -> None:
+    fine(hos(bench), "virtio-net", "-N")
+    text = run(hos(bench), "virtio-net")
+    check_that("there is no virtio device" in text, "no card without -N", text)
+
+
+@check("Virtio", 0, "virtio-console shows what the guest sends, and gives it what the user types", on=PARALLEL)
+def console(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    machine = session.ready()
+    machine.sendline(f"vmm -k {GUESTS}/virtio-console")
+    machine.expect("these words come through a queue", 60)
+    machine.expect("type a line: ", 60)
+    machine.sendline(f"typed {word}, and more than one buffer holds")
+    machine.expect(f'you typed "typed {word}, and more than one buffer holds"', 30)
+    text = session.until(HOS, 30)
+    check_that("virtio-console: ok" in text, "`virtio-console: ok`", text)
+
+
+@check("Virtio", 0, "input of virtio-console comes from a file or pipe, too", on=PARALLEL)
+def console_input(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    text = session.sh(f"echo {word} | vmm -k {GUESTS}/virtio-console")
+    check_match(f'you typed "{word}"', text)
+
+
+@check("Virtio", 0, "rings that break the rules: the device needs a reset, and has touched nothing else", on=ALL)
+def rings(bench: Bench) -> None:
+    session = hos(bench)
+    text = run(session, "virtio-rings")
+    check_that("virtio-rings: ok" in text and "FAILED" not in text, "`virtio-rings: ok`", text)
+    told = text.count("the guest's driver has broken the random number generator")
+    check_that(told == 1, "a sentence, once, about the broken device", text)
+
+
+@check("Virtio", 0, "BARs over memory, ports and each other, and forbidden messages, change nothing", on=PARALLEL)
+def hostile(bench: Bench) -> None:
+    fine(hos(bench), "pci-hostile")
+
+
+@check("Virtio", 0, "virtio devices that are driven at random touch RAM only, and go on in another one from a saved state")
+def models(bench: Bench) -> None:
+    passes(qemu(bench), "test-virtio")

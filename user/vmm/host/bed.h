@@ -1,0 +1,75 @@
+/*
+ * A machine with all device models, and what is outside of it.
+ *
+ * A new device is a member of struct Bed, a line in bed_parts, and a function that adds it with
+ * what it is connected to; a virtio device has a line in bed_virtio(), too.
+ */
+#ifndef JOS_USER_VMM_HOST_BED_H
+#define JOS_USER_VMM_HOST_BED_H
+
+#include <user/vmm/dev/debugexit.h>
+#include <user/vmm/dev/pci/pci.h>
+#include <user/vmm/dev/power.h>
+#include <user/vmm/dev/rtc.h>
+#include <user/vmm/dev/uart.h>
+#include <user/vmm/dev/virtio/blk.h>
+#include <user/vmm/dev/virtio/console.h>
+#include <user/vmm/dev/virtio/net.h>
+#include <user/vmm/dev/virtio/rng.h>
+
+struct Bed {
+    struct Bus bus;
+    struct Uart uart;
+    struct Rtc rtc;
+    struct Power power;
+    struct DebugExit debug_exit;
+    struct Dma dma;
+    struct PciPeer pci_peer;
+    struct PciHost pci;
+    struct VirtioPeer virtio_peer;
+    struct VirtioRng rng;
+    struct VirtioConsole console;
+    struct NetPeer loopback;
+    struct VirtioNet net;
+    struct BlkPeer blk_peer;
+    struct Blk blk;
+};
+
+struct BedPart {
+    int (*add)(struct Bed *b);
+    size_t device; /* what saves its state, in struct Bed */
+};
+#define BED_PARTS  9
+#define BED_VIRTIO 4
+extern const struct BedPart bed_parts[BED_PARTS];
+
+struct Bed *bed_make(void);
+struct Device *bed_device(struct Bed *b, unsigned part);
+struct Virtio *bed_virtio(struct Bed *b, unsigned n);
+#define BED_BLK 3 /* the disk's */
+/* After an access: the work of it was bounded, and the bus is in order: what has no BAR is where it
+ * was, and BARs are where they may be. */
+void bed_check(const struct Bed *b);
+
+#define DISK_SECTORS 0x4003
+#define DISK_WAITING 4
+
+/* What devices are connected to. */
+struct Outside {
+    uint64_t time;  /* seconds */
+    uint64_t line;  /* bytes that wait for UART and console */
+    uint64_t calls; /* of peers, by one access, but for input and output */
+    uint64_t bytes; /* of these, by one access */
+    int level;      /* of the UART's interrupt line */
+    uint64_t disk;  /* how it answers: two bits for each request */
+    struct BlkRequest *waiting[DISK_WAITING]; /* for it */
+    char *pages[DISK_WAITING], *bounce;       /* theirs, and of what it does at once */
+    unsigned nwaiting;
+};
+extern struct Outside outside;
+/* At the start: nothing has happened. */
+void bed_reset_outside(void);
+/* Answer the n-th request that the disk has. */
+void bed_disk_answer(unsigned n, bool fails);
+
+#endif
