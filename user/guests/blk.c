@@ -66,14 +66,14 @@ static void try_pieces(void)
 {
     static struct VqDesc table[40];
     struct Vq *q = &disk.vq;
-    uint32_t len, n = 0, i = 0;
+    uint32_t len, n = 0, i;
     trying("a chain that is cut anywhere");
     fill(data, 8 * SECTOR, 5);
     disk.header[0] = (struct VblkHeader){ T_OUT, 0, 40 };
     disk.status[0] = S_NONE;
-    table[i++] = (struct VqDesc){ (uint64_t)&disk.header[0], 5, DESC_NEXT, i };
-    table[i++] = (struct VqDesc){ (uint64_t)&disk.header[0] + 5, 11, DESC_NEXT, i };
-    for (; n < 8 * SECTOR; i++) {
+    table[0] = (struct VqDesc){ (uint64_t)&disk.header[0], 5, DESC_NEXT, 1 };
+    table[1] = (struct VqDesc){ (uint64_t)&disk.header[0] + 5, 11, DESC_NEXT, 2 };
+    for (i = 2; n < 8 * SECTOR; i++) {
         uint32_t k = MIN(8 * SECTOR - n, 1 + i * 37 % 400);
         table[i] = (struct VqDesc){ (uint64_t)data + n, k, DESC_NEXT, i + 1 };
         n += k;

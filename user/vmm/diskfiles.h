@@ -4,7 +4,8 @@
 #ifndef JOS_USER_VMM_DISKFILES_H
 #define JOS_USER_VMM_DISKFILES_H
 
-#include <user/vmm/options.h>
+#include <user/vmm/choices.h>
+#include <user/vmm/common.h>
 
 /* Look at the disks' files, before there is a guest. 0, or -E_* after a sentence. */
 int disks_check(const struct Options *o);
