@@ -16,13 +16,13 @@ static struct {
         struct BlkSetup setup;
         struct BlkPeer peer;
         struct Blk *device; /* NULL: not plugged yet */
-    } disk[MAX_DISKS];
+    } disk[DISKS_MAX];
     unsigned n;
 } disks;
 
 int disks_add(int handle, uint64_t size, bool read_only, const char *serial)
 {
-    if (disks.n == MAX_DISKS)
+    if (disks.n == DISKS_MAX)
         return -E_NO_MEM;
     struct Disk *d = &disks.disk[disks.n++];
     *d = (struct Disk){ .handle = handle };
