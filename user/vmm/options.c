@@ -43,7 +43,7 @@ static int usage(void)
         "output; vms lists guests. Exit status: the "
         "guest's own, 1 on failure, 2 on wrong usage.\n",
         DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
-        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, MAX_DISKS, DISK_SERIAL_MAX,
+        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, DISKS_MAX, DISK_SERIAL_MAX,
         GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
     return STATUS_USAGE;
 }
@@ -116,8 +116,8 @@ static void default_serial(struct DiskOption *d)
 
 static int add_disk(struct Options *o, char *arg)
 {
-    if (o->ndisks == MAX_DISKS) {
-        complain("-d: more than %u disks", MAX_DISKS);
+    if (o->ndisks == DISKS_MAX) {
+        complain("-d: more than %u disks", DISKS_MAX);
         return STATUS_USAGE;
     }
     struct DiskOption *d = &o->disks[o->ndisks++];
