@@ -13,7 +13,6 @@
 #include <kern/env.h>
 #include <vmm/apic_insn.h>
 #include <vmm/code.h>
-#include <vmm/cpuid.h>
 #include <vmm/event.h>
 #include <vmm/leaf.h>
 #include <vmm/mtrr.h>
