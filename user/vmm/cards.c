@@ -19,7 +19,18 @@ static void tell(const char *device, const char *words)
 }
 
 static const struct RngPeer random = { .fill = random_fill };
-static const struct ConsolePeer console = { cons_next, cons_put, cons_flush };
+
+static int console_next(bool ask)
+{
+    return cons_next_for(CONS_VIRTIO, ask);
+}
+
+static void console_put(const char *s, size_t n)
+{
+    cons_put_by(CONS_VIRTIO, s, n);
+}
+
+static const struct ConsolePeer console = { console_next, console_put, cons_flush };
 
 /* Addresses that are administered locally; the guest's id makes the difference. */
 static int add_loopback(struct Cards *c)

@@ -176,6 +176,21 @@ void cons_put(const char *s, size_t n)
         cons_flush();
 }
 
+static enum ConsDevice writer, keyboard;
+
+void cons_put_by(enum ConsDevice d, const char *s, size_t n)
+{
+    writer = d;
+    cons_put(s, n);
+}
+
+int cons_next_for(enum ConsDevice d, bool ask)
+{
+    if (text.mid_line)
+        keyboard = writer;
+    return keyboard == d ? cons_next(ask) : -1;
+}
+
 void say(const char *fmt, ...)
 {
     char line[256];

@@ -22,6 +22,16 @@ int cons_next(bool ask);
 /* Input into buf, asked for: n bytes, fewer only if there is no more. Returns how many. (A guest
  * takes a full buffer as a sign to come back when it wants more; that is what paces a file.) */
 size_t cons_read(char *buf, size_t n);
+/* A guest has more than one device for its console. The keyboard is that one's on which it has last
+ * left a line unfinished, a prompt or what it echoes; COM1's at the start. */
+enum ConsDevice {
+    CONS_COM1,
+    CONS_VIRTIO,
+};
+/* cons_put by this device. */
+void cons_put_by(enum ConsDevice d, const char *s, size_t n);
+/* cons_next for this device; -1 also if the keyboard is another one's. */
+int cons_next_for(enum ConsDevice d, bool ask);
 /* Has input that the guest did not take yet. */
 bool cons_pending(void);
 /* Output, collected into lines. */

@@ -8,7 +8,17 @@
 #include <user/vmm/machine.h>
 #include <user/vmm/run.h>
 
-static const struct UartPeer console = { .next = cons_next, .put = cons_put, .flush = cons_flush };
+static int com1_next(bool ask)
+{
+    return cons_next_for(CONS_COM1, ask);
+}
+
+static void com1_put(const char *s, size_t n)
+{
+    cons_put_by(CONS_COM1, s, n);
+}
+
+static const struct UartPeer console = { .next = com1_next, .put = com1_put, .flush = cons_flush };
 
 static void switch_off(int status)
 {

@@ -72,15 +72,14 @@ static void notified(struct Virtio *v, unsigned queue)
         give_input(c, true);
         return;
     }
-    bool was_used = c->used;
     while (virtio_pop(v, TRANSMIT, &chain)) {
         show(c, &chain);
         virtio_push(v, TRANSMIT, chain.head, 0);
     }
     c->line->flush();
     virtio_signal(v, TRANSMIT);
-    if (c->used && !was_used && virtio_is_live(v, RECEIVE))
-        give_input(c, true);
+    if (virtio_is_live(v, RECEIVE))
+        give_input(c, true); /* the guest may have asked for it by a prompt */
 }
 
 static void reset(struct Virtio *v)
