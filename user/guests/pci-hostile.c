@@ -139,7 +139,6 @@ static void try_messages(void)
     try_message("an exception's vector", 0xfee00000, 14);
     try_message("vector 0", 0xfee00000, 0);
     try_message("an SMI", 0xfee00000, 0x200);
-    try_message("an NMI", 0xfee00000, 0x400);
     try_message("INIT", 0xfee00000, 0x500);
     try_message("ExtINT", 0xfee00000, 0x700 | VECTOR);
     try_message("no CPU", 0xfee77000, VECTOR);
