@@ -109,7 +109,7 @@ def own_kernel(bench: Bench) -> None:
         text = session.sh(command)
         check_match(rf"console=ttyS0,115200 .*root=/dev/vda rw.*own-initrd {word}", text)
         check_match(rf"(?m)^{kernel}: ok$", text)
-    check_match(rf"(?m)^(?:tsc_early_khz=\d+ )?two words{'own-initrd'} ", session.sh('linux -a "two words"'))
+    check_match(rf"(?m)^(?:tsc_early_khz=\d+ tsc=reliable )?two words{'own-initrd'} ", session.sh('linux -a "two words"'))
     check_match(r"guest has 32 MiB", session.sh("linux -m 32M"))
     check_match(r"/vmm/linux.img: 4 KiB, ", session.sh("mkdisk -i /vmm/linux.img"))
     session.drop()
