@@ -55,7 +55,7 @@ ALWAYS_INLINE bool look_around(struct Vcpu *v, uint64_t now)
 static bool __attribute__((noinline)) look_around_later(struct Vcpu *v, uint64_t now)
 {
     if (now >= v->stay_until && (vmread_known(VMCS_GUEST_RFLAGS) & FL_IF))
-        v->stay_until = stay_end(now);
+        v->stay_until = now + OPEN_STAYS * stay_ticks();
     return look_around(v, now);
 }
 
