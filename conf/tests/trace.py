@@ -41,7 +41,7 @@ def ended(bench: Bench) -> None:
     check_that(len(lines) == RING, f"{RING} exits", text)
     check_that(numbers == list(range(numbers[0], numbers[0] + RING)), "numbers in a row", text)
     check_match(r"triple fault; ends, \d+ ticks", lines[-1][1])
-    check_match(r"I/O instruction: out port 0x3f8, 1 byte: 0xa; stops for its monitor", text)
+    check_match(r"I/O instruction: out port 0x3f8, 1 byte: 0xa; goes on after it", text)
     rip = check_match(r"triple fault at rip 0x([0-9a-f]+)", text).group(1)
     check_match(rf"#0 +0*{rip}\n +#1 +[0-9a-f]+", text)
     check_match("a trace keeps 1 to", session.sh("vmm -T 0"))
