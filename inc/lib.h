@@ -118,7 +118,8 @@ int sys_poweroff(int status);
  * memory. It is told physical addresses, which uvpt_entry has, of pages that the env keeps mapped.
  *
  * Take the nth PCI function of bus 0 with PCI_DEVICE_ID id, and let it answer, be a bus master and
- * send messages. Returns its handle. -E_NOT_FOUND; -E_BUSY: another driver has it; -E_FAULT. */
+ * send messages. Returns its handle. -E_NOT_FOUND; -E_BUSY: another driver has it, or
+ * too many are open; -E_FAULT. */
 struct PciDevice;
 int sys_pci_open(uint32_t id, unsigned nth, struct PciDevice *d);
 /* Map a memory BAR of whole pages, at most PCI_MAP_MAX, uncached; again, the same address. NULL:

@@ -5,6 +5,7 @@
 #include <inc/error.h>
 #include <inc/msi.h>
 #include <inc/pci.h>
+#include <inc/string.h>
 #include <inc/trap.h>
 #include <kern/cpu.h>
 #include <kern/dev/pci.h>
@@ -14,37 +15,43 @@
 #include <kern/sysdev.h>
 #include <kern/uaccess.h>
 
-#define NOBODY     0
-#define THE_KERNEL (-1)
+#define NOBODY    0
+#define OPEN_MOST 4 /* devices that envs may have */
 
-static struct spinlock devices_lock = SPINLOCK_INIT("devices of envs"); /* of all below */
-static envid_t device_owner[PCI_DEVICES];
-static struct PciBar device_bars[PCI_DEVICES][PCI_NBARS]; /* of those that envs have */
-static envid_t line_owner[NMSI];                          /* of IRQ_MSI + n */
+static struct spinlock sysdev_lock = SPINLOCK_INIT("devices of envs"); /* of the slots below */
+static struct OpenDevice {
+    envid_t owner;
+    int device;
+    struct PciBar bars[PCI_NBARS];
+} open_devices[OPEN_MOST];
+static envid_t line_owner[NMSI]; /* of IRQ_MSI + n */
 
-static bool take(unsigned number, envid_t owner)
-{
-    spin_lock(&devices_lock);
-    bool taken = device_owner[number] == NOBODY || device_owner[number] == owner;
-    if (taken)
-        device_owner[number] = owner;
-    spin_unlock(&devices_lock);
-    return taken;
-}
-
-bool sysdev_take(unsigned number)
-{
-    return take(number, THE_KERNEL);
-}
-
-/* May the current env drive devices, and this one? */
-static int check_owner(unsigned device)
+/* May the current env drive devices, and has it this one? */
+static int find_open(unsigned handle, struct OpenDevice **d)
 {
     if (curenv->env_type != ENV_TYPE_FS)
         return -E_PERM;
-    if (device >= PCI_DEVICES || device_owner[device] != curenv->env_id)
+    if (handle >= OPEN_MOST || open_devices[handle].owner != curenv->env_id)
         return -E_INVAL;
+    *d = &open_devices[handle];
     return 0;
+}
+
+/* The slot of a device that the current env has claimed: the one it has, or a new one. -E_BUSY. */
+static int take_slot(int device)
+{
+    int free = -E_BUSY;
+
+    for (int i = 0; i < OPEN_MOST; i++) {
+        struct OpenDevice *d = &open_devices[i];
+        if (d->owner == curenv->env_id && d->device == device)
+            return i;
+        if (d->owner == NOBODY)
+            free = i;
+    }
+    if (free >= 0)
+        open_devices[free] = (struct OpenDevice){ .owner = curenv->env_id, .device = device };
+    return free;
 }
 
 int64_t sys_pci_open(uint32_t id, unsigned nth, uintptr_t dst)
@@ -58,25 +65,32 @@ int64_t sys_pci_open(uint32_t id, unsigned nth, uintptr_t dst)
         return r;
     if ((device = pci_find(id, nth)) < 0)
         return -E_NOT_FOUND;
-    if (!take(device, curenv->env_id))
+    if (!pci_claim(device, curenv->env_id))
         return -E_BUSY;
-    pci_start(device, &d);
-    for (unsigned n = 0; n < PCI_NBARS; n++)
-        device_bars[device][n] = d.bars[n];
-    return (r = copyout(dst, &d, sizeof(d))) < 0 ? r : device;
+    spin_lock(&sysdev_lock);
+    int handle = take_slot(device);
+    if (handle >= 0) {
+        pci_start(device, &d);
+        memcpy(open_devices[handle].bars, d.bars, sizeof(d.bars));
+    }
+    spin_unlock(&sysdev_lock);
+    if (handle < 0)
+        return handle;
+    return (r = copyout(dst, &d, sizeof(d))) < 0 ? r : handle;
 }
 
 /* Each BAR has a place of its own in the window. */
-int64_t sys_pci_map(unsigned device, unsigned bar)
+int64_t sys_pci_map(unsigned handle, unsigned bar)
 {
-    int r = check_owner(device);
+    struct OpenDevice *d;
+    int r = find_open(handle, &d);
 
     if (r < 0)
         return r;
-    if (bar >= PCI_NBARS || !pci_can_map(&device_bars[device][bar]))
+    if (bar >= PCI_NBARS || !pci_can_map(&d->bars[bar]))
         return -E_INVAL;
-    const struct PciBar *b = &device_bars[device][bar];
-    uintptr_t va = UDEV + (device * PCI_NBARS + bar) * (uintptr_t)PCI_MAP_MAX;
+    const struct PciBar *b = &d->bars[bar];
+    uintptr_t va = UDEV + (handle * PCI_NBARS + bar) * (uintptr_t)PCI_MAP_MAX;
     spin_lock(env_mem(curenv));
     r = device_map(curenv->env_pml4, va, b->start, b->size);
     spin_unlock(env_mem(curenv));
@@ -87,19 +101,20 @@ static int take_line(void)
 {
     int n = 0;
 
-    spin_lock(&devices_lock);
+    spin_lock(&sysdev_lock);
     while (n < NMSI && line_owner[n] != NOBODY)
         n++;
     if (n < NMSI)
         line_owner[n] = curenv->env_id;
-    spin_unlock(&devices_lock);
+    spin_unlock(&sysdev_lock);
     return n < NMSI ? n : -E_BUSY;
 }
 
 /* Interrupts of devices go to the boot CPU. */
-int64_t sys_pci_irq(unsigned device, uintptr_t dst)
+int64_t sys_pci_irq(unsigned handle, uintptr_t dst)
 {
-    int r = check_owner(device), line;
+    struct OpenDevice *d;
+    int r = find_open(handle, &d), line;
 
     if (r < 0 || (r = user_mem_check(curenv, dst, sizeof(struct PciMessage), PTE_W)) < 0)
         return r;
@@ -120,14 +135,13 @@ bool sysdev_has_irq(int irq)
 
 void sysdev_release(envid_t owner)
 {
-    spin_lock(&devices_lock);
-    for (unsigned n = 0; n < PCI_DEVICES; n++)
-        if (device_owner[n] == owner) {
-            pci_stop(n);
-            device_owner[n] = NOBODY;
-        }
+    pci_release(owner);
+    spin_lock(&sysdev_lock);
+    for (unsigned n = 0; n < OPEN_MOST; n++)
+        if (open_devices[n].owner == owner)
+            open_devices[n].owner = NOBODY;
     for (unsigned n = 0; n < NMSI; n++)
         if (line_owner[n] == owner)
             line_owner[n] = NOBODY;
-    spin_unlock(&devices_lock);
+    spin_unlock(&sysdev_lock);
 }

@@ -6,15 +6,13 @@
 
 #include <inc/env.h>
 
-/* Take device `number` (pci_find) for the kernel. false: an env has it. */
-bool sysdev_take(unsigned number);
 /* Is this the current env's interrupt line? */
 bool sysdev_has_irq(int irq);
 /* The env has ended: stop its devices, before its memory is used for something else. */
 void sysdev_release(envid_t owner);
 
 int64_t sys_pci_open(uint32_t id, unsigned nth, uintptr_t dst);
-int64_t sys_pci_map(unsigned device, unsigned bar);
-int64_t sys_pci_irq(unsigned device, uintptr_t dst);
+int64_t sys_pci_map(unsigned handle, unsigned bar);
+int64_t sys_pci_irq(unsigned handle, uintptr_t dst);
 
 #endif

@@ -3,6 +3,7 @@
  * #1"): an address port and a data port, which belong together under a lock.
  */
 #include <inc/mmu.h>
+#include <inc/once.h>
 #include <inc/x86.h>
 #include <kern/dev/pci.h>
 #include <kern/pmap.h>
@@ -15,7 +16,8 @@
 #define BAR_IO_BITS  3u
 #define BAR_MEM_BITS 15u
 
-static struct spinlock pci_lock = SPINLOCK_INIT("PCI configuration"); /* the two ports */
+static struct spinlock pci_lock = SPINLOCK_INIT("PCI"); /* the two ports, and: */
+static int owners[PCI_DEVICES];
 
 static uint16_t select(unsigned device, unsigned reg)
 {
@@ -52,6 +54,30 @@ int pci_find(uint32_t id, unsigned nth)
             (pci_read(device, PCI_HEADER, 1) & PCI_HEADER_TYPE) == 0 && nth-- == 0)
             return device;
     return -1;
+}
+
+bool pci_claim(unsigned device, int owner)
+{
+    spin_lock(&pci_lock);
+    bool taken = owners[device] == PCI_NOBODY || owners[device] == owner;
+    if (taken)
+        owners[device] = owner;
+    spin_unlock(&pci_lock);
+    return taken;
+}
+
+int pci_owner(unsigned device)
+{
+    return device < PCI_DEVICES ? READ_ONCE(owners[device]) : PCI_NOBODY;
+}
+
+void pci_release(int owner)
+{
+    for (unsigned device = 0; device < PCI_DEVICES; device++)
+        if (READ_ONCE(owners[device]) == owner) {
+            pci_stop(device);
+            WRITE_ONCE(owners[device], PCI_NOBODY);
+        }
 }
 
 /* What a BAR's register shows after all ones were written, and is put back: 0 where the address

@@ -12,6 +12,13 @@ uint32_t pci_read(unsigned device, unsigned reg, unsigned size);
 void pci_write(unsigned device, unsigned reg, unsigned size, uint32_t value);
 /* The nth device with PCI_DEVICE_ID id, -1: there is none. */
 int pci_find(uint32_t id, unsigned nth);
+/* Take a device for an owner: an env, or the kernel. false: somebody else has it. */
+#define PCI_NOBODY 0
+#define PCI_KERNEL (-1)
+bool pci_claim(unsigned device, int owner);
+int pci_owner(unsigned device);
+/* Stop all that this owner has, and let others have them. */
+void pci_release(int owner);
 /* Fill *d, for which the device does not answer for a moment; then let it answer, be a bus master,
  * and send messages instead of using an interrupt line. */
 void pci_start(unsigned device, struct PciDevice *d);

@@ -15,7 +15,6 @@
 #include <kern/dev/pci.h>
 #include <kern/dev/vcons.h>
 #include <kern/frame.h>
-#include <kern/sysdev.h>
 
 #define RECEIVE    0
 #define TRANSMIT   1
@@ -46,7 +45,7 @@ static bool vcons_init(void)
     if (!cmdline_word("virtio", NULL, 0))
         return false;
     device = pci_find(VIRTIO_DEVICE_ID(VIRTIO_TYPE_CONSOLE), 0);
-    return device >= 0 && sysdev_take(device);
+    return device >= 0 && pci_claim(device, PCI_KERNEL);
 }
 
 /* ---- Output ---- */

@@ -90,7 +90,7 @@ static void wait_status(void)
 static void page_calls(void)
 {
     static const uint64_t bad_perms[] = {
-        0, PTE_P, PTE_W | PTE_P, PERM_RW | PTE_PS, PERM_RW | PTE_G, PERM_RW | PTE_PCD, ~0ul
+        0, PTE_P, PTE_W | PTE_P, PERM_RW | PTE_PS, PERM_RW | PTE_G, ~0ul
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad_perms); i++)
         CHECK(sys_page_alloc(0, page, bad_perms[i]) == -E_INVAL, "permission %#lx", bad_perms[i]);
