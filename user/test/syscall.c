@@ -195,7 +195,7 @@ static void others(void)
     CHECK(sys_guest_stats(0, (void *)KERNBASE) < 0, "guest_stats of no guest");
     CHECK(sys_host_ipc_send(0, page, PERM_RW) < 0, "a user program asks the host");
     CHECK(sys_host_ipc_recv(page) < 0, "a user program hears the host");
-    CHECK_IS(sys_ipc_recv(page + 1, 0, NULL), -E_INVAL);
+    CHECK_IS(sys_ipc_recv(page + PERM_PAGES_MAX, 0, NULL), -E_INVAL);
     CHECK_IS(sys_crash(CRASH_PANIC), -E_PERM);
 }
 
