@@ -113,8 +113,25 @@ int sys_sysinfo(struct SysInfo *info);
 int sys_cmdline(char *buf, size_t size);
 /* End the machine (in gOS: the guest) with a status of 0 to 255. Call sync() first. */
 int sys_poweroff(int status);
-/* ENV_TYPE_FS only: sleep until interrupt line irq (IRQ_IDE, IRQ_IDE2) has fired since the last
- * call, at most timeout_ms. 0: fired, -E_AGAIN: time is up. */
+/*
+ * Devices for drivers in envs: ENV_TYPE_FS only (-E_PERM), since a device can read and write all of
+ * memory. It is told physical addresses, which uvpt_entry has, of pages that the env keeps mapped.
+ *
+ * Take the nth PCI function of bus 0 with PCI_DEVICE_ID id, and let it answer, be a bus master and
+ * send messages. Returns its handle. -E_NOT_FOUND; -E_BUSY: another driver has it, or
+ * too many are open; -E_FAULT. */
+struct PciDevice;
+int sys_pci_open(uint32_t id, unsigned nth, struct PciDevice *d);
+/* Map a memory BAR of whole pages, at most PCI_MAP_MAX, uncached; again, the same address. NULL:
+ * there is no such device, or BAR, or memory for it. */
+void *sys_pci_map(int device, unsigned bar);
+/* A new interrupt line for the device: returns its number, for sys_irq_wait, and the message that
+ * the driver is to write into the device's MSI-X table. -E_INVAL, -E_BUSY: none is left, -E_FAULT.
+ */
+struct PciMessage;
+int sys_pci_irq(int device, struct PciMessage *m);
+/* ENV_TYPE_FS only: sleep until interrupt line irq (IRQ_IDE, IRQ_IDE2, or a device's own) has fired
+ * since the last call, at most timeout_ms. 0: fired, -E_AGAIN: time is up. */
 int sys_irq_wait(int irq, uint64_t timeout_ms);
 int sys_null(void);
 /* Can this machine run guests? 0, or -E_NOT_SUPP with the reason and what to do instead in why

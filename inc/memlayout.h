@@ -8,6 +8,7 @@
  *   0xffffff0000000000  KERNEL_MMIO  firmware tables
  *   0xffff800000000000  KERNBASE     all physical memory, read-write, never executable
  *   ---------------------------------------------------------------- canonical hole
+ *   0x0000018000000000  UDEV         registers of the env's devices, uncached (PML4 slot 3)
  *   0x0000010000000000  UVPT         the env's own page tables, read-only (PML4 slot 2)
  *   0x000000c000000000  UENVS        envs[NENV], public parts  \  PML4 slot 1, read-only,
  *   0x0000008000000000  UPAGES       struct PageInfo pages[]   /  the same for all envs
@@ -44,8 +45,10 @@
 #define KERNBASE_MAX UL(0x400000000000) /* bytes of physical memory the direct map can hold */
 
 #define KERNEL_MMIO UL(0xffffff0000000000)
-#define ACPI_VA     KERNEL_MMIO /* firmware tables, mapped while they are read */
+#define ACPI_VA     KERNEL_MMIO                    /* firmware tables, mapped while they are read */
+#define PCI_VA      (KERNEL_MMIO + UL(0x40000000)) /* registers of the kernel's own PCI devices */
 
+#define UDEV   UL(0x0000018000000000)
 #define UVPT   UL(0x0000010000000000)
 #define UENVS  UL(0x000000c000000000)
 #define ULIM   UL(0x0000008000000000)

@@ -42,6 +42,9 @@
     X(cmdline)                \
     X(poweroff)               \
     X(irq_wait)               \
+    X(pci_open)               \
+    X(pci_map)                \
+    X(pci_irq)                \
     X(null)                   \
     X(serial_open)            \
     X(serial_read)            \

@@ -32,14 +32,18 @@
 #define IRQ_SPURIOUS 7
 #define IRQ_IDE      14
 #define IRQ_IDE2     15
+#define IRQ_MSI      16 /* for sys_irq_wait: messages, from T_MSI on */
 #define T_TIMER      48 /* local APIC timer */
 #define T_HVCONS     49 /* gOS: the monitor has console input */
 #define T_IPI_FLUSH  50 /* TLB / EPT flush request */
 #define T_IPI_KICK   51 /* look at the run queue */
 #define T_HVPOWER    52 /* gOS: its power button was pressed */
+#define T_MSI        53 /* messages of devices that envs drive, NMSI of them */
 #define T_APIC_ERROR 62
 #define T_APIC_SPUR  63
 #define T_SYSCALL    0x100 /* trap number of a frame saved by SYSCALL entry */
+
+#define NMSI 8
 
 #define TRAP_VECTORS 64 /* the IDT has gates for vectors 0 to 63 */
 

@@ -19,6 +19,7 @@
 #include <kern/pmap.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
+#include <kern/sysdev.h>
 #include <kern/waiters.h>
 #include <kern/xstate.h>
 
@@ -356,6 +357,8 @@ static void finish(struct Env *e)
     uint64_t *pml4;
 
     report_end(e);
+    if (e->env_type == ENV_TYPE_FS)
+        sysdev_release(e->env_id);
     spin_lock(env_mem(e));
     pml4 = e->env_pml4;
     e->env_pml4 = NULL;

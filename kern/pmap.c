@@ -101,6 +101,18 @@ bool pte_map(const struct Env *e, uint64_t *pte, uintptr_t va, struct PageInfo *
     return entry_set(e, e->env_pml4, pte, va, pp, perm);
 }
 
+int device_map(uint64_t *pml4, uintptr_t va, physaddr_t pa, size_t size)
+{
+    for (size_t at = 0; at < size; at += PGSIZE) {
+        uint64_t *pte = pml4_walk(pml4, va + at, true);
+        if (!pte)
+            return -E_NO_MEM;
+        WRITE_ONCE(*pte, (pa + at) | PTE_P | PTE_W | PTE_U | PTE_PCD | PTE_PWT |
+                             (cpu_features.nx ? PTE_NX : 0));
+    }
+    return 0;
+}
+
 int page_insert(uint64_t *pml4, struct PageInfo *pp, uintptr_t va, uint64_t perm)
 {
     uint64_t *pte = pml4_walk(pml4, va, true);
@@ -161,8 +173,21 @@ static void table_free(uint64_t *table, int level)
     page_drop(table);
 }
 
+/* The same for what maps no frames. */
+static void __attribute__((noinline, cold)) device_table_free(uint64_t *table, int level)
+{
+    for (size_t i = 0; level > 0 && i < NPTENTRIES; i++)
+        if (table[i] & PTE_P)
+            device_table_free(KADDR(PTE_ADDR(table[i])), level - 1);
+    page_drop(table);
+}
+
 void pml4_free(uint64_t *pml4)
 {
+    uint64_t devices = pml4[PTX(UDEV, 3)];
+
+    if (__builtin_expect(devices & PTE_P, 0))
+        device_table_free(KADDR(PTE_ADDR(devices)), 2);
     for (unsigned i = 0; i <= PTX(UTOP - 1, 3); i++)
         if (pml4[i] & PTE_P)
             table_free(KADDR(PTE_ADDR(pml4[i])), 2);

@@ -59,6 +59,9 @@ bool page_remove(uint64_t *pml4, uintptr_t va);
  * there before. */
 bool pte_map(const struct Env *e, uint64_t *pte, uintptr_t va, struct PageInfo *pp, uint64_t perm);
 bool pte_unmap(const struct Env *e, uint64_t *pte, uintptr_t va);
+/* Map pages of a device's registers at va, in the window UDEV of an env's tables; they are never
+ * unmapped while it lives. -E_NO_MEM. */
+int device_map(uint64_t *pml4, uintptr_t va, physaddr_t pa, size_t size);
 /* Map [va, va+size) to pa in the kernel's tables, 4 KiB granularity, at boot. Panics without
  * memory. */
 void boot_map(uintptr_t va, physaddr_t pa, size_t size, uint64_t perm);

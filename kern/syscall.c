@@ -21,6 +21,7 @@
 #include <kern/platform.h>
 #include <kern/sched.h>
 #include <kern/syscall.h>
+#include <kern/sysdev.h>
 #include <kern/sysenv.h>
 #include <kern/sysmem.h>
 #include <kern/trapentry.h>
@@ -150,9 +151,10 @@ static int64_t sys_irq_wait(int irq, uint64_t timeout_ms)
 {
     if (curenv->env_type != ENV_TYPE_FS)
         return -E_PERM;
-    if (irq != IRQ_IDE && irq != IRQ_IDE2)
+    bool is_ide = irq == IRQ_IDE || irq == IRQ_IDE2;
+    if (!is_ide && !sysdev_has_irq(irq))
         return -E_INVAL;
-    if (!is_guest)
+    if (is_ide && !is_guest)
         pic_enable(irq);
     return sched_wait_irq(irq, deadline_after(timeout_ms));
 }

@@ -131,6 +131,11 @@ bool irq_dispatch(int vector)
     case T_APIC_SPUR:
         return false;
     }
+    if (vector >= T_MSI && vector < T_MSI + NMSI) {
+        lapic_eoi();
+        sched_wake_irq(IRQ_MSI + vector - T_MSI);
+        return sched_preempts();
+    }
     int irq = vector - IRQ_OFFSET;
     if (irq < 0 || irq > IRQ_IDE2 || pic_is_spurious(irq))
         return false;

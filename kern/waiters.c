@@ -10,7 +10,7 @@
 #include <kern/spinlock.h>
 #include <kern/waiters.h>
 
-#define NIRQ 16
+#define NIRQ (IRQ_MSI + NMSI)
 
 /* A bit for each env that may wait for console input; atomic. Whoever is woken by something else
  * keeps its bit. */

@@ -185,6 +185,22 @@ int sys_poweroff(int status)
     return call1(SYS_poweroff, status);
 }
 
+int sys_pci_open(uint32_t id, unsigned nth, struct PciDevice *d)
+{
+    return call3(SYS_pci_open, id, nth, (uintptr_t)d);
+}
+
+void *sys_pci_map(int device, unsigned bar)
+{
+    int64_t va = call2(SYS_pci_map, device, bar);
+    return va < 0 ? NULL : (void *)va;
+}
+
+int sys_pci_irq(int device, struct PciMessage *m)
+{
+    return call2(SYS_pci_irq, device, (uintptr_t)m);
+}
+
 int sys_irq_wait(int irq, uint64_t timeout_ms)
 {
     return call2(SYS_irq_wait, irq, timeout_ms);

@@ -1,5 +1,7 @@
 """gOS: the same kernel as a guest, with its own shell, disk and timer."""
 
+import time
+
 from jos.grade import Bench, check, check_match, check_that
 from jos.platforms import ALL, PARALLEL
 from jos.session import GOS, HOS
@@ -36,6 +38,64 @@ def own_disk(bench: Bench) -> None:
     check_that(f"script-{word}" not in session.sh("ls /"), "nothing of gOS's disk on hOS's")
     session.open_guest()
     check_match(rf"from script {word}", session.guest(f"sh /script-{word}"))
+    session.close_guest()
+
+
+@check("gOS", 0, "vmm -V: gOS works on virtio-blk and virtio-console, its files stay, and hOS loses no page", on=ALL)
+def on_virtio(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    session.open_guest("vmm -V")
+    check_match(r"\bbin\b", session.guest("ls /"))
+    check_match(rf"^{word}$", session.guest(f"echo {word} | cat"))
+    session.guest(f"cp /bin/sh /copy; echo {word} > /kept-{word}")
+    session.close_guest()
+    free = []
+    for _ in range(3):
+        text = session.open_guest("vmm -V")
+        check_that("recovered" not in text, "a disk that was shut down cleanly", text)
+        check_match(rf"^{word}$", session.guest(f"cat /kept-{word}"))
+        check_match(r"(?m)^(\d+ \d+ \d+) /bin/sh\n\1 /copy$", session.guest("wc /bin/sh /copy"))
+        session.close_guest()
+        check_that(session.status() == 0, "exit status 0 of vmm")
+        free.append(session.free_pages())
+    check_that(free[1] == free[2], f"{free[1]} free pages after the last run", free[2])
+
+
+@check("gOS", 0, "on virtio, too: Ctrl-] and attach, input from a pipe, the power button", on=PARALLEL)
+def virtio_console(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    session.open_guest("vmm -V")
+    machine = session.ready()
+    machine.send(DETACH_KEY)
+    session.until(HOS, 30)
+    session.sh("vmm attach gos", prompt=GOS)
+    check_match(rf"^{word}$", session.guest(f"echo {word}"))
+    machine.send(DETACH_KEY)
+    session.until(HOS, 30)
+    text = session.sh("vmm stop gos; echo status $?; vms", 60)
+    check_match(r"(?m)^status 0$", text)
+    text = session.sh(f"echo 'echo piped {word}; halt 7' | vmm -V", 60)
+    check_match(rf"^piped {word}$", text)
+
+
+@check("gOS", 0, "the file-system tests pass on virtio-blk, and a kill in the midst of writes is recovered from", on=PARALLEL)
+def virtio_disk(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    session.open_guest("vmm -V")
+    session.guest("mkdir /vmm; cp /bin/sh /vmm/guest.img")  # the test wants to read a large file
+    passes(session, "test-fs", 240, GOS)
+    session.guest(f"echo {word} > /safe; sync")
+    machine = session.ready()
+    script = "".join(f"cp /bin/sh /tmp/{i}; rm /tmp/{i}; cp /bin/vmm /tmp/{i}; " for i in range(6))
+    session.guest(f"echo '{script} sh /busy' > /busy")
+    machine.sendline("sh /busy")
+    time.sleep(2)
+    machine.send(DETACH_KEY)
+    session.until(HOS, 30)
+    session.sh("vmm kill gos")
+    text = session.open_guest("vmm -V", 120)
+    check_that("needs fsck" not in text and "cannot" not in text, "a disk that is whole, or recovered", text)
+    check_match(rf"^{word}$", session.guest("cat /safe"))
     session.close_guest()
 
 

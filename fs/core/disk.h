@@ -1,7 +1,7 @@
 /*
  * What the file system needs from its surroundings: a disk, memory and a place for words. The
- * server provides them in fs/server/ide.c, fs/server/hostdisk.c and fs/server/serv.c; the host
- * tools in fs/host/hostdev.c.
+ * server provides them in fs/server/ide.c, fs/server/hostdisk.c, fs/server/vblk.c and
+ * fs/server/serv.c; the host tools in fs/host/hostdev.c.
  */
 #ifndef JOS_FS_CORE_DISK_H
 #define JOS_FS_CORE_DISK_H

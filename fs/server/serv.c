@@ -17,6 +17,7 @@
 #include <fs/server/ide.h>
 #include <fs/server/open.h>
 #include <fs/server/serv.h>
+#include <fs/server/vblk.h>
 #include <inc/once.h>
 
 #define REQVA       UL(0x0fff0000) /* the pages of the present request */
@@ -405,13 +406,40 @@ static bool inode_in_use(uint32_t inum)
     return open_has(inum, 0) || gdisk_has(inum);
 }
 
+/* Is this word in the kernel's command line, before the words for a program? */
+static bool told(const char *name)
+{
+    char line[512];
+    size_t len = strlen(name);
+
+    sys_cmdline(line, sizeof(line));
+    for (const char *word = line, *end; *word; word = *end ? end + 1 : end) {
+        end = strfind(word, ' ');
+        if (strncmp(word, "--", end - word) == 0 && end - word == 2)
+            return false;
+        if ((size_t)(end - word) == len && strncmp(word, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* With the word `virtio`, a disk of that kind comes first. */
+static struct Disk *find_disk(bool is_guest)
+{
+    struct Disk *d = told("virtio") ? vblk_disk() : NULL;
+
+    if (d)
+        return d;
+    return is_guest ? host_disk() : ide_disk();
+}
+
 /* Find the disk and mount it. */
 static bool start(void)
 {
     struct SysInfo info;
 
     sys_sysinfo(&info);
-    struct Disk *disk = info.is_guest ? host_disk() : ide_disk();
+    struct Disk *disk = find_disk(info.is_guest);
     if (!disk)
         return false;
     fs.in_use = inode_in_use;

@@ -1,7 +1,7 @@
 /*
  * The console in front of its devices: output goes to all that are there, input from all of them
  * ends up in one ring. hOS has the serial line, the screen and the keyboard; gOS has the hypercall
- * console.
+ * console or, with the word `virtio`, virtio-console.
  */
 #include <inc/once.h>
 #include <inc/stdio.h>
@@ -11,6 +11,7 @@
 #include <kern/dev/hvcons.h>
 #include <kern/dev/kbd.h>
 #include <kern/dev/serial.h>
+#include <kern/dev/vcons.h>
 #include <kern/dev/vga.h>
 #include <kern/platform.h>
 #include <kern/spinlock.h>
@@ -19,7 +20,7 @@
 #define BREAK_KEY 0x1c /* Ctrl-\ */
 
 static const struct ConsDev *const machine_devs[] = { &serial_dev, &vga_dev, &kbd_dev };
-static const struct ConsDev *const guest_devs[] = { &hv_dev };
+static const struct ConsDev *const guest_devs[] = { &vcons_dev, &hv_dev }; /* the first one */
 
 /* Protects the ring, the devices and everything below. */
 static struct spinlock cons_lock = SPINLOCK_INIT("console");
@@ -57,7 +58,7 @@ void cons_init(void)
 
     break_enabled = cmdline_word("kdb", NULL, 0);
     for (size_t i = 0; i < n; i++)
-        if (all[i]->init())
+        if (all[i]->init() && (!is_guest || ndevs == 0))
             devs[ndevs++] = all[i];
 }
 

@@ -181,6 +181,10 @@ static void others(void)
     char why[64];
 
     CHECK(sys_irq_wait(14, 1) < 0, "a user program waits for the disk's interrupt");
+    CHECK(sys_irq_wait(IRQ_MSI, 1) < 0, "a user program waits for a device's interrupt");
+    CHECK_IS(sys_pci_open(0, 0, (void *)why), -E_PERM);
+    CHECK(!sys_pci_map(0, 0), "a user program maps a device");
+    CHECK_IS(sys_pci_irq(0, (void *)why), -E_PERM);
     CHECK(sys_env_mkguest(0, 0, 0, why, sizeof(why)) < 0, "a guest without memory");
     CHECK(sys_env_mkguest(~0ul, 0, 0, why, sizeof(why)) < 0, "a guest of 16 EiB");
     CHECK(sys_env_mkguest(GUEST_MEM_DEFAULT, 0, ~0, why, sizeof(why)) < 0, "unknown guest flags");
@@ -191,7 +195,7 @@ static void others(void)
     CHECK(sys_guest_stats(0, (void *)KERNBASE) < 0, "guest_stats of no guest");
     CHECK(sys_host_ipc_send(0, page, PERM_RW) < 0, "a user program asks the host");
     CHECK(sys_host_ipc_recv(page) < 0, "a user program hears the host");
-    CHECK_IS(sys_ipc_recv(page + 1, 0, NULL), -E_INVAL);
+    CHECK_IS(sys_ipc_recv(page + PERM_PAGES_MAX, 0, NULL), -E_INVAL);
     CHECK_IS(sys_crash(CRASH_PANIC), -E_PERM);
 }
 

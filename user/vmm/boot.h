@@ -19,6 +19,7 @@ struct Module {
 struct Boot {
     uint64_t memsize;
     const char *cmdline;
+    bool virtio; /* the kernel is told to use virtio devices */
     struct Image kernel;
     unsigned nmods;
     struct Module mods[MAX_MODULES];

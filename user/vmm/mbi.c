@@ -36,6 +36,16 @@ static uint32_t add_string(const struct Boot *b, const char *s)
     return gpa_of(b, at);
 }
 
+/* gOS looks for virtio devices when it finds their word. */
+static uint32_t add_cmdline(const struct Boot *b)
+{
+    char line[sizeof(mbi.strings)];
+    if (!b->virtio)
+        return add_string(b, b->cmdline);
+    size_t n = snprintf(line, sizeof(line), "virtio%s%s", b->cmdline[0] ? " " : "", b->cmdline);
+    return n < sizeof(line) ? add_string(b, line) : 0;
+}
+
 static void describe_memory(const struct Boot *b)
 {
     struct MemRange ranges[MEMMAP_MAX];
@@ -103,7 +113,7 @@ int mbi_plan(struct Boot *b)
     mbi.info.flags = MBI_MEMORY | MBI_CMDLINE | MBI_MODS | MBI_MMAP | MBI_LOADER;
     describe_memory(b);
     mbi.info.boot_loader_name = add_string(b, LOADER_NAME);
-    mbi.info.cmdline = add_string(b, b->cmdline);
+    mbi.info.cmdline = add_cmdline(b);
     r = mbi.info.cmdline ? describe_modules(b) : -E_TOO_BIG;
     if (r < 0) {
         complain("the command lines of kernel and modules take more than %zu bytes",

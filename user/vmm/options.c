@@ -25,7 +25,8 @@ static int usage(void)
         "times: "
         "more disks, virtio-blk, as all of them are for Linux; ro: read only; serial=: serial "
         "number, at most %u letters, default: the file's name\n"
-        "  -V         the first disk is virtio-blk, too, instead of one by hypercall\n"
+        "  -V         the first disk is virtio-blk, too, instead of one by hypercall, and gOS's "
+        "console virtio-console: its command line begins with the word virtio\n"
         "  -D SIZE    what a disk may take of the host's, at least %luM, default: its own size; "
         "a quarter of the host's is never a guest's\n"
         "  -a ARGS    command line for the kernel\n"
@@ -174,7 +175,7 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'd':
         return add_disk(o, optarg);
     case 'V':
-        o->virtio = true;
+        o->virtio = b->virtio = true;
         return 0;
     case 'D':
         return set_limit(o, optarg);

@@ -31,6 +31,7 @@ enum Kind {
     FROM,
     TO, /* a range of pages */
     PERM,
+    PERM_RUN, /* of up to PERM_PAGES_MAX pages */
     STATUS,
     CODE, /* an address in user space */
     MEMSIZE,
@@ -57,7 +58,7 @@ enum Kind {
 #define ARGS_env_exit               ARGS(ANY)
 #define ARGS_env_wait               ARGS(ENDED, RESULT, ANY)
 #define ARGS_env_set_name           ARGS(CHILD, READ)
-#define ARGS_page_alloc             ARGS(OWN, VA, PERM)
+#define ARGS_page_alloc             ARGS(OWN, VA, PERM_RUN)
 #define ARGS_page_map               ARGS(OWN, MAPPED, OWN, VA, PERM)
 #define ARGS_page_unmap             ARGS(OWN, VA)
 #define ARGS_page_fork              ARGS(CHILD, FROM, TO)
@@ -66,12 +67,12 @@ enum Kind {
 #define ARGS_env_set_trapframe      ARGS(CHILD, READ)
 #define ARGS_env_set_pgfault_upcall ARGS(CHILD, CODE)
 #define ARGS_yield                  ARGS(ANY)
-#define ARGS_ipc_try_send           ARGS(PEER, ANY, OFFERED, PERM)
-#define ARGS_ipc_send               ARGS(PEER, ANY, OFFERED, PERM)
+#define ARGS_ipc_try_send           ARGS(PEER, ANY, OFFERED, PERM_RUN)
+#define ARGS_ipc_send               ARGS(PEER, ANY, OFFERED, PERM_RUN)
 #define ARGS_ipc_recv               ARGS(WANTED, SENDER)
 #define ARGS_ipc_try_recv           ARGS(WANTED)
-#define ARGS_ipc_call               ARGS(PEER, ANY, OFFERED, PERM, WANTED)
-#define ARGS_ipc_reply_recv         ARGS(ANY, ANY, OFFERED, PERM, WANTED)
+#define ARGS_ipc_call               ARGS(PEER, ANY, OFFERED, PERM_RUN, WANTED)
+#define ARGS_ipc_reply_recv         ARGS(ANY, ANY, OFFERED, PERM_RUN, WANTED)
 #define ARGS_time_msec              ARGS(ANY)
 #define ARGS_sleep_msec             ARGS(ANY)
 #define ARGS_time_unix              ARGS(ANY)
@@ -79,6 +80,9 @@ enum Kind {
 #define ARGS_cmdline                ARGS(WRITE, ROOM)
 #define ARGS_poweroff               ARGS(ANY)
 #define ARGS_irq_wait               ARGS(NOT_US, NOT_US)
+#define ARGS_pci_open               ARGS(NOT_US, NOT_US, NOT_US)
+#define ARGS_pci_map                ARGS(NOT_US, NOT_US)
+#define ARGS_pci_irq                ARGS(NOT_US, NOT_US)
 #define ARGS_null                   ARGS(ANY)
 #define ARGS_guest_check            ARGS(ANY)
 #define ARGS_env_mkguest            ARGS(MEMSIZE, ENTRY, FLAGS)
@@ -150,6 +154,7 @@ static uint64_t good(enum Kind kind)
     case WANTED:
         return UTOP;
     case PERM:
+    case PERM_RUN:
         return PERM_RW;
     case STATUS:
         return ENV_NOT_RUNNABLE;
@@ -266,8 +271,11 @@ static void bad_sources(struct Bad *b)
     add(b, 0);
 }
 
-static void bad_perms(struct Bad *b)
+/* Where a permission is that of several pages, their number takes some bits. */
+static void bad_perms(struct Bad *b, enum Kind kind)
 {
+    static const uint64_t counts[] = { PERM_RW | PTE_PCD, PERM_RW | PTE_PWT, PERM_RW | PTE_A,
+                                       PERM_RW | PTE_D };
     static const uint64_t perms[] = {
         0,
         PTE_P,
@@ -275,10 +283,6 @@ static void bad_perms(struct Bad *b)
         PTE_P | PTE_W,
         PERM_RW | PTE_PS,
         PERM_RW | PTE_G,
-        PERM_RW | PTE_PCD,
-        PERM_RW | PTE_PWT,
-        PERM_RW | PTE_A,
-        PERM_RW | PTE_D,
         PERM_RW | 1ul << 12,
         PERM_RW | 1ul << 51,
         PERM_RW | 1ul << 52,
@@ -286,6 +290,8 @@ static void bad_perms(struct Bad *b)
         ~0ul,
     };
     add_list(b, perms, ARRAY_SIZE(perms));
+    if (kind == PERM)
+        add_list(b, counts, ARRAY_SIZE(counts));
 }
 
 /* Numbers that are out of the range of this kind. */
@@ -316,7 +322,7 @@ static void bad_numbers(enum Kind kind, struct Bad *b)
         { GPA_PAGE, { 1, GUEST_MEM_MIN, GUEST_HOLE_START, 1ul << 52, -4096ul }, 5 },
         { ENTRIES, { 0, GUEST_TRACE_MAX + 1, 1ul << 32, ~0ul }, 4 },
         { NOT_US, { 0, 1, 14, UHEAP, UTOP, KERNBASE, ~0ul }, 7 },
-        { WANTED, { 1, UHEAP + 1, UTOP - 1 }, 3 },
+        { WANTED, { PERM_PAGES_MAX, UHEAP + PERM_PAGES_MAX, UTOP - 1 }, 3 },
     };
     for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
         if (lists[i].kind == kind)
@@ -334,8 +340,8 @@ static void bad(enum Kind kind, struct Bad *b)
         bad_pages(b);
     else if (kind == MAPPED || kind == OFFERED)
         bad_sources(b);
-    else if (kind == PERM)
-        bad_perms(b);
+    else if (kind == PERM || kind == PERM_RUN)
+        bad_perms(b, kind);
     else
         bad_numbers(kind, b);
     if (kind == MAPPED)
