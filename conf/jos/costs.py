@@ -12,6 +12,7 @@ import struct
 from pathlib import Path
 from typing import Dict, List, Set
 
+from . import linuxcosts
 from .bochs import Bochs
 from .errors import MachineError
 from .machine import Backend, Config, Machine
@@ -278,7 +279,9 @@ def measure(obj: Path, logs: Path, only: str = "") -> List[Row]:
     also when a row is missing."""
     logs.mkdir(parents=True, exist_ok=True)
     wanted, rows = chosen(only), []
-    short = wanted - LAUNCH_SOURCES - HOST_SOURCES - LOAD_SOURCES
+    if not linuxcosts.disk(obj).exists():  # make linux needs the network
+        wanted -= linuxcosts.SOURCES
+    short = wanted - LAUNCH_SOURCES - HOST_SOURCES - LOAD_SOURCES - linuxcosts.SOURCES
     if short - QEMU_SOURCES:
         for cpus in (1, 2):
             names = ("bench-first", "bench-second")
@@ -293,6 +296,8 @@ def measure(obj: Path, logs: Path, only: str = "") -> List[Row]:
         rows += repeated(load_costs(obj, logs), load_costs(obj, logs), 1)
     if wanted & HOST_SOURCES:
         rows += repeated(host_costs(obj, logs), host_costs(obj, logs), 1)
+    if wanted & linuxcosts.SOURCES:
+        rows += fill(linuxcosts.linux_costs(obj, logs))
     absent = wanted - {row.source for row in rows}
     if absent:
         raise MachineError("no measurement of " + ", ".join(sorted(absent)))

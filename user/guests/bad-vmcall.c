@@ -8,7 +8,7 @@ const char guest_name[] = "bad-vmcall";
 
 #define USER_VA 0x40000000ul
 
-static const uint64_t numbers[] = { 0,          11,         10,           99,
+static const uint64_t numbers[] = { 0,          11,          10,          99,
                                     0x7fffffff, 0x80000001,  0x100000001, 0x8000000000000007,
                                     ~0ul,       ~0ul - 4096, 0x700000000 };
 
