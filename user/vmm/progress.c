@@ -10,7 +10,7 @@
 #define STEPS     4
 
 static struct {
-    uint64_t step; /* bytes for a dot */
+    uint64_t step; /* bytes for a dot; 0: nobody has said how much comes */
     uint64_t next; /* bytes until the next one */
 } progress;
 
@@ -22,7 +22,7 @@ void progress_begin(uint64_t bytes)
 
 void progress_add(uint64_t bytes)
 {
-    while (bytes >= progress.next) {
+    while (progress.step != 0 && bytes >= progress.next) {
         bytes -= progress.next;
         progress.next = progress.step;
         say(".");
