@@ -129,16 +129,20 @@ static void set_window(struct SvmVcpu *s, bool on)
     vmcb_intercept(b, INTERCEPT_MISC1, MISC1_VINTR, on);
 }
 
-/* An interrupt has to wait. */
+/* An interrupt has to wait. Should the guest exit for something else when its window opens, Bochs
+ * forgets the window at the next entry: then the interrupt is tried again, at the next look around.
+ */
 static void __attribute__((noinline)) open_window(struct SvmVcpu *s)
 {
     bool shadow = s->vmcb->interrupt_shadow & SHADOW_ON;
     if (shadow && (s->vmcb->rflags & FL_IF)) {
         set_window(s, false);
         wait_for_shadow(s, ATTN_IRQ);
-    } else {
-        set_window(s, true);
+        return;
     }
+    set_window(s, true);
+    s->retry |= ATTN_IRQ;
+    s->untidy = true;
 }
 
 /* The virtual APIC's state, or the guest's readiness for it, has changed. One event can enter at a
