@@ -142,8 +142,8 @@ struct GuestExit {
     char why[128];         /* GUEST_EV_DEAD: words */
     uint64_t unclaimed;    /* the monitor counts here what no device has claimed, for GuestStats, */
     uint64_t last_unclaimed; /* and the last one's port, or gpa, which no port is as large as */
-    uint64_t replaced; /* the kernel counts here how often a frame of the guest's was replaced by
-                        * another, or lost rights: what sys_guest_map has mapped may be stale */
+    uint64_t replaced; /* the kernel counts here how often a frame of the guest's may have been
+                        * replaced by another: what sys_guest_map has mapped may be stale */
 };
 
 #define GUEST_NO_SERIAL   0xfff0

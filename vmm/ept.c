@@ -186,11 +186,10 @@ void ept_fill(struct Vm *vm, uint64_t *entry, struct PageInfo *pp, uint32_t righ
     vm->stats.pages++;
 }
 
-/* A gpa has another frame or fewer rights: nobody may go on with what was there, neither a CPU nor
- * the monitor. */
-static void frame_replaced(struct Vm *vm)
+/* A gpa may have another frame, or fewer rights: the monitor, too, may not go on with what was
+ * there. */
+static void tell_replaced(struct Vm *vm)
 {
-    flush(vm);
     for (uint32_t i = 0; i < VM_NVCPUS && vm->vcpus[i]; i++) {
         struct Vcpu *v = vm->vcpus[i];
         v->exit.replaced++;
@@ -221,7 +220,7 @@ static int set_entry(struct Vm *vm, struct PageInfo *pp, gpa_t gpa, uint32_t rig
         return 0;
     }
     if (PTE_ADDR(old) != page2pa(pp) || (ept_entry_rights(old) & ~rights))
-        frame_replaced(vm);
+        flush(vm);
     page_decref(pa2page(PTE_ADDR(old)));
     return 0;
     /* LAB 2 end */
@@ -231,6 +230,8 @@ int ept_map_hva2gpa(struct Vm *vm, void *hva, gpa_t gpa, uint32_t rights, bool o
 {
     spin_lock(&vm->mem_lock);
     int r = set_entry(vm, pa2page(PADDR(hva)), gpa, rights, overwrite);
+    if (r == 0 && overwrite)
+        tell_replaced(vm);
     spin_unlock(&vm->mem_lock);
     return r;
 }
