@@ -146,8 +146,8 @@ struct GuestExit {
                         * replaced by another: what sys_guest_map has mapped may be stale */
 };
 
-#define GUEST_NO_SERIAL   0xfff0
-#define GUEST_SERIAL_RING 1024 /* bytes; a power of two */
+#define GUEST_NO_SERIAL   0x10000 /* no port is that, nor the ones after it */
+#define GUEST_SERIAL_RING 1024    /* bytes; a power of two */
 
 /*
  * A UART of the monitor's whose transmitter the kernel serves (16550: inc/uart.h), in the same
@@ -157,8 +157,8 @@ struct GuestSerial {
     /* Bytes that the guest writes to this port go into the ring, and the first read of the line
      * status after each says lsr. The rest stops the guest as ever, and so does a byte for which
      * there is no room. GUEST_NO_SERIAL: nothing is collected now. */
-    uint16_t port;
-    uint8_t lsr, pad;
+    uint32_t port;
+    uint8_t lsr, pad[3];
     uint32_t head, tail; /* bytes put in and taken out so far; byte i is ring[i % its size] */
     uint8_t ring[GUEST_SERIAL_RING];
 };

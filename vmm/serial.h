@@ -29,9 +29,11 @@ static inline bool serial_collect(struct Vcpu *v, struct GuestSerial *s, uint8_t
     if (used >= GUEST_SERIAL_RING)
         return false;
     s->ring[head % GUEST_SERIAL_RING] = byte;
-    __atomic_store_n(&s->head, head + 1, __ATOMIC_RELEASE);
+    /* Before it is asked whether the monitor has yet to take what is there: it may be doing that.
+     */
+    __atomic_store_n(&s->head, head + 1, __ATOMIC_SEQ_CST);
     v->serial_answers = true;
-    if (__builtin_expect(used == 0, 0))
+    if (__builtin_expect(!READ_ONCE(v->serial_waits), 0))
         guest_has_output(v);
     return true;
 }
@@ -54,7 +56,7 @@ static inline bool serial_access(struct Vcpu *v, uint16_t port, uint32_t size, b
     struct GuestSerial *s = v->serial;
     if (!s || size != 1)
         return false;
-    uint16_t reg = port - READ_ONCE(s->port);
+    uint32_t reg = port - READ_ONCE(s->port);
     if (reg == COM_DATA && !in)
         return serial_collect(v, s, *rax);
     return reg == COM_LSR && in && serial_status(v, s, rax);

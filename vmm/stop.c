@@ -282,6 +282,13 @@ int64_t sys_guest_share(envid_t guest, uintptr_t va)
     return r;
 }
 
+/* The monitor was to hear of output: is there still some? A byte that comes later is told anew. */
+static bool __attribute__((noinline)) take_notice(struct Vcpu *v)
+{
+    __atomic_store_n(&v->serial_waits, false, __ATOMIC_SEQ_CST);
+    return serial_has_output(v);
+}
+
 /* What is there for the monitor; GUEST_EV_NONE: nothing. It and the guest are locked. */
 static inline enum GuestEvent next_event(struct Vcpu *v, struct Env *monitor, bool console)
 {
@@ -289,7 +296,7 @@ static inline enum GuestEvent next_event(struct Vcpu *v, struct Env *monitor, bo
         return GUEST_EV_MESSAGE;
     if (v->state == GUEST_EVENT)
         return v->exit.event;
-    if (v->serial_waits && serial_has_output(v))
+    if (v->serial_waits && take_notice(v))
         return GUEST_EV_OUTPUT;
     if (serport_has_input(monitor->env_id))
         return GUEST_EV_SERIAL;
@@ -332,7 +339,6 @@ ALWAYS_INLINE int64_t answer_and_wait(struct Env *monitor, struct Vcpu *v, bool 
         await_event(monitor, v->env, console, is_ready);
     if (is_ready)
         sched_ready(v->env);
-    v->serial_waits = false; /* it takes output at any event */
     if (event != GUEST_EV_CONSOLE && event != GUEST_EV_MESSAGE && event != GUEST_EV_SERIAL &&
         event != GUEST_EV_OUTPUT)
         deliver_stop(v);

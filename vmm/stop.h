@@ -15,7 +15,7 @@ bool guest_stop_mmio(struct Vcpu *v, gpa_t gpa, uint32_t access);
 /* After its stay on a CPU: a guest that is stopped for its monitor, or has ended, waits. A monitor
  * that waits for it gets the CPU, and this does not return. */
 void guest_block_if_stopped(struct Vcpu *v);
-/* A first byte has been put into the ring of GuestSerial. */
+/* A byte has been put into the ring of GuestSerial, of which the monitor was not told yet. */
 void guest_has_output(struct Vcpu *v);
 /* Do what the monitor's answer to an access to memory asks for (ATTN_ANSWER). */
 void guest_take_answer(struct Vcpu *v);

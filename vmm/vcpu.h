@@ -130,7 +130,7 @@ struct Vcpu {
     struct GuestExit *shared; /* the monitor's page (sys_guest_share), with a reference; or NULL */
     struct GuestSerial *serial; /* in that page, or NULL */
     bool serial_answers;        /* the next read of the line status is answered */
-    bool serial_waits;          /* the monitor has to hear of the ring */
+    bool serial_waits;          /* the monitor is to hear of the ring, and has not looked since */
     struct ExitStats stats;
 
     /* Clocks of the statistics */

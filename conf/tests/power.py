@@ -104,6 +104,18 @@ def halt_stops(bench: Bench) -> None:
     check_that("waiting for guest deaf" not in text, "nobody waits for a guest without a button", text)
 
 
+@check("Power", 0, "vmm stop -a ends a guest whose monitor does not answer, since it waits for a pipe", on=(SVM,))
+def no_answer(bench: Bench) -> None:
+    session = hos(bench)
+    session.sh("sleep 100 | vmm -n stuck -k /vmm/guests/virtio-console >/tmp/stuck &")
+    for _ in range(200):
+        if "type a line" in session.sh("cat /tmp/stuck"):
+            break
+    text = session.sh("vmm stop -a; vms", 30)
+    check_match(r"vmm: guest stuck is ended: its monitor does not answer", text)
+    check_that("stuck" not in text.split("does not answer")[1], "it has ended", text)
+
+
 @check("Power", 0, "-r: a guest that resets itself, or meets a triple fault, starts again, until it is killed", on=PARALLEL)
 def starts_again(bench: Bench) -> None:
     session, free = hos(bench), []

@@ -73,6 +73,24 @@ def console_input(bench: Bench) -> None:
     check_match(f'you typed "{word}"', text)
 
 
+@check("Virtio", 0, "output that nobody polls for is shown before long: much of it, before other I/O, before virtio's", on=PARALLEL)
+def collected(bench: Bench) -> None:
+    session = hos(bench)
+    for arguments in ("", "-a other", "-t -a other", "-a both", "-t -a both"):
+        machine = session.ready()
+        start = machine.console.pos
+        machine.sendline(f"vmm -n collected {arguments} -k {GUESTS}/collected")
+        machine.expect("this is the end", 30)
+        text = machine.console.text[start:]
+        if "both" in arguments:
+            check_match(r"COM1's\r?\nvirtio's\r?\nthis is the end", text)
+        else:
+            check_that(text.count("line ") == 400, "400 lines", text)
+        machine.send("\x1d")
+        session.until(HOS, 30)
+        session.sh("vmm kill collected")
+
+
 @check("Virtio", 0, "rings that break the rules: the device needs a reset, and has touched nothing else", on=ALL)
 def rings(bench: Bench) -> None:
     session = hos(bench)

@@ -362,10 +362,11 @@ int64_t gdisk_request(envid_t guest, uint64_t value, void *page, bool writable)
 
 /* ---- Requests of monitors ---- */
 
-/* May this env ask for the disk's blocks? Its monitor may, and other children of that. */
+/* May this env ask for the disk's blocks? Its monitor may, and other children of that, as long as
+ * the guest lives: afterwards the image may be removed, and its inode another file's. */
 static bool is_monitor(envid_t from, const struct GuestDisk *gd)
 {
-    return gd->guest && (gd->use & GUEST_DISK_MONITOR) &&
+    return gd->guest && guest_is_alive(gd->guest) && (gd->use & GUEST_DISK_MONITOR) &&
            (from == gd->monitor || envs[ENVX(from)].env_parent_id == gd->monitor);
 }
 

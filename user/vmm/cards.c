@@ -6,6 +6,7 @@
 #include <user/vmm/console.h>
 #include <user/vmm/disks.h>
 #include <user/vmm/random.h>
+#include <user/vmm/run.h>
 
 static int send_msi(void *to, uint64_t address, uint32_t data)
 {
@@ -14,6 +15,7 @@ static int send_msi(void *to, uint64_t address, uint32_t data)
 
 static void tell(const char *device, const char *words)
 {
+    take_output();
     say("vmm: the guest's driver has broken %s: %s. It stands still until it is reset.\n", device,
         words);
 }
@@ -27,6 +29,7 @@ static int console_next(bool ask)
 
 static void console_put(const char *s, size_t n)
 {
+    take_output();
     cons_put_by(CONS_VIRTIO, s, n);
 }
 

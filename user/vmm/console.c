@@ -178,6 +178,11 @@ void cons_put(const char *s, size_t n)
 
 static enum ConsDevice writer, keyboard;
 
+void cons_begin(void)
+{
+    writer = keyboard = CONS_COM1;
+}
+
 void cons_put_by(enum ConsDevice d, const char *s, size_t n)
 {
     writer = d;

@@ -10,6 +10,8 @@
 void cons_setup(void);
 /* Was vmm started in the background? The shell gives such programs an input that has ended. */
 bool cons_in_background(void);
+/* A guest starts: the keyboard is COM1's. */
+void cons_begin(void);
 /* Is console input an event for the monitor? */
 bool cons_wanted(void);
 /* Update the answer of cons_wanted. Call this after anything that may have changed which env has

@@ -130,7 +130,8 @@ static int end_guest(const char *name, envid_t guest, envid_t monitor)
 
 /* ---- The power button ---- */
 
-#define STOP_SECONDS 30 /* that a guest has to switch off */
+#define STOP_SECONDS   30 /* that a guest has to switch off */
+#define ANSWER_SECONDS 5  /* that its monitor has to answer, if all are stopped */
 
 /* 0; -E_NOT_SUPP: the guest does not look at its power button. */
 static int64_t press_power(envid_t monitor)
@@ -176,8 +177,9 @@ static int stop(const char *name, envid_t guest, envid_t monitor)
     return 1;
 }
 
+/* A guest that is to stop. Its monitor may not answer, so a child of this env asks it. */
 struct Stopping {
-    envid_t guest, monitor;
+    envid_t guest, monitor, asker; /* asker: 0: it has ended */
     char name[ENV_NAME_LEN];
     bool obeys;
 };
@@ -196,28 +198,70 @@ static unsigned list_guests(struct Stopping *all)
     return n;
 }
 
+static void begin_stop(struct Stopping *s)
+{
+    if (is_paused(s->guest))
+        sys_guest_pause(s->guest, false);
+    envid_t child = fork();
+    if (child == 0) {
+        if (press_power(s->monitor) < 0)
+            sys_env_exit(1);
+        printf("vmm: waiting for guest %s to switch off\n", s->name);
+        sys_env_exit(0);
+    }
+    s->asker = MAX(child, 0);
+    s->obeys = child > 0; /* as far as is known */
+}
+
+/* Has its monitor answered? */
+static void look_for_answer(struct Stopping *s)
+{
+    int status;
+    if (s->asker == 0 || sys_env_wait(s->asker, &status, true) != s->asker)
+        return;
+    s->asker = 0;
+    s->obeys = status == 0;
+}
+
+/* Wait until it has ended, as long as it obeys. */
+static bool await_stop(struct Stopping *s, uint64_t start_ms)
+{
+    for (; !(gone(s->guest) && gone(s->monitor)); sys_sleep_msec(5)) {
+        look_for_answer(s);
+        uint64_t seconds = (sys_time_msec() - start_ms) / 1000;
+        if (!s->obeys || seconds >= (s->asker ? ANSWER_SECONDS : STOP_SECONDS))
+            return false;
+    }
+    return true;
+}
+
+static void end_stop(struct Stopping *s, uint64_t start_ms)
+{
+    if (!await_stop(s, start_ms)) {
+        if (s->asker)
+            complain("guest %s is ended: its monitor does not answer", s->name);
+        else if (s->obeys)
+            complain("guest %s has not switched off within %d seconds: it is ended", s->name,
+                     STOP_SECONDS);
+        sys_env_destroy(s->monitor);
+        await_end(s->guest, s->monitor, start_ms + STOP_SECONDS * 1000);
+        if (s->asker)
+            sys_env_destroy(s->asker);
+    }
+    if (s->asker)
+        sys_env_wait(s->asker, NULL, false);
+}
+
 /* All guests at once: the button of each, then the rest by force. */
 static int stop_all(void)
 {
     static struct Stopping all[NENV];
     unsigned n = list_guests(all);
-    for (unsigned i = 0; i < n; i++) {
-        if (is_paused(all[i].guest))
-            sys_guest_pause(all[i].guest, false);
-        all[i].obeys = press_power(all[i].monitor) == 0;
-        if (all[i].obeys)
-            printf("vmm: waiting for guest %s to switch off\n", all[i].name);
-    }
-    uint64_t until = sys_time_msec() + STOP_SECONDS * 1000;
-    for (unsigned i = 0; i < n; i++) {
-        if (all[i].obeys && await_end(all[i].guest, all[i].monitor, until))
-            continue;
-        if (all[i].obeys)
-            complain("guest %s has not switched off within %d seconds: it is ended", all[i].name,
-                     STOP_SECONDS);
-        sys_env_destroy(all[i].monitor);
-        await_end(all[i].guest, all[i].monitor, until);
-    }
+    for (unsigned i = 0; i < n; i++)
+        begin_stop(&all[i]);
+    uint64_t start = sys_time_msec();
+    for (unsigned i = 0; i < n; i++)
+        end_stop(&all[i], start);
     return 0;
 }
 

@@ -39,7 +39,8 @@ int features_option(struct CpuWords *off, const char *arg)
 {
     size_t n = strfind(arg, '=') - arg;
     if (strcmp(arg + n, "=off") != 0) {
-        complain("-C %s: a feature is turned off by FEATURE=off", arg);
+        complain("-C %s: a feature is turned off by FEATURE=off; these can be off:", arg);
+        list();
         return -E_INVAL;
     }
     const struct CpuFeatureRow *f = find(arg, n);

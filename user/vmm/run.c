@@ -47,6 +47,11 @@ void reset_guest(const char *how, ...)
     va_end(ap);
 }
 
+void take_output(void)
+{
+    machine_output(&run.machine);
+}
+
 static int64_t call_cons_write(struct GuestExit *x)
 {
     static char buf[VMX_CONS_MAX];
@@ -100,22 +105,29 @@ static void on_vmcall(struct GuestExit *x)
     announce_input();
 }
 
+static void take_input(void)
+{
+    if (!cons_take())
+        attach_end(MON_DETACHED);
+    machine_input(&run.machine);
+    announce_input();
+    cards_input(&run.machine.cards);
+}
+
+/* handle has taken it. A guest that prints without end must not keep its user from the console. */
 static void on_output(struct GuestExit *x)
 {
-    (void)x; /* handle has taken it */
+    (void)x;
+    if (cons_wanted())
+        take_input();
 }
 
 static void on_console(struct GuestExit *x)
 {
     (void)x;
     cons_flush();
-    if (!attached())
-        return;
-    if (!cons_take())
-        attach_end(MON_DETACHED);
-    machine_input(&run.machine);
-    announce_input();
-    cards_input(&run.machine.cards);
+    if (attached())
+        take_input();
 }
 
 /* JOS has its own interrupt for the power button, others ACPI's. */
@@ -219,8 +231,10 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
     run.why[0] = '\0';
     run.power_vector = 0;
     run.guest = guest;
-    page[0] = 0; /* it has memory of its own now, which can be shared */
     struct GuestShared *shared = (struct GuestShared *)page;
+    /* Nothing of an earlier guest's. Until it has a UART, nothing is collected for that. */
+    *shared = (struct GuestShared){ .serial.port = GUEST_NO_SERIAL };
+    cons_begin();
     int r = sys_guest_share(guest, shared);
     if (r < 0)
         end_guest(1, "the VMM has no page for its exits: %s", strerror(r));

@@ -15,6 +15,9 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
 #define RUN_RESET (-1)
 /* Press the guest's power button. 0; -E_NOT_SUPP: the guest does not look at it. */
 int64_t press_power(void);
+/* Take what the kernel has collected of the guest's output: before other output of its, which was
+ * later. */
+void take_output(void);
 /* From a device's register: the guest resets itself, by what `how` says. */
 void reset_guest(const char *how, ...) __attribute__((format(printf, 1, 2)));
 /* From a handler: end the guest after this event. With why == NULL there is nothing to
