@@ -225,12 +225,16 @@ int gmem_hold(struct Vm *vm, gpa_t gpa, enum GmemAccess access, struct PageInfo 
     if (r < 0 || !hva)
         return r;
     /* Look again: another CPU may have put another frame there, and the reference has to be to the
-     * one that is there under the lock. */
+     * one that is there under the lock, and the right, too. */
     spin_lock(&vm->mem_lock);
-    *pp = pa2page(PADDR(ept_gpa2hva(vm, gpa, rights)));
-    page_incref(*pp);
+    struct PageInfo *there = pa2page(PADDR(ept_gpa2hva(vm, gpa, rights)));
+    bool allowed = access != GMEM_WRITE || (*rights & GUEST_WRITE);
+    if (allowed) {
+        page_incref(there);
+        *pp = there;
+    }
     spin_unlock(&vm->mem_lock);
-    return 0;
+    return allowed ? 0 : -E_INVAL;
 }
 
 int gmem_peek(struct Vm *vm, gpa_t gpa, void *buf, size_t len)
