@@ -136,6 +136,18 @@ int64_t sys_env_set_name(envid_t id, uintptr_t name)
     return 0;
 }
 
+/* The new env e, which somebody may be ending already, gets extended state. */
+static void give_xstate(struct Env *e, struct XsaveArea *xstate)
+{
+    env_lock(e);
+    bool alive = env_is_alive(e);
+    if (alive)
+        e->env_xstate = xstate;
+    env_unlock(e);
+    if (!alive)
+        page_drop(xstate);
+}
+
 int64_t sys_exofork(void)
 {
     struct XsaveArea *xstate;
@@ -148,7 +160,8 @@ int64_t sys_exofork(void)
         page_drop(xstate);
         return r;
     }
-    e->env_xstate = xstate;
+    if (xstate)
+        give_xstate(e, xstate);
     env_fpu_save();
     memcpy(e->env_fpu, curenv->env_fpu, sizeof(e->env_fpu));
     e->env_tf = curenv->env_tf;
