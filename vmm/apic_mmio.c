@@ -60,9 +60,10 @@ decode(struct Vcpu *v, struct ApicSite *site, uint64_t va, uint64_t cr3, uint32_
         backend->paging_mode(v, &m);
         n = guest_fetch_code(v, &m, va, site->bits == 64, bytes, n);
     }
-    bool decoded = apic_mov_decode(&site->mov, bytes, n, site->bits);
-    site->place.valid &= decoded;
-    return decoded;
+    if (apic_mov_decode(&site->mov, bytes, n, site->bits))
+        return true;
+    site->place.valid = false; /* never set here: another CPU may just have taken it back */
+    return false;
 }
 
 /* The instruction at va; NULL: none that is carried out here. */
