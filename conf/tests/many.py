@@ -241,6 +241,8 @@ def limited(bench: Bench) -> None:
 def log(bench: Bench) -> None:
     session = hos(bench)
     start(session, "talker")
+    attach(session, "talker")  # until its shell is there
+    detach(session, "talker")
     check_match(r"gOS: \d+ MiB of memory[^$]*gOS\$ \n", session.sh("vmm log talker"))
     word, last = nonce(), nonce()
     attach(session, "talker")

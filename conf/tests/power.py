@@ -61,7 +61,7 @@ def button(bench: Bench) -> None:
     session, name = hos(bench), f"pm{nonce()[:4]}"
     session.sh(f"vmm -n {name} -k /vmm/guests/pm -a button >/tmp/{name} &")
     for _ in range(200):
-        if "wait for the button" in session.sh(f"cat /tmp/{name}"):
+        if "wait for the button" in session.sh(f"cat /tmp/{name}; echo"):
             break
     text = session.sh(f"vmm stop {name}; echo status $?", 60)
     check_match(r"(?m)^status 0$", text)
