@@ -109,7 +109,7 @@ def no_answer(bench: Bench) -> None:
     session = hos(bench)
     session.sh("sleep 100 | vmm -n stuck -k /vmm/guests/virtio-console >/tmp/stuck &")
     for _ in range(200):
-        if "type a line" in session.sh("cat /tmp/stuck"):
+        if "type a line" in session.sh("cat /tmp/stuck; echo"):
             break
     text = session.sh("vmm stop -a; vms", 30)
     check_match(r"vmm: guest stuck is ended: its monitor does not answer", text)
