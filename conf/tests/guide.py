@@ -236,7 +236,8 @@ def names(bench: Bench) -> None:
     solved = tree.make(SOLVED).files
     handout = tree.make(0)
     student = Names({**handout.files, **handout.kept}, solved)
-    everything = {name: tree.read(TOP / name) for name in tree.tracked_files() if (TOP / name).exists()}
+    texts = [name for name in tree.tracked_files() if (TOP / name).exists() and "/corpus/" not in name]
+    everything = {name: tree.read(TOP / name) for name in texts}
     instructor = Names(everything, everything)
     faults = [(block, fault(block, solved)) for block in all_blocks()]
     unknown = [f"{block.where}: {words}" for block, words in faults if words]
