@@ -118,12 +118,19 @@ print:
         jmp     1b
 2:      ret
 
-good:           .asciz "\n" NAME ": ok\n"
-no_long_mode:   .asciz NAME ": FAILED: not in 64-bit mode\n"
-no_header:      .asciz NAME ": FAILED: no header in the boot parameters\n"
-no_loader:      .asciz NAME ": FAILED: no type of loader\n"
-no_map:         .asciz NAME ": FAILED: no memory map\n"
-no_rsdp:        .asciz NAME ": FAILED: no root pointer of ACPI\n"
+good: .ascii "\n"
+    .ascii NAME
+    .asciz ": ok\n"
+no_long_mode: .ascii NAME
+    .asciz ": FAILED: not in 64-bit mode\n"
+no_header: .ascii NAME
+    .asciz ": FAILED: no header in the boot parameters\n"
+no_loader: .ascii NAME
+    .asciz ": FAILED: no type of loader\n"
+no_map: .ascii NAME
+    .asciz ": FAILED: no memory map\n"
+no_rsdp: .ascii NAME
+    .asciz ": FAILED: no root pointer of ACPI\n"
 .balign 16
 end:
 
