@@ -23,7 +23,7 @@ def xapic(bench: Bench) -> None:
 def modes(bench: Bench) -> None:
     session = hos(bench)
     fine(session, "apic-modes")
-    check_match(r"these words come from RAM behind the APIC", run(session, "apic-modes"))
+    check_match(r"these words come from the RAM that the APIC hides", run(session, "apic-modes"))
 
 
 @check("Local APIC", 0, "messages of devices: refused ones, destinations, trigger modes, NMI", on=PARALLEL)

@@ -1,4 +1,4 @@
-"""Disks of guests through their monitors: the server's requests, virtio-blk, its enemies, and ends in the midst of it."""
+"""Guests' disks: the file server's requests, virtio-blk, drivers that attack it, and guests that are killed while they write."""
 
 import re
 

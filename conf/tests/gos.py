@@ -78,7 +78,7 @@ def virtio_console(bench: Bench) -> None:
     check_match(rf"^piped {word}$", text)
 
 
-@check("gOS", 0, "the file-system tests pass on virtio-blk, and a kill in the midst of writes is recovered from", on=PARALLEL)
+@check("gOS", 0, "the file-system tests pass on virtio-blk, and a guest that is killed while it writes leaves a sound disk", on=PARALLEL)
 def virtio_disk(bench: Bench) -> None:
     session, word = hos(bench), nonce()
     session.open_guest("vmm -V")

@@ -227,7 +227,7 @@ static void try_ram(void)
 /* What others than the guest's CPU access there is the RAM. */
 static void try_dma(void)
 {
-    static const char text[] = "apic-modes: these words come from RAM behind the APIC\n";
+    static const char text[] = "apic-modes: these words come from the RAM that the APIC hides\n";
     trying("hypercalls with what is hidden");
     uint32_t *ram = memory_at((uint64_t)own + PGSIZE);
     memcpy(ram, text, sizeof(text));

@@ -1,8 +1,8 @@
 /*
  * apic-movs: the instructions that reach the local APIC's page: all forms of MOV in 64-, 32- and
- * 16-bit code, at any place in a page, and rewritten or mapped anew between two executions; those
- * that are no MOV; and sizes and places by which the manual defines nothing, where this VMM's
- * answer is part of its contract.
+ * 16-bit code, at any place in a page, and replaced or mapped to another page between two
+ * executions; those that are no MOV; and sizes and places by which the manual defines nothing,
+ * where this VMM's answer is part of its contract.
  */
 #include "rt.h"
 
@@ -269,12 +269,12 @@ static void try_changes(void)
         call_store(pages[0]);
         expect("rewritten", "register", i, xapic_read(X2APIC_INITCNT));
     }
-    trying("another instruction behind the same address");
+    trying("another page with another instruction at the same address");
     for (uint32_t i = 0; i < ROUNDS; i++) {
         put_store(pages[i % 2], 1000 + i);
         map_4k(CODE_VA, (uint64_t)pages[i % 2], PTE_P | PTE_W);
         call_store((const uint8_t *)CODE_VA);
-        expect("mapped anew", "register", 1000 + i, xapic_read(X2APIC_INITCNT));
+        expect("another page", "register", 1000 + i, xapic_read(X2APIC_INITCNT));
     }
 }
 
