@@ -33,6 +33,7 @@ static int input = -1; /* bytes that are left on the line, and what they are; -1
 static int last_status = -1;
 static uint16_t last_reset;
 static int irq_level;
+static unsigned irq_edges; /* that have risen */
 
 static int next_byte(bool ask)
 {
@@ -62,6 +63,7 @@ static void note_reset(uint16_t port)
 
 static void note_irq(void *to, bool level)
 {
+    irq_edges += level && !*(int *)to;
     *(int *)to = level;
 }
 
@@ -240,6 +242,9 @@ static void test_pm(void)
     CHECK_IS(pm_press_power(&p), true);
     CHECK_IS(irq_level, 1);
     CHECK_IS(in(&ports, PORT_PM1_EVENT, 2) & PM1_POWER_BUTTON, PM1_POWER_BUTTON);
+    unsigned edges = irq_edges;
+    CHECK_IS(pm_press_power(&p), true); /* again, and nobody has cleared the first */
+    CHECK_IS(irq_edges, edges + 1);
     bus_write(&ports, PORT_PM1_EVENT, 2, PM1_POWER_BUTTON);
     CHECK_IS(irq_level, 0);
     now_ticks = 0x80000000; /* the top bit has changed */

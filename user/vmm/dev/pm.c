@@ -132,6 +132,7 @@ bool pm_press_power(struct Pm *p)
     if (!(p->state.enable & PM1_POWER_BUTTON))
         return false;
     p->state.status |= PM1_POWER_BUTTON;
+    irq_set(&p->sci, false); /* an edge also if the last press was not seen */
     drive_sci(p);
     return true;
 }
