@@ -197,11 +197,11 @@ static int load(envid_t guest, const struct Boot *b)
     return r;
 }
 
-/* The guest gets its name, unless another one has it. */
-static int take_name(envid_t guest, const char *name)
+/* The guest gets its name, unless another one has it than the one that it replaces. */
+static int take_name(envid_t guest, const char *name, envid_t replaced)
 {
     int r = sys_env_set_name(guest, name);
-    if (r == 0 && guest_named(name, guest)) {
+    if (r == 0 && replaced == 0 && guest_named(name, guest)) {
         complain("a guest named %s is there already; -n gives another name, vms lists guests",
                  name);
         return -E_BUSY;
@@ -225,11 +225,14 @@ static int start_trace(envid_t guest, const struct Options *o)
     return r;
 }
 
-/* Whatever state the guest is in: end it, and take its exit status out of the kernel. */
+/* Whatever state the guest is in: end it, and take its exit status out of the kernel. 0: none. */
 static void discard(envid_t guest)
 {
+    if (guest == 0)
+        return;
     sys_env_destroy(guest);
     sys_env_wait(guest, NULL, false);
+    disks_end();
 }
 
 static int start_and_run(envid_t guest, const struct Options *o, const struct Boot *b)
@@ -269,35 +272,42 @@ static bool can_run_guests(void)
     return r == 0;
 }
 
+/* A guest with this name takes the place of the one before, whose name is never free: a guest that
+ * starts again is found all the time. 0 or -E_*. */
+static int replace(envid_t *guest, const struct Options *o, const struct Boot *b)
+{
+    envid_t next = make_guest(b, o->flags);
+    if (next < 0)
+        return next;
+    int r = take_name(next, o->name, *guest);
+    discard(*guest);
+    *guest = next;
+    return r;
+}
+
 /* From its files to its end. Returns the exit status, or RUN_RESET. */
-static int run_once(const struct Options *o, struct Boot *b)
+static int run_once(const struct Options *o, struct Boot *b, envid_t *guest)
 {
     int status = STATUS_FAILED;
 
-    if (plan(o, b) < 0)
-        goto out;
-    envid_t guest = make_guest(b, o->flags);
-    if (guest < 0)
-        goto out;
-    if (limit_cpu(guest, o) == 0 && start_trace(guest, o) == 0 && take_name(guest, o->name) == 0 &&
-        disks_attach(guest, o, b->kernel.is_linux) == 0 && load(guest, b) == 0 &&
-        (!(o->flags & GUEST_DEBUG) || gdb_open(guest, o->name) == 0)) {
+    if (plan(o, b) == 0 && replace(guest, o, b) == 0 && limit_cpu(*guest, o) == 0 &&
+        start_trace(*guest, o) == 0 && disks_attach(*guest, o, b->kernel.is_linux) == 0 &&
+        load(*guest, b) == 0 && (!(o->flags & GUEST_DEBUG) || gdb_open(*guest, o->name) == 0)) {
         boot_close(b);
-        status = start_and_run(guest, o, b);
+        status = start_and_run(*guest, o, b);
     }
-    discard(guest);
-    disks_end();
-out:
     boot_close(b);
     return status;
 }
 
 static int run(const struct Options *o, struct Boot *b)
 {
+    envid_t guest = 0;
     int status;
     do
-        status = run_once(o, b);
+        status = run_once(o, b, &guest);
     while (status == RUN_RESET);
+    discard(guest);
     attach_end(MON_ENDED(status));
     return status;
 }
