@@ -3,7 +3,8 @@
  * region has a mark, and everything from the mark on is free. So the start takes the same time on
  * every machine, and a guest's untouched memory stays untouched. Frames that came back are on a
  * free list. Single frames come from the lower end of what was never used, runs for large pages
- * from the upper end; a run that comes back whole stays whole until single frames run out.
+ * from the upper end; a run that comes back whole stays whole until single frames run out. CPUs that
+ * have nothing else to do clear some runs, so that a guest which needs one need not wait for that.
  */
 #include <inc/assert.h>
 #include <inc/error.h>
@@ -21,6 +22,7 @@
 #define LOW_MEMORY  0x100000ul  /* kept for firmware, boot information and starting CPUs */
 #define BOOT_MAPPED PGSIZE_1G   /* what kern/entry.S maps */
 #define MIN_MEMORY  0x1000000ul /* 16 MiB */
+#define CLEAR_SHARE 8           /* a part of memory is cleared ahead: one in so many */
 #define CARVE       16ul        /* frames that go to the free list together; divides PAGEINFOS */
 #define PAGEINFOS   (PGSIZE / sizeof(struct PageInfo)) /* in a page of pages[] */
 
@@ -42,7 +44,10 @@ size_t npages;
 
 static struct spinlock page_lock = SPINLOCK_INIT("page"); /* protects all below and every pp_link */
 static struct PageInfo *free_list;
-static struct PageInfo *free_runs; /* by their first frames */
+static struct PageInfo *free_runs; /* by their first frames, */
+static struct PageInfo *clear_runs; /* those that are cleared, */
+static struct PageInfo *clearing;   /* and one whose first nclear frames are */
+static size_t nclear, nclear_runs;
 static size_t nfree, ntotal;
 static struct Region regions[MAX_REGIONS];
 static int nregions;
@@ -180,14 +185,43 @@ static inline void count_free(ssize_t change)
     WRITE_ONCE(nfree, nfree + change);
 }
 
+/* Take a run off the list. NULL: it is empty. page_lock is held. */
+static struct PageInfo *run_pop(struct PageInfo **list)
+{
+    struct PageInfo *run = *list;
+
+    if (run)
+        *list = run->pp_link;
+    return run;
+}
+
+/* A cleared run, or the one that is about to be; with how many of its first bytes are zero.
+ * page_lock is held. */
+static struct PageInfo *run_pop_clear(size_t *clear)
+{
+    struct PageInfo *run = run_pop(&clear_runs);
+
+    *clear = run ? PGSIZE_2M : nclear * PGSIZE;
+    if (run) {
+        WRITE_ONCE(nclear_runs, nclear_runs - 1);
+        return run;
+    }
+    run = clearing;
+    clearing = NULL;
+    nclear = 0;
+    return run;
+}
+
 /* Nothing else is left: take a run apart. The free list is empty; page_lock is held. */
 static void run_break(void)
 {
-    struct PageInfo *run = free_runs;
+    struct PageInfo *run = run_pop(&free_runs);
+    size_t clear;
 
     if (!run)
+        run = run_pop_clear(&clear);
+    if (!run)
         return;
-    free_runs = run->pp_link;
     for (int i = RUN_FRAMES - 1; i >= 0; i--) {
         run[i].pp_link = free_list;
         free_list = &run[i];
@@ -285,29 +319,57 @@ static struct PageInfo *run_carve(struct Region *r)
     return &pages[r->end];
 }
 
-/* A run that is free, now the caller's, or NULL. page_lock is held. */
-static struct PageInfo *run_take(void)
+/* A run that was free, off its list, but not counted as taken; or NULL. page_lock is held. */
+static struct PageInfo *run_find(void)
 {
-    struct PageInfo *run = free_runs;
+    struct PageInfo *run = run_pop(&free_runs);
 
-    if (run)
-        free_runs = run->pp_link;
     for (int i = nregions - 1; i >= cur_region && !run; i--)
         run = run_carve(&regions[i]);
-    if (run)
-        count_free(-(ssize_t)RUN_FRAMES);
     return run;
 }
 
-struct PageInfo *page_run_alloc(void)
+struct PageInfo *page_run_alloc(size_t *clear)
 {
     spin_lock(&page_lock);
-    struct PageInfo *run = run_take();
+    struct PageInfo *run = run_pop_clear(clear);
+    if (!run)
+        run = run_find();
+    if (run)
+        count_free(-(ssize_t)RUN_FRAMES);
     spin_unlock(&page_lock);
 
     for (size_t i = 0; run && i < RUN_FRAMES; i++)
         run[i] = (struct PageInfo){ .pp_ref = 1 };
     return run;
+}
+
+/* Clear the next frame. page_lock is held: whoever takes the run has it with all that is cleared.
+ */
+static void clear_next(void)
+{
+    zero_page(page2kva(clearing + nclear));
+    if (++nclear < RUN_FRAMES)
+        return;
+    clearing->pp_link = clear_runs;
+    clear_runs = clearing;
+    clearing = NULL;
+    nclear = 0;
+    WRITE_ONCE(nclear_runs, nclear_runs + 1);
+}
+
+bool page_clear_ahead(void)
+{
+    if (READ_ONCE(nclear_runs) >= ntotal / CLEAR_SHARE / RUN_FRAMES)
+        return false;
+    spin_lock(&page_lock);
+    if (!clearing)
+        clearing = run_find();
+    bool found = clearing;
+    if (found)
+        clear_next();
+    spin_unlock(&page_lock);
+    return found;
 }
 
 /* Put n frames, linked from first to last, on the free list. */

@@ -62,9 +62,12 @@ void *page_new(void);
 void page_drop(void *page);
 /* Frames of a run: what a large page of 2 MiB maps. */
 #define RUN_FRAMES (PGSIZE_2M / PGSIZE)
-/* As many free frames in a row, aligned to their size and not cleared, with a reference on each for
- * the caller, or NULL when there is no such run. */
-struct PageInfo *page_run_alloc(void);
+/* As many free frames in a row, aligned to their size, with a reference on each for the caller, or
+ * NULL when there is no such run. The first *clear bytes are zero. */
+struct PageInfo *page_run_alloc(size_t *clear);
+/* This CPU is idle: clear a frame of a run, which stays free. false: enough runs are clear, or no
+ * other is free. */
+bool page_clear_ahead(void);
 /* Drop one reference on each frame of a run. If these were the last ones, it stays a run. */
 void page_run_decref(struct PageInfo *run);
 /* Free frames right now. */

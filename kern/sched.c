@@ -23,6 +23,7 @@
 #include <kern/gdb/stub.h>
 #include <kern/hooks.h>
 #include <kern/ipi.h>
+#include <kern/platform.h>
 #include <kern/pmap.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
@@ -626,8 +627,9 @@ static void __attribute__((noreturn, noinline)) stay(struct Cpu *c, struct Env *
     enter_env(c, e);
 }
 
-/* Nothing to run: sleep until an interrupt makes an env runnable, here or elsewhere. An interrupt
- * between the look at the queues and HLT waits for STI, so none is missed. */
+/* Nothing to run: clear memory ahead, then sleep, until an interrupt makes an env runnable, here or
+ * elsewhere. An interrupt between the look at the queues and HLT waits for STI, so none is missed.
+ * (gOS clears nothing: memory that it does not touch costs hOS nothing.) */
 static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
 {
     uint32_t self = 1u << c->cpu_num;
@@ -636,8 +638,12 @@ static struct Env *__attribute__((noinline)) idle(struct Cpu *c)
     while (!(e = take_from_any(c))) {
         __atomic_fetch_or(&idle_cpus, self, __ATOMIC_SEQ_CST);
         if (!work_waits(c)) {
-            sched_arm_timer();
-            asm volatile("sti; hlt; cli" : : : "memory");
+            if (!is_guest && page_clear_ahead()) {
+                asm volatile("sti; nop; cli" : : : "memory");
+            } else {
+                sched_arm_timer();
+                asm volatile("sti; hlt; cli" : : : "memory");
+            }
         }
         __atomic_fetch_and(&idle_cpus, ~self, __ATOMIC_SEQ_CST);
         cpu_flush_poll();

@@ -164,12 +164,13 @@ static bool large_is_due(struct Vm *vm, gpa_t gpa)
            page_nfree() >= page_ntotal() / 4 + RUN_FRAMES && !had_pages(vm, gpa);
 }
 
-/* Clear a run, in parts: the host's devices do not wait for so long. (STI lets interrupts in only
- * after the next instruction, so that one must not be CLI.) */
-static void zero_run(char *run)
+/* Clear a run but for its first bytes, in parts: the host's devices do not wait for so long. (STI
+ * lets interrupts in only after the next instruction, so that one must not be CLI.) */
+static void zero_run(char *run, size_t clear)
 {
-    for (size_t done = 0; done < PGSIZE_2M; done += ZERO_CHUNK) {
-        memset(run + done, 0, ZERO_CHUNK);
+    for (size_t done = clear, n; done < PGSIZE_2M; done += n) {
+        n = ZERO_CHUNK - done % ZERO_CHUNK;
+        memset(run + done, 0, n);
         asm volatile("sti; nop; cli" : : : "memory");
     }
 }
@@ -181,10 +182,11 @@ int gmem_populate_large(struct Vm *vm, gpa_t gpa)
         return -E_INVAL;
     if (!large_is_due(vm, gpa))
         return -E_BUSY;
-    struct PageInfo *run = page_run_alloc();
+    size_t clear;
+    struct PageInfo *run = page_run_alloc(&clear);
     if (!run)
         return -E_NO_MEM;
-    zero_run(page2kva(run));
+    zero_run(page2kva(run), clear);
     int r = ept_map_large(vm, page2kva(run), first, GUEST_RWX);
     if (r < 0)
         page_run_decref(run);

@@ -17,7 +17,8 @@ static struct PageInfo *new_run(struct EptTest *t)
     int r = vmx_check_support(why, sizeof(why));
     if (!ept_expect_result(t, "vmx_check_support", 0, r))
         return NULL;
-    struct PageInfo *run = page_run_alloc();
+    size_t clear;
+    struct PageInfo *run = page_run_alloc(&clear);
     ept_expect(t, "a run of frames", true, run != NULL);
     return run;
 }
@@ -125,6 +126,7 @@ static void large_split(struct EptTest *t)
 static void large_teardown(struct EptTest *t)
 {
     struct Vcpu *other;
+    size_t clear;
     struct PageInfo *run = new_run(t);
     if (!run)
         return;
@@ -132,7 +134,7 @@ static void large_teardown(struct EptTest *t)
     size_t before = page_nfree();
     if (!ept_expect_result(t, "vm_alloc", 0, vm_alloc(&other, EPT_TEST_MEMORY, 0, 0)))
         return;
-    run = page_run_alloc();
+    run = page_run_alloc(&clear);
     int r = run ? ept_map_large(other->vm, page2kva(run), LARGE_GPA, RIGHTS) : -E_NO_MEM;
     if (!ept_expect_result(t, "ept_map_large", 0, r) && run)
         page_run_decref(run);
