@@ -3,8 +3,9 @@
  * region has a mark, and everything from the mark on is free. So the start takes the same time on
  * every machine, and a guest's untouched memory stays untouched. Frames that came back are on a
  * free list. Single frames come from the lower end of what was never used, runs for large pages
- * from the upper end; a run that comes back whole stays whole until single frames run out. CPUs that
- * have nothing else to do clear some runs, so that a guest which needs one need not wait for that.
+ * from the upper end; a run that comes back whole stays whole until single frames run out. CPUs
+ * that have nothing else to do clear some runs, so that a guest which needs one need not wait for
+ * that.
  */
 #include <inc/assert.h>
 #include <inc/error.h>
@@ -44,7 +45,7 @@ size_t npages;
 
 static struct spinlock page_lock = SPINLOCK_INIT("page"); /* protects all below and every pp_link */
 static struct PageInfo *free_list;
-static struct PageInfo *free_runs; /* by their first frames, */
+static struct PageInfo *free_runs;  /* by their first frames, */
 static struct PageInfo *clear_runs; /* those that are cleared, */
 static struct PageInfo *clearing;   /* and one whose first nclear frames are */
 static size_t nclear, nclear_runs;

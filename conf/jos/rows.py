@@ -94,7 +94,7 @@ ROWS = (
     Row("vmm typed to kernel entry, from a PIO disk", "load-cold", 15_000_000),
     Row("Linux, bzImage, to init's first output", "linux-default", 1_435_000_000, 1_399_000_000, "no hypervisor"),
     Row("the same, tuned command line", "linux-tuned", 540_000_000, 579_700_000, "no hypervisor"),
-    Row("the same, exits", "linux-tuned-exits", 5_500, unit="exits"),
+    Row("the same, exits from its entry to power-off", "linux-tuned-exits", 5_500, unit="exits"),
     Row("the same, from vmlinux", "linux-vmlinux", 445_000_000),
     Row("an idle Linux's tick, in the VMM", "linux-idle-tick", 1_200),
     Row("boot sector's first instruction to hOS$", "boot-sector", 8_000_000, 57_600_000, OLD + " (power-on)"),

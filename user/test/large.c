@@ -6,16 +6,17 @@
 #include <inc/vmexits.h>
 #include "test.h"
 
-#define MIB      (1ul << 20)
-#define MEMSIZE  (96 * MIB)
-#define CODE     0x10000ul
-#define FROM     (2 * MIB) /* the guest touches [FROM, TO) */
-#define TO       (66 * MIB)
-#define NREGIONS ((TO - FROM) / PGSIZE_2M)
-#define NSMALL   1  /* regions that it gets by small pages, since it is small then itself */
-#define AROUND   16 /* small pages that a second-stage fault brings */
-#define REPLACED (TO - PGSIZE_2M / 2) /* in a large page */
-#define MAP_PERM (PTE_P | PTE_U | PTE_W)
+#define MIB       (1ul << 20)
+#define MEMSIZE   (96 * MIB)
+#define CODE      0x10000ul
+#define FROM      (2 * MIB) /* the guest touches [FROM, TO) */
+#define TO        (66 * MIB)
+#define NREGIONS  ((TO - FROM) / PGSIZE_2M)
+#define NSMALL    1  /* regions that it gets by small pages, since it is small then itself */
+#define AROUND    16 /* small pages that a second-stage fault brings */
+#define REPLACED  (TO - PGSIZE_2M / 2) /* in a large page */
+#define IDLE_MSEC 300                  /* in which one CPU clears a pool's worth of memory */
+#define MAP_PERM  (PTE_P | PTE_U | PTE_W)
 
 #define STRING(x) STRING_(x)
 
@@ -140,8 +141,20 @@ static void test_guests(void)
     CHECK_IS(free_frames(), before);
 }
 
+/* While this program sleeps, idle CPUs clear what the last guest has written. */
+static void test_cleared_ahead(void)
+{
+    for (int i = 0; i < 2; i++) {
+        uint64_t before = free_frames();
+        sys_sleep_msec(IDLE_MSEC);
+        CHECK_IS(free_frames(), before);
+        one_guest();
+    }
+}
+
 static const struct Test tests[] = {
     { "guests", test_guests },
+    { "cleared ahead", test_cleared_ahead },
 };
 
 int umain(int argc, char **argv)
