@@ -22,8 +22,10 @@
 #define RTC_CENTURY 0x32
 
 #define RTC_A_UPDATE 0x80 /* an update is under way */
+#define RTC_B_SET    0x80 /* no updates: the time may be set */
 #define RTC_B_24H    0x02
 #define RTC_B_BINARY 0x04
+#define RTC_C_UPDATE 0x10 /* an update has ended; reading clears it */
 #define RTC_D_VALID  0x80 /* the battery has kept time and memory */
 #define RTC_HOURS_PM 0x80 /* without RTC_B_24H */
 

@@ -10,6 +10,7 @@ from jos.grade import Bench, check, check_match, check_that
 from jos.platforms import ALL, PARALLEL, SVM
 
 from .common import hos, nonce
+from .guests import fine
 from .many import detach
 
 GUEST = "kept"
@@ -54,6 +55,7 @@ def fixed_hardware(bench: Bench) -> None:
     text = session.sh("vmm -k /vmm/guests/pm -a off", 120)
     check_match(r"(?m)^pm: ok$", text)
     check_that(session.status() == 0, "status 0", text)
+    fine(session, "ioapic")
 
 
 @check("Power", 0, "vmm stop presses the power button: a kernel with ACPI gets its interrupt", on=ALL)

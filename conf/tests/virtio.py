@@ -1,44 +1,16 @@
-"""PCI and virtio devices, driven by small guests. Those that rely on no device of this project's alone run on a bare
-machine, too, whose devices are QEMU's."""
-
-import subprocess
+"""PCI and virtio devices, driven by small guests; bare.py compares them with QEMU's."""
 
 from jos.grade import Bench, check, check_match, check_that
 from jos.platforms import ALL, PARALLEL
-from jos.qemu import EXIT_PORT
 from jos.session import HOS
 
-from .common import TOP, hos, nonce, passes, qemu
+from .common import hos, nonce, passes, qemu
 from .guests import GUESTS, fine, run
-
-LIMIT = 60  # seconds for a guest on the bare machine
-
-
-def on_bare_machine(bench: Bench, name: str, *devices: str) -> None:
-    """The same guest with QEMU's devices. `-kernel` takes 32-bit ELF only."""
-    image = bench.folder / f"{name}.elf32"
-    subprocess.run(
-        ["objcopy", "-I", "elf64-x86-64", "-O", "elf32-i386", bench.obj / "guests" / name, image], check=True
-    )
-    command = ["qemu-system-x86_64", "-cpu", "max", "-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]
-    for device in (EXIT_PORT, *devices):
-        command += ["-device", device]
-    done = subprocess.run(
-        [*command, "-kernel", image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=LIMIT, cwd=TOP, check=False
-    )
-    text = done.stdout.decode(errors="replace")
-    check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
 
 
 @check("Virtio", 0, "configuration space in all widths, BARs that are sized, moved and switched off", on=ALL)
 def pci(bench: Bench) -> None:
     fine(hos(bench), "pci")
-
-
-@check("Virtio", 0, "QEMU's own devices do the same in the tests of PCI and virtio-rng")
-def reference(bench: Bench) -> None:
-    for name in ("pci", "virtio-rng"):
-        on_bare_machine(bench, name, "virtio-rng-pci,disable-legacy=on")
 
 
 @check("Virtio", 0, "random bytes come into buffers, and interrupts by MSI-X, which masks hold back", on=PARALLEL)

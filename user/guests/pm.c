@@ -1,62 +1,41 @@
 /*
- * pm: ACPI's fixed hardware at a PC's ports: the timer counts and goes on, the machine is in ACPI
- * mode, and the power button can be enabled. With the word "button", the button is waited for, and
- * switches off with status 7. With the word "off", the machine switches itself off by the control
- * register.
+ * pm: ACPI's fixed hardware where the FADT says that it is: the timer counts and goes on, the
+ * machine is in ACPI mode, and the power button can be enabled. With the word "button", the button
+ * is waited for, and switches off with status 7. With the word "off", the machine switches itself
+ * off by the control register, with "reset", it starts again by the reset register.
  */
-#include <inc/acpi.h>
-#include <inc/uart.h>
-#include "rt.h"
+#include "firmware.h"
 
 const char guest_name[] = "pm";
 
-#define PM1_STATUS  0x600
-#define PM1_ENABLE  0x602
-#define PM1_CONTROL 0x604
-#define PM_TIMER    0x608
-#define TYPE_OFF    (5 << 10) /* \_S5 of this machine; 0 on QEMU's */
+#define TIMER_24          0xffffffu /* the timer's bits without FADT_TIMER_32 */
+#define CONTROL_OFF(type) ((type) << 10 | PM1_SLEEP_ENABLE)
+#define VEC_SCI           0x50
 
-#define IOAPIC       0xfec00000ul
-#define IOAPIC_INDEX (*(volatile uint32_t *)0xfec00000)
-#define IOAPIC_DATA  (*(volatile uint32_t *)0xfec00010)
-#define IOAPIC_TABLE 0x10
-#define SCI          9
-#define COM1_INPUT   4
-#define IOAPIC_MASK  (1u << 16)
-#define VEC_SCI      0x50
-#define VEC_UART     0x51
+static const struct AcpiFadt *fadt;
+static uint16_t status, enable; /* ports */
+static volatile unsigned scis, buttons;
 
-static volatile unsigned scis, uarts;
-
+/* The line is high while the event is there. */
 static void on_sci(struct Trapframe *tf)
 {
     (void)tf;
     scis++;
-    wrmsr(X2APIC_EOI, 0);
-}
-
-static void on_uart(struct Trapframe *tf)
-{
-    (void)tf;
-    uarts++;
-    wrmsr(X2APIC_EOI, 0);
-}
-
-static void route(unsigned input, uint32_t entry)
-{
-    IOAPIC_INDEX = IOAPIC_TABLE + 2 * input + 1;
-    IOAPIC_DATA = 0; /* to APIC 0 */
-    IOAPIC_INDEX = IOAPIC_TABLE + 2 * input;
-    IOAPIC_DATA = entry;
+    if (inw(status) & PM1_POWER_BUTTON)
+        buttons++;
+    outw(status, PM1_POWER_BUTTON);
+    apic_eoi();
 }
 
 static void try_timer(void)
 {
+    uint32_t mask = fadt->flags & FADT_TIMER_32 ? UINT32_MAX : TIMER_24;
     trying("the timer");
-    uint32_t last = inl(PM_TIMER), first = last;
+    uint32_t last = inl(fadt->pm_timer), first = last;
     for (int i = 0; i < 1000; i++) {
-        uint32_t now = inl(PM_TIMER);
-        check(now - last < PM_TIMER_HZ, "from 0x%x to 0x%x", last, now);
+        uint32_t now = inl(fadt->pm_timer);
+        check((now & ~mask) == 0, "it has bits 0x%x", now);
+        check(((now - last) & mask) < PM_TIMER_HZ, "from 0x%x to 0x%x", last, now);
         last = now;
     }
     check(last != first, "it stands still at 0x%x", first);
@@ -64,33 +43,15 @@ static void try_timer(void)
 
 static void try_registers(void)
 {
+    uint16_t control = inw(fadt->pm1a_control);
     trying("the event and control registers");
-    check(inw(PM1_CONTROL) & PM1_SCI_ENABLED, "the control register is 0x%x", inw(PM1_CONTROL));
-    outw(PM1_ENABLE, 0);
-    check(inw(PM1_ENABLE) == 0, "enabled are 0x%x", inw(PM1_ENABLE));
-    outw(PM1_ENABLE, PM1_POWER_BUTTON);
-    check(inw(PM1_ENABLE) == PM1_POWER_BUTTON, "enabled are 0x%x", inw(PM1_ENABLE));
-    check(!(inw(PM1_STATUS) & PM1_POWER_BUTTON), "the button is pressed");
-}
-
-/* The transmitter is empty, which is an interrupt once that is enabled; and only then, and only
- * with the board's gate open. */
-static void try_input(void)
-{
-    trying("an interrupt of COM1's through the I/O APIC");
-    uint8_t mcr = inb(COM1 + COM_MCR);
-    outb(COM1 + COM_IER, 0);
-    outb(COM1 + COM_MCR, mcr | MCR_OUT2);
-    route(COM1_INPUT, VEC_UART);
-    outb(COM1 + COM_IER, IER_THRE);
-    for (int i = 0; i < 1000000 && uarts == 0; i++)
-        asm volatile("sti; nop; cli" ::: "memory");
-    uint8_t iir = inb(COM1 + COM_IIR);
-    outb(COM1 + COM_IER, 0);
-    route(COM1_INPUT, IOAPIC_MASK);
-    outb(COM1 + COM_MCR, mcr);
-    check(uarts == 1, "%u interrupts", uarts);
-    check((iir & ~IIR_FIFO) == IIR_THRE, "IIR was 0x%x", iir);
+    check(control & PM1_SCI_ENABLED, "the control register is 0x%x", control);
+    check(!(control & PM1_SLEEP_ENABLE), "it remembers sleep: 0x%x", control);
+    outw(enable, 0);
+    check(inw(enable) == 0, "enabled are 0x%x", inw(enable));
+    outw(enable, PM1_POWER_BUTTON);
+    check(inw(enable) == PM1_POWER_BUTTON, "enabled are 0x%x", inw(enable));
+    check(!(inw(status) & PM1_POWER_BUTTON), "the button is pressed");
 }
 
 static int await_button(void)
@@ -98,29 +59,34 @@ static int await_button(void)
     trying("to wait for the button");
     while (scis == 0)
         asm volatile("sti; hlt; cli" ::: "memory");
-    check(inw(PM1_STATUS) & PM1_POWER_BUTTON, "the status is 0x%x", inw(PM1_STATUS));
-    outw(PM1_STATUS, PM1_POWER_BUTTON);
-    check(!(inw(PM1_STATUS) & PM1_POWER_BUTTON), "the status stays");
+    check(buttons == 1, "%u presses", buttons);
+    check(!(inw(status) & PM1_POWER_BUTTON), "the status stays");
     int failed = check_result();
     return failed ? failed : 7;
 }
 
 int guest_main(const struct MultibootInfo *info)
 {
+    uint32_t bits;
     (void)info;
-    trap_handlers[VEC_SCI] = on_sci;
-    trap_handlers[VEC_UART] = on_uart;
-    if (!apic_enable())
+    fadt = acpi_enter();
+    if (!fadt || !ioapic_find())
         return check_result();
-    map_2m(IOAPIC, IOAPIC, PTE_P | PTE_W);
+    status = fadt->pm1a_event;
+    enable = status + fadt->pm1_event_length / 2;
+    trap_handlers[VEC_SCI] = on_sci;
     try_timer();
-    route(SCI, VEC_SCI);
+    unsigned sci = ioapic_input(fadt->sci, &bits);
+    ioapic_route(sci, VEC_SCI | bits);
     try_registers();
-    try_input();
     if (cmdline_has("button"))
         return await_button();
     int failed = check_result();
+    if (failed)
+        return failed;
     if (cmdline_has("off"))
-        outw(PM1_CONTROL, TYPE_OFF | PM1_SLEEP_ENABLE);
-    return failed;
+        outw(fadt->pm1a_control, CONTROL_OFF(acpi_sleep_off(fadt)));
+    if (cmdline_has("reset") && (fadt->flags & FADT_RESET))
+        outb(fadt->reset.address, fadt->reset_value);
+    return 0;
 }

@@ -273,6 +273,8 @@ uint64_t *map_4k(uint64_t va, uint64_t pa, uint64_t perm)
 
 /* ---- Local APIC and hypercalls ---- */
 
+static bool by_msrs; /* which way the APIC has been enabled last */
+
 bool apic_enable(void)
 {
     if (!(cpuid(1, 0).ecx & CPUID1_ECX_X2APIC)) {
@@ -283,6 +285,7 @@ bool apic_enable(void)
     outb(PORT_PIC2_MASK, 0xff);
     wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN | APIC_BASE_EXTD);
     wrmsr(X2APIC_SVR, SVR_ENABLE | 0xff);
+    by_msrs = true;
     return true;
 }
 
@@ -296,6 +299,23 @@ void xapic_enable(void)
     wrmsr(MSR_APIC_BASE, base | APIC_BASE_EN);
     map_2m(APIC_PAGE, APIC_PAGE, PTE_P | PTE_W | PTE_PCD);
     xapic_write(X2APIC_SVR, SVR_ENABLE | 0xff);
+    by_msrs = false;
+}
+
+void apic_start(void)
+{
+    if (cpuid(1, 0).ecx & CPUID1_ECX_X2APIC)
+        apic_enable();
+    else
+        xapic_enable();
+}
+
+void apic_eoi(void)
+{
+    if (by_msrs)
+        wrmsr(X2APIC_EOI, 0);
+    else
+        xapic_write(X2APIC_EOI, 0);
 }
 
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi)

@@ -153,6 +153,11 @@ static inline void xapic_write(uint32_t msr, uint32_t value)
 /* Enter xAPIC mode from any, with the page mapped, and enable the APIC. */
 void xapic_enable(void);
 
+/* For guests that have nothing to say of the modes: x2APIC mode, or xAPIC mode on a CPU that has no
+ * other. The end of an interrupt in either. */
+void apic_start(void);
+void apic_eoi(void);
+
 /* ---- Hypercalls ---- */
 /* VMCALL, or VMMCALL on AMD's CPUs; the result is RAX. */
 int64_t hypercall(uint64_t nr, uint64_t rbx, uint64_t rcx, uint64_t rdx, uint64_t rsi);

@@ -1,7 +1,8 @@
 /*
  * timer: interrupts of the local APIC in x2APIC mode: timer one-shot, periodic and by TSC deadline,
  * the self-IPI in both forms, and the task priority that holds one back. Each arrives as often as
- * it should.
+ * it should. With the word "bare" it passes over what Bochs' machine does not do: a deadline that
+ * is over stays in its MSR there, and does not move with the TSC.
  */
 #include "rt.h"
 
@@ -99,7 +100,7 @@ static void try_deadline(void)
           rdmsr(MSR_TSC_DEADLINE));
     wait_for(&timers, 1);
     check(read_tsc() >= deadline, "it came too early");
-    check(rdmsr(MSR_TSC_DEADLINE) == 0, "the deadline stays");
+    check(cmdline_has("bare") || rdmsr(MSR_TSC_DEADLINE) == 0, "the deadline stays");
     wrmsr(MSR_TSC_DEADLINE, 1); /* long past: at once */
     wait_for(&timers, 2);
     wrmsr(MSR_TSC_DEADLINE, read_tsc() + COUNT);
@@ -111,7 +112,7 @@ static void try_deadline(void)
 /* A deadline is a time on the guest's clock: it moves with it. */
 static void try_clock_set(void)
 {
-    if (!(cpuid(1, 0).ecx & CPUID1_ECX_DEADLINE))
+    if (!(cpuid(1, 0).ecx & CPUID1_ECX_DEADLINE) || cmdline_has("bare"))
         return;
     trying("setting the TSC while a deadline is armed");
     timers = 0;

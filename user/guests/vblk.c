@@ -9,7 +9,7 @@ static void on_disk(struct Trapframe *tf)
 {
     (void)tf;
     interrupts++;
-    wrmsr(X2APIC_EOI, 0);
+    apic_eoi();
 }
 
 bool vblk_open(struct Vblk *b, unsigned nth, uint64_t features)
@@ -40,7 +40,10 @@ void vblk_put(struct Vblk *b, unsigned i, uint32_t type, uint64_t sector, void *
 
 void vblk_kick(const struct Vblk *b)
 {
-    outw(b->dev.notify, 0);
+    if (b->dev.notify_io)
+        outw(b->dev.notify, 0);
+    else
+        vq_kick(&b->vq);
 }
 
 unsigned vblk_done(const struct Vblk *b)

@@ -21,7 +21,7 @@ static void on_interrupt(struct Trapframe *tf)
 {
     (void)tf;
     interrupts++;
-    wrmsr(X2APIC_EOI, 0);
+    apic_eoi();
 }
 
 static void spin_open(uint64_t ticks)
@@ -72,12 +72,8 @@ static void try_bytes(void)
 
 static void try_interrupts(void)
 {
-    if (!(cpuid(1, 0).ecx & CPUID1_ECX_X2APIC)) {
-        print("virtio-rng: no x2APIC, so no interrupts\n");
-        return;
-    }
     trying("interrupts by MSI-X");
-    apic_enable();
+    apic_start();
     trap_handlers[VECTOR] = on_interrupt;
     dev_negotiate(&dev, 0);
     dev_msix(&dev, 0, VECTOR);

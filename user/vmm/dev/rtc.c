@@ -1,7 +1,9 @@
 /*
  * The real-time clock. Its registers show the time as a PC's firmware sets them up: in BCD, 24
- * hours a day. Register B can choose binary numbers; 12 hours a day, alarms and interrupts are not
- * there. An update takes no time, so register A never says that one is under way.
+ * hours a day; register B can choose binary numbers and 12 hours. Alarms and interrupts are not
+ * there. An update takes no time, so register A never says that one is under way. While register B
+ * holds updates up (SET), the time's registers are memory; afterwards they are the time, if there
+ * is such a date.
  */
 #include <inc/date.h>
 #include <inc/error.h>
@@ -13,9 +15,15 @@
 #define INDEX_MASK 0x7f
 
 #define A_RESET 0x26 /* 32.768 kHz, no update under way */
-#define B_KEPT  (RTC_B_24H | RTC_B_BINARY)
+#define B_KEPT  (RTC_B_SET | RTC_B_24H | RTC_B_BINARY)
 
-/* The part of a date that a register shows. NULL: it is no such register. */
+#define NREGISTERS 8 /* of the time */
+
+static const uint8_t registers[NREGISTERS] = {
+    RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_WEEKDAY, RTC_DAY, RTC_MONTH, RTC_YEAR, RTC_CENTURY,
+};
+
+/* The part of a date that one of its registers, but for year and century, is. */
 static uint32_t *part(struct Date *d, uint32_t index)
 {
     switch (index) {
@@ -29,10 +37,8 @@ static uint32_t *part(struct Date *d, uint32_t index)
         return &d->weekday;
     case RTC_DAY:
         return &d->day;
-    case RTC_MONTH:
-        return &d->month;
     }
-    return NULL;
+    return &d->month;
 }
 
 #define LAST_SECOND ((int64_t)(LAST_YEAR - EPOCH_YEAR) * 365 * DAY_SECONDS)
@@ -44,6 +50,7 @@ static int64_t now(const struct Rtc *r)
     return t < 0 ? t + LAST_SECOND : t;
 }
 
+/* A number as register B wants it, and the other way round. */
 static uint8_t shown(const struct Rtc *r, uint32_t value)
 {
     return r->state.memory[RTC_B] & RTC_B_BINARY ? value : value / 10 << 4 | value % 10;
@@ -54,65 +61,140 @@ static uint32_t meant(const struct Rtc *r, uint8_t value)
     return r->state.memory[RTC_B] & RTC_B_BINARY ? value : (value >> 4) * 10u + (value & 0xf);
 }
 
-static uint8_t read_register(const struct Rtc *r, uint32_t index)
+/* Of 12 hours a day, 12 comes before 1. */
+static uint8_t shown_hour(const struct Rtc *r, uint32_t hour)
+{
+    if (r->state.memory[RTC_B] & RTC_B_24H)
+        return shown(r, hour);
+    return shown(r, hour % 12 ? hour % 12 : 12) | (hour >= 12 ? RTC_HOURS_PM : 0);
+}
+
+static uint32_t meant_hour(const struct Rtc *r, uint8_t value)
+{
+    if (r->state.memory[RTC_B] & RTC_B_24H)
+        return meant(r, value);
+    return meant(r, value & ~RTC_HOURS_PM) % 12 + (value & RTC_HOURS_PM ? 12 : 0);
+}
+
+/* "Update-ended flag": it is cleared by reading. No update ends while B says SET. */
+static uint8_t read_flags(struct Rtc *r)
+{
+    int64_t second = r->peer->seconds();
+    bool updated = second != r->state.told && !(r->state.memory[RTC_B] & RTC_B_SET);
+    r->state.told = second;
+    return updated ? RTC_C_UPDATE : 0;
+}
+
+static uint8_t read_time(const struct Rtc *r, uint32_t index)
 {
     struct Date d = date_of(now(r));
-    const uint32_t *p = part(&d, index);
-    if (p)
-        return shown(r, *p);
-    if (index == RTC_YEAR || index == RTC_CENTURY)
-        return shown(r, index == RTC_YEAR ? d.year % 100 : d.year / 100);
+    switch (index) {
+    case RTC_HOURS:
+        return shown_hour(r, d.hour);
+    case RTC_YEAR:
+        return shown(r, d.year % 100);
+    case RTC_CENTURY:
+        return shown(r, d.year / 100);
+    }
+    return shown(r, *part(&d, index));
+}
+
+static bool is_time(uint32_t index)
+{
+    for (unsigned i = 0; i < NREGISTERS; i++)
+        if (registers[i] == index)
+            return true;
+    return false;
+}
+
+static uint8_t read_register(struct Rtc *r, uint32_t index)
+{
+    if (index == RTC_C)
+        return read_flags(r);
+    if (is_time(index) && !(r->state.memory[RTC_B] & RTC_B_SET))
+        return read_time(r, index);
     return r->state.memory[index];
 }
 
-/* The guest sets its clock: what it writes holds if there is such a date; a day that the month does
- * not have is its last one. */
-static void set_time(struct Rtc *r, uint32_t index, uint32_t value)
+/* Let this part of the date be what a register says. */
+static void set_part(const struct Rtc *r, struct Date *d, uint32_t index, uint8_t value)
 {
-    struct Date d = date_of(now(r));
-    uint32_t *p = part(&d, index);
-    if (index == RTC_YEAR)
-        d.year = d.year / 100 * 100 + value;
-    else if (index == RTC_CENTURY)
-        d.year = value * 100 + d.year % 100;
-    else if (p)
-        *p = value;
-    if (d.year < EPOCH_YEAR || d.year > LAST_YEAR || d.month < 1 || d.month > 12 || d.day < 1 ||
-        d.hour > 23 || d.minute > 59 || d.second > 59)
+    switch (index) {
+    case RTC_HOURS:
+        d->hour = meant_hour(r, value);
         return;
-    d.day = MIN(d.day, date_month_days(d.year, d.month));
-    r->state.offset = r->state.offset % LAST_SECOND + date_seconds(&d) - now(r);
+    case RTC_YEAR:
+        d->year = d->year / 100 * 100 + meant(r, value);
+        return;
+    case RTC_CENTURY:
+        d->year = meant(r, value) * 100 + d->year % 100;
+        return;
+    case RTC_WEEKDAY: /* the date decides */
+        return;
+    }
+    *part(d, index) = meant(r, value);
+}
+
+/* The guest sets its clock: it holds if there is such a date; a day that the month does not have is
+ * its last one. */
+static void set_time(struct Rtc *r, struct Date *d)
+{
+    if (d->year < EPOCH_YEAR || d->year > LAST_YEAR || d->month < 1 || d->month > 12 ||
+        d->day < 1 || d->hour > 23 || d->minute > 59 || d->second > 59)
+        return;
+    d->day = MIN(d->day, date_month_days(d->year, d->month));
+    r->state.offset = r->state.offset % LAST_SECOND + date_seconds(d) - now(r);
+}
+
+/* Hold updates up, or let them go on from what the registers say by then. */
+static void write_b(struct Rtc *r, uint8_t value)
+{
+    uint8_t *memory = r->state.memory, changed = (memory[RTC_B] ^ value) & RTC_B_SET;
+    if (changed && (value & RTC_B_SET))
+        for (unsigned i = 0; i < NREGISTERS; i++)
+            memory[registers[i]] = read_time(r, registers[i]);
+    memory[RTC_B] = value & B_KEPT;
+    if (!changed || (value & RTC_B_SET))
+        return;
+    struct Date d = date_of(now(r));
+    for (unsigned i = 0; i < NREGISTERS; i++)
+        set_part(r, &d, registers[i], memory[registers[i]]);
+    set_time(r, &d);
+}
+
+static void write_time(struct Rtc *r, uint32_t index, uint8_t value)
+{
+    if (r->state.memory[RTC_B] & RTC_B_SET) {
+        r->state.memory[index] = value;
+        return;
+    }
+    struct Date d = date_of(now(r));
+    set_part(r, &d, index, value);
+    set_time(r, &d);
 }
 
 static void write_register(struct Rtc *r, uint32_t index, uint8_t value)
 {
     switch (index) {
-    case RTC_SECONDS:
-    case RTC_MINUTES:
-    case RTC_HOURS:
-    case RTC_DAY:
-    case RTC_MONTH:
-    case RTC_YEAR:
-    case RTC_CENTURY:
-        set_time(r, index, meant(r, value));
-        return;
     case RTC_A:
         r->state.memory[RTC_A] = value & ~RTC_A_UPDATE;
         return;
     case RTC_B:
-        r->state.memory[RTC_B] = (value & B_KEPT) | RTC_B_24H;
+        write_b(r, value);
         return;
-    case RTC_WEEKDAY: /* the date decides */
-    case RTC_C:       /* for reading only */
+    case RTC_C: /* for reading only */
     case RTC_D:
         return;
     }
-    r->state.memory[index] = value;
+    if (is_time(index))
+        write_time(r, index, value);
+    else
+        r->state.memory[index] = value;
 }
 
 static uint64_t rtc_read(struct Device *d, uint64_t offset, unsigned size)
 {
-    const struct Rtc *r = (const struct Rtc *)d;
+    struct Rtc *r = (struct Rtc *)d;
     (void)size;
     return offset == 0 ? 0xff : read_register(r, r->state.index);
 }
@@ -136,7 +218,7 @@ static int rtc_load(struct Device *d, const void *state)
 {
     struct RtcState s;
     memcpy(&s, state, sizeof(s));
-    if (s.index > INDEX_MASK || (s.memory[RTC_B] & ~B_KEPT) || !(s.memory[RTC_B] & RTC_B_24H))
+    if (s.index > INDEX_MASK || (s.memory[RTC_B] & ~B_KEPT))
         return -E_INVAL;
     ((struct Rtc *)d)->state = s;
     return 0;
@@ -149,7 +231,7 @@ static const struct DeviceKind rtc_kind = {
     .write = rtc_write,
     .save = rtc_save,
     .load = rtc_load,
-    .version = 1,
+    .version = 2,
     .size = sizeof(struct RtcState),
 };
 

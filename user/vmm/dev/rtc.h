@@ -16,15 +16,16 @@ struct RtcPeer {
 
 struct RtcState {
     uint8_t index;              /* of the register that port 0x71 is */
-    uint8_t memory[RTC_MEMORY]; /* the time's registers are not kept here */
+    uint8_t memory[RTC_MEMORY]; /* the time's registers are kept here only while B says SET */
     int64_t offset;             /* seconds that the guest has set its clock ahead */
+    int64_t told;               /* the second at which register C was read last */
 };
 
 struct Rtc {
     struct Device device;
     struct RtcState state;
     const struct RtcPeer *peer;
-    struct IrqLine irq; /* never raised: there is no alarm, and no periodic interrupt */
+    struct IrqLine irq; /* never raised: there are no alarms and no other interrupts */
 };
 
 /* Add it to the bus. 0 or -E_*. */
