@@ -10,6 +10,7 @@
 #define BUFFERS 0x100000ul
 
 #define MSIX_ENABLE 0x80
+#define MSI_ENABLE  0x01
 #define MSI_ADDRESS 0xfee00000u
 #define MSIX_TABLE  0x1000
 
@@ -69,7 +70,17 @@ static void start_queue(struct Bed *b, const struct Place *p, struct Input *in)
     set(b, v, QUEUE_ENABLE, 2, 1);
 }
 
-static void start_messages(struct Bed *b, struct Virtio *v)
+/* Both capabilities have their control in the second word. */
+static void start_msi(struct Virtio *v)
+{
+    pci_write(&v->pci, v->msix.cap + 3, 1, 0);
+    pci_write(&v->pci, v->msi + 4, 4, MSI_ADDRESS);
+    pci_write(&v->pci, v->msi + 8, 4, 0);
+    pci_write(&v->pci, v->msi + 12, 2, 0x40);
+    pci_write(&v->pci, v->msi + 2, 1, MSI_ENABLE);
+}
+
+static void start_msix(struct Bed *b, struct Virtio *v)
 {
     pci_write(&v->pci, v->msix.cap + 3, 1, MSIX_ENABLE);
     for (unsigned i = 0; i < v->msix.nvectors; i++) {
@@ -94,7 +105,10 @@ void driver_start(struct Bed *b, struct Input *in)
     set(b, v, DRIVER_FEATURES, 4, 1);
     set(b, v, STATUS, 1, VIRTIO_FEATURES_OK);
     set(b, v, CONFIG_VECTOR, 2, v->type->nqueues);
-    start_messages(b, v);
+    if (features & 0x80)
+        start_msi(v);
+    else
+        start_msix(b, v);
     for (unsigned i = 0; i < v->type->nqueues; i++) {
         struct Place p = place_of(b, device, i);
         start_queue(b, &p, in);
