@@ -43,9 +43,14 @@ static struct Place place_of(struct Bed *b, unsigned device, unsigned queue)
     return p;
 }
 
+static unsigned choose_device(const struct Bed *b, unsigned n)
+{
+    return bed_choose(b, PART_RNG, BED_VIRTIO, n) - PART_RNG;
+}
+
 static struct Place take_place(struct Bed *b, struct Input *in)
 {
-    unsigned byte = input_take(in, 1), device = byte % BED_VIRTIO;
+    unsigned byte = input_take(in, 1), device = choose_device(b, byte);
     return place_of(b, device, (byte >> 4) % bed_virtio(b, device)->type->nqueues);
 }
 
@@ -91,7 +96,7 @@ static void start_msix(struct Bed *b, struct Virtio *v)
 
 void driver_start(struct Bed *b, struct Input *in)
 {
-    unsigned device = input_take(in, 1) % BED_VIRTIO, features = input_take(in, 1);
+    unsigned device = choose_device(b, input_take(in, 1)), features = input_take(in, 1);
     struct Virtio *v = bed_virtio(b, device);
     pci_write(&v->pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
     if (!v->pci.bars[0].mapped)
@@ -200,7 +205,7 @@ void driver_request(struct Bed *b, struct Input *in)
 void driver_disk_request(struct Bed *b, struct Input *in)
 {
     static const uint8_t types[] = { 0, 1, 4, 8, 11, 13, 0, 1 };
-    struct Place p = place_of(b, BED_BLK, 0);
+    struct Place p = place_of(b, PART_BLK - PART_RNG, 0);
     unsigned how = input_take(in, 1), sectors = input_take(in, 1) & 0x1f;
     const struct {
         uint32_t type, reserved;
