@@ -17,11 +17,12 @@ def run(session: Session, name: str, options: str = "", limit: float = 60) -> st
     return session.sh(f"vmm {options} -k {GUESTS}/{name}", limit)
 
 
-def fine(session: Session, name: str, options: str = "") -> None:
-    """The guest checks itself, says ok, and powers off with 0."""
+def fine(session: Session, name: str, options: str = "") -> str:
+    """The guest checks itself, says ok, and powers off with 0. Returns what it has said."""
     text = run(session, name, options)
     check_that(f"{name}: ok" in text and "FAILED" not in text, f"`{name}: ok`", text)
     check_that(session.status() == 0, f"exit status 0 from {name} {options}", text)
+    return text
 
 
 def ended(session: Session, name: str, reason: str, options: str = "") -> None:

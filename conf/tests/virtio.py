@@ -8,14 +8,16 @@ from .common import hos, nonce, passes, qemu
 from .guests import GUESTS, fine, run
 
 
-@check("Virtio", 0, "configuration space in all widths, BARs that are sized, moved and switched off", on=ALL)
+@check("Virtio", 0, "configuration space in all widths, BARs that are sized, moved and switched off, MSI's registers", on=ALL)
 def pci(bench: Bench) -> None:
-    fine(hos(bench), "pci")
+    text = fine(hos(bench), "pci")
+    check_that("the registers of MSI in slot 1" in text, "a card with MSI", text)
 
 
-@check("Virtio", 0, "random bytes come into buffers, and interrupts by MSI-X, which masks hold back", on=PARALLEL)
+@check("Virtio", 0, "random bytes come into buffers, and interrupts by MSI-X, which masks hold back, and by MSI", on=PARALLEL)
 def rng(bench: Bench) -> None:
-    fine(hos(bench), "virtio-rng")
+    text = fine(hos(bench), "virtio-rng")
+    check_match(r"trying interrupts by MSI\r?\n", text)
 
 
 @check("Virtio", 0, "a network card in loop back gives back frames of all sizes, in order, and nothing else", on=ALL)

@@ -14,6 +14,7 @@ const char guest_name[] = "pci-hostile";
 #define NAP     500000
 #define BYTES   16
 #define CANARY  0x1122334455667788ul
+#define TOGGLES 40
 
 static struct Vdev dev, other;
 static struct Vq q;
@@ -104,19 +105,86 @@ static void set_message(uint64_t address, uint32_t data)
     mmio_write(dev.msix_table + 8, 4, data);
 }
 
-static void try_message(const char *what, uint64_t address, uint32_t data)
+static void set_msi(uint64_t address, uint32_t data)
 {
-    set_message(address, data);
-    request();
-    spin_open(NAP);
-    check(interrupts == 0, "%s: %u interrupts", what, interrupts);
-    check(canary == CANARY, "%s: memory has become 0x%lx", what, canary);
-    interrupts = 0;
+    dev_msi(&dev, address, data);
 }
 
-static void try_messages(void)
+/* How many interrupts a request brings. */
+static unsigned count_interrupts(void)
 {
-    trying("messages to addresses that are none, and of forbidden kinds");
+    interrupts = 0;
+    request();
+    spin_open(NAP);
+    return interrupts;
+}
+
+static void try_messages(const char *by, void (*set)(uint64_t address, uint32_t data))
+{
+    const struct {
+        const char *what;
+        uint64_t address;
+        uint32_t data;
+    } bad[] = {
+        { "memory", (uint64_t)&canary, VECTOR },
+        { "memory above 4 GiB", 0x1fee00000, VECTOR },
+        { "below the APIC", 0xfedffffc, VECTOR },
+        { "above the APIC", 0xfef00000, VECTOR },
+        { "address 0", 0, VECTOR },
+        { "the device itself", dev.common + C_STATUS, 0 },
+        { "an exception's vector", 0xfee00000, 14 },
+        { "vector 0", 0xfee00000, 0 },
+        { "an SMI", 0xfee00000, 0x200 },
+        { "INIT", 0xfee00000, 0x500 },
+        { "ExtINT", 0xfee00000, 0x700 | VECTOR },
+        { "no CPU", 0xfee77000, VECTOR },
+    };
+    trying("messages by %s to addresses that are none, and of forbidden kinds", by);
+    set(0xfee00000, VECTOR);
+    check(count_interrupts() == 1, "%u interrupts by a good one", interrupts);
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        set(bad[i].address, bad[i].data);
+        check(count_interrupts() == 0, "%s: %u interrupts", bad[i].what, interrupts);
+        check(canary == CANARY, "%s: memory has become 0x%lx", bad[i].what, canary);
+    }
+    check(!(dev_status(&dev) & STATUS_RESET), "the device is broken");
+    set(0xfee00000, VECTOR);
+}
+
+/* MSI and MSI-X go on and off, together and by turns, while there are events, none of which may
+ * come twice, or later. */
+static void try_mid_flight(void)
+{
+    trying("MSI and MSI-X that are switched while there are interrupts");
+    dev_msix(&dev, 0, VECTOR);
+    check(count_interrupts() == 1, "%u interrupts while both are on", interrupts);
+    mmio_write(dev.msix_table + 12, 4, 1);
+    check(count_interrupts() == 0, "%u interrupts by MSI beside a masked MSI-X", interrupts);
+    dev_msix_off(&dev);
+    dev_msi_off(&dev);
+    check(count_interrupts() == 0, "%u interrupts while both are off", interrupts);
+    dev_msi(&dev, 0xfee00000, VECTOR);
+    spin_open(NAP);
+    check(interrupts == 0, "%u interrupts of what was before", interrupts);
+    for (unsigned i = 0; i < TOGGLES; i++) {
+        (i & 1 ? dev_msi_off : dev_msix_off)(&dev);
+        request();
+        pci_write(dev.slot, dev.msix_cap + MSI_CONTROL, 2, i & 2 ? MSIX_ENABLE : 0);
+        set_msi(i & 4 ? (uint64_t)&canary : 0xfee00000, VECTOR);
+    }
+    dev_msix_off(&dev);
+    spin_open(NAP);
+    check(interrupts <= TOGGLES, "%u interrupts by %u requests", interrupts, TOGGLES);
+    check(canary == CANARY, "memory has become 0x%lx", canary);
+    set_msi(0xfee00000, VECTOR);
+    check(count_interrupts() == 1, "%u interrupts by MSI alone", interrupts);
+    dev_msi_off(&dev);
+    mmio_write(dev.msix_table + 12, 4, 0);
+    dev_msix(&dev, 0, VECTOR);
+}
+
+static void try_interrupts(void)
+{
     if (!apic_enable())
         return;
     for (int v = 32; v < 256; v++)
@@ -126,23 +194,10 @@ static void try_messages(void)
     dev_msix(&dev, 0, VECTOR);
     vq_init(&q, &dev, 0, 0);
     dev_ready(&dev);
-    request();
-    spin_open(NAP);
-    check(interrupts == 1, "%u interrupts by a good one", interrupts);
-    interrupts = 0;
-    try_message("memory", (uint64_t)&canary, VECTOR);
-    try_message("memory above 4 GiB", 0x1fee00000, VECTOR);
-    try_message("below the APIC", 0xfedffffc, VECTOR);
-    try_message("above the APIC", 0xfef00000, VECTOR);
-    try_message("address 0", 0, VECTOR);
-    try_message("the device itself", dev.common + C_STATUS, 0);
-    try_message("an exception's vector", 0xfee00000, 14);
-    try_message("vector 0", 0xfee00000, 0);
-    try_message("an SMI", 0xfee00000, 0x200);
-    try_message("INIT", 0xfee00000, 0x500);
-    try_message("ExtINT", 0xfee00000, 0x700 | VECTOR);
-    try_message("no CPU", 0xfee77000, VECTOR);
-    check(!(dev_status(&dev) & STATUS_RESET), "the device is broken");
+    try_messages("MSI-X", set_message);
+    dev_msix_off(&dev);
+    try_messages("MSI", set_msi);
+    try_mid_flight();
 }
 
 /* Accesses to table and pending bits that a driver must not make. */
@@ -173,7 +228,7 @@ int guest_main(const struct MultibootInfo *info)
         try_over_ram();
         try_over_ports();
         try_over_each_other();
-        try_messages();
+        try_interrupts();
         try_table();
     }
     return check_result();

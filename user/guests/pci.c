@@ -1,8 +1,8 @@
 /*
  * pci: configuration mechanism #1 reads and writes registers in all widths; BARs tell their size,
- * and a device answers where its BARs are, while its command register lets it, and nowhere else.
- * With the word "bare" it does without configuration space in memory, which QEMU's older machine
- * has not.
+ * and a device answers where its BARs are, while its command register lets it, and nowhere else;
+ * the registers of an MSI capability keep a message. With the word "bare" it does without
+ * configuration space in memory, which QEMU's older machine has not.
  */
 #include "virtio.h"
 
@@ -125,6 +125,48 @@ static void try_window(void)
     check(dev_status(&dev) == 0, "the device was not reset by it");
 }
 
+/* Messages that a device has been allotted, by its control register. */
+#define MSI_ALLOTTED(control) (1u << ((control) >> 4 & 7))
+
+/* The registers of slot's MSI capability keep a message, which no driver asks for here. */
+static void try_msi(unsigned slot, unsigned cap)
+{
+    trying("the registers of MSI in slot %u", slot);
+    uint32_t control = pci_read(slot, cap + MSI_CONTROL, 2);
+    check(!(control & MSI_ENABLE), "it is enabled");
+    check(MSI_ALLOTTED(control) == 1, "there are messages already");
+    pci_write(slot, cap + MSI_ADDRESS, 4, 0xfee01003);
+    check(pci_read(slot, cap + MSI_ADDRESS, 4) == 0xfee01000, "the address is 0x%x",
+          pci_read(slot, cap + MSI_ADDRESS, 4));
+    unsigned data = control & MSI_64 ? MSI_DATA : MSI_DATA - 4;
+    pci_write(slot, cap + data, 2, 0x4151);
+    check(pci_read(slot, cap + data, 2) == 0x4151, "the data is 0x%x",
+          pci_read(slot, cap + data, 2));
+    if (control & MSI_64) {
+        pci_write(slot, cap + MSI_ADDRESS + 4, 4, 0x12345678);
+        check(pci_read(slot, cap + MSI_ADDRESS + 4, 4) == 0x12345678, "the upper half is 0x%x",
+              pci_read(slot, cap + MSI_ADDRESS + 4, 4));
+        pci_write(slot, cap + MSI_ADDRESS + 4, 4, 0);
+    }
+    pci_write(slot, cap + MSI_CONTROL, 2, MSI_ENABLE);
+    check((pci_read(slot, cap + MSI_CONTROL, 2) ^ control) == MSI_ENABLE, "it is 0x%x, enabled",
+          pci_read(slot, cap + MSI_CONTROL, 2));
+    pci_write(slot, cap + MSI_CONTROL, 2, 0);
+    check(pci_read(slot, cap + MSI_CONTROL, 2) == control, "it is 0x%x, disabled",
+          pci_read(slot, cap + MSI_CONTROL, 2));
+}
+
+/* Of all devices that have one, which may be none. */
+static void try_all_msi(void)
+{
+    for (unsigned slot = 0; slot < PCI_SLOTS; slot++)
+        if (pci_read(slot, 0, 4) != 0xffffffff && (pci_read(slot, PCI_STATUS, 2) & 0x10)) {
+            unsigned cap = pci_cap(slot, CAP_MSI, 0);
+            if (cap != 0)
+                try_msi(slot, cap);
+        }
+}
+
 /* Configuration space in memory, as the monitor's MCFG table has it. */
 static void try_memory(void)
 {
@@ -152,6 +194,7 @@ int guest_main(const struct MultibootInfo *info)
         try_moves();
         try_window();
         try_memory();
+        try_all_msi();
     }
     return check_result();
 }

@@ -192,7 +192,28 @@ void dev_msix(const struct Vdev *d, unsigned n, int vector)
     mmio_write(entry + 4, 4, 0);
     mmio_write(entry + 8, 4, vector);
     mmio_write(entry + 12, 4, 0);
-    pci_write(d->slot, d->msix_cap + 2, 2, 0x8000);
+    pci_write(d->slot, d->msix_cap + MSI_CONTROL, 2, MSIX_ENABLE);
+}
+
+void dev_msix_off(const struct Vdev *d)
+{
+    pci_write(d->slot, d->msix_cap + MSI_CONTROL, 2, 0);
+}
+
+void dev_msi(const struct Vdev *d, uint64_t address, uint32_t data)
+{
+    unsigned cap = pci_cap(d->slot, CAP_MSI, 0);
+    bool wide = pci_read(d->slot, cap + MSI_CONTROL, 2) & MSI_64;
+    pci_write(d->slot, cap + MSI_ADDRESS, 4, address);
+    if (wide)
+        pci_write(d->slot, cap + MSI_ADDRESS + 4, 4, address >> 32);
+    pci_write(d->slot, cap + (wide ? MSI_DATA : MSI_DATA - 4), 2, data);
+    pci_write(d->slot, cap + MSI_CONTROL, 2, MSI_ENABLE);
+}
+
+void dev_msi_off(const struct Vdev *d)
+{
+    pci_write(d->slot, pci_cap(d->slot, CAP_MSI, 0) + MSI_CONTROL, 2, 0);
 }
 
 /* ---- Queues ---- */

@@ -9,18 +9,20 @@
 #include "rt.h"
 
 /* ---- PCI: bus 0, function 0 of each slot ---- */
-#define PCI_SLOTS          32
-#define PCI_COMMAND        0x04
-#define PCI_COMMAND_IO     1
-#define PCI_COMMAND_MEM    2
-#define PCI_COMMAND_MASTER 4
-#define PCI_STATUS         0x06
-#define PCI_BAR0           0x10
-#define PCI_CAPABILITIES   0x34
-#define PORT_PCI_ADDRESS   0xcf8
-#define PORT_PCI_DATA      0xcfc
-#define CAP_MSIX           0x11
-#define CAP_VENDOR         0x09
+#define PCI_SLOTS           32
+#define PCI_COMMAND         0x04
+#define PCI_COMMAND_IO      1
+#define PCI_COMMAND_MEM     2
+#define PCI_COMMAND_MASTER  4
+#define PCI_COMMAND_NO_INTX 0x400
+#define PCI_STATUS          0x06
+#define PCI_BAR0            0x10
+#define PCI_CAPABILITIES    0x34
+#define PORT_PCI_ADDRESS    0xcf8
+#define PORT_PCI_DATA       0xcfc
+#define CAP_MSI             0x05
+#define CAP_MSIX            0x11
+#define CAP_VENDOR          0x09
 
 uint32_t pci_read(unsigned slot, unsigned reg, unsigned size);
 void pci_write(unsigned slot, unsigned reg, unsigned size, uint32_t value);
@@ -95,6 +97,16 @@ uint64_t dev_negotiate(const struct Vdev *d, uint64_t want);
 void dev_ready(const struct Vdev *d);
 /* Let entry n of the MSI-X table be this vector of this CPU, and enable MSI-X. */
 void dev_msix(const struct Vdev *d, unsigned n, int vector);
+/* Let its MSI capability, which it has, send this message, and enable MSI, or disable it. */
+#define MSI_CONTROL 2 /* in the capability */
+#define MSI_ADDRESS 4
+#define MSI_DATA    12 /* after an address of 64 bits */
+#define MSI_ENABLE  1
+#define MSI_64      0x80
+#define MSIX_ENABLE 0x8000
+void dev_msi(const struct Vdev *d, uint64_t address, uint32_t data);
+void dev_msi_off(const struct Vdev *d);
+void dev_msix_off(const struct Vdev *d);
 
 /* ---- A queue ---- */
 #define VQ_MAX      128

@@ -355,12 +355,48 @@ static void test_bars(void)
     CHECK_IS(bus_remove(&a.bus.memory, others, &a.net.virtio.device), -E_NOT_FOUND);
 }
 
+/* ---- Messages ---- */
+
+#define MESSAGE 0xfee00000
+#define DATA    0x41
+
+/* The sum over what a change of the configuration sends. */
+static uint64_t sent(struct Rig *r)
+{
+    r->messages = 0;
+    virtio_config_changed(&r->rng.virtio);
+    return r->messages;
+}
+
+/* By the capability's rules: MSI-X comes first, and a function that is no bus master is silent. */
+static void test_msi(void)
+{
+    struct Virtio *v = &a.rng.virtio;
+    rig_init(&a);
+    set_up(&a, 0, ~0u);
+    pci_write(&v->pci, v->msix.cap + 2, 2, 0);
+    pci_write(&v->pci, v->msi + 4, 4, MESSAGE | 3);
+    pci_write(&v->pci, v->msi + 12, 4, 0xabcd0000 | DATA);
+    CHECK_IS(sent(&a), 0);
+    CHECK_IS(read_reg(&a, 0, 0x100, 1), 2); /* ISR: the configuration */
+    pci_write(&v->pci, v->msi + 2, 2, 0xffff);
+    CHECK_IS(pci_read(&v->pci, v->msi + 2, 2), 0x81); /* enabled, 64 bits, one message */
+    CHECK_IS(sent(&a), MESSAGE + DATA);
+    CHECK_IS(read_reg(&a, 0, 0x100, 1), 2);
+    pci_write(&v->pci, v->msix.cap + 2, 2, 0x8000);
+    CHECK_IS(sent(&a), 0); /* the configuration has no vector of MSI-X */
+    pci_write(&v->pci, v->msix.cap + 2, 2, 0);
+    pci_write(&v->pci, v->msi + 8, 4, 1);
+    CHECK_IS(sent(&a), (1ul << 32) + MESSAGE + DATA);
+    pci_write(&v->pci, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+    CHECK_IS(sent(&a), 0);
+}
+
 int umain(int argc, char **argv)
 {
     static const struct Test tests[] = {
-        { "bars", test_bars },
-        { "wild", test_wild },
-        { "saved", test_saved },
+        { "bars", test_bars },           { "msi", test_msi },
+        { "wild", test_wild },           { "saved", test_saved },
         { "any-state", test_any_state },
     };
     return run_tests(tests, ARRAY_SIZE(tests), argc, argv);

@@ -67,12 +67,24 @@ static uint64_t pm_ticks(void)
     return outside.time << 20;
 }
 
+/* Some function masters the bus, and sends messages. */
+static bool messages_are_on(struct Bed *b)
+{
+    for (unsigned n = 0; n < BED_VIRTIO; n++) {
+        const struct Virtio *v = bed_virtio(b, n);
+        bool msi = pci_get(&v->pci, v->msi + 2, 2) & 1;
+        if (pci_is_master(&v->pci) && (msi || msix_is_enabled(&v->msix)))
+            return true;
+    }
+    return false;
+}
+
 static int send_msi(void *to, uint64_t address, uint32_t data)
 {
-    (void)to;
     (void)data;
     called();
     HOLDS(address % 4 == 0, "message to 0x%lx", address);
+    HOLDS(messages_are_on(to), "message to 0x%lx, which nobody may send", address);
     return address >> 20 == 0xfee ? 0 : -1;
 }
 
@@ -180,7 +192,10 @@ static int add_ioapic(struct Bed *b)
 
 static int add_uart(struct Bed *b)
 {
-    return uart_add(&b->uart, &b->bus.ports, COM_BASE, &uart_peer, ioapic_line(&b->ioapic, 4));
+    int r = uart_add(&b->uart, &b->bus.ports, COM_BASE, &uart_peer, ioapic_line(&b->ioapic, 4));
+    if (r == 0)
+        uart_share(&b->uart, &b->serial, COM_BASE);
+    return r;
 }
 
 static int add_rtc(struct Bed *b)
@@ -209,7 +224,8 @@ static int add_pci(struct Bed *b)
     b->pci_peer = (struct PciPeer){ send_msi, b };
     b->virtio_peer = (struct VirtioPeer){ &b->pci, &b->dma, tell };
     dma_init(&b->dma, &memory_peer, MEMORY_SIZE, &memory_replaced);
-    return pci_host_add(&b->pci, &b->bus, &b->pci_peer);
+    int r = pci_host_add(&b->pci, &b->bus, &b->pci_peer);
+    return r == 0 ? pci_ecam_add(&b->ecam, &b->pci) : r;
 }
 
 static int add_rng(struct Bed *b)
@@ -237,17 +253,17 @@ static int add_blk(struct Bed *b)
 }
 
 const struct BedPart bed_parts[BED_PARTS] = {
-    { add_ioapic, offsetof(struct Bed, ioapic) },
-    { add_uart, offsetof(struct Bed, uart) },
-    { add_rtc, offsetof(struct Bed, rtc) },
-    { add_pm, offsetof(struct Bed, pm) },
-    { add_power, offsetof(struct Bed, power) },
-    { add_debug_exit, offsetof(struct Bed, debug_exit) },
-    { add_pci, offsetof(struct Bed, pci.address_port) },
-    { add_rng, offsetof(struct Bed, rng) },
-    { add_console, offsetof(struct Bed, console) },
-    { add_net, offsetof(struct Bed, net) },
-    { add_blk, offsetof(struct Bed, blk) },
+    [PART_IOAPIC] = { add_ioapic, offsetof(struct Bed, ioapic) },
+    [PART_UART] = { add_uart, offsetof(struct Bed, uart) },
+    [PART_RTC] = { add_rtc, offsetof(struct Bed, rtc) },
+    [PART_PM] = { add_pm, offsetof(struct Bed, pm) },
+    [PART_POWER] = { add_power, offsetof(struct Bed, power) },
+    [PART_DEBUG_EXIT] = { add_debug_exit, offsetof(struct Bed, debug_exit) },
+    [PART_PCI] = { add_pci, offsetof(struct Bed, pci.address_port) },
+    [PART_RNG] = { add_rng, offsetof(struct Bed, rng) },
+    [PART_CONSOLE] = { add_console, offsetof(struct Bed, console) },
+    [PART_NET] = { add_net, offsetof(struct Bed, net) },
+    [PART_BLK] = { add_blk, offsetof(struct Bed, blk) },
 };
 
 struct Device *bed_device(struct Bed *b, unsigned part)
@@ -262,6 +278,34 @@ struct Virtio *bed_virtio(struct Bed *b, unsigned n)
     return all[n];
 }
 
+unsigned bed_choose(const struct Bed *b, unsigned first, unsigned count, unsigned n)
+{
+    unsigned part = first + n % count;
+    for (unsigned i = 0; i < count && !(b->driven >> part & 1); i++)
+        part = part + 1 < first + count ? part + 1 : first;
+    return part;
+}
+
+/* The part that a device is in: parts are in the order of struct Bed's members. */
+static unsigned part_of(const struct Bed *b, const struct Device *d)
+{
+    size_t at = (const char *)d - (const char *)b;
+    unsigned part = 0;
+    while (part + 1 < BED_PARTS && bed_parts[part + 1].device <= at)
+        part++;
+    return part;
+}
+
+unsigned bed_ranges(const struct Bed *b, const struct BusSpace *space,
+                    const struct BusRange *ranges[BUS_RANGES])
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < space->nranges; i++)
+        if (b->driven >> part_of(b, space->ranges[i].device) & 1)
+            ranges[n++] = &space->ranges[i];
+    return n;
+}
+
 void bed_reset_outside(void)
 {
     static char pages[DISK_WAITING + 1][PGSIZE];
@@ -270,9 +314,10 @@ void bed_reset_outside(void)
         outside.pages[i] = pages[i];
 }
 
-struct Bed *bed_make(void)
+struct Bed *bed_make(uint32_t driven)
 {
     struct Bed *b = calloc(1, sizeof(*b));
+    b->driven = driven;
     for (unsigned i = 0; i < BED_PARTS; i++)
         HOLDS(bed_parts[i].add(b) == 0, "part %u", i);
     return b;
@@ -317,7 +362,8 @@ void bed_check(const struct Bed *b)
         HOLDS(has(&b->bus.ports, fixed[i]), "nobody at port 0x%lx", fixed[i]);
     for (unsigned i = 0; i < b->bus.memory.nranges; i++) {
         const struct BusRange *r = &b->bus.memory.ranges[i];
-        bool is_fixed = r->first == IOAPIC_ADDRESS && r->count == IOAPIC_BYTES;
+        bool is_fixed = (r->first == IOAPIC_ADDRESS && r->count == IOAPIC_BYTES) ||
+                        (r->first == ECAM_START && r->count == ECAM_SIZE);
         HOLDS(is_fixed || (r->first >= PCI_MEM_START && r->first + r->count <= PCI_MEM_END),
               "a BAR at 0x%lx", r->first);
     }

@@ -10,6 +10,7 @@
 #define BUFFERS 0x100000ul
 
 #define MSIX_ENABLE 0x80
+#define MSI_ENABLE  0x01
 #define MSI_ADDRESS 0xfee00000u
 #define MSIX_TABLE  0x1000
 
@@ -42,9 +43,14 @@ static struct Place place_of(struct Bed *b, unsigned device, unsigned queue)
     return p;
 }
 
+static unsigned choose_device(const struct Bed *b, unsigned n)
+{
+    return bed_choose(b, PART_RNG, BED_VIRTIO, n) - PART_RNG;
+}
+
 static struct Place take_place(struct Bed *b, struct Input *in)
 {
-    unsigned byte = input_take(in, 1), device = byte % BED_VIRTIO;
+    unsigned byte = input_take(in, 1), device = choose_device(b, byte);
     return place_of(b, device, (byte >> 4) % bed_virtio(b, device)->type->nqueues);
 }
 
@@ -69,7 +75,17 @@ static void start_queue(struct Bed *b, const struct Place *p, struct Input *in)
     set(b, v, QUEUE_ENABLE, 2, 1);
 }
 
-static void start_messages(struct Bed *b, struct Virtio *v)
+/* Both capabilities have their control in the second word. */
+static void start_msi(struct Virtio *v)
+{
+    pci_write(&v->pci, v->msix.cap + 3, 1, 0);
+    pci_write(&v->pci, v->msi + 4, 4, MSI_ADDRESS);
+    pci_write(&v->pci, v->msi + 8, 4, 0);
+    pci_write(&v->pci, v->msi + 12, 2, 0x40);
+    pci_write(&v->pci, v->msi + 2, 1, MSI_ENABLE);
+}
+
+static void start_msix(struct Bed *b, struct Virtio *v)
 {
     pci_write(&v->pci, v->msix.cap + 3, 1, MSIX_ENABLE);
     for (unsigned i = 0; i < v->msix.nvectors; i++) {
@@ -80,7 +96,7 @@ static void start_messages(struct Bed *b, struct Virtio *v)
 
 void driver_start(struct Bed *b, struct Input *in)
 {
-    unsigned device = input_take(in, 1) % BED_VIRTIO, features = input_take(in, 1);
+    unsigned device = choose_device(b, input_take(in, 1)), features = input_take(in, 1);
     struct Virtio *v = bed_virtio(b, device);
     pci_write(&v->pci, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
     if (!v->pci.bars[0].mapped)
@@ -94,7 +110,10 @@ void driver_start(struct Bed *b, struct Input *in)
     set(b, v, DRIVER_FEATURES, 4, 1);
     set(b, v, STATUS, 1, VIRTIO_FEATURES_OK);
     set(b, v, CONFIG_VECTOR, 2, v->type->nqueues);
-    start_messages(b, v);
+    if (features & 0x80)
+        start_msi(v);
+    else
+        start_msix(b, v);
     for (unsigned i = 0; i < v->type->nqueues; i++) {
         struct Place p = place_of(b, device, i);
         start_queue(b, &p, in);
@@ -186,7 +205,7 @@ void driver_request(struct Bed *b, struct Input *in)
 void driver_disk_request(struct Bed *b, struct Input *in)
 {
     static const uint8_t types[] = { 0, 1, 4, 8, 11, 13, 0, 1 };
-    struct Place p = place_of(b, BED_BLK, 0);
+    struct Place p = place_of(b, PART_BLK - PART_RNG, 0);
     unsigned how = input_take(in, 1), sectors = input_take(in, 1) & 0x1f;
     const struct {
         uint32_t type, reserved;

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     time_t end = time(NULL) + atoi(argv[1]);
     random_start(strtoull(argv[2], NULL, 0));
     bed_reset_outside();
-    struct Bed *b = bed_make();
+    struct Bed *b = bed_make(BED_ALL);
     for (unsigned i = 0; i < PAGES; i++)
         frames[i] = memory_frame(DRIVER_AREAS + i * PGSIZE);
     if (pthread_create(&thread, NULL, other_cpu, (void *)(uintptr_t)random_bits()) != 0)

@@ -26,6 +26,8 @@ static char kept[4096]; /* the file for it, beside the program's */
 /* Sanitizers, where there are any, call this back before they end the program. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
+#pragma weak LLVMFuzzerInitialize
+
 static void keep_input(void)
 {
     FILE *file = current ? fopen(kept, "wb") : NULL;
@@ -139,6 +141,8 @@ static void replay_random(unsigned long count)
 int main(int argc, char **argv)
 {
     unsigned long count = 0;
+    if (LLVMFuzzerInitialize)
+        LLVMFuzzerInitialize(&argc, &argv);
     random_start(1);
     snprintf(kept, sizeof(kept), "%s-input", argv[0]);
     signal(SIGABRT, on_abort);

@@ -10,6 +10,8 @@
 
 /* Do what the bytes say, and end, after a sentence, if something does not hold. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* Before all inputs, with main's arguments; a target may do without. Returns 0. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 
 /* The input, taken a piece after another; zeroes after its end. */
 struct Input {

@@ -135,7 +135,7 @@ int pci_load(struct PciFunction *f, const uint8_t config[PCI_CONFIG])
 
 /* ---- Building a function ---- */
 
-static void make_writable(struct PciFunction *f, unsigned reg, unsigned size, uint32_t bits)
+void pci_make_writable(struct PciFunction *f, unsigned reg, unsigned size, uint32_t bits)
 {
     memcpy(f->writable + reg, &bits, size);
 }
@@ -150,9 +150,9 @@ void pci_begin(struct PciFunction *f, const struct PciIdentity *id, const struct
     pci_set(f, PCI_CLASS + 2, 1, id->class >> 16);
     pci_set(f, PCI_SUBSYSTEM_VENDOR, 2, id->subsystem_vendor);
     pci_set(f, PCI_SUBSYSTEM, 2, id->subsystem);
-    make_writable(f, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_NOINTX);
-    make_writable(f, PCI_CACHE_LINE, 2, 0xffff); /* and the latency timer: without effect */
-    make_writable(f, PCI_IRQ_LINE, 1, 0xff);     /* for the guest's own use */
+    pci_make_writable(f, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_NOINTX);
+    pci_make_writable(f, PCI_CACHE_LINE, 2, 0xffff); /* and the latency timer: without effect */
+    pci_make_writable(f, PCI_IRQ_LINE, 1, 0xff);     /* for the guest's own use */
 }
 
 void pci_bar(struct PciFunction *f, unsigned n, bool io, uint32_t size, struct Device *d,
@@ -161,9 +161,9 @@ void pci_bar(struct PciFunction *f, unsigned n, bool io, uint32_t size, struct D
     uint32_t command = pci_get(f, PCI_COMMAND, 2) | (io ? PCI_COMMAND_IO : PCI_COMMAND_MEM);
     f->bars[n] = (struct PciBar){ .size = size, .io = io, .device = d, .offset = offset };
     pci_set(f, PCI_BAR + 4 * n, 4, io ? PCI_BAR_IO : 0);
-    make_writable(f, PCI_BAR + 4 * n, 4, ~(size - 1));
+    pci_make_writable(f, PCI_BAR + 4 * n, 4, ~(size - 1));
     pci_set(f, PCI_COMMAND, 2, command);
-    make_writable(f, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER | PCI_COMMAND_NOINTX);
+    pci_make_writable(f, PCI_COMMAND, 2, command | PCI_COMMAND_MASTER | PCI_COMMAND_NOINTX);
 }
 
 unsigned pci_capability(struct PciFunction *f, uint8_t id, unsigned size)

@@ -109,6 +109,8 @@ void pci_bar(struct PciFunction *f, unsigned n, bool io, uint32_t size, struct D
 /* A capability of `size` bytes, its id and link included; what follows them is 0 and read-only.
  * Returns its first register. The list is in the order of these calls. */
 unsigned pci_capability(struct PciFunction *f, uint8_t id, unsigned size);
+/* Let the guest change these bits, and no others, of register `reg` of `size` bytes (1, 2, 4). */
+void pci_make_writable(struct PciFunction *f, unsigned reg, unsigned size, uint32_t bits);
 /* Into the first free slot, with its BARs placed, and enabled. 0, -E_NO_MEM: no slot, or no room in
  * a window. */
 int pci_plug(struct PciHost *h, struct PciFunction *f);

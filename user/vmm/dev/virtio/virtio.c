@@ -84,10 +84,14 @@ static void reset(struct Virtio *v)
         v->type->reset(v);
 }
 
+/* By MSI-X if it is enabled, whatever MSI is; by MSI all come as the one message, and the driver
+ * reads from ISR what it is about. */
 static void interrupt(struct Virtio *v, uint16_t vector, uint8_t isr)
 {
     v->isr |= isr;
-    if (vector < v->msix.nvectors)
+    if (!msix_is_enabled(&v->msix))
+        msi_raise(&v->pci, v->msi);
+    else if (vector < v->msix.nvectors)
         msix_raise(&v->msix, vector);
 }
 
@@ -476,6 +480,7 @@ static void add_capabilities(struct Virtio *v)
     v->window = add_capability(v, CAP_WINDOW, 0, 0, 0);
     memset(v->pci.writable + v->window + VCAP_BAR, 0xff, 1);
     memset(v->pci.writable + v->window + VCAP_OFFSET, 0xff, VCAP_LARGE - VCAP_OFFSET);
+    v->msi = msi_init(&v->pci);
 }
 
 int virtio_add(struct Virtio *v, const struct VirtioType *type, const struct DeviceKind *kind,

@@ -10,6 +10,7 @@
 #ifndef JOS_USER_VMM_DEV_VIRTIO_VIRTIO_H
 #define JOS_USER_VMM_DEV_VIRTIO_VIRTIO_H
 
+#include <user/vmm/dev/pci/msi.h>
 #include <user/vmm/dev/pci/msix.h>
 #include <user/vmm/dev/pci/pci.h>
 #include <user/vmm/dev/virtio/queue.h>
@@ -75,6 +76,7 @@ struct Virtio {
     struct Device doorbell;
     struct PciFunction pci;
     struct Msix msix;
+    unsigned msi; /* the capability's register */
     const struct VirtioType *type;
     const struct VirtioPeer *peer;
     struct Queue queues[VIRTIO_QUEUES];
