@@ -14,6 +14,7 @@
 #include <vmm/cpuid.h>
 #include <vmm/cr.h>
 #include <vmm/features.h>
+#include <vmm/msr.h>
 #include <vmm/vcpu.h>
 #include <vmm/xstate.h>
 
@@ -186,6 +187,12 @@ void cpuid_init(void)
     hv_base = signature(HV_CPUID_MAX, HV_SIGNATURE);
     kvm_base = signature(KVM_CPUID_FEATURES, KVM_SIGNATURE);
     hv_timing = (struct CpuidRegs){ .eax = tsc_khz, .ebx = tsc_khz };
+}
+
+bool cpuid_has_fast_strings(void)
+{
+    bool intel = memcmp(&basic[0].ebx, "Genu", 4) == 0; /* ineIntel */
+    return !intel || (rdmsr(MSR_MISC_ENABLE) & MISC_ENABLE_FAST_STRINGS);
 }
 
 bool cpuid_is_amd(const struct Vcpu *v)

@@ -12,10 +12,8 @@
 #include <vmm/verdict.h>
 #include <vmm/vcpu.h>
 
-#define MISC_ENABLE_FAST_STRINGS (1ul << 0)
-#define MISC_ENABLE_NO_BTS       (1ul << 11)
-#define MISC_ENABLE_NO_PEBS      (1ul << 12)
-#define MISC_ENABLE_VALUE        (MISC_ENABLE_FAST_STRINGS | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS)
+#define MISC_ENABLE_NO_BTS  (1ul << 11)
+#define MISC_ENABLE_NO_PEBS (1ul << 12)
 
 static const struct MsrValue no_value = { .verdict = DO_GP };
 
@@ -37,7 +35,8 @@ static struct MsrValue read_apic_base(struct Vcpu *v)
 static struct MsrValue read_misc_enable(struct Vcpu *v)
 {
     (void)v;
-    return value_is(MISC_ENABLE_VALUE);
+    uint64_t fast_strings = cpuid_has_fast_strings() ? MISC_ENABLE_FAST_STRINGS : 0;
+    return value_is(fast_strings | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS);
 }
 
 static enum Verdict write_ignored(struct Vcpu *v, uint64_t value)

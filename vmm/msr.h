@@ -13,16 +13,17 @@
 struct Vcpu;
 
 /* What a guest may have beside the architecture's own (inc/x86.h). */
-#define MSR_BIOS_SIGN_ID 0x8b
-#define MSR_SYSENTER_CS  0x174
-#define MSR_SYSENTER_ESP 0x175
-#define MSR_SYSENTER_EIP 0x176
-#define MSR_MISC_ENABLE  0x1a0
-#define MSR_DEBUGCTL     0x1d9
-#define MSR_PAT          0x277
-#define MSR_TSC_AUX      0xc0000103
-#define MSR_SYSCFG       0xc0010010
-#define MSR_INT_PENDING  0xc0010055
+#define MSR_BIOS_SIGN_ID         0x8b
+#define MSR_SYSENTER_CS          0x174
+#define MSR_SYSENTER_ESP         0x175
+#define MSR_SYSENTER_EIP         0x176
+#define MSR_MISC_ENABLE          0x1a0
+#define MISC_ENABLE_FAST_STRINGS (1ul << 0)
+#define MSR_DEBUGCTL             0x1d9
+#define MSR_PAT                  0x277
+#define MSR_TSC_AUX              0xc0000103
+#define MSR_SYSCFG               0xc0010010
+#define MSR_INT_PENDING          0xc0010055
 
 #define MSR_PASS_READ  1
 #define MSR_PASS_WRITE 2
