@@ -7,7 +7,7 @@
 #include <inc/string.h>
 #include <user/vmm/dev/uart.h>
 
-#define HANDLER_READS 8
+#define HANDLER_READS 8 /* of LSR and IIR, by a guest that does not wait for input */
 
 static unsigned rx_depth(const struct Uart *u)
 {
@@ -16,7 +16,7 @@ static unsigned rx_depth(const struct Uart *u)
 
 static void rx_push(struct Uart *u, uint8_t c)
 {
-    if (u->s.rx_count == rx_depth(u)) {
+    if (u->s.rx_count >= rx_depth(u)) {
         u->s.overrun = true;
         return;
     }
@@ -29,7 +29,17 @@ static uint8_t rx_pop(struct Uart *u)
         return 0;
     uint8_t c = u->s.rx[0];
     memmove(u->s.rx, u->s.rx + 1, --u->s.rx_count);
+    u->s.rx_seen &= u->s.rx_count > 0;
     return c;
+}
+
+/* Drivers empty the FIFO when they start. What the guest does not know of yet stays, as if it came
+ * after that, so that what was typed ahead is not lost. */
+static void rx_clear(struct Uart *u)
+{
+    if (u->s.rx_seen)
+        u->s.rx_count = 0;
+    u->s.rx_seen = false;
 }
 
 /* Move input from the console to the receiver. A loop back cuts the line. */
@@ -46,11 +56,18 @@ static uint8_t read_rbr(struct Uart *u)
 {
     if (u->s.lcr & LCR_DLAB)
         return u->s.divisor[0];
-    rx_fill(u, true);
+    if (u->s.rx_count == 0) /* a driver that starts: nothing has come as far as it knows */
+        return 0;
     uint8_t c = rx_pop(u);
     if (u->s.rx_count == 0)
         rx_fill(u, u->s.ier & IER_RX);
     return c;
+}
+
+static void loop_back(struct Uart *u, uint8_t v)
+{
+    rx_push(u, v);
+    u->s.rx_seen = true; /* it knows what it has sent */
 }
 
 static void write_thr(struct Uart *u, uint8_t v)
@@ -59,10 +76,9 @@ static void write_thr(struct Uart *u, uint8_t v)
         u->s.divisor[0] = v;
         return;
     }
-    u->polls = 0;
     u->s.thr_empty_event = true;
     if (u->s.mcr & MCR_LOOP)
-        rx_push(u, v);
+        loop_back(u, v);
     else
         u->peer->put((const char *)&v, 1);
 }
@@ -102,15 +118,17 @@ static uint8_t pending(const struct Uart *u)
     return IIR_NONE;
 }
 
-/* Reading LSR or IIR again and again without having sent anything: the guest waits for input, so
+/* Reading LSR or IIR again and again without having written anything: the guest waits for input, so
  * that it is time to show an unfinished line and to ask for input. An interrupt handler reads them
- * some times, too, before it goes on sending. */
+ * some times, too, before it goes on sending, and so does a driver that starts, which drops what
+ * there is: without interrupts for it, input stays where it is until the guest surely waits. */
 static void rx_look(struct Uart *u)
 {
-    bool waits = ++u->polls > (u->s.ier & IER_THRE ? HANDLER_READS : 1);
-    if (waits)
+    bool waits = ++u->polls > HANDLER_READS;
+    if (waits || (u->polls > 1 && !(u->s.ier & IER_THRE)))
         u->peer->flush();
-    rx_fill(u, waits);
+    if (waits || (u->s.ier & IER_RX))
+        rx_fill(u, waits);
 }
 
 static uint8_t read_iir(struct Uart *u)
@@ -119,6 +137,8 @@ static uint8_t read_iir(struct Uart *u)
     uint8_t iir = pending(u);
     if (iir == IIR_THRE)
         u->s.thr_empty_event = false;
+    if (iir == IIR_RX)
+        u->s.rx_seen = true;
     return (u->s.fifo_on ? IIR_FIFO : 0) | iir;
 }
 
@@ -126,7 +146,7 @@ static void write_fcr(struct Uart *u, uint8_t v)
 {
     bool on = v & FCR_ENABLE;
     if (on != u->s.fifo_on || (v & FCR_CLEAR_RX))
-        u->s.rx_count = 0;
+        rx_clear(u);
     u->s.fifo_on = on;
 }
 
@@ -160,6 +180,7 @@ static uint8_t read_lsr(struct Uart *u)
     rx_look(u);
     uint8_t v = line_status(u);
     u->s.overrun = false;
+    u->s.rx_seen = u->s.rx_count > 0;
     return v;
 }
 
@@ -276,6 +297,7 @@ static void uart_write(struct Device *d, uint64_t offset, unsigned size, uint64_
     struct Uart *u = (struct Uart *)d;
     (void)size;
     take_output(u);
+    u->polls = 0;
     if (registers[offset].write)
         registers[offset].write(u, value);
     publish(u);
@@ -292,8 +314,8 @@ static int uart_load(struct Device *d, const void *state)
     struct Uart *u = (struct Uart *)d;
     struct UartState s;
     memcpy(&s, state, sizeof(s));
-    if (s.rx_count > (s.fifo_on ? UART_FIFO : 1) || s.fifo_on > 1 || s.thr_empty_event > 1 ||
-        s.overrun > 1 || (s.ier & ~IER_ALL) || (s.mcr & ~MCR_ALL))
+    if (s.rx_count > UART_FIFO || s.fifo_on > 1 || s.thr_empty_event > 1 || s.overrun > 1 ||
+        s.rx_seen > (s.rx_count > 0) || (s.ier & ~IER_ALL) || (s.mcr & ~MCR_ALL))
         return -E_INVAL;
     u->s = s;
     u->polls = 0;
@@ -309,7 +331,7 @@ static const struct DeviceKind uart_kind = {
     .write = uart_write,
     .save = uart_save,
     .load = uart_load,
-    .version = 1,
+    .version = 2,
     .size = sizeof(struct UartState),
 };
 
