@@ -52,6 +52,19 @@ static void rx_fill(struct Uart *u, bool ask)
         rx_push(u, c);
 }
 
+/* Does an interrupt tell the guest of input? A PC's board lets it through with OUT2. */
+static bool listens(const struct Uart *u)
+{
+    return (u->s.ier & IER_RX) && (u->s.mcr & MCR_OUT2);
+}
+
+/* It has begun to listen: show what it has sent, and ask for input. */
+static void rx_begin(struct Uart *u)
+{
+    u->peer->flush();
+    rx_fill(u, true);
+}
+
 static uint8_t read_rbr(struct Uart *u)
 {
     if (u->s.lcr & LCR_DLAB)
@@ -60,7 +73,7 @@ static uint8_t read_rbr(struct Uart *u)
         return 0;
     uint8_t c = rx_pop(u);
     if (u->s.rx_count == 0)
-        rx_fill(u, u->s.ier & IER_RX);
+        rx_fill(u, listens(u));
     return c;
 }
 
@@ -98,12 +111,10 @@ static void write_ier(struct Uart *u, uint8_t v)
         u->s.thr_empty_event = true;
     if ((u->s.ier & IER_THRE) && !(v & IER_THRE)) /* it has nothing more to send */
         u->peer->flush();
-    bool listens = (v & IER_RX) && !(u->s.ier & IER_RX);
+    bool before = listens(u);
     u->s.ier = v & IER_ALL;
-    if (listens) {
-        u->peer->flush();
-        rx_fill(u, true);
-    }
+    if (!before && listens(u))
+        rx_begin(u);
 }
 
 /* What is pending among what IER allows, the most urgent first. */
@@ -127,7 +138,7 @@ static void rx_look(struct Uart *u)
     bool waits = ++u->polls > HANDLER_READS;
     if (waits || (u->polls > 1 && !(u->s.ier & IER_THRE)))
         u->peer->flush();
-    if (waits || (u->s.ier & IER_RX))
+    if (waits || listens(u))
         rx_fill(u, waits);
 }
 
@@ -167,7 +178,10 @@ static uint8_t read_mcr(struct Uart *u)
 
 static void write_mcr(struct Uart *u, uint8_t v)
 {
+    bool before = listens(u);
     u->s.mcr = v & MCR_ALL;
+    if (!before && listens(u))
+        rx_begin(u);
 }
 
 static uint8_t line_status(const struct Uart *u)
@@ -213,7 +227,7 @@ static const struct {
     [COM_MSR] = { read_msr, NULL },       [COM_SCR] = { read_scr, write_scr },
 };
 
-/* Any access may change what is pending. A PC's board lets interrupts through with OUT2. */
+/* Any access may change what is pending. */
 static void drive_irq(struct Uart *u)
 {
     if (u->s.ier != 0 || u->irq_level) {
@@ -275,7 +289,7 @@ void uart_share(struct Uart *u, struct GuestSerial *shared, uint16_t port)
 void uart_input(struct Uart *u)
 {
     take_output(u);
-    if (u->s.ier & IER_RX)
+    if (listens(u))
         rx_fill(u, false);
     publish(u);
     drive_irq(u);
