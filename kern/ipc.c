@@ -201,6 +201,12 @@ static void queue_sender(struct Env *e, struct Env *to, enum EnvWait why, uint64
         sched_wake(to);
 }
 
+/* Are all pages of m there? Of several, message_page has looked at the first one. */
+static int __attribute__((noinline)) check_pages(const struct Message *m)
+{
+    return env_pages_check(m->from, m->srcva, PERM_PAGES_IN(m->perm), m->perm & ~PERM_PAGES_MASK);
+}
+
 /* Send, or wait in the receiver's list. 0: sent; 1: the current env is blocked (why) and its
  * message queued; -E_*. It and `to`, the slot of this id, are locked. */
 ALWAYS_INLINE int send_or_queue(struct Env *to, envid_t id, struct Message *m, uintptr_t srcva,
@@ -209,6 +215,8 @@ ALWAYS_INLINE int send_or_queue(struct Env *to, envid_t id, struct Message *m, u
     int r = try_deliver(to, id, m, next);
 
     if (r != -E_IPC_NOT_RECV || to->env_type == ENV_TYPE_GUEST)
+        return r;
+    if (m->page && (m->perm & PERM_PAGES_MASK) && (r = check_pages(m)) < 0)
         return r;
     m->from->env_ipc_send_srcva = srcva;
     queue_sender(m->from, to, why, m->value, m->perm);

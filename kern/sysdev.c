@@ -37,8 +37,8 @@ static int find_open(unsigned handle, struct OpenDevice **d)
     return 0;
 }
 
-/* The slot of a device that the current env has claimed: the one it has, or a new one. -E_BUSY. */
-static int take_slot(int device)
+/* The slot for a device of the current env: the one it has, or a free one. -E_BUSY. */
+static int find_slot(int device)
 {
     int free = -E_BUSY;
 
@@ -49,9 +49,19 @@ static int take_slot(int device)
         if (d->owner == NOBODY)
             free = i;
     }
-    if (free >= 0)
-        open_devices[free] = (struct OpenDevice){ .owner = curenv->env_id, .device = device };
     return free;
+}
+
+/* Give the current env a device and a slot for it, or neither (-E_BUSY). sysdev_lock is held. */
+static int take_device(int device)
+{
+    int slot = find_slot(device);
+
+    if (slot >= 0 && !pci_claim(device, curenv->env_id))
+        return -E_BUSY;
+    if (slot >= 0)
+        open_devices[slot] = (struct OpenDevice){ .owner = curenv->env_id, .device = device };
+    return slot;
 }
 
 int64_t sys_pci_open(uint32_t id, unsigned nth, uintptr_t dst)
@@ -65,10 +75,8 @@ int64_t sys_pci_open(uint32_t id, unsigned nth, uintptr_t dst)
         return r;
     if ((device = pci_find(id, nth)) < 0)
         return -E_NOT_FOUND;
-    if (!pci_claim(device, curenv->env_id))
-        return -E_BUSY;
     spin_lock(&sysdev_lock);
-    int handle = take_slot(device);
+    int handle = take_device(device);
     if (handle >= 0) {
         pci_start(device, &d);
         memcpy(open_devices[handle].bars, d.bars, sizeof(d.bars));

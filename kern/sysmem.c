@@ -99,7 +99,16 @@ ALWAYS_INLINE bool give_quickly(struct Env *e, struct PageInfo *pp, uintptr_t va
     return true;
 }
 
-/* Map n pages. The mappings take over the references; after an error there are neither. */
+/* Make the page tables for n pages, which are in two at most. The first page's is the last used. */
+ALWAYS_INLINE bool has_tables(struct Env *e, uintptr_t va, size_t n)
+{
+    uintptr_t last = va + (n - 1) * PGSIZE;
+
+    return ((va ^ last) < PGSIZE_2M || env_pte(e, last, true)) && env_pte(e, va, true);
+}
+
+/* Map n pages. The mappings take over the references. -E_NO_MEM: nothing is mapped or replaced, and
+ * the references are dropped. */
 static int give_pages(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
                       uint64_t perm)
 {
@@ -107,16 +116,13 @@ static int give_pages(struct Env *e, struct PageInfo *const pp[], size_t n, uint
 
     if (!cpu_features.nx)
         entry &= ~PTE_NX;
-    for (size_t i = 0; i < n; i++) {
-        if (give_quickly(e, pp[i], va + i * PGSIZE, entry))
-            continue;
-        int r = env_give(e, pp[i], va + i * PGSIZE, perm);
-        if (r == 0)
-            continue;
-        unmap_pages(e, va, i);
-        drop_refs(pp + i, n - i);
-        return r;
+    if (!has_tables(e, va, n)) {
+        drop_refs(pp, n);
+        return -E_NO_MEM;
     }
+    for (size_t i = 0; i < n; i++)
+        if (!give_quickly(e, pp[i], va + i * PGSIZE, entry))
+            env_give(e, pp[i], va + i * PGSIZE, perm); /* there is a page table */
     return 0;
 }
 
@@ -252,6 +258,16 @@ int env_pages_take(struct Env *e, uintptr_t va, size_t n, uint64_t perm, struct 
     if (e->env_pml4)
         r = take_pages(e, va, n, perm, pp);
     spin_unlock(env_mem(e));
+    return r;
+}
+
+int env_pages_check(struct Env *e, uintptr_t va, size_t n, uint64_t perm)
+{
+    struct PageInfo *pp[PERM_PAGES_MAX];
+    int r = env_pages_take(e, va, n, perm, pp);
+
+    if (r == 0)
+        drop_refs(pp, n);
     return r;
 }
 

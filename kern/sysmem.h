@@ -29,6 +29,8 @@ int env_pages_take(struct Env *e, uintptr_t va, size_t n, uint64_t perm, struct 
 int env_pages_give(struct Env *e, struct PageInfo *const pp[], size_t n, uintptr_t va,
                    uint64_t perm);
 void env_pages_drop(struct Env *e, uintptr_t va, size_t n);
+/* Could env_pages_take take them? 0 or -E_INVAL. */
+int env_pages_check(struct Env *e, uintptr_t va, size_t n, uint64_t perm);
 
 /* System calls; inc/lib.h has the contracts. */
 int64_t sys_page_alloc(envid_t env, uintptr_t va, uint64_t perm);

@@ -307,6 +307,7 @@ static int run(const struct Options *o, struct Boot *b)
     do
         status = run_once(o, b, &guest);
     while (status == RUN_RESET);
+    gdb_ended(status, true); /* if it could not start again */
     discard(guest);
     attach_end(MON_ENDED(status));
     return status;

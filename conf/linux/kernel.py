@@ -60,8 +60,8 @@ def payload(image: bytes) -> bytes:
     return image[at : at + length]
 
 
-def vmlinux(image: bytes) -> bytes:
-    """The ELF file in a bzImage. Raises CdError."""
+def unpacked(image: bytes) -> bytes:
+    """The ELF file in a bzImage, whole. Raises CdError."""
     packed = payload(image)
     for magic, unpack, has_length in FORMATS:
         if packed.startswith(magic):
@@ -74,7 +74,12 @@ def vmlinux(image: bytes) -> bytes:
         raise CdError(f"its kernel is packed in an unknown way ({packed[:4].hex()})")
     if not elf.startswith(ELF):
         raise CdError("what it has packed is no ELF file")
-    return trimmed(elf)
+    return elf
+
+
+def vmlinux(image: bytes) -> bytes:
+    """The same as a guest's kernel. Raises CdError."""
+    return trimmed(unpacked(image))
 
 
 def trimmed(elf: bytes) -> bytes:

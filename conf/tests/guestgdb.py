@@ -18,6 +18,7 @@ from jos.session import GOS, HOS, Session
 
 from .common import TOP, dying_gdb, hos, line_noise, nonce
 from .guests import fine
+from .many import detach
 
 PROMPT = "(gdb) "
 MAX_OTHERS = 20
@@ -166,6 +167,47 @@ def programs(bench: Bench) -> None:
         check_match(r" in |at ", gdb.hello)
         gdb.do("kill")
     check_match(r"gdb has killed it", session.until(HOS, 60))
+
+
+@check("Guest gdb", 0, "a kernel that Linux's boot protocol starts: breakpoints by name, calls and variables, with its own symbols", on=BOTH)
+def linux_kernel(bench: Bench) -> None:
+    session, word = session_of(bench), nonce()
+    begin(session, f"-m 64M -k /vmm/guests/vmlinux -a {word}")
+    with Gdb(port_of(bench), bench.obj / "guests/vmlinux.sym") as gdb:
+        gdb.do("break print")
+        stop = gdb.do("continue")
+        check_match(r"Breakpoint 1, print \(\) at user/guests/bzimage\.S:\d+", stop)
+        check_match(rf'{word}"', gdb.do("x/s $rsi"))
+        check_match(r"#0 +print .*\n#1 +0xffffffff81\w+ in high \(\) at user/guests/bzimage\.S:\d+", gdb.do("bt"))
+        check_match(r"= 0\n", gdb.do("print (int)printed"))
+        check_match(r"Breakpoint 1, print \(\)", gdb.do("continue"))
+        check_match(r"= 1\n", gdb.do("print (int)printed"))
+        gdb.do("delete")
+        gdb.start("continue")
+        gdb.answer()
+    check_match(r"(?m)^vmlinux: ok$", session.until(HOS, 60))
+
+
+@check("Guest gdb", 0, "-r: a guest that starts again stops at its entry without old breakpoints; nothing stops it after detach", on=BOTH)
+def restarted(bench: Bench) -> None:
+    session, name = session_of(bench), "triple-fault"
+    machine = session.ready()
+    begin(session, f"-r -n again -k /vmm/guests/{name}")
+    with Gdb(port_of(bench), bench.obj / f"guests/{name}.sym") as gdb:
+        entry = gdb.do("print/x $pc")
+        gdb.do("break guest_main")
+        check_match(r"Breakpoint 1, guest_main", gdb.do("continue"))
+        check_match(r"SIGTRAP", gdb.do("continue"))
+        machine.expect("vmm: again starts again: triple fault", 60)
+        machine.expect(WAITS, 60)
+        check_that(gdb.do("print/x $pc").split()[-1] == entry.split()[-1], "the entry", entry)
+        check_match(r"Breakpoint 1, guest_main", gdb.do("continue"))
+        gdb.do("delete")
+        gdb.do("detach")
+    for _ in range(2):
+        machine.expect("vmm: again starts again: triple fault", 60)
+    detach(session, "again")
+    session.sh("vmm kill again")
 
 
 @check("Guest gdb", 0, "with -t and -p: help jos in gOS from 32-bit code on, watch and rwatch, and the trace at its end", on=BOTH)

@@ -67,6 +67,13 @@ def devices(bench: Bench) -> None:
         fine(session, name)
 
 
+@check("Guests", 0, "what was typed ahead is there after a driver of the 16550 has started and emptied its FIFO", on=ALL)
+def typed_ahead(bench: Bench) -> None:
+    session, line = hos(bench), nonce() * 5
+    text = session.sh(f"echo {line} | vmm -k /vmm/guests/uart -a typed")
+    check_match(rf"(?m)^{line}$", text)
+
+
 @check("Guests", 0, "the virtual local APIC: timer in three modes, self-IPI, priorities, STI and HLT", on=ALL)
 def apic(bench: Bench) -> None:
     fine(hos(bench), "sti-hlt")

@@ -106,13 +106,16 @@ def halt_stops(bench: Bench) -> None:
     check_that("waiting for guest deaf" not in text, "nobody waits for a guest without a button", text)
 
 
-@check("Power", 0, "vmm stop -a ends a guest whose monitor does not answer, since it waits for a pipe", on=(SVM,))
+@check("Power", 0, "stop, log and attach do not wait for a monitor that does not answer, since it waits for a pipe; stop -a ends it", on=(SVM,))
 def no_answer(bench: Bench) -> None:
     session = hos(bench)
     session.sh("sleep 100 | vmm -n stuck -k /vmm/guests/virtio-console >/tmp/stuck &")
     for _ in range(200):
         if "type a line" in session.sh("cat /tmp/stuck; echo"):
             break
+    for word in ("stop", "log", "attach"):
+        text = session.sh(f"vmm {word} stuck; echo status $?", 30)
+        check_match(r"vmm: the monitor of guest stuck does not answer; vmm kill stuck ends it\nstatus 1\n", text)
     text = session.sh("vmm stop -a; vms", 30)
     check_match(r"vmm: guest stuck is ended: its monitor does not answer", text)
     check_that(not re.search(r"(?m)^stuck ", text), "it has ended", text)

@@ -2,22 +2,26 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
 from jos.errors import MachineError
 from jos.grade import Bench, check_match, check_that
+from jos.guestport import GuestPort
 from jos.session import GOS, Session
+from linux import kernel
 
 from .common import hos, nonce
 from .fs import CLEAN, REPAIRED, fsck
+from .guestgdb import WAITS, Gdb
 from .many import detach
 
 SHELL = "~ # "
 START = 300  # seconds of emulation for a start
 WRITE_MIB = 64
 BUSY_TICKS = 10**10
-FAULTS = r"(?i)\b(?:warning|bug|oops|call trace|ext4-fs error|i/o error|unchecked msr)\b"
+FAULTS = r"(?i)\b(?:warning|(?<!report a )bug|oops|call trace|ext4-fs error|i/o error|unchecked msr)\b"
 
 
 def linux_disk(bench: Bench) -> Path:
@@ -30,8 +34,9 @@ def linux_disk(bench: Bench) -> Path:
     return image
 
 
-def with_linux(bench: Bench, image: Path, cpus: int = 1) -> Session:
-    return hos(bench, f"linux-{cpus}", fs=image, fs_in_place=True, mem=1024, cpus=cpus)
+def with_linux(bench: Bench, image: Path, cpus: int = 1, **settings: int) -> Session:
+    """A machine of this image's own."""
+    return hos(bench, image.stem, fs=image, fs_in_place=True, mem=1024, cpus=cpus, **settings)
 
 
 def start(session: Session, options: str = "") -> None:
@@ -41,7 +46,8 @@ def start(session: Session, options: str = "") -> None:
 def sane(session: Session) -> None:
     """Linux has nothing to complain of."""
     log = session.sh("dmesg", prompt=SHELL)
-    check_that(not re.search(FAULTS, log), "a log without warnings", "\n".join(re.findall(rf"(?m)^.*{FAULTS}.*$", log)))
+    faults = [line for line in log.splitlines() if re.search(FAULTS, line)]
+    check_that(not faults, "a log without warnings", "\n".join(faults))
 
 
 def off(session: Session) -> None:
@@ -143,3 +149,99 @@ def works_beside(bench: Bench) -> str:
     session.drop()
     image.unlink()
     return f"{bench.platform.name}: Linux busy for {BUSY_TICKS:,} ticks, two gOS guests beside it answered {len(rounds)} times"
+
+
+def typed_ahead(bench: Bench) -> str:
+    """What is typed while Linux starts is there when its shell reads."""
+    image, word = linux_disk(bench), nonce() * 4  # longer than a FIFO
+    session = with_linux(bench, image)
+    machine = session.ready()
+    machine.sendline("linux")
+    machine.expect("detaches", START)
+    machine.sendline(f"echo {word} | tr a-z A-Z")
+    machine.expect(f"\n{word.upper()}\n", START)
+    session.until(SHELL, 60)
+    off(session)
+    session.drop()
+    image.unlink()
+    return f"{bench.platform.name}: what was typed while Linux started was there"
+
+
+# ---- gdb
+
+NAMES = ("start_kernel", "do_sys_openat2", "do_syscall_64", "__x64_sys_openat", "linux_banner", "jiffies_64")
+
+
+def sections(elf: Path) -> Dict[str, range]:
+    """Addresses of the sections that have some."""
+    text = subprocess.run(["objdump", "-h", elf], capture_output=True, check=True, text=True).stdout
+    found = re.findall(r"(?m)^ *\d+ (\S+) +([0-9a-f]{8}) +([0-9a-f]{16}) ", text)
+    spans = {name: range(int(start, 16), int(start, 16) + int(size, 16)) for name, size, start in found}
+    return {name: span for name, span in spans.items() if span.start >> 31 == (1 << 33) - 1}  # not the CPU's own
+
+
+def with_symbols(bench: Bench, kallsyms: str) -> Path:
+    """The kernel's ELF file with those symbols that /proc/kallsyms has shown. gdb finds nothing else in it."""
+    elf = bench.folder / "vmlinux-symbols"
+    elf.write_bytes(kernel.unpacked((bench.obj / "linux/vmlinuz").read_bytes()))
+    spans, command = sections(elf), ["objcopy"]
+    for address, kind, name in re.findall(r"(?m)^([0-9a-f]{16}) (\w) (\w+)$", kallsyms):
+        at = int(address, 16)
+        section = check_that_one([name for name, span in spans.items() if at in span], name)
+        what = "function" if kind in "tT" else "object"
+        command += ["--add-symbol", f"{name}={section}:{at - spans[section].start:#x},{what},global"]
+    subprocess.run([*command, elf], check=True)
+    return elf
+
+
+def check_that_one(found: List[str], name: str) -> str:
+    check_that(len(found) == 1, f"one section with {name}", found)
+    return found[0]
+
+
+def debugged(bench: Bench) -> str:
+    """gdb knows Linux by its own symbols: functions, the way to them, variables; also after a restart."""
+    image, fixed = linux_disk(bench), '-a "console=ttyS0,115200 quiet cryptomgr.notests nokaslr"'
+    with GuestPort() as port:
+        session = with_linux(bench, image, serial3=port.machine_port)
+        start(session, fixed)
+        elf = with_symbols(bench, session.sh(f"grep -wE '{'|'.join(NAMES)}' /proc/kallsyms", 120, SHELL))
+        off(session)
+        machine = session.ready()
+        machine.sendline(f"linux -g {fixed}")
+        machine.expect(WAITS, START)
+        with Gdb(port, elf) as gdb:
+            starts_by_name(gdb)
+            gdb.do("break do_sys_openat2")
+            check_match(r"Breakpoint \d+, .* in do_sys_openat2 \(\)", gdb.do("continue"))
+            check_match(r"#0 .* in do_sys_openat2 \(\)\n#1 .* in __x64_sys_openat \(\)", gdb.do("bt"))
+            check_match(r'"/', gdb.do("x/s $rsi"))
+            first = int(gdb.do("print (unsigned long)jiffies_64").split()[-1])
+            gdb.do("delete")
+            gdb.start("continue")
+            session.until(SHELL, START)
+            check_match("SIGINT", gdb.interrupt())
+            check_that(int(gdb.do("print (unsigned long)jiffies_64").split()[-1]) > first, "jiffies that go on", first)
+            gdb.do("break do_sys_openat2")
+            gdb.do("disable")
+            gdb.start("continue")
+            machine.sendline("reboot -f")
+            check_match("SIGTRAP", gdb.answer())
+            machine.expect(WAITS, START)
+            starts_by_name(gdb)
+            gdb.do("detach")
+        session.until(SHELL, START)
+        sane(session)
+        off(session)
+        session.drop()
+    image.unlink()
+    elf.unlink()
+    return f"{bench.platform.name}: gdb on Linux by its own symbols, before and after a restart"
+
+
+def starts_by_name(gdb: Gdb) -> None:
+    """From the entry to start_kernel."""
+    gdb.do("break start_kernel")
+    check_match(r"Breakpoint \d+, .* in start_kernel \(\)", gdb.do("continue"))
+    check_match(r"Linux version \d", gdb.do("x/s &linux_banner"))
+    gdb.do("delete")

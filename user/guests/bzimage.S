@@ -3,8 +3,10 @@
  * check of what the 64-bit protocol promises at its entry: long mode, the boot parameters, the
  * command line, a memory map, ACPI's root pointer, the initrd. It prints the command line and the
  * initrd on COM1, and switches off by ACPI's sleep register. With VMLINUX defined it is vmlinux: the
- * same as an ELF file with a note of Linux', whose header its loader has to make.
+ * same as an ELF file with a note of Linux', whose header its loader has to make; it goes on at the
+ * addresses that it is linked at, as Linux does, where a debugger looks for its symbols.
  */
+#include <inc/mmu.h>
 #include <inc/uart.h>
 
 #define SECTOR        512
@@ -24,6 +26,8 @@
 #define INITRD        0x218
 #define INITRD_SIZE   0x21c
 #define CMDLINE       0x228
+
+#define ENTRIES       512 /* of a page table */
 
 #define SLEEP_CONTROL 0x605
 #define SLEEP_S5      (0x20 | 5 << 2)
@@ -91,6 +95,19 @@ start:
         cmpq    %rcx, (%rax)
         jne     failed
 
+#ifdef VMLINUX
+        movq    %cr3, %rdi              /* the first GiB once more, at the end */
+        movq    (%rdi), %rdx
+        andq    $-4096, %rdx
+        movq    (%rdx), %rax
+        leaq    last_table(%rip), %rdx
+        movq    %rax, (ENTRIES - 2) * 8(%rdx)
+        orq     $PTE_P | PTE_W, %rdx
+        movq    %rdx, (ENTRIES - 1) * 8(%rdi)
+        movq    $high, %rax
+        jmp     *%rax
+high:
+#endif
         movl    CMDLINE(%rbx), %esi
         call    print
         movl    INITRD(%rbx), %esi
@@ -110,6 +127,9 @@ failed: call    print
 
 /* Print the string at RSI. */
 print:
+#ifdef VMLINUX
+        incl    printed(%rip)
+#endif
         movl    $COM1, %edx
 1:      lodsb
         testb   %al, %al
@@ -142,7 +162,10 @@ end:
         .long   0
 
         .bss
-        .skip   MEMORY - 0x1000
+        .balign 0x1000
+last_table: .skip ENTRIES * 8
+printed: .skip 4                        /* strings so far */
+        .skip   MEMORY - 0x2000 - 4
 #endif
 
 .section .note.GNU-stack, "", @progbits

@@ -33,6 +33,12 @@ static void try_neighbours(void)
         }
 }
 
+/* Address line 20 is on, and nobody asks for a reset. */
+static void try_control_port(void)
+{
+    check(inb(PORT_FAST_RESET) == 2, "port 0x92 reads 0x%x", inb(PORT_FAST_RESET));
+}
+
 /* PCI's address register, which has the reset register in its midst. */
 static void try_config(void)
 {
@@ -84,6 +90,7 @@ int guest_main(const struct MultibootInfo *info)
     trying("wide accesses next to ports that end the machine");
     try_config();
     try_neighbours();
+    try_control_port();
     trying("wide accesses to COM1");
     try_uart();
     try_end();

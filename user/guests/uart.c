@@ -1,6 +1,8 @@
 /*
  * uart: the registers of the 16550 at COM1 behave as its data sheet has it: divisor latch, scratch,
- * loop back with modem lines and FIFO, overrun, and what the interrupt identification says.
+ * loop back with modem lines and FIFO, overrun, and what the interrupt identification says. With
+ * the word "typed", it starts as Linux' driver does, and then prints the line that was typed
+ * before.
  */
 #include <inc/uart.h>
 #include "rt.h"
@@ -109,10 +111,54 @@ static void try_interrupt_id(void)
     check(data == (IIR_FIFO | IIR_RX), "IIR 0x%x with a byte received", data);
 }
 
+static void read_all(void)
+{
+    in(COM_LSR);
+    in(COM_DATA);
+    in(COM_IIR);
+    in(COM_MSR);
+}
+
+/* Empties the FIFO more than once, reads what may be left, and turns it on in the end. */
+static void start_driver(void)
+{
+    out(COM_IIR, FCR_ENABLE);
+    out(COM_IIR, FCR_ENABLE | FCR_CLEAR_RX);
+    out(COM_IIR, 0);
+    read_all();
+    out(COM_LCR, in(COM_LCR));
+    out(COM_IER, IER_THRE);
+    in(COM_LSR);
+    in(COM_IIR);
+    out(COM_IER, 0);
+    read_all();
+    out(COM_IER, IER_RX);
+    out(COM_IIR, FCR_ENABLE);
+}
+
+static int print_line(void)
+{
+    char line[80];
+    unsigned n = 0;
+
+    start_driver();
+    while (n < sizeof(line) - 1 && (n == 0 || line[n - 1] != '\n')) {
+        while (!(in(COM_LSR)&LSR_DR))
+            ;
+        line[n++] = in(COM_DATA);
+    }
+    line[n] = '\0';
+    out(COM_IER, 0);
+    print("%s", line);
+    return 0;
+}
+
 int guest_main(const struct MultibootInfo *info)
 {
     (void)info;
     out(COM_IER, 0);
+    if (cmdline_has("typed"))
+        return print_line();
     try_latch();
     try_loop();
     try_interrupt_id();

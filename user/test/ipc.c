@@ -300,6 +300,26 @@ static void no_room(void)
     CHECK_IS(wait(late), 0);
 }
 
+static int sleep_long(envid_t parent)
+{
+    (void)parent;
+    return sys_sleep_msec(100000);
+}
+
+/* Pages that are not there are an error at once, also when the receiver listens to nobody. */
+static void missing_row(void)
+{
+    struct IpcMessage m;
+    envid_t child = start(sleep_long);
+
+    fill_row(row, 2);
+    CHECK_IS(sys_ipc_send(child, 0, row, PERM_RW | PERM_PAGES(3)), -E_INVAL);
+    CHECK_IS(sys_ipc_call(child, 0, row, PERM_RW | PERM_PAGES(3), (void *)UTOP, &m), -E_INVAL);
+    unmap_row(row);
+    CHECK_IS(sys_env_destroy(child), 0);
+    CHECK_IS(wait(child), EXIT_KILLED);
+}
+
 static int send_row(envid_t parent)
 {
     fill_row(row, 4);
@@ -357,6 +377,7 @@ static const struct Test tests[] = {
     { "no-room", no_room },
     { "room-at-the-end", room_at_the_end },
     { "bad-rows", bad_rows },
+    { "missing-row", missing_row },
 };
 
 int umain(int argc, char **argv)

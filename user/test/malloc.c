@@ -136,9 +136,40 @@ static void exhaust(void)
     CHECK(free_pages() + 2 >= before, "%lu pages are missing", before - free_pages());
 }
 
+#define RW (PTE_P | PTE_U | PTE_W)
+
+/* Two pages, the first in place of one that holds an 'x', where the second needs a page table and
+ * hardly any memory is left. */
+static int replace_with_row(void)
+{
+    char *second = (char *)ROUNDUP(UHEAP + (1ul << 30), 1ul << 30), *first = second - PGSIZE;
+    char *arena = second + (1ul << 30);
+    size_t n = 0;
+    int r = sys_page_alloc(0, first, RW);
+    if (r < 0)
+        return 1;
+    *first = 'x';
+    while (sys_page_alloc(0, arena + n * PGSIZE, RW) == 0)
+        n++;
+    while ((r = sys_page_alloc(0, first, RW | PERM_PAGES(2))) == -E_NO_MEM && n > 0) {
+        if (*first != 'x')
+            return 2;
+        sys_page_unmap(0, arena + --n * PGSIZE);
+    }
+    return r == 0 && *first == 0 && *second == 0 ? 0 : 3;
+}
+
+static void row_or_nothing(void)
+{
+    envid_t child = fork();
+    if (child == 0)
+        exit(replace_with_row());
+    CHECK_IS(wait(child), 0);
+}
+
 static const struct Test tests[] = {
     { "random", random_use }, { "coalesce", coalesce }, { "calloc-realloc", calloc_realloc },
-    { "too-much", too_much }, { "exhaust", exhaust },
+    { "too-much", too_much }, { "exhaust", exhaust },   { "row-or-nothing", row_or_nothing },
 };
 
 int umain(int argc, char **argv)

@@ -120,10 +120,17 @@ static void press_button(envid_t from, uint64_t value)
     answer(from, press_power());
 }
 
+static void answer_ping(envid_t from, uint64_t value)
+{
+    (void)value;
+    answer(from, 0);
+}
+
 static void (*const requests[])(envid_t from, uint64_t value) = {
     [MON_ATTACH] = take_console,
     [MON_STOP] = press_button,
     [MON_LOG] = send_log,
+    [MON_PING] = answer_ping,
 };
 
 void attach_message(envid_t from, uint64_t value)

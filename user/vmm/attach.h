@@ -17,6 +17,8 @@
 #define MON_LOG_VALUE(from) ((uint64_t)(from) << 8 | MON_LOG)
 #define MON_LOG_FROM(value) ((value) >> 8)
 #define MON_REQUEST(value)  ((value)&0xff)
+/* Answered with 0 and nothing else. */
+#define MON_PING 4
 struct MonLog {
     uint64_t start, end; /* the first byte here; the end of all output so far */
     char text[PGSIZE - 16];

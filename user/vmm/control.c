@@ -8,18 +8,61 @@
 
 #define LOG_PAGE ((struct MonLog *)UTEMP)
 
+#define STOP_SECONDS   30 /* that a guest has to switch off */
+#define ANSWER_SECONDS 5  /* that its monitor has to answer */
+
 bool name_ok(const char *name)
 {
     size_t len = strlen(name);
     return len > 0 && len < ENV_NAME_LEN && !strchr(name, '/') && name[0] != '.';
 }
 
+/* Ask a monitor that has nothing else to tell: 0 or -E_*. */
+static int64_t ask(envid_t monitor, uint64_t request)
+{
+    struct IpcMessage m;
+    int r = sys_ipc_call(monitor, request, (void *)UTOP, 0, (void *)UTOP, &m);
+    return r < 0 ? r : (int64_t)m.value;
+}
+
+/* Wait for a child for so long, then end it. Has it ended by itself? */
+static bool await_child(envid_t child, unsigned seconds)
+{
+    uint64_t until = sys_time_msec() + seconds * 1000;
+    while (sys_env_wait(child, NULL, true) != child) {
+        if (sys_time_msec() >= until) {
+            sys_env_destroy(child);
+            sys_env_wait(child, NULL, false);
+            return false;
+        }
+        sys_sleep_msec(1);
+    }
+    return true;
+}
+
+/* Does the monitor answer? It does not while it waits for a pipe, say. A call has no limit of time,
+ * so a child of this env makes it. */
+static bool answers(const char *name, envid_t monitor)
+{
+    envid_t child = fork();
+    if (child == 0) {
+        ask(monitor, MON_PING);
+        sys_env_exit(0);
+    }
+    if (child < 0) {
+        complain("cannot ask the monitor of guest %s: %e", name, child);
+        return false;
+    }
+    if (await_child(child, ANSWER_SECONDS))
+        return true;
+    complain("the monitor of guest %s does not answer; vmm kill %s ends it", name, name);
+    return false;
+}
+
 /* Leave the console to a monitor and sleep until it is given back. The answer, or -E_*. */
 static int64_t lend_console(envid_t monitor)
 {
-    struct IpcMessage m;
-    int r = sys_ipc_call(monitor, MON_ATTACH, (void *)UTOP, 0, (void *)UTOP, &m);
-    return r < 0 ? r : (int64_t)m.value;
+    return ask(monitor, MON_ATTACH);
 }
 
 static int goes_on(const char *name)
@@ -41,6 +84,8 @@ int await_monitor(envid_t monitor, const char *name)
 static int attach(const char *name, envid_t guest, envid_t monitor)
 {
     (void)guest;
+    if (!answers(name, monitor))
+        return 1;
     int64_t answer = lend_console(monitor);
     if (answer == MON_DETACHED)
         return goes_on(name);
@@ -66,6 +111,8 @@ static int print_log(const char *name, envid_t guest, envid_t monitor)
     (void)guest;
     uint64_t at = 0, end = UINT64_MAX;
     char last = '\n';
+    if (!answers(name, monitor))
+        return 1;
     while (at < end) {
         const struct MonLog *log = ask_log(monitor, at);
         if (!log) {
@@ -130,15 +177,10 @@ static int end_guest(const char *name, envid_t guest, envid_t monitor)
 
 /* ---- The power button ---- */
 
-#define STOP_SECONDS   30 /* that a guest has to switch off */
-#define ANSWER_SECONDS 5  /* that its monitor has to answer, if all are stopped */
-
 /* 0; -E_NOT_SUPP: the guest does not look at its power button. */
 static int64_t press_power(envid_t monitor)
 {
-    struct IpcMessage m;
-    int r = sys_ipc_call(monitor, MON_STOP, (void *)UTOP, 0, (void *)UTOP, &m);
-    return r < 0 ? r : (int64_t)m.value;
+    return ask(monitor, MON_STOP);
 }
 
 /* Wait until it has ended. false: it takes longer. */
@@ -163,6 +205,8 @@ static int stop(const char *name, envid_t guest, envid_t monitor)
         complain("guest %s is paused; vmm resume %s lets it go on", name, name);
         return 1;
     }
+    if (!answers(name, monitor))
+        return 1;
     int64_t r = press_power(monitor);
     if (r == -E_NOT_SUPP) {
         complain("guest %s does not look at its power button; vmm kill %s ends it", name, name);

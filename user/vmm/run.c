@@ -243,12 +243,12 @@ int run_to_end(envid_t guest, const char *name, uint64_t memsize, const struct C
     serve(guest, &shared->exit);
     machine_output(&run.machine);
     machine_end(&run.machine);
-    gdb_ended(run.status, run.why[0] != '\0');
     cons_fresh_line();
     if (restart && run.reset) {
         say("vmm: %s starts again: %s\n", name, run.why);
         return RUN_RESET;
     }
+    gdb_ended(run.status, run.why[0] != '\0');
     print_end(guest, name);
     return run.status;
 }

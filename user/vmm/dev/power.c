@@ -13,14 +13,23 @@
 #define KBC_PULSE    0xf0
 #define KBC_NO_RESET 0x01
 #define FAST_RESET   0x01
+#define A20_ENABLED  0x02
 #define RESET_CPU    0x04
 
-/* The keyboard controller has nothing to read, and is ready for commands. */
+/* The keyboard controller has nothing to read, and is ready for commands. Address line 20 is always
+ * on. */
 static uint64_t power_read(struct Device *d, uint64_t port, unsigned size)
 {
     (void)d;
     (void)size;
-    return port == PORT_KBC || port == PORT_KBC_DATA ? 0 : 0xff;
+    switch (port) {
+    case PORT_KBC:
+    case PORT_KBC_DATA:
+        return 0;
+    case PORT_FAST_RESET:
+        return A20_ENABLED;
+    }
+    return 0xff;
 }
 
 static bool asks_for_reset(uint64_t port, uint64_t v)

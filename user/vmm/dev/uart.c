@@ -7,7 +7,7 @@
 #include <inc/string.h>
 #include <user/vmm/dev/uart.h>
 
-#define HANDLER_READS 8
+#define HANDLER_READS 8 /* of LSR and IIR, by a guest that does not wait for input */
 
 static unsigned rx_depth(const struct Uart *u)
 {
@@ -16,7 +16,7 @@ static unsigned rx_depth(const struct Uart *u)
 
 static void rx_push(struct Uart *u, uint8_t c)
 {
-    if (u->s.rx_count == rx_depth(u)) {
+    if (u->s.rx_count >= rx_depth(u)) {
         u->s.overrun = true;
         return;
     }
@@ -29,7 +29,17 @@ static uint8_t rx_pop(struct Uart *u)
         return 0;
     uint8_t c = u->s.rx[0];
     memmove(u->s.rx, u->s.rx + 1, --u->s.rx_count);
+    u->s.rx_seen &= u->s.rx_count > 0;
     return c;
+}
+
+/* Drivers empty the FIFO when they start. What the guest does not know of yet stays, as if it came
+ * after that, so that what was typed ahead is not lost. */
+static void rx_clear(struct Uart *u)
+{
+    if (u->s.rx_seen)
+        u->s.rx_count = 0;
+    u->s.rx_seen = false;
 }
 
 /* Move input from the console to the receiver. A loop back cuts the line. */
@@ -42,15 +52,35 @@ static void rx_fill(struct Uart *u, bool ask)
         rx_push(u, c);
 }
 
+/* Does an interrupt tell the guest of input? A PC's board lets it through with OUT2. */
+static bool listens(const struct Uart *u)
+{
+    return (u->s.ier & IER_RX) && (u->s.mcr & MCR_OUT2);
+}
+
+/* It has begun to listen: show what it has sent, and ask for input. */
+static void rx_begin(struct Uart *u)
+{
+    u->peer->flush();
+    rx_fill(u, true);
+}
+
 static uint8_t read_rbr(struct Uart *u)
 {
     if (u->s.lcr & LCR_DLAB)
         return u->s.divisor[0];
-    rx_fill(u, true);
+    if (u->s.rx_count == 0) /* a driver that starts: nothing has come as far as it knows */
+        return 0;
     uint8_t c = rx_pop(u);
     if (u->s.rx_count == 0)
-        rx_fill(u, u->s.ier & IER_RX);
+        rx_fill(u, listens(u));
     return c;
+}
+
+static void loop_back(struct Uart *u, uint8_t v)
+{
+    rx_push(u, v);
+    u->s.rx_seen = true; /* it knows what it has sent */
 }
 
 static void write_thr(struct Uart *u, uint8_t v)
@@ -59,10 +89,9 @@ static void write_thr(struct Uart *u, uint8_t v)
         u->s.divisor[0] = v;
         return;
     }
-    u->polls = 0;
     u->s.thr_empty_event = true;
     if (u->s.mcr & MCR_LOOP)
-        rx_push(u, v);
+        loop_back(u, v);
     else
         u->peer->put((const char *)&v, 1);
 }
@@ -82,12 +111,10 @@ static void write_ier(struct Uart *u, uint8_t v)
         u->s.thr_empty_event = true;
     if ((u->s.ier & IER_THRE) && !(v & IER_THRE)) /* it has nothing more to send */
         u->peer->flush();
-    bool listens = (v & IER_RX) && !(u->s.ier & IER_RX);
+    bool before = listens(u);
     u->s.ier = v & IER_ALL;
-    if (listens) {
-        u->peer->flush();
-        rx_fill(u, true);
-    }
+    if (!before && listens(u))
+        rx_begin(u);
 }
 
 /* What is pending among what IER allows, the most urgent first. */
@@ -102,15 +129,17 @@ static uint8_t pending(const struct Uart *u)
     return IIR_NONE;
 }
 
-/* Reading LSR or IIR again and again without having sent anything: the guest waits for input, so
+/* Reading LSR or IIR again and again without having written anything: the guest waits for input, so
  * that it is time to show an unfinished line and to ask for input. An interrupt handler reads them
- * some times, too, before it goes on sending. */
+ * some times, too, before it goes on sending, and so does a driver that starts, which drops what
+ * there is: without interrupts for it, input stays where it is until the guest surely waits. */
 static void rx_look(struct Uart *u)
 {
-    bool waits = ++u->polls > (u->s.ier & IER_THRE ? HANDLER_READS : 1);
-    if (waits)
+    bool waits = ++u->polls > HANDLER_READS;
+    if (waits || (u->polls > 1 && !(u->s.ier & IER_THRE)))
         u->peer->flush();
-    rx_fill(u, waits);
+    if (waits || listens(u))
+        rx_fill(u, waits);
 }
 
 static uint8_t read_iir(struct Uart *u)
@@ -119,6 +148,8 @@ static uint8_t read_iir(struct Uart *u)
     uint8_t iir = pending(u);
     if (iir == IIR_THRE)
         u->s.thr_empty_event = false;
+    if (iir == IIR_RX)
+        u->s.rx_seen = true;
     return (u->s.fifo_on ? IIR_FIFO : 0) | iir;
 }
 
@@ -126,7 +157,7 @@ static void write_fcr(struct Uart *u, uint8_t v)
 {
     bool on = v & FCR_ENABLE;
     if (on != u->s.fifo_on || (v & FCR_CLEAR_RX))
-        u->s.rx_count = 0;
+        rx_clear(u);
     u->s.fifo_on = on;
 }
 
@@ -147,7 +178,10 @@ static uint8_t read_mcr(struct Uart *u)
 
 static void write_mcr(struct Uart *u, uint8_t v)
 {
+    bool before = listens(u);
     u->s.mcr = v & MCR_ALL;
+    if (!before && listens(u))
+        rx_begin(u);
 }
 
 static uint8_t line_status(const struct Uart *u)
@@ -160,6 +194,7 @@ static uint8_t read_lsr(struct Uart *u)
     rx_look(u);
     uint8_t v = line_status(u);
     u->s.overrun = false;
+    u->s.rx_seen = u->s.rx_count > 0;
     return v;
 }
 
@@ -192,7 +227,7 @@ static const struct {
     [COM_MSR] = { read_msr, NULL },       [COM_SCR] = { read_scr, write_scr },
 };
 
-/* Any access may change what is pending. A PC's board lets interrupts through with OUT2. */
+/* Any access may change what is pending. */
 static void drive_irq(struct Uart *u)
 {
     if (u->s.ier != 0 || u->irq_level) {
@@ -254,7 +289,7 @@ void uart_share(struct Uart *u, struct GuestSerial *shared, uint16_t port)
 void uart_input(struct Uart *u)
 {
     take_output(u);
-    if (u->s.ier & IER_RX)
+    if (listens(u))
         rx_fill(u, false);
     publish(u);
     drive_irq(u);
@@ -276,6 +311,7 @@ static void uart_write(struct Device *d, uint64_t offset, unsigned size, uint64_
     struct Uart *u = (struct Uart *)d;
     (void)size;
     take_output(u);
+    u->polls = 0;
     if (registers[offset].write)
         registers[offset].write(u, value);
     publish(u);
@@ -292,8 +328,8 @@ static int uart_load(struct Device *d, const void *state)
     struct Uart *u = (struct Uart *)d;
     struct UartState s;
     memcpy(&s, state, sizeof(s));
-    if (s.rx_count > (s.fifo_on ? UART_FIFO : 1) || s.fifo_on > 1 || s.thr_empty_event > 1 ||
-        s.overrun > 1 || (s.ier & ~IER_ALL) || (s.mcr & ~MCR_ALL))
+    if (s.rx_count > UART_FIFO || s.fifo_on > 1 || s.thr_empty_event > 1 || s.overrun > 1 ||
+        s.rx_seen > (s.rx_count > 0) || (s.ier & ~IER_ALL) || (s.mcr & ~MCR_ALL))
         return -E_INVAL;
     u->s = s;
     u->polls = 0;
@@ -309,7 +345,7 @@ static const struct DeviceKind uart_kind = {
     .write = uart_write,
     .save = uart_save,
     .load = uart_load,
-    .version = 1,
+    .version = 2,
     .size = sizeof(struct UartState),
 };
 

@@ -24,6 +24,7 @@ struct UartState {
     uint8_t fifo_on;
     uint8_t thr_empty_event; /* THR became empty; reading IIR or writing THR clears it */
     uint8_t overrun;
+    uint8_t rx_seen; /* the guest has read from LSR or IIR that there is something in rx */
     uint8_t rx_count;
     uint8_t rx[UART_FIFO];
 };
@@ -36,7 +37,7 @@ struct Uart {
     uint16_t port;
     struct GuestSerial *shared; /* output that is collected for it; NULL: none is */
     bool irq_level;
-    unsigned polls; /* reads of LSR and IIR since the last write to THR */
+    unsigned polls; /* reads of LSR and IIR since the last write */
 };
 
 /* From now on this collects its output, for as long as it lives; port: that of its first register.

@@ -33,7 +33,7 @@ bool regs_put(const struct GuestDebugRegs *r, unsigned n);
 bool regs_set(struct GuestDebugRegs *r, unsigned n, const char **s);
 
 /* ---- mem.c ---- */
-/* Debugged guest; called before all others. */
+/* Debugged guest, without breakpoints; called before all others. */
 void mem_setup(envid_t guest);
 /* Read at linear address va of the stopped guest, as if no breakpoint were there. Returns the
  * bytes read before the first that is not memory. */

@@ -29,6 +29,8 @@ static struct Hard {
 void mem_setup(envid_t id)
 {
     guest = id;
+    memset(soft, 0, sizeof(soft));
+    memset(hard, 0, sizeof(hard));
 }
 
 /* ---- Memory ---- */

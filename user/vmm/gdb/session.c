@@ -22,12 +22,28 @@ static struct {
     bool expects_stop;  /* gdb waits to hear of the guest's next stop */
     bool asked_to_stop; /* GUEST_DEBUG_STOP is on its way */
     bool packet_waits;  /* a packet came while the guest ran */
+    bool restarted;     /* the guest is not the first one here */
     struct GuestDebugRegs regs;
     char stop[160]; /* the last stop, as gdb wants to hear it */
 } gdb;
 
+/* The guest starts again: gdb's session goes on with the one that takes its place. */
+static void adopt(envid_t guest)
+{
+    gdb.guest = guest;
+    gdb.running = true;
+    gdb.stepping = false;
+    gdb.restarted = true;
+    gdb.stop[0] = '\0';
+    mem_setup(guest);
+}
+
 int gdb_open(envid_t guest, const char *name)
 {
+    if (gdb.open) {
+        adopt(guest);
+        return 0;
+    }
     int r = sys_serial_open();
     if (r == -E_BUSY)
         complain("-g: the serial port COM3 is in use; one guest at a time can have a debugger");
@@ -449,6 +465,10 @@ void gdb_stopped(const struct GuestExit *x)
     }
     describe_stop(x);
     gdb.asked_to_stop = false;
+    if (first && gdb.restarted && !gdb.expects_stop && !gdb.packet_waits) { /* it was detached */
+        let_go_on(GUEST_DEBUG_DETACH);
+        return;
+    }
     if (first)
         say("vmm: %s waits at its entry for gdb on serial port COM3\n", gdb.name);
     if (gdb.expects_stop)
