@@ -99,17 +99,11 @@ def rounds(session: Session, name: str = INNOCENT) -> int:
     return int(found.group(1))
 
 
-def free_now(session: Session) -> int:
-    """Free frames and those of the file server, whose cache grows with what is read."""
-    row = check_match(r"(?m)^\w+ +\w+ +\w+ +fs +(\d+) ", session.sh("ps"))
-    return session.free_pages() + int(row.group(1))
-
-
 def free_pages(session: Session) -> int:
     """The same when what has just ended is gone: three times alike."""
-    seen = [free_now(session) for _ in range(3)]
+    seen = [session.free_pages() for _ in range(3)]
     while len(set(seen[-3:])) > 1 and len(seen) < TRIES:
-        seen.append(free_now(session))
+        seen.append(session.free_pages())
     return seen[-1]
 
 
