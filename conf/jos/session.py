@@ -18,6 +18,8 @@ MAX_BOOTS = 6
 PANIC = "kernel panic"
 AFTER_PANIC = r"[^\n]*\n(?:.*\n)*?.*(?:K> |Powered off)"  # message, backtrace, and what comes then
 
+TRIES = 10  # to count free frames
+
 
 def prompt_regex(prompt: str) -> "re.Pattern[str]":
     """The prompt at the start of a line, with nothing after it; or a panic."""
@@ -95,13 +97,22 @@ class Session:
             raise MachineError(f"`echo $?` printed {text!r}")
         return int(found.group(1))
 
+    def server_pages(self) -> int:
+        """Frames of the file server."""
+        found = re.search(r"^\w+ +\w+ +\w+ +fs +(\d+) ", self.sh("ps"), re.MULTILINE)
+        if not found:
+            raise MachineError("`ps` shows no file server")
+        return int(found[1])
+
     def free_pages(self) -> int:
-        """Free frames, and those of the file server: its cache grows as it has time to read ahead."""
-        server = re.search(r"^\w+ +\w+ +\w+ +fs +(\d+) ", self.sh("ps"), re.MULTILINE)
-        free = re.search(r"(\d+) free", self.sh("free"))
-        if not server or not free:
-            raise MachineError("`ps` or `free` printed something else than they do")
-        return int(server[1]) + int(free[1])
+        """Free frames, and those of the file server: its cache grows when it has time to read ahead, between two of
+        these commands, too."""
+        for _ in range(TRIES):
+            before = self.server_pages()
+            free = re.search(r"(\d+) free", self.sh("free"))
+            if free and self.server_pages() == before:
+                return before + int(free[1])
+        raise MachineError(f"the file server's memory changed {TRIES} times while nobody used it")
 
     # ---- gOS inside of this machine
 
