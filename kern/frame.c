@@ -47,7 +47,8 @@ static struct spinlock page_lock = SPINLOCK_INIT("page"); /* protects all below 
 static struct PageInfo *free_list;
 static struct PageInfo *free_runs;  /* by their first frames, */
 static struct PageInfo *clear_runs; /* those that are cleared, */
-static struct PageInfo *clearing;   /* and one whose first nclear frames are */
+static struct PageInfo *clearing;   /* and one whose first nclear frames are; */
+static bool clear_busy; /* it is its CPU's alone, which clears a frame without the lock */
 static size_t nclear, nclear_runs;
 static size_t nfree, ntotal;
 static struct Region regions[MAX_REGIONS];
@@ -196,8 +197,8 @@ static struct PageInfo *run_pop(struct PageInfo **list)
     return run;
 }
 
-/* A cleared run, or the one that is about to be; with how many of its first bytes are zero.
- * page_lock is held. */
+/* A cleared run, or the one that is about to be, unless a CPU is at it; with how many of its first
+ * bytes are zero. page_lock is held. */
 static struct PageInfo *run_pop_clear(size_t *clear)
 {
     struct PageInfo *run = run_pop(&clear_runs);
@@ -207,6 +208,8 @@ static struct PageInfo *run_pop_clear(size_t *clear)
         WRITE_ONCE(nclear_runs, nclear_runs - 1);
         return run;
     }
+    if (clear_busy)
+        return NULL;
     run = clearing;
     clearing = NULL;
     nclear = 0;
@@ -252,6 +255,21 @@ static void __attribute__((noinline)) frames_carve(void)
     r->mark = end;
 }
 
+/* A frame off the free list. NULL: there is none. */
+static inline struct PageInfo *take_frame(void)
+{
+    spin_lock(&page_lock);
+    if (!free_list)
+        frames_carve();
+    struct PageInfo *pp = free_list;
+    if (pp) {
+        free_list = pp->pp_link;
+        count_free(-1);
+    }
+    spin_unlock(&page_lock);
+    return pp;
+}
+
 struct PageInfo *page_alloc(int flags)
 {
     struct PageInfo *pp;
@@ -259,16 +277,8 @@ struct PageInfo *page_alloc(int flags)
 
     if (left <= RESERVED_FRAMES && left <= env_frames_kept_from(curenv))
         return NULL;
-    spin_lock(&page_lock);
-    if (!free_list)
-        frames_carve();
-    pp = free_list;
-    if (pp) {
-        free_list = pp->pp_link;
-        count_free(-1);
-    }
-    spin_unlock(&page_lock);
-
+    while (!(pp = take_frame()) && READ_ONCE(clear_busy))
+        cpu_pause(); /* the last run comes back when a frame of it is cleared */
     if (!pp)
         return NULL;
     pp->pp_link = NULL;
@@ -345,32 +355,47 @@ struct PageInfo *page_run_alloc(size_t *clear)
     return run;
 }
 
-/* Clear the next frame. page_lock is held: whoever takes the run has it with all that is cleared.
- */
-static void clear_next(void)
+/* The next frame to clear, and its run with it, is this CPU's until clear_end. NULL: there is none,
+ * or another CPU is at it. */
+static struct PageInfo *clear_begin(void)
 {
-    zero_page(page2kva(clearing + nclear));
-    if (++nclear < RUN_FRAMES)
-        return;
-    clearing->pp_link = clear_runs;
-    clear_runs = clearing;
-    clearing = NULL;
-    nclear = 0;
-    WRITE_ONCE(nclear_runs, nclear_runs + 1);
+    struct PageInfo *frame = NULL;
+
+    spin_lock(&page_lock);
+    if (!clearing)
+        clearing = run_find();
+    if (clearing && !clear_busy) {
+        frame = clearing + nclear;
+        clear_busy = true;
+    }
+    spin_unlock(&page_lock);
+    return frame;
+}
+
+static void clear_end(void)
+{
+    spin_lock(&page_lock);
+    if (++nclear == RUN_FRAMES) {
+        clearing->pp_link = clear_runs;
+        clear_runs = clearing;
+        clearing = NULL;
+        nclear = 0;
+        WRITE_ONCE(nclear_runs, nclear_runs + 1);
+    }
+    WRITE_ONCE(clear_busy, false);
+    spin_unlock(&page_lock);
 }
 
 bool page_clear_ahead(void)
 {
     if (READ_ONCE(nclear_runs) >= ntotal / CLEAR_SHARE / RUN_FRAMES)
         return false;
-    spin_lock(&page_lock);
-    if (!clearing)
-        clearing = run_find();
-    bool found = clearing;
-    if (found)
-        clear_next();
-    spin_unlock(&page_lock);
-    return found;
+    struct PageInfo *frame = clear_begin();
+    if (!frame)
+        return false;
+    zero_page(page2kva(frame));
+    clear_end();
+    return true;
 }
 
 /* Put n frames, linked from first to last, on the free list. */
