@@ -351,6 +351,14 @@ void warn(const char *fmt, ...);
 int getchar(void);
 int putchar(int c);
 
+/* ---- lib/usage.c: what a program is called with ----
+ * USAGE("ls [-l] [PATH...]"); in a program: `-h` alone prints it, and ends the program with 0.
+ * Further lines of the text are printed as they are. */
+#define USAGE(text) const char usage_text[] = text
+extern const char usage_text[];
+/* Print it on fd 2. Returns the exit status of wrong usage, 2. */
+int usage(void);
+
 /* ---- lib/args.c: option parsing in the manner of POSIX getopt ---- */
 extern char *optarg;
 extern int optind, optopt;

@@ -104,4 +104,7 @@ static inline int receiving_call(int nr, uint64_t a1, uint64_t a2, uint64_t a3, 
     return ret;
 }
 
+/* lib/usage.c, in programs that have a usage: prints it if that is asked for, and ends. */
+void help(int argc, char **argv) __attribute__((weak));
+
 #endif

@@ -2,6 +2,8 @@
  * The first C function of every program: sets up what the library knows about its own env and
  * calls umain.
  */
+#include "internal.h"
+
 #include <inc/lib.h>
 
 const volatile struct Env *const envs = (const volatile struct Env *)UENVS;
@@ -19,5 +21,7 @@ void libmain(int argc, char **argv)
         const char *slash = strrchr(argv[0], '/');
         binaryname = slash ? slash + 1 : argv[0];
     }
+    if (help)
+        help(argc, argv);
     exit(umain(argc, argv));
 }

@@ -10,6 +10,8 @@
 #include <inc/lib.h>
 #include <inc/x86.h>
 
+USAGE("bench-host [-t | -b]");
+
 #define SPAN_SECONDS 4
 #define OWN_STEP     64 /* ticks that a turn of the loop below takes at most by itself */
 
@@ -69,6 +71,8 @@ int umain(int argc, char **argv)
 {
     struct SysInfo info;
 
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "-t") != 0 && strcmp(argv[1], "-b") != 0))
+        return usage();
     sys_sysinfo(&info);
     print_frames(&info);
     if (argc > 1 && strcmp(argv[1], "-t") == 0)

@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("cat [FILE...]");
+
 static char buf[PGSIZE];
 
 static int copy(int fd, const char *name)
@@ -49,6 +51,8 @@ int umain(int argc, char **argv)
 
     if (argc == 1)
         return copy(0, "standard input");
+    if (argv[1][0] == '-' && argv[1][1])
+        return usage();
     for (int i = 1; i < argc; i++)
         status |= copy_file(argv[i]);
     return status;

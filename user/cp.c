@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("cp SOURCE TARGET\n       cp SOURCE... DIRECTORY");
+
 static char buf[FSREAD_MAX] __attribute__((aligned(PGSIZE)));
 
 /* Copy everything between open files. Returns 0, or the error with the name of its file in *at. */
@@ -77,10 +79,8 @@ int umain(int argc, char **argv)
 {
     int status = 0;
 
-    if (argc < 3) {
-        warn("usage: cp SOURCE TARGET, or cp SOURCE... DIRECTORY");
-        return 2;
-    }
+    if (argc < 3)
+        return usage();
     if (!is_dir(argv[argc - 1])) {
         if (argc == 3)
             return copy_file(argv[1], argv[2]);

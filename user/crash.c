@@ -6,6 +6,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("crash panic|fault|triple|spin|user\n       crash names SEED");
+
 #define NAMES_HEAD 32 /* bytes at the table's begin that only every fourth seed spoils */
 
 extern uint8_t names[], names_end[]; /* lib/user.ld */
@@ -77,6 +79,5 @@ int umain(int argc, char **argv)
     for (size_t i = 1; i < ARRAY_SIZE(kinds); i++)
         if (strcmp(word, kinds[i]) == 0)
             return deeper(i) < 0;
-    warn("usage: crash panic|fault|triple|spin|user|names N");
-    return 2;
+    return usage();
 }

@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("free [-d]");
+
 static int print_disk(void)
 {
     uint64_t total, free_blocks;
@@ -20,10 +22,8 @@ int umain(int argc, char **argv)
     struct SysInfo info;
     bool disk = argc == 2 && strcmp(argv[1], "-d") == 0;
 
-    if (argc > 1 && !disk) {
-        warn("usage: free [-d]");
-        return 2;
-    }
+    if (argc > 1 && !disk)
+        return usage();
     sys_sysinfo(&info);
     printf("memory: %lu pages of 4 KiB, %lu free\n", info.pages_total, info.pages_free);
     return disk ? print_disk() : 0;

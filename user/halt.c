@@ -4,6 +4,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("halt [STATUS], a number from 0 to 255");
+
 static bool guests_run(void)
 {
     for (unsigned i = 0; i < NENV; i++)
@@ -29,10 +31,8 @@ int umain(int argc, char **argv)
 
     if (argc == 2)
         status = strtoul(argv[1], &end, 10);
-    if (argc > 2 || *end || status > 255 || (argc == 2 && argv[1][0] == '\0')) {
-        warn("usage: halt [STATUS], a number from 0 to 255");
-        return 2;
-    }
+    if (argc > 2 || *end || status > 255 || (argc == 2 && argv[1][0] == '\0'))
+        return usage();
     if (guests_run())
         stop_guests();
     int r = sync();

@@ -3,14 +3,14 @@
  */
 #include <inc/lib.h>
 
+USAGE("kill ID...");
+
 int umain(int argc, char **argv)
 {
     int status = 0;
 
-    if (argc < 2) {
-        warn("usage: kill ID...");
-        return 2;
-    }
+    if (argc < 2)
+        return usage();
     for (int i = 1; i < argc; i++) {
         char *end;
         unsigned long id = strtoul(argv[i], &end, 16);

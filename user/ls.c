@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("ls [-l] [PATH...]");
+
 static bool with_details;
 
 /* Output is collected, so that a listing is few writes. */
@@ -122,10 +124,8 @@ int umain(int argc, char **argv)
     int c, status = 0;
 
     while ((c = getopt(argc, argv, "l")) != -1) {
-        if (c == '?') {
-            warn("usage: ls [-l] [PATH...]");
-            return 2;
-        }
+        if (c == '?')
+            return usage();
         with_details = true;
     }
     if (optind == argc)

@@ -4,6 +4,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("mkdir [-p] PATH...");
+
 static int make_parents(const char *path)
 {
     char part[MAXPATHLEN];
@@ -26,10 +28,8 @@ int umain(int argc, char **argv)
     bool parents = argc > 1 && strcmp(argv[1], "-p") == 0;
     int status = 0, first = parents ? 2 : 1;
 
-    if (first >= argc || (!parents && argv[1][0] == '-')) {
-        warn("usage: mkdir [-p] PATH...");
-        return 2;
-    }
+    if (first >= argc || (!parents && argv[1][0] == '-'))
+        return usage();
     for (int i = first; i < argc; i++) {
         int r = parents ? make_parents(argv[i]) : mkdir(argv[i]);
         if (r < 0) {

@@ -7,15 +7,10 @@
 
 #define STATUS_USAGE 2
 
-static int usage(void)
-{
-    fprintf(2,
-            "usage: mkdisk FILE SIZE        make a disk image, empty\n"
-            "       mkdisk -g FILE SIZE     make it larger\n"
-            "       mkdisk -i FILE...       size, space taken, the guest that uses it, contents\n"
-            "SIZE is a number with K, M or G, a multiple of 4 KiB.\n");
-    return STATUS_USAGE;
-}
+USAGE("mkdisk FILE SIZE       make a disk image, empty\n"
+      "       mkdisk -g FILE SIZE    make it larger\n"
+      "       mkdisk -i FILE...      size, space taken, guest that uses it, contents\n"
+      "SIZE is a number with K, M or G, a multiple of 4 KiB.");
 
 static int take_size(const char *arg, uint64_t *size)
 {

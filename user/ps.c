@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("ps");
+
 static const char *const statuses[] = {
     [ENV_RUNNABLE] = "ready", [ENV_RUNNING] = "running", [ENV_NOT_RUNNABLE] = "waiting",
     [ENV_DYING] = "dying",    [ENV_ZOMBIE] = "ended",
@@ -36,10 +38,8 @@ static void print_env(const volatile struct Env *e)
 int umain(int argc, char **argv)
 {
     (void)argv;
-    if (argc > 1) {
-        warn("usage: ps");
-        return 2;
-    }
+    if (argc > 1)
+        return usage();
     printf("%-8s %-8s %-7s %-5s %6s %8s %14s %s\n", "ID", "PARENT", "STATUS", "TYPE", "PAGES",
            "RUNS", "TICKS", "NAME");
     for (int i = 0; i < NENV; i++)

@@ -4,6 +4,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("rm [-rf] PATH...");
+
 static bool recursive, force;
 
 static int remove_tree(const char *path);
@@ -54,10 +56,8 @@ int umain(int argc, char **argv)
         if (c == '?')
             optind = argc;
     }
-    if (optind == argc) {
-        warn("usage: rm [-rf] PATH...");
-        return 2;
-    }
+    if (optind == argc)
+        return usage();
     for (int i = optind; i < argc; i++) {
         int r = remove_tree(argv[i]);
         if (r < 0 && !(force && r == -E_NOT_FOUND)) {

@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("sleep SECONDS");
+
 /* Milliseconds for "2" or "0.25". -E_INVAL. */
 static int64_t parse_msec(const char *s)
 {
@@ -23,9 +25,7 @@ static int64_t parse_msec(const char *s)
 int umain(int argc, char **argv)
 {
     int64_t msec = argc == 2 ? parse_msec(argv[1]) : -E_INVAL;
-    if (msec < 0) {
-        warn("usage: sleep SECONDS");
-        return 2;
-    }
+    if (msec < 0)
+        return usage();
     return sys_sleep_msec(msec) < 0;
 }

@@ -3,10 +3,13 @@
  */
 #include <inc/lib.h>
 
+USAGE("sync");
+
 int umain(int argc, char **argv)
 {
-    (void)argc;
     (void)argv;
+    if (argc > 1)
+        return usage();
     int r = sync();
     if (r < 0)
         warn("%e", r);

@@ -3,14 +3,14 @@
  */
 #include <inc/lib.h>
 
+USAGE("touch PATH...");
+
 int umain(int argc, char **argv)
 {
     int status = 0;
 
-    if (argc < 2) {
-        warn("usage: touch PATH...");
-        return 2;
-    }
+    if (argc < 2)
+        return usage();
     for (int i = 1; i < argc; i++) {
         int fd = open(argv[i], O_WRONLY | O_CREAT);
         if (fd < 0) {

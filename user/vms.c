@@ -4,6 +4,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("vms");
+
 /* What a guest that is not running waits for, in words. */
 static const char *const waits[] = {
     [WAIT_NONE] = "loading",  [WAIT_HLT] = "idle",      [WAIT_MONITOR] = "stopped",
@@ -59,10 +61,8 @@ int umain(int argc, char **argv)
     struct SysInfo info;
 
     (void)argv;
-    if (argc > 1) {
-        warn("usage: vms");
-        return 2;
-    }
+    if (argc > 1)
+        return usage();
     sys_sysinfo(&info);
     printf("%-16s %-8s %9s %9s %9s %9s %9s %s\n", "NAME", "STATE", "CPU ms", "KiB", "EXITS",
            "DISK KiB", "OF KiB", "MONITOR");

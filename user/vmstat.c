@@ -15,11 +15,7 @@ struct Before {
 };
 static struct Before before[NENV]; /* at the last time, for exits a second */
 
-static int usage(void)
-{
-    warn("usage: vmstat [-1] [NAME]");
-    return 2;
-}
+USAGE("vmstat [-1] [NAME]");
 
 static void print_reason(const struct GuestStats *st, unsigned i)
 {

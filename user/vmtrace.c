@@ -7,11 +7,7 @@
 
 #define PART 16 /* entries that are read at a time */
 
-static int usage(void)
-{
-    warn("usage: vmtrace [-json] NAME");
-    return 2;
-}
+USAGE("vmtrace [-json] NAME");
 
 static void print_json(uint64_t n, const struct GuestTraceEntry *e, bool first)
 {

@@ -3,6 +3,8 @@
  */
 #include <inc/lib.h>
 
+USAGE("wc [-lwc] [FILE...]");
+
 enum {
     LINES,
     WORDS,
@@ -68,10 +70,8 @@ int umain(int argc, char **argv)
     int c, status = 0;
 
     while ((c = getopt(argc, argv, letters)) != -1) {
-        if (c == '?') {
-            warn("usage: wc [-lwc] [FILE...]");
-            return 2;
-        }
+        if (c == '?')
+            return usage();
         wanted[strchr(letters, c) - letters] = true;
     }
     if (!wanted[LINES] && !wanted[WORDS] && !wanted[BYTES])

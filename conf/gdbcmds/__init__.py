@@ -8,13 +8,14 @@ is imported:
     kernel    envs, add-env, pt
     guests, exits    what the next two share
     control   vmcs, vmcb
+    wait      until `vmm -g` is there
     vmm       ept, npt, exits, break-exit, step-exit, guest-bt, guest-x
 Runs inside of gdb, whose Python module `gdb` is there without an import path.
 """
 
 import gdb
 
-from . import mode, place, kernel, control, vmm  # noqa: F401
+from . import mode, place, kernel, control, vmm, wait  # noqa: F401
 from .base import Command
 
 

@@ -63,7 +63,7 @@ def serial(number: int, port: Optional[int]) -> str:
     """A further serial port, connected to a TCP port, or the line that there is none."""
     if port is None:
         return f"com{number}: enabled=0"
-    return f"com{number}: enabled=1, mode=socket-client, dev=localhost:{port}"
+    return f"com{number}: enabled=1, mode=socket-client, dev=127.0.0.1:{port}"
 
 
 def disk(place: str, image: Path) -> str:

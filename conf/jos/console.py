@@ -4,30 +4,24 @@ The emulator connects to a listening socket of ours. Received text is kept witho
 and terminal escape sequences, so that patterns match what a reader would see.
 """
 
-import os
 import re
 import select
 import socket
-import time
 from pathlib import Path
 from typing import Callable, Optional, Union
 
 from .errors import MachineEnded, TimeUp, tail
+from .limits import POLL_SECONDS, Patience
 
 Pattern = Union[str, "re.Pattern[str]"]
 
 ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 HALF_ESCAPE = re.compile(r"\x1b(?:\[[0-9;? -/]*)?$")
-POLL_SECONDS = 0.5  # how often limits are looked at while nothing arrives
 
 
 class Console:
     """One serial line. `spent` tells how many seconds of CPU time the emulator has used: limits
-    are in that unit, so that a busy build machine fails no test; wall-clock time is bounded by a
-    multiple of it."""
-
-    WALL_FACTOR = 4
-    WALL_EXTRA = 20
+    are in that unit, so that a busy build machine fails no test; see limits.py."""
 
     def __init__(self, log: Path) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1)
@@ -40,16 +34,19 @@ class Console:
         self.log = log
         self.log_file = open(log, "wb")
 
-    def attach(self, pidfd: int, limit: float) -> None:
+    def attach(self, pidfd: int, limit: float, spent: Callable[[], float]) -> None:
         """Wait until the emulator connects. Raises MachineEnded, TimeUp."""
-        ready, _, _ = select.select([self.listener, pidfd], [], [], limit)
+        patience = Patience(limit, spent)
+        ready: list = []
+        while not ready and not patience.is_over():
+            ready, _, _ = select.select([self.listener, pidfd], [], [], POLL_SECONDS)
         if self.listener in ready:
             self.sock, _ = self.listener.accept()
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         elif pidfd in ready:
             raise MachineEnded("the emulator ended before it opened the serial line")
         else:
-            raise TimeUp(f"the emulator did not open the serial line within {limit:.0f} s")
+            raise TimeUp(f"the emulator did not open the serial line within {patience}")
 
     def close(self) -> None:
         for s in (self.sock, self.listener):
@@ -84,7 +81,7 @@ class Console:
         """Wait for pattern (text, or a compiled expression) in what has not been consumed yet, and
         consume up to its end. Raises TimeUp, MachineEnded."""
         regex = re.compile(re.escape(pattern)) if isinstance(pattern, str) else pattern
-        start, wall = spent(), time.monotonic()
+        patience = Patience(limit, spent)
         while True:
             found = regex.search(self.text, self.pos)
             if found:
@@ -96,12 +93,8 @@ class Console:
             wanted = pattern if isinstance(pattern, str) else regex.pattern
             if self.ended:
                 raise MachineEnded(f"the machine ended; expected {wanted!r}, got\n{seen}")
-            used, waited = spent() - start, time.monotonic() - wall
-            if used > limit or waited > limit * self.WALL_FACTOR + self.WALL_EXTRA:
-                raise TimeUp(
-                    f"no {wanted!r} within {used:.0f} s of emulation ({waited:.0f} s by the clock); "
-                    f"got\n{seen}"
-                )
+            if patience.is_over():
+                raise TimeUp(f"no {wanted!r} within {patience}; got\n{seen}")
 
     def send(self, data: str) -> None:
         """Type; what is no UTF-8 travels as os.fsdecode leaves it. Raises MachineEnded."""
@@ -111,12 +104,3 @@ class Console:
             self.sock.sendall(data.encode(errors="surrogateescape"))
         except OSError as error:
             raise MachineEnded(f"the serial line is closed ({error.strerror})") from error
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far, 0 if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (OSError, IndexError):
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, List, Optional, Protocol
 
-from .console import Console, Pattern, cpu_seconds
+from .console import Console, Pattern
 from .errors import MachineEnded, MachineError, TimeUp, tail
+from .limits import POLL_SECONDS, Patience, cpu_seconds
 
 CONF = Path(__file__).resolve().parent.parent
 POWERED_OFF = re.compile(r"Powered off with status (\d+)\.")
@@ -143,7 +144,7 @@ class Machine:
                 stderr=out,
             )
         self.pidfd = os.pidfd_open(self.process.pid)
-        self.explained(lambda: self.console.attach(self.pidfd, 60))
+        self.explained(lambda: self.console.attach(self.pidfd, 60, self.spent))
 
     def copy(self, image: Path) -> Path:
         """A private, sparse copy of an image."""
@@ -209,11 +210,15 @@ class Machine:
         """Wait until the emulator is gone, however it ends. Returns its exit status. Raises
         TimeUp."""
         assert self.process
-        while self.console.receive(limit):
+        patience = Patience(limit, self.spent)
+        ready: list = []
+        while not ready and not patience.is_over():
+            wait = 0 if self.console.receive(POLL_SECONDS) else POLL_SECONDS
+            ready, _, _ = select.select([self.pidfd], [], [], wait)
+        while self.console.receive(0):
             pass
-        ready, _, _ = select.select([self.pidfd], [], [], limit)
         if not ready:
-            raise TimeUp(f"{self.backend.name} did not end within {limit:.0f} s")
+            raise TimeUp(f"{self.backend.name} did not end within {patience}")
         return self.process.wait()
 
     def stop(self) -> None:

@@ -3,15 +3,16 @@
 Every fenced block says in its first line what it is, so that all of them can be checked:
 
     ```console tree=2+ept_lookup_gpa   a console of the tree of EX=2 in which ept_lookup_gpa is
-                                       solved, too; also cmdline=WORD cpu=MODEL emu=qemu
+                                       solved, too; also cmdline=WORD cpu=MODEL cpus=2 emu=qemu
     ```shell tree=0                    the build machine, in the folder of that tree; `$ ` is the prompt;
                                        tree=project: where the guide itself is
-    ```gdb tree=8                      gdb on the kernel in Bochs, when `vmm` is started
+    ```gdb tree=8                      gdb on the kernel in Bochs, when `vmm` is started; emu=qemu: in QEMU, from the
+                                       first instruction; on=guest: on a guest of `vmm -g`
     ```c file=vmm/vcpu.h               lines of that file
     ```diagram                         a drawing
 
 What follows a prompt is typed; the other lines are what is answered. In them, `...` is any
-text, and on a line of its own any number of lines.
+text, and on a line of its own any number of lines. With numbers=any each number may be another one.
 """
 
 import re
@@ -22,6 +23,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 KINDS = ("console", "shell", "gdb", "c", "diagram")
 PROMPTS = {"console": ("hOS$", "gOS$", "K>"), "shell": ("$",), "gdb": ("(gdb)",)}
 ANYTHING = "..."
+NUMBER = re.compile(r" *\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 PROJECT = -1  # for EX: not a student's tree
 
 
@@ -92,13 +94,19 @@ def tree_of(block: Block) -> Tuple[int, Tuple[str, ...]]:
     return (PROJECT if ex == "project" else int(ex)), tuple(also)
 
 
-def line_regex(line: str) -> str:
-    return ".*".join(re.escape(part) for part in line.rstrip().split(ANYTHING))
+def part_regex(part: str, any_number: bool) -> str:
+    if not any_number:
+        return re.escape(part)
+    return r" *(?:0x)?[0-9a-f]+".join(re.escape(text) for text in NUMBER.split(part))
 
 
-def difference(expected: List[str], text: str) -> Optional[str]:
+def line_regex(line: str, any_number: bool = False) -> str:
+    return ".*".join(part_regex(part, any_number) for part in line.rstrip().split(ANYTHING))
+
+
+def difference(expected: List[str], text: str, any_number: bool = False) -> Optional[str]:
     """None if text is what was expected, else the first expected line that is not found in its
-    place."""
+    place. With any_number, each number may be another one."""
     seen = [line.rstrip() for line in text.rstrip("\n").split("\n")] if text.strip("\n") else []
     wanted = expected[:]
     while wanted and not wanted[-1].strip():
@@ -109,7 +117,7 @@ def difference(expected: List[str], text: str) -> Optional[str]:
         if line.strip() == ANYTHING:
             places = {n for place in places for n in range(place, len(seen) + 1)}
             continue
-        regex = re.compile(line_regex(line))
+        regex = re.compile(line_regex(line, any_number))
         places = {n + 1 for n in places if n < len(seen) and regex.fullmatch(seen[n])}
         if not places:
             return line

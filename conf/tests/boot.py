@@ -26,11 +26,12 @@ def in_qemu(bench: Bench) -> None:
     check_match(r"hOS: 25\d MiB of memory", session.boot_text)
 
 
-@check("Boot", 0, "the BIOS loader starts hOS in Bochs, up to the shell's prompt", lane="bochs")
+@check("Boot", 0, "the BIOS loader starts hOS in Bochs, up to the shell's prompt, and Bochs looks for no sound card", lane="bochs")
 def in_bochs(bench: Bench) -> None:
     session = bochs(bench)
-    session.ready()
+    said = session.ready().emulator_says()
     check_match(r"hOS: 25\d MiB of memory", session.boot_text)
+    check_that("sound" not in said.lower() and "alsa" not in said.lower(), "no word about sound", said)
 
 
 def boots_with(bench: Bench, name: str, mem: int, least: int) -> None:

@@ -2,12 +2,16 @@
 
 import filecmp
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from jos.grade import Bench, check, check_that
+from jos.errors import TimeUp
+from jos.grade import Bench, check, check_match, check_that
+from jos.limits import family
 from jos.machine import Config
 from jos.qemu import Tcg
 from jos.session import HOS
@@ -40,7 +44,18 @@ def dependencies(bench: Bench) -> None:
     check_that("lib/string.c" not in done.stdout, "lib/string.c not to depend on inc/elf.h")
 
 
-@check("Build", 0, "clang builds a system without a warning, and it boots")
+@check("Build", 0, "other trees that are built below the output folder do not make it compile anew")
+def others_below(bench: Bench) -> None:
+    again = bench.obj / "again"
+    other = again / "student/obj/lib/string.o.d"
+    other.parent.mkdir(parents=True, exist_ok=True)
+    mine = os.path.relpath(again / "lib/string.o", TOP)
+    other.write_text(f"{mine}: lib/no-such-header.h\nlib/no-such-header.h:\n")
+    done = make(again, "all")
+    check_that(done.returncode == 0 and "  CC " not in done.stdout, "no compilation", done.stdout)
+
+
+@check("Build", 0, "clang builds a system without a warning, it boots, and a crash report names functions and lines")
 def clang(bench: Bench) -> None:
     done = host(["conf/need", "clang"])
     check_that(done.returncode == 0, "clang on this machine", done.stdout)
@@ -48,13 +63,28 @@ def clang(bench: Bench) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     done = make(folder, "-j2", "CC=clang", "all")
     check_that(done.returncode == 0, "make CC=clang to succeed", done.stdout)
-    check_that("warning" not in done.stdout, "no warning", done.stdout)
+    check_that("warning" not in done.stdout and "objdump" not in done.stdout, "no warning", done.stdout)
     images = {"kernel": folder / "kernel.img", "fs": folder / "fs.img"}
     with bench.machine("clang", Tcg, **images) as machine:
         machine.expect(HOS, 60)
-        machine.sendline("test-fork; halt 7")
+        machine.sendline("test-fork; crash user; halt 7")
         machine.expect("test-fork: ok")
+        lines = (TOP / "user/crash.c").read_text().split("\n")
+        named = machine.expect(re.compile(r" deeper\+0x\w+ \(user/crash\.c:(\d+)\)"))
+        check_match(r"= deepest\(kind\)", lines[int(named[1]) - 1])
         check_that(machine.wait_off() == 7, "power-off with status 7")
+
+
+@check("Build", 0, "a command that does not end is ended after its limit of CPU time, with all that it started, and reported in a sentence")
+def patience(bench: Bench) -> None:
+    command = ["sh", "-c", "echo started $$; (while :; do :; done) & wait"]
+    try:
+        host(command, 0.5)
+    except TimeUp as error:
+        started = check_match(r"`sh .*had not ended after \d+ s of CPU time \(\d+ s by the clock\); it said\n.*started (\d+)", str(error))
+        check_that(not family(int(started[1])), "its processes to be gone")
+        return
+    check_that(False, "it to be ended")
 
 
 @check("Build", 0, "a missing tool is named with its package")
@@ -85,6 +115,29 @@ def second_opinion(bench: Bench) -> None:
     check_that(done.returncode == 1 and "Traceback" not in done.stdout, "an error in words", done.stdout)
     for words in ("apt-get", "this needs Debian"):
         check_that(words in done.stdout, repr(words), done.stdout)
+
+
+def grade_one(obj: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The grader by hand, with one cheap check."""
+    command = ["./grade-lab4", "--obj", obj, "--only", "vmx/ and svm/ never include", *arguments]
+    return host(["env", "-u", "CC", *command])
+
+
+@check("Build", 0, "./grade-lab4 builds what is not up to date, and grades nothing when that fails; --no-build leaves it")
+def grader_builds(bench: Bench) -> None:
+    again = bench.obj / "again"
+    image = again / "kernel.img"
+    image.unlink()
+    done = grade_one(again, "--no-build")
+    check_that(done.returncode == 2 and f"{image} is missing" in done.stdout, "an error by name", done.stdout)
+    done = grade_one(again)
+    check_that(done.returncode == 0 and "1 passed" in done.stdout, "the check to pass", done.stdout)
+    check_that(filecmp.cmp(bench.obj / "kernel.img", image, shallow=False), "the image of this source")
+    done = grade_one(again)
+    check_that(done.stdout.startswith("[ 1/1]"), "no word about a build where there is nothing to do", done.stdout)
+    done = host(["env", "CC=no-such-cc", "./grade-lab4", "--obj", again])
+    check_that(done.returncode == 2 and "no-such-cc is missing" in done.stdout, "the compiler by name", done.stdout)
+    check_that("[ 1/" not in done.stdout, "no check to run", done.stdout)
 
 
 @check("Build", 0, "conf/setup finds everything in place and does nothing")

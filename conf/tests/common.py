@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List
 
+from jos import limits
 from jos.bochs import Bochs
 from jos.grade import Bench, check_that
 from jos.machine import CONF, Machine
@@ -66,16 +67,7 @@ def passes(session: Session, program: str, limit: float = 60, prompt: str = HOS)
 
 def host(command: List[object], limit: float = 240) -> "subprocess.CompletedProcess[str]":
     """Run a command on the build machine, in the project's folder; output and errors together."""
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=TOP,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=limit,
-        check=False,
-    )
+    return limits.run(command, limit, TOP)
 
 
 def make(obj: Path, *arguments: str, limit: float = 240) -> "subprocess.CompletedProcess[str]":

@@ -1,9 +1,9 @@
 """The kernel's own gdb stub on COM2: stock gdb against it, in QEMU and in Bochs."""
 
 import secrets
-import subprocess
 from typing import List
 
+from jos import limits
 from jos.bochs import Bochs
 from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
@@ -23,7 +23,7 @@ INTERRUPT = (
 def gdb_command(bench: Bench, port: GuestPort, *commands: str) -> List[str]:
     """gdb, connected, with these commands."""
     start = ["set confirm off", "set pagination off", "set remotetimeout 30"]
-    start += [f"file {bench.obj / 'kern/kernel.sym'}", f"target remote localhost:{port.port}"]
+    start += [f"file {bench.obj / 'kern/kernel.sym'}", f"target remote 127.0.0.1:{port.port}"]
     command = ["gdb", "-nx", "-q", "-batch"]
     for line in (*start, *commands):
         command += ["-ex", line]
@@ -33,9 +33,7 @@ def gdb_command(bench: Bench, port: GuestPort, *commands: str) -> List[str]:
 def run(bench: Bench, port: GuestPort, *commands: str) -> str:
     """What gdb printed."""
     command = gdb_command(bench, port, *commands)
-    done = subprocess.run(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=LIMIT, check=False)
-    return done.stdout
+    return limits.run(command, LIMIT, TOP).stdout
 
 
 @check("Kernel", 0, "the kernel's own gdb stub: threads, registers, memory, steps, watchpoints, monitor commands")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Dict, Iterable, Optional
 
+from jos import limits
 from jos.grade import CHECKS, Bench, check, check_match, check_that
 from lab import submission, tree
 
@@ -46,16 +47,8 @@ def grade_tree(
 
 def run_grader(folder: Path, *words: str) -> Grade:
     """What `grade-lab4 --json` writes in the folder, and nothing else."""
-    command = ["./grade-lab4", "--json", *words]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=GRADE_LIMIT,
-        check=False,
-    )
+    command = ["./grade-lab4", "--no-build", "--json", *words]
+    done = limits.run(command, GRADE_LIMIT, folder, errors_apart=True)
     try:
         return {**json.loads(done.stdout), "said": done.stderr}
     except ValueError:

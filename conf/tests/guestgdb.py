@@ -6,17 +6,17 @@ import secrets
 import select
 import signal
 import subprocess
-import time
 from typing import Dict
 
 from jos.bochs import Bochs
 from jos.errors import MachineError, TimeUp, tail
 from jos.grade import Bench, check, check_match, check_that
 from jos.guestport import GuestPort
+from jos.limits import POLL_SECONDS, Patience, cpu_seconds
 from jos.platforms import BOTH, VTX, Platform
 from jos.session import GOS, HOS, Session
 
-from .common import TOP, dying_gdb, hos, line_noise, nonce
+from .common import TOP, dying_gdb, free_port, hos, line_noise, make, nonce
 from .guests import fine
 from .many import detach
 
@@ -24,7 +24,7 @@ PROMPT = "(gdb) "
 MAX_OTHERS = 20
 LOOKS = 200  # at vms, until a guest is in the state it is to come to
 ALL, FEW = 20, 3  # times five steps
-LIMIT = 240  # seconds by the clock for one command of gdb's
+LIMIT = 60  # seconds for one command of gdb's
 WAITS = "waits at its entry for gdb on serial port COM3\n"
 
 ports: Dict[Platform, GuestPort] = {}  # of the shared sessions
@@ -33,13 +33,15 @@ ports: Dict[Platform, GuestPort] = {}  # of the shared sessions
 class Gdb:
     """gdb on the guest; use as a context manager."""
 
-    def __init__(self, port: GuestPort, symbols: object) -> None:
+    def __init__(self, port: GuestPort, symbols: object, early: bool = False) -> None:
         command = ["gdb", "-q", "-nx", "-x", "conf/guest.gdb", "-ex", "set width 0"]
-        command += ["-ex", f"target remote localhost:{port.port}", "-s", str(symbols)]
+        if early:  # as make gdb-guest does
+            command += ["-ex", f"python gdbcmds.wait.for_guest({port.port})"]
+        command += ["-ex", f"target remote 127.0.0.1:{port.port}", "-s", str(symbols)]
         self.process = subprocess.Popen(
             command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        self.hello = self.answer()
+        self.hello = self.answer("Ctrl-C ends this\n" if early else PROMPT)
 
     def __enter__(self) -> "Gdb":
         return self
@@ -48,19 +50,21 @@ class Gdb:
         self.process.kill()
         self.process.wait()
 
-    def answer(self) -> str:
-        """What gdb prints up to its prompt."""
+    def answer(self, end: str = PROMPT) -> str:
+        """What gdb prints up to its prompt, or to another end."""
         assert self.process.stdout
-        text, end = "", time.monotonic() + LIMIT
-        while not text.endswith(PROMPT):
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+        text, patience = "", Patience(LIMIT, lambda: cpu_seconds(self.process.pid))
+        while not text.endswith(end):
+            ready, _, _ = select.select([self.process.stdout], [], [], POLL_SECONDS)
             if not ready:
-                raise TimeUp(f"gdb does not answer within {LIMIT} s; got\n{tail(text)}")
+                if patience.is_over():
+                    raise TimeUp(f"gdb does not answer within {patience}; got\n{tail(text)}")
+                continue
             data = os.read(self.process.stdout.fileno(), 65536)
             if not data:
                 raise MachineError(f"gdb has ended; got\n{tail(text)}")
             text += data.decode("utf-8", "replace")
-        return text[: -len(PROMPT)]
+        return text[: -len(end)]
 
     def start(self, command: str) -> None:
         assert self.process.stdin
@@ -135,6 +139,27 @@ def kernel(bench: Bench) -> None:
         gdb.do("detach")
     session.until(GOS, 60)
     session.close_guest()
+
+
+@check("Guest gdb", 0, "a gdb that comes before `vmm -g` says what to do, waits, and debugs the guest from its entry", on=BOTH)
+def early(bench: Bench) -> None:
+    session = session_of(bench)
+    session.ready()
+    with Gdb(port_of(bench), bench.obj / "kern/kernel.sym", early=True) as gdb:
+        check_match(r"type `vmm -g` at hOS's prompt", gdb.hello)
+        begin(session)
+        check_match(r"_start \(\) at kern/entry\.S", gdb.answer())
+        gdb.do("break kernel_main")
+        check_match(r"Breakpoint 1, kernel_main \(magic=732803074", gdb.do("continue"))
+        gdb.do("kill")
+    session.until(HOS, 60)
+
+
+@check("Guest gdb", 0, "without a machine make gdb-guest says how to start one")
+def no_machine(bench: Bench) -> None:
+    done = make(bench.obj, "gdb-guest", f"GUESTGDBPORT={free_port()}")
+    check_that(done.returncode != 0 and "Traceback" not in done.stdout, "an error in words", done.stdout)
+    check_match(r"gdb-guest: port \d+: Connection refused; .*`make bochs-nox-guestgdb`", done.stdout)
 
 
 @check("Guest gdb", 0, "Ctrl-C, a breakpoint in a program of gOS's, detach, a second gdb, and kill", on=BOTH)

@@ -1,23 +1,24 @@
 """The guide says what is true: its sessions are typed into the real system, its names are looked up."""
 
 import re
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from jos import limits
 from jos.bochs import Bochs
 from jos.errors import MachineError
 from jos.grade import Bench, Mismatch, check, check_that
 from jos.guestport import GuestPort
 from jos.machine import Machine
-from jos.qemu import Tcg
+from jos.qemu import Tcg, gdb_arguments
+from jos.session import HOS
 from lab import guide, partial, tree
 from lab.guide import Block, Step
 from lab.pieces import PIECES
 
 from . import handout
-from .common import TOP, host
+from .common import TOP, free_port, host
 from .names import Names
 
 GUIDE = TOP / "doc/lab"
@@ -33,6 +34,10 @@ EMULATORS = {"bochs": Bochs, "qemu": Tcg}
 CONTROL = re.compile(r"\^([A-Z\\\]])")
 
 
+def images(obj: Path) -> dict:
+    return {"kernel": obj / "kernel.img", "fs": obj / "fs.img"}
+
+
 def chapters() -> List[Path]:
     return sorted(GUIDE.glob("*.md"))
 
@@ -43,7 +48,7 @@ def all_blocks() -> List[Block]:
 
 def compare(block: Block, step: Step, seen: str) -> None:
     """What was answered must be what the guide says."""
-    wrong = guide.difference(step.answer, seen)
+    wrong = guide.difference(step.answer, seen, block.options.get("numbers") == "any")
     if wrong is not None:
         what = f"`{step.typed}`" if step.typed else "the start"
         raise Mismatch(f"{block.where}: after {what}, expected the line\n{wrong}\nsaw\n{seen}")
@@ -55,10 +60,10 @@ def compare(block: Block, step: Step, seen: str) -> None:
 class Console:
     """A machine on which the blocks of one configuration are typed, started when one needs it."""
 
-    def __init__(self, bench: Bench, folder: Path, key: Tuple[str, ...]) -> None:
+    def __init__(self, bench: Bench, obj: Path, key: Tuple[str, ...]) -> None:
         self.bench = bench
-        self.folder = folder
-        self.emulator, self.cmdline, self.cpu = key
+        self.obj = obj
+        self.emulator, self.cmdline, self.cpu, self.cpus = key
         self.machine: Optional[Machine] = None
         self.boots = 0
         self.boot_text = ""
@@ -66,7 +71,8 @@ class Console:
     def start(self) -> None:
         self.end()
         self.boots += 1
-        settings = {"cmdline": self.cmdline, "cpu": self.cpu, **handout.images(self.folder)}
+        settings = {"cmdline": self.cmdline, "cpu": self.cpu, "cpus": int(self.cpus), "one_thread": True}
+        settings.update(images(self.obj))
         machine = self.bench.machine(f"guide-{self.boots}", EMULATORS[self.emulator], **settings)
         machine.start()
         self.machine = machine
@@ -123,16 +129,16 @@ class Console:
 
 def machine_of(block: Block) -> Tuple[str, ...]:
     options = block.options
-    return (options.get("emu", "bochs"), options.get("cmdline", ""), options.get("cpu", ""))
+    return (options.get("emu", "bochs"), options.get("cmdline", ""), options.get("cpu", ""), options.get("cpus", "1"))
 
 
-def type_blocks(bench: Bench, folder: Path, blocks: List[Block]) -> None:
+def type_blocks(bench: Bench, obj: Path, blocks: List[Block]) -> None:
     """Blocks of one tree. Those that begin with the machine's start come first on their machine."""
     by_machine: Dict[Tuple[str, ...], List[Block]] = {}
     for block in blocks:
         by_machine.setdefault(machine_of(block), []).append(block)
     for key, members in by_machine.items():
-        console = Console(bench, folder, key)
+        console = Console(bench, obj, key)
         try:
             for block in sorted(members, key=lambda b: guide.steps(b)[0].typed is not None):
                 console.run(block)
@@ -145,42 +151,42 @@ def type_blocks(bench: Bench, folder: Path, blocks: List[Block]) -> None:
 
 def run_shell(folder: Path, block: Block) -> None:
     for step in guide.steps(block):
-        done = subprocess.run(
-            ["bash", "-c", step.typed or ""],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SHELL_LIMIT,
-            check=False,
-        )
+        done = limits.run(["bash", "-c", step.typed or ""], SHELL_LIMIT, folder)
         compare(block, step, done.stdout)
 
 
-def run_gdb(bench: Bench, folder: Path, block: Block) -> None:
-    """gdb as make bochs-gdb starts it, while init starts vmm; a mark after each command."""
-    todo = guide.steps(block)
-    start = (TOP / ".gdbinit.tmpl").read_text().replace("@OBJ@", "obj")
-    with ExitStack() as stack:
+def gdb_start(bench: Bench, obj: Path, block: Block, stack: ExitStack) -> List[str]:
+    """Start the machine of a gdb block; gdb's first commands."""
+    emulator = EMULATORS[block.options.get("emu", "bochs")]
+    if block.options.get("on") == "guest":
         port = stack.enter_context(GuestPort())
-        settings = {"cmdline": "gdb run=vmm", "serial2": port.machine_port, **handout.images(folder)}
-        stack.enter_context(bench.machine("guide-gdb", Bochs, **settings))
+        machine = bench.machine("guide-gdb", emulator, serial3=port.machine_port, **images(obj))
+        stack.enter_context(machine).expect(HOS, COMMAND_LIMIT)
+        machine.sendline("vmm -g")
+        machine.expect("waits at its entry for gdb on serial port COM3\n", COMMAND_LIMIT)
+        return [f"source {TOP}/conf/guest.gdb", f"symbol-file {obj}/kern/kernel.sym", f"target remote 127.0.0.1:{port.port}"]
+    start = (TOP / ".gdbinit.tmpl").read_text().replace("@OBJ@", str(obj))
+    if emulator is Tcg:
+        number = free_port()
+        settings = {"cmdline": "run=vmm", "extra": gdb_arguments(number), "one_thread": True}
+    else:
+        port = stack.enter_context(GuestPort())
+        number = port.port
+        settings = {"cmdline": "gdb run=vmm", "serial2": port.machine_port}
+    stack.enter_context(bench.machine("guide-gdb", emulator, **settings, **images(obj)))
+    return [start.replace("@PORT@", str(number))]
+
+
+def run_gdb(bench: Bench, folder: Path, obj: Path, block: Block) -> None:
+    """gdb as make starts it; a mark after each command."""
+    todo = guide.steps(block)
+    with ExitStack() as stack:
         script = bench.folder / "guide.gdb"
-        lines = [start.replace("@PORT@", str(port.port)), "set height 0", "set width 0"]
+        lines = gdb_start(bench, obj, block, stack) + ["set height 0", "set width 0"]
         for number, step in enumerate(todo):
             lines += [f"echo <<{number}>>\\n", step.typed or ""]
         script.write_text("\n".join([*lines, "echo <<end>>\\n", "kill"]))
-        done = subprocess.run(
-            ["gdb", "-nx", "-q", "-batch", "-x", script],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=GDB_LIMIT,
-            check=False,
-        )
+        done = limits.run(["gdb", "-nx", "-q", "-batch", "-x", script], GDB_LIMIT, folder)
     parts = re.split(r"<<(?:\d+|end)>>\n", done.stdout)[1:]
     check_that(len(parts) > len(todo), f"{block.where}: all commands to succeed in gdb", done.stdout)
     for step, seen in zip(todo, parts):
@@ -202,8 +208,9 @@ def fault(block: Block, files: Dict[str, str]) -> str:
 def check_tree(bench: Bench, folder: Path, blocks: List[Block]) -> None:
     """Everything that the guide does in one tree."""
     ex, also = guide.tree_of(blocks[0])
+    obj = folder / "obj"
     if ex == guide.PROJECT:
-        folder = TOP
+        folder, obj = TOP, bench.obj
     else:
         folder.mkdir(parents=True, exist_ok=True)
         tree.update_folder(partial.make(ex, also), folder)
@@ -212,14 +219,14 @@ def check_tree(bench: Bench, folder: Path, blocks: List[Block]) -> None:
         if block.kind == "shell":
             run_shell(folder, block)
         elif block.kind == "gdb":
-            run_gdb(bench, folder, block)
-    type_blocks(bench, folder, [b for b in blocks if b.kind == "console"])
+            run_gdb(bench, folder, obj, block)
+    type_blocks(bench, obj, [b for b in blocks if b.kind == "console"])
 
 
-@check("Guide", 0, "every session in the guide goes as it says, in the tree that it is about")
-def sessions(bench: Bench) -> None:
+def run_sessions(bench: Bench, found: List[Block]) -> None:
+    """Type all that is a session, each in its tree."""
     by_tree: Dict[Tuple[int, Tuple[str, ...]], List[Block]] = {}
-    for block in all_blocks():
+    for block in found:
         if block.kind in guide.PROMPTS:
             by_tree.setdefault(guide.tree_of(block), []).append(block)
     wrong = []
@@ -229,6 +236,24 @@ def sessions(bench: Bench) -> None:
         except (Mismatch, MachineError) as error:
             wrong.append(f"tree={'+'.join([str(key[0]), *key[1]])}: {error}")
     check_that(not wrong, "every session to go as the guide says", "\n".join(wrong))
+
+
+@check("Guide", 0, "every session in the guide goes as it says, in the tree that it is about")
+def sessions(bench: Bench) -> None:
+    run_sessions(bench, all_blocks())
+
+
+def has_session(block: Block) -> bool:
+    prompts = [prompt for kind in ("console", "gdb") for prompt in guide.PROMPTS[kind]]
+    return any(line.strip().startswith(prompt) for line in block.lines for prompt in prompts)
+
+
+@check("Guide", 0, "every session in README.md and doc/debugging.md goes as it says")
+def other_sessions(bench: Bench) -> None:
+    found = [block for name in ("README.md", "doc/debugging.md") for block in guide.blocks(TOP / name, name)]
+    loose = [b.where for b in found if b.kind not in guide.PROMPTS and has_session(b) and "linux" not in b.lines[0]]
+    check_that(not loose, "every session to be in a block of a kind that is tested", "\n".join(loose))
+    run_sessions(bench, found)
 
 
 @check("Guide", 0, "every file, name, command, message and line of code in the guide and in the exercises' texts is there in the student's tree")

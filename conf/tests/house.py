@@ -175,6 +175,18 @@ def tests_apart(bench: Bench) -> None:
     verdict(list(edges(test_included)))
 
 
+@check("House", 0, "emulators and gdb meet at 127.0.0.1, not at a name that a system without /etc/hosts does not know")
+def no_host_names(bench: Bench) -> None:
+    faults = []
+    for path in (TOP / ".gdbinit.tmpl", TOP / "GNUmakefile", *sorted((TOP / "conf").rglob("*"))):
+        if path == Path(__file__) or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+            if "localhost" in line:
+                faults.append(f"{path.relative_to(TOP)}:{number}: {line.strip()}")
+    verdict(faults)
+
+
 # ---- Circles
 
 

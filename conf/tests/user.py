@@ -6,6 +6,7 @@ from jos.session import HOS
 
 from .common import nonce, passes, qemu
 
+AT_ONCE = 8  # programs in a command line
 UP, BACKSPACE, LEFT, CTRL_A, CTRL_K = "\x1b[A", "\x7f", "\x1b[D", "\x01", "\x0b"
 
 
@@ -55,6 +56,29 @@ def scripts(bench: Bench) -> None:
     for command in ("sh /script", "/script"):
         check_match(rf"^{word}\nsecond\n", session.sh(command))
     session.sh("rm /script")
+
+
+# Programs that print their arguments, whatever these are, have none, or are not started by people.
+NO_USAGE = ("echo", "hello", "true", "false", "init", "linux")
+COLUMNS = 80
+
+
+@check("User space", 0, "-h of every program prints its usage in 80 columns, with status 0; a wrong option the same, with status 2")
+def usages(bench: Bench) -> None:
+    session = qemu(bench)
+    names = [name for name in session.sh("ls /bin").split() if not name.startswith("test-") and name not in NO_USAGE]
+    check_that("vmm" in names and "ls" in names, "the programs in /bin", names)
+    for some in range(0, len(names), AT_ONCE):
+        group = names[some : some + AT_ONCE]
+        text = session.sh("; ".join(f"{name} -h > /usage; echo {name} $?; cat /usage" for name in group))
+        for name in group:
+            check_match(rf"^{name} 0\nusage: {name}\b", text)
+        wide = [line for line in text.splitlines() if len(line) > COLUMNS]
+        check_that(not wide, f"at most {COLUMNS} columns", "\n".join(wide))
+    for command in ("ls -z", "cat -z", "sync now", "vmm -?"):
+        check_match(f"^usage: {command.split()[0]}", session.sh(command))
+        check_that(session.status() == 2, f"status 2 for {command}")
+    session.sh("rm /usage")
 
 
 @check("User space", 0, "a mistyped command is named, with status 127")

@@ -12,6 +12,9 @@
  */
 #include "bench.h"
 
+USAGE("bench [-e N] [-f N] [-r BYTES] [-w N] [-g N] [NAME...]\n"
+      "       bench [-e N] -c PROGRAM...");
+
 #define NOWHERE     ((void *)UTOP) /* for IPC: no page */
 #define WRITE_SIZE  (1024ul * 1024)
 #define FRESH_PAGES UL(0x40000000) /* nothing is mapped from here on */
@@ -396,7 +399,7 @@ int umain(int argc, char **argv)
         else if (c == 'c')
             command = true;
         else
-            return 2;
+            return usage();
     }
     start_sleepers(envs);
     if (files)

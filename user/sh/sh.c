@@ -5,6 +5,8 @@
  */
 #include "sh.h"
 
+USAGE("sh [-c COMMAND | FILE] [ARGUMENT...]");
+
 /* The shell's own standard input and output, while 0 and 1 belong to a command. */
 #define SAVED_IN  (MAXFD - 1)
 #define SAVED_OUT (MAXFD - 2)
@@ -358,10 +360,8 @@ int umain(int argc, char **argv)
     vars.argv = argv;
 
     if (argc > 1 && strcmp(argv[1], "-c") == 0) {
-        if (argc == 2) {
-            warn("usage: sh [-c COMMAND | FILE] [ARGUMENT...]");
-            return 2;
-        }
+        if (argc == 2)
+            return usage();
         vars.argc = argc - 2;
         vars.argv = argv + 2;
         run_line(argv[2]);

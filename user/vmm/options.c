@@ -7,46 +7,48 @@
 
 #define DEFAULT_NAME "gos"
 
-static int usage(void)
+static int print_usage(int fd)
 {
-    fprintf(
-        2,
-        "usage: vmm [-n NAME] [-m SIZE] [-k FILE] [-d IMAGE[,ro][,serial=TEXT]]... [-D SIZE] [-a "
-        "\"ARGS\"] [-i \"MODULE "
-        "ARGS\"]... "
-        "[-C FEATURE=off]... [-V] [-N] [-p] [-r] [-s] [-t] [-T N] [-g] [&]\n"
-        "       vmm attach|log|pause|resume|stop|kill NAME\n"
-        "       vmm stop -a\n"
-        "  -n NAME    name of the guest, default %s; what it writes to its disk is kept in "
-        "/vmm/NAME.img\n"
-        "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
-        "  -k FILE    kernel: Multiboot, or Linux' bzImage or vmlinux; default %s\n"
-        "  -d IMAGE   disk image to read and write, instead of %s and /vmm/NAME.img; up to %u "
-        "times: "
-        "more disks, virtio-blk, as all of them are for Linux; ro: read only; serial=: serial "
-        "number, at most %u letters, default: the file's name\n"
-        "  -V         the first disk is virtio-blk, too, instead of one by hypercall, and gOS's "
-        "console virtio-console: its command line begins with the word virtio\n"
-        "  -D SIZE    what a disk may take of the host's, at least %luM, default: its own size; "
-        "a quarter of the host's is never a guest's\n"
-        "  -a ARGS    command line for the kernel\n"
-        "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd\n"
-        "  -N         give it a network card that hears what it sends\n"
-        "  -C avx=off the guest's CPU is to be without a feature; any other word gets the list\n"
-        "  -p         intercept, verify and inject the guest's page faults\n"
-        "  -r         start the guest again when it resets itself, or after a triple fault\n"
-        "  -s         print statistics when the guest has ended\n"
-        "  -t         trace: keep the last %u exits, for vmtrace and for the report if it is "
-        "ended\n"
-        "  -T N       the same with N exits, at most %u\n"
-        "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
-        "Ctrl-] gives the console back, and the guest goes on; vmm log NAME prints the end of its "
-        "output; vms lists guests. Exit status: the "
-        "guest's own, 1 on failure, 2 on wrong usage.\n",
-        DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
-        LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, DISKS_MAX, DISK_SERIAL_MAX,
-        GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
-    return STATUS_USAGE;
+    fprintf(fd,
+            "usage: vmm [OPTION...] [&]              start a guest\n"
+            "       vmm attach|log|pause|resume|stop|kill NAME\n"
+            "       vmm stop -a                      stop all guests\n"
+            "  -n NAME    name of the guest, default %s; what it writes to its disk is kept\n"
+            "             in /vmm/NAME.img\n"
+            "  -m SIZE    guest memory, %luM to %luG, default %luM; for Linux %luM\n"
+            "  -k FILE    kernel: Multiboot, or Linux' bzImage or vmlinux; default\n"
+            "             %s\n"
+            "  -d IMAGE[,ro][,serial=TEXT]\n"
+            "             disk image to read and write, instead of %s and\n"
+            "             /vmm/NAME.img; up to %u times: more disks, virtio-blk, as all of\n"
+            "             them are for Linux; ro: read only; serial=: serial number, at\n"
+            "             most %u letters, default: the file's name\n"
+            "  -V         the first disk is virtio-blk, too, instead of one by hypercall,\n"
+            "             and gOS's console virtio-console: its command line begins with\n"
+            "             the word virtio\n"
+            "  -D SIZE    what a disk may take of the host's, at least %luM, default: its own\n"
+            "             size; a quarter of the host's is never a guest's\n"
+            "  -a ARGS    command line for the kernel\n"
+            "  -i MODULE  load a file for the kernel (up to %u times); for Linux, an initrd;\n"
+            "             \"FILE ARGS\" gives the module a command line\n"
+            "  -N         give it a network card that hears what it sends\n"
+            "  -C avx=off the guest's CPU is to be without a feature; any other word gets\n"
+            "             the list\n"
+            "  -p         intercept, verify and inject the guest's page faults\n"
+            "  -r         start the guest again when it resets itself, or after a triple\n"
+            "             fault\n"
+            "  -s         print statistics when the guest has ended\n"
+            "  -t         trace: keep the last %u exits, for vmtrace and for the report if\n"
+            "             it is ended\n"
+            "  -T N       the same with N exits, at most %u\n"
+            "  -g         wait for gdb, which debugs the guest over serial port COM3\n"
+            "Ctrl-] gives the console back, and the guest goes on; vmm log NAME prints the\n"
+            "end of its output; vms lists guests. Exit status: the guest's own, 1 on\n"
+            "failure, 2 on wrong usage.\n",
+            DEFAULT_NAME, GUEST_MEM_MIN / MIB, GUEST_MEM_MAX / GIB, GUEST_MEM_DEFAULT / MIB,
+            LINUX_MEM_DEFAULT / MIB, GUEST_KERN, GUEST_DISK, DISKS_MAX, DISK_SERIAL_MAX,
+            GUEST_DISK_MIN / MIB, MAX_MODULES, GUEST_TRACE_DEFAULT, GUEST_TRACE_MAX);
+    return fd == 1 ? 0 : STATUS_USAGE;
 }
 
 static int set_memsize(struct Boot *b, const char *arg)
@@ -206,8 +208,10 @@ static int set_option(int c, struct Options *o, struct Boot *b)
     case 'g':
         o->flags |= GUEST_DEBUG;
         return 0;
+    case 'h':
+        exit(print_usage(1));
     default:
-        return usage();
+        return print_usage(2);
     }
 }
 
@@ -218,10 +222,10 @@ int parse_options(int argc, char **argv, struct Options *o, struct Boot *b)
     b->cmdline = "";
     b->kernel.fd = -1;
     int c;
-    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:C:VNprstT:g")) != -1) {
+    while ((c = getopt(argc, argv, "n:m:k:d:D:a:i:C:VNprstT:gh")) != -1) {
         int status = set_option(c, o, b);
         if (status != 0)
             return status;
     }
-    return optind == argc ? 0 : usage();
+    return optind == argc ? 0 : print_usage(2);
 }
