@@ -11,10 +11,8 @@ from jos.platforms import SVM, SVM_2, VTX
 from jos.qemu import gdb_arguments
 from jos.session import GOS
 
-from .common import TOP, free_port, host, make, nonce, own_machine
+from .common import CTRL_C, TOP, free_port, host, make, nonce, own_machine
 from .terminal import Terminal
-
-CTRL_C = "\x03"
 
 PROLOGUE = """\
 python

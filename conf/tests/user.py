@@ -1,10 +1,12 @@
 """User space: library, shell, utilities."""
 
+import re
+
 from jos.grade import Bench, check, check_match, check_that
 from jos.qemu import Tcg
 from jos.session import HOS
 
-from .common import nonce, passes, qemu
+from .common import CTRL_C, cancel, nonce, passes, qemu, running
 
 UP, BACKSPACE, LEFT, CTRL_A, CTRL_K = "\x1b[A", "\x7f", "\x1b[D", "\x01", "\x0b"
 
@@ -73,6 +75,42 @@ def editing(bench: Bench) -> None:
     check_match(rf"{word}\n\Z", session.sh(UP))
     check_match(rf"{word} b\n\Z", session.sh(f"echo b{LEFT}{word} "))
     check_match(r"^kept\n\Z", session.sh(f"lost{CTRL_A}{CTRL_K}echo kept"))
+
+
+@check("User space", 0, "Ctrl-C ends the foreground pipeline with status 130, and the line, but nothing in the background")
+def ctrl_c(bench: Bench) -> None:
+    session = qemu(bench)
+    word = nonce()
+    session.sh("sleep 1000 &")
+    text = cancel(session, f"echo {word}; sleep 1000 | cat; echo not here", word)
+    check_that(text == "^C\n", "nothing after ^C", text)
+    check_that(running(session, "sleep") == 1, "only the sleep in the background goes on")
+    for line in ("cat", "cat | cat", "wait", "sh -c 'sleep 1000; sleep 1000'"):
+        cancel(session, f"echo {word}; {line}", word)
+    check_that(running(session, "sleep") == 1, "only the sleep in the background goes on")
+    check_that(running(session, "cat") == 0, "no cat goes on")
+    # Programs that scripts have started, in a shell that another one waits for.
+    session.sh(f"echo 'echo {word}; sleep 1000; sleep 1000' > /canceled")
+    session.sh("sh")
+    session.sh("sleep 1000 &")
+    cancel(session, "sh /canceled | cat", word)
+    check_that(running(session, "sleep") == 2, "only two sleeps in the background go on")
+    session.sh("exit 3")
+    check_that(session.status() == 3, "the inner shell to go on, and end by itself")
+    for found in re.findall(r"(?m)^(\w+) .* sleep$", session.sh("ps")):
+        session.sh(f"kill {found}")
+    session.sh("rm /canceled")
+
+
+@check("User space", 0, "Ctrl-C is a character where a program has claimed it, and ends a wait where one has claimed that")
+def claims(bench: Bench) -> None:
+    session = qemu(bench)
+    machine = session.ready()
+    machine.sendline("test-interrupt")
+    for whom in ("the wait", "the child", "the parent", "this program"):
+        machine.expect(f"press for {whom}\n")
+        machine.send(CTRL_C)
+    check_match(r"^test-interrupt: ok\n\Z", session.until(HOS, 30))
 
 
 @check("User space", 0, "the utilities work: ls, cp, mkdir, wc, ps, kill, free, and halt with a status")
