@@ -16,7 +16,7 @@ from .errors import MachineEnded, TimeUp, tail
 
 Pattern = Union[str, "re.Pattern[str]"]
 
-ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[0-Z\\-~])")
 HALF_ESCAPE = re.compile(r"\x1b(?:\[[0-9;? -/]*)?$")
 POLL_SECONDS = 0.5  # how often limits are looked at while nothing arrives
 

@@ -7,15 +7,25 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 from pathlib import Path
-from typing import List
+from typing import Callable, List
 
 from jos.console import ESCAPES
 from jos.errors import MachineError, tail
+from jos.grade import Mismatch
+from jos.machine import Machine
 
 from .common import TOP
+
+DEBIAN = "/usr/lib/python3/dist-packages"  # where python3-pyte is, whichever Python runs this
+if DEBIAN not in sys.path:
+    sys.path.append(DEBIAN)
+import pyte  # noqa: E402
+
+ROWS = 24
 
 
 class Terminal:
@@ -72,3 +82,52 @@ class Terminal:
                 raise MachineError(f"no {pattern!r} on the terminal; got\n{tail(self.text[self.pos :])}")
         self.pos = found.end()
         return found
+
+
+class Display(pyte.Screen):
+    """A terminal of this width at a machine's console, which answers what it is asked, or does not."""
+
+    def __init__(self, machine: Machine, columns: int, answers: bool = True) -> None:
+        super().__init__(columns, ROWS)
+        self.machine = machine
+        self.answers = answers
+        self.asked = 0
+        self.stream = pyte.ByteStream(self)
+        self.seen = machine.console.log.stat().st_size
+
+    def write_process_input(self, data: str) -> None:
+        self.asked += 1
+        if self.answers:
+            self.machine.send(data)
+
+    def update(self) -> None:
+        """Show what has come."""
+        console = self.machine.console
+        console.receive(0.2)
+        with open(console.log, "rb") as log:
+            log.seek(self.seen)
+            data = log.read()
+        self.seen += len(data)
+        self.stream.feed(data)
+
+    def shows(self, text: str, cursor: int) -> bool:
+        """Does this text stand where it should, with the cursor before its character of this number, and nothing
+        after it?"""
+        top = self.cursor.y - (cursor - (self.cursor.x == self.columns)) // self.columns
+        place = (self.cursor.y - top) * self.columns + self.cursor.x
+        below = "".join(line.ljust(self.columns) for line in self.display[max(top, 0) :])
+        return top >= 0 and place == cursor and below.rstrip() == text.rstrip()
+
+    def wait(self, holds: Callable[[], bool], what: str, limit: float = 60) -> None:
+        """Wait until that holds. Raises Mismatch."""
+        until = time.monotonic() + limit
+        while not holds():
+            if time.monotonic() > until:
+                picture = "\n".join(f"    |{line}|" for line in self.display)
+                raise Mismatch(f"expected {what}; the cursor is at {self.cursor.y}, {self.cursor.x}, and this is shown:\n{picture}")
+            self.update()
+
+    def key(self, keys: str, text: str, cursor: int) -> None:
+        """Type this, and wait until the text, with its prompt, is shown."""
+        self.machine.send(keys)
+        self.wait(lambda: self.shows(text, cursor), f"{text!r} with the cursor at {cursor} after {keys!r}")
