@@ -33,7 +33,8 @@
     X(E_CORRUPT, "file system is corrupt")                                \
     X(E_READ_ONLY, "file system needs fsck, and is read-only until then") \
     X(E_NOT_OPEN, "file is not open here")                                \
-    X(E_POWER, "the power button was pressed")
+    X(E_POWER, "the power button was pressed")                            \
+    X(E_INTR, "interrupted by Ctrl-C")
 
 enum {
     E_NONE = 0,

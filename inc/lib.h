@@ -44,6 +44,9 @@ uintptr_t uvpt_next(uintptr_t va);
 int sys_cputs(const char *s, size_t len);
 /* Next console character. wait = 0: 0 if there is none; wait = 1: sleeps until there is one. */
 int sys_cgetc(bool wait);
+/* Say what Ctrl-C is to be, until the next call: CONS_CLAIM_*. The last claim counts of all those
+ * whose envs live. -E_INVAL. */
+int sys_cons_claim(unsigned claim);
 envid_t sys_getenvid(void);
 /* End an env (status EXIT_KILLED), the caller's child or not. -E_BAD_ENV; -E_PERM for the file
  * server, init, and what init has started (the shell), unless they are the caller or its child. */
@@ -52,7 +55,8 @@ int sys_env_destroy(envid_t env);
 int sys_env_exit(int status);
 /* Wait for a child (0: any) to end; its status goes to *status unless that is NULL. Returns its id;
  * 0 with nohang when none has ended. -E_BAD_ENV: no such child. For init, -E_POWER: the power
- * button was pressed (once for each time). */
+ * button was pressed (once for each time). -E_INTR: so was Ctrl-C, which the caller has claimed
+ * (CONS_CLAIM_INTERRUPT). */
 envid_t sys_env_wait(envid_t child, int *status, bool nohang);
 /* Name of the caller or of a child, for ps. Truncated to ENV_NAME_LEN - 1. */
 int sys_env_set_name(envid_t env, const char *name);

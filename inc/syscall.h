@@ -15,6 +15,7 @@
 #define KERNEL_SYSCALLS(X)    \
     X(cputs)                  \
     X(cgetc)                  \
+    X(cons_claim)             \
     X(getenvid)               \
     X(env_destroy)            \
     X(env_exit)               \
@@ -96,6 +97,13 @@ enum {
 #define PERM_PAGES_MASK     PERM_PAGES(PERM_PAGES_MAX)
 #define PERM_PAGES_IN(perm) (((perm)&PERM_PAGES_MASK) / PERM_PAGES(2) + 1)
 #define IPC_ROOM(va, n)     ((void *)((uintptr_t)(va) + (n)-1))
+
+/* What Ctrl-C is to be, for sys_cons_claim. */
+enum {
+    CONS_CLAIM_NONE,      /* whatever others have claimed */
+    CONS_CLAIM_KEY,       /* a character, which sys_cgetc returns */
+    CONS_CLAIM_INTERRUPT, /* it ends the claimant's sys_env_wait */
+};
 
 /* What sys_crash does: a failed assertion of the kernel's, an exception in it, one that the CPU
  * cannot deliver, which is a triple fault and the end of the machine, or a loop without end on the

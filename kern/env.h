@@ -79,12 +79,14 @@ struct Env {
             uint64_t env_queued;    /* TSC when it came to the run queue it is on */
             /* Its place among those with a deadline (kern/timerq.c): first child, neighbours. */
             struct Env *env_timer_child, *env_timer_next, *env_timer_prev;
+            uint64_t env_claim;   /* on the interrupt key: kern/intkey.c; 0: none */
+            bool env_interrupted; /* that was pressed, and sys_env_wait has not told it */
         };
         uint8_t env_private_page[PGSIZE + ENV_SLOT]; /* one slot further for the next env */
     };
 } __attribute__((aligned(ENV_SLOT)));
 _Static_assert(sizeof(struct Env) == 2 * PGSIZE + ENV_SLOT, "the next env's slots are further on");
-_Static_assert(offsetof(struct Env, env_timer_prev) < PGSIZE + ENV_SLOT, "private parts fit");
+_Static_assert(offsetof(struct Env, env_interrupted) < PGSIZE + ENV_SLOT, "private parts fit");
 
 #define ENVS_PER_PAGE (PGSIZE / ENV_SLOT)
 extern struct Env

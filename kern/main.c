@@ -14,6 +14,7 @@
 #include <kern/frame.h>
 #include <kern/gdb/stub.h>
 #include <kern/idt.h>
+#include <kern/intkey.h>
 #include <kern/monitor.h>
 #include <kern/mp.h>
 #include <kern/platform.h>
@@ -47,6 +48,7 @@ void kernel_main(uint32_t magic, uint32_t mbi_pa)
     clock_init();
     sched_init();
     cons_on_input(sched_wake_console, stop_for_monitor);
+    cons_on_interrupt(intkey_interrupts, intkey_pressed);
     cons_intr_enable();
     gdb_intr_enable();
     power_button_init();

@@ -17,6 +17,7 @@
 #include <kern/env.h>
 #include <kern/envlife.h>
 #include <kern/frame.h>
+#include <kern/intkey.h>
 #include <kern/ipc.h>
 #include <kern/platform.h>
 #include <kern/sched.h>

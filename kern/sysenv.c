@@ -8,6 +8,7 @@
 #include <kern/envlife.h>
 #include <kern/frame.h>
 #include <kern/hooks.h>
+#include <kern/intkey.h>
 #include <kern/sched.h>
 #include <kern/spinlock.h>
 #include <kern/sysenv.h>
@@ -47,13 +48,15 @@ static struct Env *find_zombie(envid_t id, bool *alive)
     return *alive && status == ENV_ZOMBIE ? c : NULL;
 }
 
-/* env_table_lock is held, so the child does not end before e waits. */
+/* env_table_lock is held, so the child does not end before e waits. If e is interrupted meanwhile,
+ * it does not wait, but comes again. */
 static void await_child(struct Env *e, envid_t id)
 {
     env_lock(e);
     WRITE_ONCE(e->env_wait_id, id);
     sched_restart();
-    sched_block(WAIT_CHILD, 0);
+    if (!e->env_interrupted)
+        sched_block(WAIT_CHILD, 0);
     env_unlock(e);
 }
 
@@ -95,6 +98,8 @@ int64_t sys_env_wait(envid_t id, uintptr_t status, bool nohang)
     struct Env *zombie;
     bool alive;
 
+    if (!nohang && __builtin_expect(intkey_take(), 0))
+        return -E_INTR;
     spin_lock(&env_table_lock);
     if (__builtin_expect(take_power_press(), 0)) {
         spin_unlock(&env_table_lock);

@@ -3,13 +3,23 @@
  * monitor. Keys change only the line in memory. When no input is left, refresh() compares the line
  * with what the terminal shows and writes the difference in one go, since each serial byte is
  * expensive.
+ *
+ * Long lines wrap where the terminal ends, so it is asked for its width when a line grows long.
+ * Nobody waits for the answer, which comes like a key. What does not answer has 80 columns, or is
+ * no terminal. Short lines ask nothing, since whoever pastes a command with its input wants no
+ * answer of the terminal's in that.
  */
 #include <inc/stdio.h>
 #include <inc/string.h>
 
 #define LINE_SIZE 1024
 #define HIST_SIZE 4096
-#define COLUMNS   80 /* of the terminal: where long lines wrap */
+
+#define COLUMNS     80 /* of a terminal that does not tell */
+#define COLUMNS_MIN 2
+#define COLUMNS_ASK 20 /* how long, with its prompt, a line is before its terminal is asked */
+/* Go right as far as it goes, tell the cursor's place, and go back. */
+#define ASK_COLUMNS "\0337\033[999C\033[6n\0338"
 
 #define CTRL(c) ((c)&0x1f)
 #define KEY_ESC 0x1b
@@ -35,8 +45,13 @@ struct Text {
 
 static struct Text line;  /* what is edited */
 static struct Text shown; /* what the terminal shows of it */
-static bool
-    wrap_pending; /* the last column was written: the cursor wraps with the next character */
+static bool written;      /* by a character, and not moved, the cursor came where it is */
+static size_t columns = COLUMNS;
+static enum {
+    ASK_NOT,
+    ASK_SENT,
+    ASK_ANSWERED,
+} ask_state; /* in this line */
 static size_t prompt_len;
 static bool after_cr; /* the last line ended with CR: an LF right after it belongs to it */
 
@@ -192,7 +207,7 @@ static void edit(int key)
         insert(key);
 }
 
-/* ---- Escape sequences: ESC [ letter, ESC O letter, ESC [ number ~ ---- */
+/* ---- Escape sequences: ESC [ letter, ESC O letter, ESC [ number ~, ESC [ row ; column R ---- */
 
 static const struct {
     char final; /* the letter, or '~' with the number */
@@ -210,7 +225,16 @@ enum SeqState {
     SEQ_BODY,
 };
 static enum SeqState seq_state;
-static int seq_number;
+static int seq_number, seq_last; /* all digits; those of the last number */
+
+/* The terminal says at which column its last one is. */
+static void take_columns(size_t n)
+{
+    if (ask_state != ASK_SENT || n < COLUMNS_MIN)
+        return;
+    ask_state = ASK_ANSWERED;
+    columns = n;
+}
 
 /* Feed one character; returns a key, or KEY_NONE while a sequence goes on. */
 static int decode(int c)
@@ -223,16 +247,21 @@ static int decode(int c)
         return c;
     if (seq_state == SEQ_ESC) {
         seq_state = c == '[' || c == 'O' ? SEQ_BODY : SEQ_NONE;
-        seq_number = 0;
+        seq_number = seq_last = 0;
         return KEY_NONE;
     }
     if (c >= '0' && c <= '9') {
         seq_number = (seq_number * 10 + c - '0') % 1000;
+        seq_last = (seq_last * 10 + c - '0') % 1000;
         return KEY_NONE;
     }
-    if (c == ';')
+    if (c == ';') {
+        seq_last = 0;
         return KEY_NONE;
+    }
     seq_state = SEQ_NONE;
+    if (c == 'R')
+        take_columns(seq_last);
     for (size_t i = 0; i < ARRAY_SIZE(sequences); i++)
         if (sequences[i].final == c && (c != '~' || sequences[i].number == seq_number))
             return sequences[i].key;
@@ -272,8 +301,13 @@ static void put_text(const char *s, size_t len)
 {
     out(s, len);
     shown.cur += len;
-    if (len > 0)
-        wrap_pending = (prompt_len + shown.cur) % COLUMNS == 0;
+    written = written || len > 0;
+}
+
+/* Was the last column written, so that the cursor wraps with the next character? */
+static bool wrap_pending(void)
+{
+    return written && (prompt_len + shown.cur) % columns == 0;
 }
 
 /* Write the character at the cursor and step back, so that the terminal's cursor is in the row it
@@ -282,7 +316,7 @@ static void finish_wrap(void)
 {
     out(shown.cur < shown.len ? shown.s + shown.cur : " ", 1);
     out("\b", 1);
-    wrap_pending = false;
+    written = false;
 }
 
 /* Move the terminal's cursor to position `to` of the shown text. */
@@ -290,20 +324,21 @@ static void move_cursor(size_t to)
 {
     if (to >= shown.cur)
         return put_text(shown.s + shown.cur, to - shown.cur);
-    if (wrap_pending)
+    if (wrap_pending())
         finish_wrap();
 
-    size_t row_now = (prompt_len + shown.cur) / COLUMNS, row = (prompt_len + to) / COLUMNS;
+    size_t row_now = (prompt_len + shown.cur) / columns, row = (prompt_len + to) / columns;
     if (row == row_now) {
         out_repeat('\b', shown.cur - to);
     } else {
         char seq[32];
-        size_t col = (prompt_len + to) % COLUMNS;
+        size_t col = (prompt_len + to) % columns;
         out(seq, snprintf(seq, sizeof(seq), "\033[%zuA\r", row_now - row));
         if (col > 0)
             out(seq, snprintf(seq, sizeof(seq), "\033[%zuC", col));
     }
     shown.cur = to;
+    written = false;
 }
 
 /* Make the terminal show the line. */
@@ -349,12 +384,24 @@ static enum End line_end(int key)
     return key == CTRL('D') && line.len == 0 ? END_EOF : END_NOT;
 }
 
+/* Ask for the width, once a line. */
+static void ask_columns(void)
+{
+    if (ask_state != ASK_NOT || prompt_len + line.len < COLUMNS_ASK)
+        return;
+    if (wrap_pending())
+        finish_wrap(); /* not every terminal comes back to that */
+    out(ASK_COLUMNS, strlen(ASK_COLUMNS));
+    ask_state = ASK_SENT;
+}
+
 /* Edit until a key ends the line. */
 static enum End edit_line(void)
 {
     for (;;) {
         int c;
         if (!(c = term_key(false))) {
+            ask_columns();
             refresh();
             c = term_key(true);
             if (c < 0)
@@ -374,7 +421,10 @@ char *readline(const char *prompt)
     memset(&line, 0, sizeof(line));
     hist_pos = hist_len;
     seq_state = SEQ_NONE;
-    wrap_pending = false;
+    written = false;
+    if (ask_state == ASK_SENT) /* it did not answer while the last line was edited */
+        columns = COLUMNS;
+    ask_state = ASK_NOT;
     prompt_len = strlen(prompt);
     out(prompt, prompt_len);
 

@@ -57,6 +57,11 @@ int sys_cgetc(bool wait)
     return call1(SYS_cgetc, wait);
 }
 
+int sys_cons_claim(unsigned claim)
+{
+    return call1(SYS_cons_claim, claim);
+}
+
 envid_t sys_getenvid(void)
 {
     return call0(SYS_getenvid);

@@ -15,7 +15,7 @@ from .limits import POLL_SECONDS, Patience
 
 Pattern = Union[str, "re.Pattern[str]"]
 
-ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[0-Z\\-~])")
 HALF_ESCAPE = re.compile(r"\x1b(?:\[[0-9;? -/]*)?$")
 
 

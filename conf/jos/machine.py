@@ -142,6 +142,7 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
+                start_new_session=True,  # Ctrl-C at our terminal is not the emulator's
             )
         self.pidfd = os.pidfd_open(self.process.pid)
         self.explained(lambda: self.console.attach(self.pidfd, 60, self.spent))

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import secrets
 import socket
 import struct
@@ -17,6 +18,8 @@ from jos.qemu import Tcg
 from jos.session import HOS, Session
 
 TOP = CONF.parent
+CTRL_C = "\x03"
+CANCELED = 130  # the shell's status of what Ctrl-C has ended
 
 
 def qemu(bench: Bench) -> Session:
@@ -46,6 +49,23 @@ def own_machine(bench: Bench, name: str, **settings: object) -> Machine:
 def nonce() -> str:
     """A word that no program can know."""
     return secrets.token_hex(6)
+
+
+def cancel(session: Session, command: str, seen: str, prompt: str = HOS) -> str:
+    """Run a command line, and press Ctrl-C once it has printed this; what it printed after that. Its status is 130."""
+    machine = session.ready()
+    machine.sendline(command)
+    machine.expect(f"\n{seen}\n")
+    machine.send(CTRL_C)
+    text = session.until(prompt, 30)
+    status = session.status(prompt)
+    check_that(status == CANCELED, f"status {CANCELED} after Ctrl-C in {command!r}", f"{status}\n{text}")
+    return text
+
+
+def running(session: Session, program: str, prompt: str = HOS) -> int:
+    """How many envs of this name have not ended."""
+    return len(re.findall(rf"(?m)^\w+ \w+ (?!ended|dying).* {program}$", session.sh("ps", prompt=prompt)))
 
 
 def free_port() -> int:

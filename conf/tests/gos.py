@@ -5,7 +5,7 @@ from jos.grade import Bench, check, check_match, check_that
 from jos.platforms import ALL, PARALLEL
 from jos.session import GOS, HOS
 
-from .common import hos, nonce, passes
+from .common import CTRL_C, cancel, hos, nonce, passes, running
 from .guests import DETACH_KEY
 
 RUNS = 20
@@ -37,6 +37,23 @@ def own_disk(bench: Bench) -> None:
     check_that(f"script-{word}" not in session.sh("ls /"), "nothing of gOS's disk on hOS's")
     session.open_guest()
     check_match(rf"from script {word}", session.guest(f"sh /script-{word}"))
+    session.close_guest()
+
+
+@check("gOS", 0, "Ctrl-C ends what runs in gOS while that has the console, and what runs in hOS otherwise", on=ALL)
+def ctrl_c(bench: Bench) -> None:
+    session, word = hos(bench), nonce()
+    session.open_guest("vmm -n canceled")
+    cancel(session, f"echo {word}; sleep 1000 | cat; echo not here", word, GOS)
+    check_that(running(session, "sleep", GOS) == 0, "no sleep in gOS")
+    machine = session.ready()
+    machine.send(CTRL_C)
+    check_match(r"^\^C\n\Z", session.until(GOS, 30))
+    machine.send(DETACH_KEY)
+    session.until(HOS, 30)
+    cancel(session, f"echo {word}; sleep 1000", word)
+    session.sh("vmm attach canceled", prompt=GOS)
+    check_match(rf"^{word}\n", session.guest(f"echo {word}"))
     session.close_guest()
 
 

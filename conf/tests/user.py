@@ -1,13 +1,17 @@
 """User space: library, shell, utilities."""
 
+import re
+
 from jos.grade import Bench, check, check_match, check_that
 from jos.qemu import Tcg
-from jos.session import HOS
+from jos.session import HOS, Session
 
-from .common import nonce, passes, qemu
+from .common import CTRL_C, cancel, nonce, passes, qemu, running
+from .terminal import Display
 
 AT_ONCE = 8  # programs in a command line
-UP, BACKSPACE, LEFT, CTRL_A, CTRL_K = "\x1b[A", "\x7f", "\x1b[D", "\x01", "\x0b"
+UP, DOWN, LEFT, BACKSPACE = "\x1b[A", "\x1b[B", "\x1b[D", "\x7f"
+CTRL_A, CTRL_E, CTRL_K = "\x01", "\x05", "\x0b"
 
 
 @check("User space", 0, "fork copies on write, in both directions")
@@ -97,6 +101,87 @@ def editing(bench: Bench) -> None:
     check_match(rf"{word}\n\Z", session.sh(UP))
     check_match(rf"{word} b\n\Z", session.sh(f"echo b{LEFT}{word} "))
     check_match(r"^kept\n\Z", session.sh(f"lost{CTRL_A}{CTRL_K}echo kept"))
+
+
+def edit_long(session: Session, columns: int, answers: bool = True) -> None:
+    """Edit a line of several rows on a terminal of this width, and run it."""
+    machine, word = session.ready(), nonce()
+    display = Display(machine, columns, answers)
+    start = HOS + "echo "
+    machine.send("\n")
+    display.wait(lambda: display.shows(HOS, len(HOS)), "a prompt")
+    display.key("echo ", start, len(start))
+    filler = "+".join(str(number) for number in range(100, 100 + columns // 2))
+    line = f"{start}{filler}"
+    display.key(filler, line, len(line))
+    display.wait(lambda: display.asked > 0, "a question for the width")
+    fill = "x" * (-len(line) % columns)
+    line += fill
+    display.key(fill, line, len(line))  # the last row is full
+    display.key("y", line + "y", len(line) + 1)
+    display.key(BACKSPACE, line, len(line))
+    display.key(CTRL_A, line, len(HOS))
+    inserted = f"{HOS}echo {word}; {line[len(HOS) :]}"
+    display.key(f"echo {word}; ", inserted, len(inserted) - len(line) + len(HOS))
+    display.key(CTRL_E, inserted, len(inserted))
+    display.key(LEFT * columns, inserted, len(inserted) - columns)
+    shorter = inserted[: len(inserted) - columns]
+    display.key(CTRL_K, shorter, len(shorter))
+    display.key(UP, start + "before", len(start) + len("before"))
+    display.key(DOWN, HOS, len(HOS))
+    display.key(shorter[len(HOS) :], shorter, len(shorter))
+    machine.console.pos = len(machine.console.text)
+    machine.send("\n")
+    said = session.until(HOS, 30).split("\n", 1)[1]
+    check_that(said == f"{word}\n{shorter.split('; echo ')[1].rstrip()}\n", "what was typed, and nothing else", said)
+
+
+@check("User space", 0, "a long line is shown and edited right at 40, 80, 100 and 200 columns, and at 80 without an answer")
+def widths(bench: Bench) -> None:
+    session = qemu(bench)
+    session.sh("echo before")
+    for columns in (100, 40, 200, 80, 27):
+        edit_long(session, columns)
+        session.sh("echo before")
+    session.sh("echo nobody answers in this line")
+    session.sh("echo before")
+    edit_long(session, 80, answers=False)
+
+
+@check("User space", 0, "Ctrl-C ends the foreground pipeline with status 130, and the line, but nothing in the background")
+def ctrl_c(bench: Bench) -> None:
+    session = qemu(bench)
+    word = nonce()
+    session.sh("sleep 1000 &")
+    text = cancel(session, f"echo {word}; sleep 1000 | cat; echo not here", word)
+    check_that(text == "^C\n", "nothing after ^C", text)
+    check_that(running(session, "sleep") == 1, "only the sleep in the background goes on")
+    for line in ("cat", "cat | cat", "wait", "sh -c 'sleep 1000; sleep 1000'"):
+        cancel(session, f"echo {word}; {line}", word)
+    check_that(running(session, "sleep") == 1, "only the sleep in the background goes on")
+    check_that(running(session, "cat") == 0, "no cat goes on")
+    # Programs that scripts have started, in a shell that another one waits for.
+    session.sh(f"echo 'echo {word}; sleep 1000; sleep 1000' > /canceled")
+    session.sh("sh")
+    session.sh("sleep 1000 &")
+    cancel(session, "sh /canceled | cat", word)
+    check_that(running(session, "sleep") == 2, "only two sleeps in the background go on")
+    session.sh("exit 3")
+    check_that(session.status() == 3, "the inner shell to go on, and end by itself")
+    for found in re.findall(r"(?m)^(\w+) .* sleep$", session.sh("ps")):
+        session.sh(f"kill {found}")
+    session.sh("rm /canceled")
+
+
+@check("User space", 0, "Ctrl-C is a character where a program has claimed it, and ends a wait where one has claimed that")
+def claims(bench: Bench) -> None:
+    session = qemu(bench)
+    machine = session.ready()
+    machine.sendline("test-interrupt")
+    for whom in ("the wait", "the child", "the parent", "this program"):
+        machine.expect(f"press for {whom}\n")
+        machine.send(CTRL_C)
+    check_match(r"^test-interrupt: ok\n\Z", session.until(HOS, 30))
 
 
 @check("User space", 0, "the utilities work: ls, cp, mkdir, wc, ps, kill, free, and halt with a status")

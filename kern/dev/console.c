@@ -18,6 +18,7 @@
 
 #define RING_SIZE 512
 #define BREAK_KEY 0x1c /* Ctrl-\ */
+#define INTR_KEY  0x03 /* Ctrl-C */
 
 static const struct ConsDev *const machine_devs[] = { &serial_dev, &vga_dev, &kbd_dev };
 static const struct ConsDev *const guest_devs[] = { &vcons_dev, &hv_dev }; /* the first one */
@@ -29,9 +30,12 @@ static size_t ndevs;
 static bool panic_mode;
 static bool intr_enabled;  /* devices tell by interrupt when they have input */
 static bool break_enabled; /* command-line word `kdb` */
-static bool break_seen;
+static bool break_seen, intr_seen;
+static bool kernel_reads; /* the kernel itself waits for a key: none is an interrupt */
 static bool typed_at;
-static void (*on_news)(void), (*on_stop)(void); /* set before devices interrupt */
+/* Set before devices interrupt: */
+static void (*on_news)(void), (*on_stop)(void), (*on_intr)(void);
+static bool (*intr_wanted)(void);
 
 static struct {
     char buf[RING_SIZE];
@@ -112,6 +116,11 @@ void cons_input(int c)
         break_seen = true;
         return;
     }
+    if (c == INTR_KEY && intr_wanted && !kernel_reads && intr_wanted()) {
+        intr_seen = true;
+        WRITE_ONCE(ring.rpos, ring.wpos);
+        return;
+    }
     /* 0 means "no character" to everybody who reads. */
     if (c == 0 || cons_input_room() == 0)
         return;
@@ -134,16 +143,31 @@ static bool input_ready(bool force)
     return ring.rpos != ring.wpos;
 }
 
-static int next_char(bool force)
+/* Read a flag, and reset it. */
+static bool take(bool *flag)
+{
+    bool was = *flag;
+
+    *flag = false;
+    return was;
+}
+
+static int next_char(bool for_kernel)
 {
     int c = 0;
 
     lock_console();
-    if (input_ready(force)) {
+    kernel_reads = for_kernel;
+    if (input_ready(for_kernel)) {
         c = (unsigned char)ring.buf[ring.rpos % RING_SIZE];
         WRITE_ONCE(ring.rpos, ring.rpos + 1);
     }
+    kernel_reads = false;
+    bool intr = !for_kernel && take(&intr_seen);
     unlock_console();
+
+    if (intr)
+        on_intr();
     return c;
 }
 
@@ -175,18 +199,25 @@ void cons_on_input(void (*news)(void), void (*stop)(void))
     on_stop = stop;
 }
 
+void cons_on_interrupt(bool (*wanted)(void), void (*pressed)(void))
+{
+    intr_wanted = wanted;
+    on_intr = pressed;
+}
+
 void cons_intr(void)
 {
     lock_console();
     poll_devs(true);
     bool news = ring.wpos != ring.announced;
     ring.announced = ring.wpos;
-    bool stop = break_seen;
-    break_seen = false;
+    bool stop = take(&break_seen), intr = take(&intr_seen);
     unlock_console();
 
     if (stop)
         on_stop();
+    if (intr)
+        on_intr();
     if (news)
         on_news();
 }

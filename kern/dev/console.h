@@ -21,6 +21,10 @@ bool cons_has_input(void);
 /* Whom to tell, from an interrupt and without a lock: that there is new input; that somebody has
  * typed the key that stops the kernel. */
 void cons_on_input(void (*news)(void), void (*stop)(void));
+/* The interrupt key, Ctrl-C: is it to be an interrupt now, rather than input (asked with the
+ * console's lock held)? Then whom to tell (without a lock) that it was pressed; what was typed
+ * before it and not read is forgotten. */
+void cons_on_interrupt(bool (*wanted)(void), void (*pressed)(void));
 /* Interrupt handlers: take what the devices have, then tell those. */
 void cons_intr(void);
 /* For devices: one input character for the ring; only from a poll function. The newest is lost if

@@ -27,6 +27,9 @@
 #define LAST_CONTROL 0x1f /* ASCII below the space */
 
 static uint16_t *screen;
+static struct {
+    uint32_t row, col;
+} saved; /* by ESC 7 */
 static uint32_t row, col;
 
 /* Where we are in an escape sequence: ESC [ params final. */
@@ -186,6 +189,22 @@ static void put_param(int c)
         end_sequence(c);
 }
 
+/* The character after ESC. */
+static void end_escape(int c)
+{
+    memset(&esc, 0, sizeof(esc));
+    if (c == '[')
+        esc.state = SEEN_BRACKET;
+    if (c == '7') {
+        saved.row = row;
+        saved.col = col;
+    }
+    if (c == '8') {
+        row = saved.row;
+        col = saved.col;
+    }
+}
+
 static void put_char(int c)
 {
     switch (esc.state) {
@@ -193,8 +212,7 @@ static void put_char(int c)
         put_text(c);
         break;
     case SEEN_ESC:
-        memset(&esc, 0, sizeof(esc));
-        esc.state = c == '[' ? SEEN_BRACKET : TEXT;
+        end_escape(c);
         break;
     case SEEN_BRACKET:
         put_param(c);

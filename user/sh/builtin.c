@@ -24,12 +24,15 @@ static int do_wait(int argc, const char **argv)
 {
     int status = 0;
     if (argc == 1) {
-        while (sys_env_wait(0, &status, false) > 0)
+        envid_t ended;
+        while ((ended = sys_env_wait(0, &status, false)) > 0)
             continue;
-        return 0;
+        return ended == -E_INTR ? cancel() : 0;
     }
     for (int i = 1; i < argc; i++) {
         status = wait(strtoul(argv[i], NULL, 16));
+        if (status == -E_INTR)
+            return cancel();
         if (status < 0) {
             warn("wait: %s: %e", argv[i], status);
             status = NOT_FOUND;

@@ -200,7 +200,6 @@ static int run_pipeline(const struct Pipeline *pl)
 {
     envid_t children[MAX_PARTS];
     Builtin builtin = find_builtin(pl->cmd[0].argv[0]);
-    int status = 1;
 
     if (builtin && pl->ncmds == 1 && pl->link != LINK_BACKGROUND)
         return run_builtin(builtin, &pl->cmd[0]);
@@ -210,9 +209,7 @@ static int run_pipeline(const struct Pipeline *pl)
             printf("[%x]\n", children[started - 1]);
         return 0;
     }
-    for (int i = 0; i < started; i++)
-        status = children[i] < 0 ? -children[i] : wait(children[i]);
-    return status;
+    return started > 0 ? await_pipeline(children, started) : 1;
 }
 
 /* Check the whole line before any of it runs. Only ; and the end may have nothing in front. */
@@ -251,7 +248,7 @@ static void run_line(const char *line)
         if (pl.ncmds > 0 && !skip)
             vars.status = run_pipeline(&pl);
         before = pl.link;
-    } while (pl.link != LINK_END);
+    } while (pl.link != LINK_END && !canceled);
 }
 
 /* ---- Reading lines ---- */
@@ -278,9 +275,12 @@ static void run_console(void)
     interactive = true;
     for (;;) {
         reap();
+        sys_cons_claim(CONS_CLAIM_KEY); /* readline's */
         line = readline(info.is_guest ? "gOS$ " : "hOS$ ");
         if (!line)
             exit(vars.status);
+        canceled = false;
+        sys_cons_claim(CONS_CLAIM_INTERRUPT);
         run_line(line);
     }
 }

@@ -1,6 +1,6 @@
 /*
  * The shell's parts: user/sh/sh.c runs commands, user/sh/parse.c reads them, user/sh/builtin.c has
- * the ones that are part of the shell.
+ * the ones that are part of the shell, user/sh/cancel.c ends them at Ctrl-C.
  */
 #ifndef JOS_USER_SH_SH_H
 #define JOS_USER_SH_SH_H
@@ -12,6 +12,7 @@
 #define MAX_PARTS 16 /* commands in a pipeline */
 #define NOT_FOUND 127
 #define NOT_EXEC  126
+#define CANCELED  130 /* by Ctrl-C */
 
 /* Where output and input go; NULL: as the shell's. */
 struct Command {
@@ -46,6 +47,14 @@ struct Vars {
 };
 extern struct Vars vars;
 extern bool interactive;
+/* Ctrl-C has ended a command, and so the line. */
+extern bool canceled;
+
+/* Wait for commands of a pipeline, which are its last n, and return the status of the last one.
+ * Ctrl-C ends them. children[i] is an env id, or a negated exit status. */
+int await_pipeline(const envid_t children[], int n);
+/* Ctrl-C was pressed: say so, and run nothing more of this line. Returns the status. */
+int cancel(void);
 
 /* Parse one pipeline at *p and move *p past it. 0, or -E_INVAL with the mistake in words in *why.
  * An empty one has ncmds = 0. */

@@ -59,10 +59,14 @@ static bool answers(const char *name, envid_t monitor)
     return false;
 }
 
-/* Leave the console to a monitor and sleep until it is given back. The answer, or -E_*. */
+/* Leave the console, with Ctrl-C, to a monitor and sleep until it is given back. The answer, or
+ * -E_*. */
 static int64_t lend_console(envid_t monitor)
 {
-    return ask(monitor, MON_ATTACH);
+    sys_cons_claim(CONS_CLAIM_KEY);
+    int64_t answer = ask(monitor, MON_ATTACH);
+    sys_cons_claim(CONS_CLAIM_NONE);
+    return answer;
 }
 
 static int goes_on(const char *name)

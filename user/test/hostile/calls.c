@@ -53,6 +53,7 @@ enum Kind {
 
 #define ARGS_cputs                  ARGS(READ, LENGTH)
 #define ARGS_cgetc                  ARGS(ANY)
+#define ARGS_cons_claim             ARGS(ANY)
 #define ARGS_getenvid               ARGS(ANY)
 #define ARGS_env_destroy            ARGS(VICTIM)
 #define ARGS_env_exit               ARGS(ANY)
