@@ -140,6 +140,14 @@ def grader_builds(bench: Bench) -> None:
     check_that("[ 1/" not in done.stdout, "no check to run", done.stdout)
 
 
+@check("Build", 0, "make demo goes into gOS and out again by itself when nobody is at the terminal, by VT-x and by SVM")
+def demo(bench: Bench) -> None:
+    for backend in ("vtx", "svm"):
+        done = make(bench.obj / "again", "demo", f"BACKEND={backend}")
+        check_that(done.returncode == 0, f"make demo BACKEND={backend} to succeed", done.stdout)
+        check_match(r"gOS\$ ls\n.*\bbin\n.*gOS\$ halt\n.*hOS\$ halt\n.*Powered off with status 0", done.stdout.replace("\r", ""))
+
+
 @check("Build", 0, "conf/setup finds everything in place and does nothing")
 def setup(_: Bench) -> None:
     done = host(["conf/setup"])
