@@ -401,8 +401,8 @@ static enum End edit_line(void)
     for (;;) {
         int c;
         if (!(c = term_key(false))) {
-            ask_columns();
             refresh();
+            ask_columns(); /* the echo does not wait for that */
             c = term_key(true);
             if (c < 0)
                 return END_EOF;

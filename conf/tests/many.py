@@ -16,6 +16,8 @@ KILLS = 12  # make check-long has the long form
 DETACH_KEY = "\x1d"  # Ctrl-]
 KEY_TICKS = 40_000
 KEYS = 30
+KEYS_A_LINE = 10
+CTRL_U = "\x15"
 LOG_BYTES = 16384  # that a monitor keeps
 BUSY = ("cli-spin", "io-spin", "irq-flood", "storm")  # guests that spin, keep their monitors busy, flood, fault
 SPINNER = "-k /vmm/guests/cli-spin"
@@ -115,7 +117,10 @@ def keystrokes(bench: Bench) -> str:
     for name in BUSY:
         session.sh(f"vmm -n {name} -k /vmm/guests/{name} &")
     session.sh("sleep 1")
-    for _ in range(KEYS):
+    for number in range(KEYS):
+        if number % KEYS_A_LINE == 0:
+            machine.send(CTRL_U)  # a longer line asks for the terminal's width, which keeps the next key waiting
+            session.sh("")
         machine.send("x")
         machine.expect("x")
     trace = read_trace(machine.work / "bochs.log")
