@@ -51,10 +51,11 @@ ALWAYS_INLINE bool look_around(struct Vcpu *v, uint64_t now)
     return attend_and_enter(v);
 }
 
-/* The same, in the middle of a stay: one of these deadlines has come. */
+/* The same, in the middle of a stay: one of these deadlines has come. A guest that has interrupts
+ * on now has let those of the host out, too. */
 static bool __attribute__((noinline)) look_around_later(struct Vcpu *v, uint64_t now)
 {
-    if (now >= v->stay_until && (vmread_known(VMCS_GUEST_RFLAGS) & FL_IF))
+    if (vmread_known(VMCS_GUEST_RFLAGS) & FL_IF)
         v->stay_until = now + OPEN_STAYS * stay_ticks();
     return look_around(v, now);
 }
