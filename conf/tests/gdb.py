@@ -11,8 +11,7 @@ from jos.platforms import SVM, SVM_2, VTX
 from jos.qemu import gdb_arguments
 from jos.session import GOS
 
-from .common import CTRL_C, TOP, free_port, host, make, nonce, own_machine
-from .terminal import Terminal
+from .common import TOP, free_port, host, make, nonce, own_machine
 
 PROLOGUE = """\
 python
@@ -262,41 +261,3 @@ def spinning(bench: Bench) -> None:
         check_match(r"\[in guest gos: ", said["continue"])
         check_match(r"does not run this kernel.*#0 +0+10\w{4}", said["guest-bt"])
         check_match(r"the guest runs", said["vmcb EXITCODE"])
-
-
-STOPPED = r"SIGINT, Interrupt\.\n(?s:.*)\(gdb\) $"
-LOST = "Python Exception <class 'KeyboardInterrupt'>"  # typed while a command in Python lets the machine go on
-
-
-def interrupted(bench: Bench, target: str) -> None:
-    """Ctrl-C in a terminal goes to make, to conf/gdb and to gdb alike. It has to stop the machine, twice, and nothing
-    else."""
-    bench.last_log = bench.folder / f"{target}-ctrl-c.log"
-    clean = ["env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "O"]
-    obj = os.path.relpath(bench.obj, TOP)
-    command = [*clean, "make", f"O={obj}", target, f"GDBPORT={free_port()}", "GDBFLAGS=-ex 'set confirm off'"]
-    with Terminal(command, bench.last_log) as terminal:
-        terminal.expect(r"\(gdb\) $")
-        for _ in range(2):
-            terminal.send("continue\n")
-            terminal.expect(r"Continuing\.\n")
-            terminal.send(CTRL_C)
-            if LOST in terminal.expect(rf"{STOPPED}|{LOST}.*\n")[0]:
-                terminal.send(CTRL_C)
-                terminal.expect(STOPPED)
-        terminal.send("print 6 * 7\n")
-        terminal.expect(r"= 42\n\(gdb\) $")
-        terminal.send("kill\nquit\n")
-        terminal.process.wait(60)
-    check_that("Traceback" not in terminal.text, "no traceback", terminal.text)
-
-
-@check("gdb", 0, "Ctrl-C in `make gdb` stops the machine, and the session goes on")
-def ctrl_c(bench: Bench) -> None:
-    interrupted(bench, "gdb")
-
-
-# In the lane of the other one: the port stands in the one file .gdbinit.
-@check("gdb", 0, "Ctrl-C in `make bochs-gdb` stops the machine, and the session goes on")
-def bochs_ctrl_c(bench: Bench) -> None:
-    interrupted(bench, "bochs-gdb")
