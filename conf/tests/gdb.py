@@ -1,7 +1,6 @@
 """`make gdb` with real gdb: from the boot sector into long mode, and the commands of `help jos`."""
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Dict, List
 
